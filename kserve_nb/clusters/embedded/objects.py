@@ -96,6 +96,7 @@ CUSTOM_RESOURCE_DEFINITION = Kind(
 #   spec:   {"podUID": uid}
 #   status: {"address": "127.0.0.1:PORT" of the model server or absent while it does not listen,
 #            "containers": {NAME: {"pids": [int], "log": path of the current log, "previousLog": path or None}}}
+#   The log files are in the CRI format, as a kubelet's: each line is `<RFC 3339 time with nanoseconds, UTC> stdout F <text>`.
 SANDBOX = Kind("embedded.kserve-nb.dev", "v1", "Sandbox", "sandboxes", internal=True)
 
 # What went through the gateway for one revision: written by the gateway, read by the autoscaler. Named like its Revision.
