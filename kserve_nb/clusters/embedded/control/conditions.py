@@ -1,0 +1,92 @@
+"""Knative's condition manager: a set of conditions whose happy one (Ready) follows from those it depends on.
+
+Source: knative.dev/pkg apis/condition_set.go (`NewLivingConditionSet`, `conditionsImpl`), used by every Knative object
+and by InferenceService.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from kserve_nb.clusters.embedded.objects import Object, utc
+
+
+class Conditions:
+    """Reads and marks `status.conditions` in place.
+
+    A condition's lastTransitionTime changes when anything else of it has changed since this manager was made, so that
+    marks which take each other back leave no trace.
+    """
+
+    def __init__(self, status: Object, dependents: tuple[str, ...], now: float, happy: str = "Ready"):
+        self._status, self._dependents, self._now, self._happy = status, dependents, utc(now), happy
+        self._before = {c["type"]: copy.deepcopy(c) for c in status.get("conditions") or []}
+
+    def get(self, type_: str) -> Object | None:
+        """The condition of that type, or None where it was never set."""
+        return next((c for c in self._status.get("conditions") or [] if c["type"] == type_), None)
+
+    def status_of(self, type_: str) -> str | None:
+        """`True`, `False`, `Unknown`, or None where it was never set."""
+        found = self.get(type_)
+        return None if found is None else str(found["status"])
+
+    def initialize(self) -> None:
+        """Set each missing condition: True where the happy one is True, else Unknown (`InitializeConditions`)."""
+        if self.get(self._happy) is None:
+            self.set(self._happy, "Unknown")
+        status = "True" if self.status_of(self._happy) == "True" else "Unknown"
+        for type_ in self._dependents:
+            if self.get(type_) is None:
+                self.set(type_, status)
+
+    def mark_true(self, type_: str, reason: str = "", message: str = "") -> None:
+        """Set True, and the happy condition from what its dependents say now (`recomputeHappiness`)."""
+        self.set(type_, "True", reason, message)
+        unhappy = self._unhappy_dependent()
+        if unhappy is not None:
+            self.set(self._happy, unhappy["status"], unhappy.get("reason", ""), unhappy.get("message", ""))
+        elif type_ != self._happy:
+            self.set(self._happy, "True")
+
+    def mark_unknown(self, type_: str, reason: str = "", message: str = "") -> None:
+        """Set Unknown, and the happy condition too unless a dependent is False: False beats Unknown."""
+        self.set(type_, "Unknown", reason, message)
+        if any(self.status_of(t) == "False" for t in self._dependents):
+            if self.status_of(self._happy) != "False":
+                self.mark_false(self._happy, reason, message)
+        elif type_ in self._dependents:
+            self.set(self._happy, "Unknown", reason, message)
+
+    def mark_false(self, type_: str, reason: str = "", message: str = "") -> None:
+        """Set False, and the happy condition too where it depends on it."""
+        self.set(type_, "False", reason, message)
+        if type_ in self._dependents:
+            self.set(self._happy, "False", reason, message)
+
+    def set(self, type_: str, status: str, reason: str = "", message: str = "", severity: str | None = None) -> None:
+        """Set one condition and nothing else; those the happy one does not depend on have severity Info."""
+        if severity is None:
+            severity = "" if type_ == self._happy or type_ in self._dependents else "Info"
+        fields = {"message": message, "reason": reason, "severity": severity, "status": status, "type": type_}
+        new: dict[str, Any] = {key: value for key, value in fields.items() if value}
+        before = self._before.get(type_, {})
+        unchanged = {key: value for key, value in before.items() if key != "lastTransitionTime"} == new
+        new["lastTransitionTime"] = before["lastTransitionTime"] if unchanged else self._now
+        others = [c for c in self._status.get("conditions") or [] if c["type"] != type_]
+        self._status["conditions"] = sorted([*others, new], key=lambda c: str(c["type"]))
+
+    def remove(self, type_: str) -> None:
+        """Forget a condition that the happy one does not depend on (`ClearCondition`)."""
+        self._status["conditions"] = [c for c in self._status.get("conditions") or [] if c["type"] != type_]
+
+    def _unhappy_dependent(self) -> Object | None:
+        """The most recent False dependent, else the most recent Unknown one, else None (`findUnhappyDependent`)."""
+        found = [c for c in self._status.get("conditions") or [] if c["type"] in self._dependents]
+        found.sort(key=lambda c: str(c["lastTransitionTime"]), reverse=True)
+        for status in ("False", "Unknown"):
+            for one in found:
+                if one["status"] == status:
+                    return one
+        return {"status": "Unknown"} if len(found) < len(self._dependents) else None
