@@ -1,0 +1,104 @@
+"""The one Python process of an embedded cluster that thinks: API server, reconcilers, node and gateway on one event loop.
+
+    python -m kserve_nb.clusters.embedded.server NAME LISTENING_FD RUNTIME_SOCKET
+
+Started by the supervisor. The parts know nothing of each other; they meet through the store's objects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import socket
+import ssl
+import sys
+from pathlib import Path
+
+from aiohttp import web
+
+from kserve_nb.clusters import state
+from kserve_nb.clusters.embedded import control
+from kserve_nb.clusters.embedded.api.admission import admit
+from kserve_nb.clusters.embedded.api.app import make_app
+from kserve_nb.clusters.embedded.api.bootstrap import initial_objects
+from kserve_nb.clusters.embedded.api.store import Store
+from kserve_nb.clusters.embedded.control.events import record as record_event
+from kserve_nb.clusters.embedded.control.loop import Loop
+from kserve_nb.clusters.embedded.gateway.agent import Gateway
+from kserve_nb.clusters.embedded.node.agent import Node
+from kserve_nb.clusters.embedded.objects import Settings
+from kserve_nb.clusters.embedded.supervisor import settings_of
+from kserve_nb.clusters.state import Record
+
+TOUCH_EVERY_S = 60.0
+
+
+def note_use(folder: Path) -> web.Middleware:
+    """A middleware that keeps `used` young while anybody asks: an idle cluster ends by it."""
+    last = 0.0
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: web.Handler) -> web.StreamResponse:
+        nonlocal last
+        now = asyncio.get_running_loop().time()
+        if now - last > TOUCH_EVERY_S:
+            last = now
+            (folder / "used").touch()
+        return await handler(request)
+
+    return middleware
+
+
+async def serve_api(store: Store, settings: Settings, record: Record, folder: Path, listener: socket.socket) -> None:
+    """Answer on the listening socket that the supervisor holds."""
+    app = make_app(store, settings, token=record.token)
+    app.middlewares.insert(0, note_use(folder))
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+    await web.SockSite(runner, listener, ssl_context=context).start()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()
+
+
+async def run(name: str, listener: socket.socket, runtime: Path) -> None:
+    """Run all parts until SIGTERM; a part that fails ends the process, and the supervisor starts it again."""
+    record, folder = state.read(name), state.folder(name)
+    assert record is not None
+    settings = settings_of(record)
+    store = Store(folder / "store.db", admission=admit)
+    for kind, obj in initial_objects(settings):
+        if store.find(kind, obj["metadata"].get("namespace"), obj["metadata"]["name"]) is None:
+            store.create(kind, obj)
+    loop = Loop(store, settings, control.reconcilers(), record_event)
+    node = Node(store, settings, folder, runtime)
+    gateway = Gateway(store, settings, folder, record.admin_port, record.activator_port)
+    gc.collect()
+    gc.freeze()  # what is there now stays: later collections need not walk it
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(serve_api(store, settings, record, folder, listener))
+        for part in (loop, node, gateway):
+            group.create_task(part.run())
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _cancel, group, task)
+
+
+def _cancel(group: asyncio.TaskGroup, *_: object) -> None:
+    for task in asyncio.all_tasks():
+        task.cancel()
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    try:
+        asyncio.run(run(sys.argv[1], socket.socket(fileno=int(sys.argv[2])), Path(sys.argv[3])))
+    except asyncio.CancelledError:
+        pass
+
+
+if __name__ == "__main__":
+    main()
