@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+TESTS ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help venv lab test tutorial lint bench conformance soak clean
+.PHONY: help venv lab test tutorial lint bench conformance clean
 .DEFAULT_GOAL := help
 
 help: ## say what each target does
@@ -15,3 +16,28 @@ venv: $(VENV)/.ready ## set up .venv with all that the project needs
 $(VENV)/.ready: requirements.lock pyproject.toml bin/venv
 	@PYTHON="$(PYTHON)" bin/venv "$(VENV)"
 	@touch "$@"
+
+lab: venv ## open the tutorial in JupyterLab on an embedded cluster
+	$(BIN)/kserve-nb lab
+
+test: venv ## run all tests (the browser's are skipped by name where there is no chromium)
+	$(BIN)/python -m pytest $(TESTS)
+
+tutorial: venv ## run all notebooks without a browser, on a cluster of their own
+	$(BIN)/kserve-nb run --name tutorial-$$$$
+
+lint: venv ## check style, types, imports and notebooks
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/nbstripout --verify --keep-id --keep-metadata-keys=metadata.tags notebooks/*.ipynb
+
+bench: venv ## measure speed and memory, printed as tables
+	$(BIN)/python -m bench
+
+conformance: venv ## compare with a real KServe's recordings at real speed (15 minutes)
+	$(BIN)/python -m tests.conformance
+
+clean: ## remove what was built; .venv too
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	find . -name __pycache__ -prune -exec rm -rf {} +
