@@ -1,12 +1,73 @@
-"""Structural schemas: which fields an object may have, and of what type."""
+"""Structural schemas: what the API server does with fields that a kind does not have, and with wrong types."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import Any, Literal
 
-from kserve_nb.clusters.embedded.objects import Kind, Object
+from kserve_nb.clusters.embedded.api.decoding import type_error
+from kserve_nb.clusters.embedded.api.fields import SCALARS, fields_of, type_of_kind
+from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
+
+_BUILT_IN_GROUPS = ("", "apps", "apiextensions.k8s.io")
 
 
 def validate(kind: Kind, body: Object, mode: Literal["Strict", "Warn", "Ignore"]) -> tuple[Object, list[str]]:
-    """The body without unknown fields, and a warning for each of them where `mode` is Warn."""
-    return body, []
+    """The body without the fields its kind does not have, and a warning for each of them where `mode` is Warn.
+
+    Raises StatusError 400 for a field of the wrong type in metadata or in a built-in kind, and for unknown fields
+    where `mode` is Strict. The webhooks of KServe and Knative find wrong types in their own kinds: see admission.
+    """
+    type_name = type_of_kind(kind)
+    if type_name is None:
+        return body, []
+    if problem := _decoding_problem(kind, type_name, body):
+        raise _not_handled(kind, problem)
+    unknown: list[str] = []
+    pruned = _pruned(type_name, body, "", unknown)
+    problems = [f'unknown field "{path}"' for path in sorted(unknown)]
+    if problems and mode == "Strict":
+        raise _not_handled(kind, f"strict decoding error: {', '.join(problems)}")
+    return pruned, problems if mode == "Warn" else []
+
+
+def is_built_in(kind: Kind) -> bool:
+    """Whether a kind is Kubernetes' own rather than a custom resource."""
+    return kind.group in _BUILT_IN_GROUPS
+
+
+def _decoding_problem(kind: Kind, type_name: str, body: Object) -> str | None:
+    if is_built_in(kind):
+        return type_error(type_name, body)
+    metadata = body.get("metadata")
+    if metadata is not None and not isinstance(metadata, dict):
+        return type_error(type_name, {"metadata": metadata})
+    return type_error("V1ObjectMeta", metadata or {})
+
+
+def _not_handled(kind: Kind, problem: str) -> StatusError:
+    return StatusError(400, "BadRequest",
+                       f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {problem}')
+
+
+def _pruned(type_: str, value: Any, path: str, unknown: list[str]) -> Any:
+    if type_ in SCALARS:
+        return value
+    if type_.startswith("[]"):
+        items = enumerate(value) if isinstance(value, list) else None
+        return value if items is None else [_pruned(type_[2:], v, f"{path}[{i}]", unknown) for i, v in items]
+    if not isinstance(value, dict):
+        return value
+    if type_.startswith("{}"):
+        return {k: _pruned(type_[2:], v, f"{path}.{k}", unknown) for k, v in value.items()}
+    return dict(_pruned_fields(type_, value, path, unknown))
+
+
+def _pruned_fields(type_: str, value: Object, path: str, unknown: list[str]) -> Iterator[tuple[str, Any]]:
+    fields = fields_of(type_)
+    for name, item in value.items():
+        inner = f"{path}.{name}" if path else name
+        if name in fields:
+            yield name, _pruned(fields[name].type, item, inner, unknown)
+        else:
+            unknown.append(inner)
