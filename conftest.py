@@ -1,0 +1,42 @@
+"""Options and clusters that more than one folder of tests needs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("cluster", "which cluster the cluster tests run on")
+    group.addoption("--kubeconfig", help="run the cluster tests on the cluster of this file, not on an embedded one")
+    group.addoption("--ingress", help="HOST:PORT of that cluster's ingress gateway")
+    group.addoption("--gateway", choices=["istio", "kourier"], default="istio", help="that cluster's form of URLs")
+    group.addoption("--speed", type=float, default=1.0, help="how much faster than real that cluster's windows pass")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have the project's own kubectl first on PATH, and a cluster that ends with the run where nbval runs notebooks."""
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    if bool(config.getoption("--kubeconfig")) != bool(config.getoption("--ingress")):
+        raise pytest.UsageError("--kubeconfig and --ingress go together: a cluster is reached by both")
+    nbval = config.getoption("nbval", False) or config.getoption("nbval_lax", False)
+    if nbval and "KSERVE_NB_NAME" not in os.environ and not config.getoption("collectonly"):
+        from kserve_nb.clusters.embedded import lifecycle
+
+        name = f"nbval-{os.getpid()}"
+        lifecycle.up(name, owner=os.getpid())
+        os.environ["KSERVE_NB_NAME"] = name
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    name = f"nbval-{os.getpid()}"
+    if os.environ.get("KSERVE_NB_NAME") == name:
+        from kserve_nb.clusters import state
+        from kserve_nb.clusters.embedded import lifecycle
+
+        record = state.read(name)
+        if record is not None:
+            lifecycle.down(record)

@@ -1,0 +1,70 @@
+"""The cluster that these tests run on: the one that was named, or an embedded one that ends with the run."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from kserve_nb.clusters import state
+from kserve_nb.clusters.embedded import lifecycle
+
+_COUNT = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Target:
+    """How a test reaches its cluster."""
+
+    kubeconfig: str
+    ingress: str
+    gateway: str
+    speed: float
+    namespace: str = "kserve-test"
+
+    def kubectl(self, *args: str, stdin: str | None = None, check: bool = True) -> str:
+        """What the real kubectl prints, in the test's namespace; a failure raises with its words."""
+        done = subprocess.run(["kubectl", "--kubeconfig", self.kubeconfig, "-n", self.namespace, *args],
+                              input=stdin, capture_output=True, text=True, timeout=60)
+        assert not check or done.returncode == 0, f"kubectl {' '.join(args)}: {done.stderr}"
+        return done.stdout + ("" if check else done.stderr)
+
+
+def _embedded(gateway: str, speed: float) -> Iterator[Target]:
+    record = lifecycle.up(f"test-{gateway}-{os.getpid()}", gateway=gateway, speed=speed, owner=os.getpid())
+    yield Target(record.kubeconfig, record.ingress, record.gateway, record.speed)
+    lifecycle.down(state.read(record.name) or record)
+
+
+def _cluster(config: pytest.Config, gateway: str) -> Iterator[Target]:
+    kubeconfig = config.getoption("--kubeconfig")
+    if kubeconfig is None:
+        yield from _embedded(gateway, 10.0)
+    elif config.getoption("--gateway") == gateway:
+        yield Target(kubeconfig, config.getoption("--ingress"), gateway, config.getoption("--speed"))
+    else:
+        pytest.skip(f"the named cluster has {config.getoption('--gateway')} URLs, this test wants {gateway} ones")
+
+
+@pytest.fixture(scope="session")
+def kourier(pytestconfig: pytest.Config) -> Iterator[Target]:
+    yield from _cluster(pytestconfig, "kourier")
+
+
+@pytest.fixture(scope="session")
+def istio(pytestconfig: pytest.Config) -> Iterator[Target]:
+    yield from _cluster(pytestconfig, "istio")
+
+
+@pytest.fixture
+def target(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Iterator[Target]:
+    """The cluster, and a fresh namespace in it that goes with the test."""
+    base: Target = request.getfixturevalue(pytestconfig.getoption("--gateway"))
+    fresh = Target(base.kubeconfig, base.ingress, base.gateway, base.speed, f"test-{os.getpid()}-{next(_COUNT)}")
+    fresh.kubectl("create", "namespace", fresh.namespace)
+    yield fresh
+    fresh.kubectl("delete", "namespace", fresh.namespace, "--wait=false")
