@@ -27,8 +27,8 @@ class Database:
         for statement in (
             "PRAGMA journal_mode = WAL",
             "PRAGMA synchronous = NORMAL",
-            "CREATE TABLE IF NOT EXISTS objects (resource TEXT, namespace TEXT, name TEXT, data BLOB NOT NULL,"
-            " PRIMARY KEY (resource, namespace, name)) WITHOUT ROWID",
+            ("CREATE TABLE IF NOT EXISTS objects (resource TEXT, namespace TEXT, name TEXT, data BLOB NOT NULL,"
+             " PRIMARY KEY (resource, namespace, name)) WITHOUT ROWID"),
             "CREATE TABLE IF NOT EXISTS version (latest INTEGER NOT NULL)",
         ):
             self._connection.execute(statement)

@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from kserve_nb.clusters.embedded.api.entry import Entry
 from kserve_nb.clusters.embedded.objects import ExpiredError, Kind
 
 KEPT_PER_KIND = 1000  # changes of one kind that a late watch can still ask for
@@ -15,15 +16,12 @@ KEPT_PER_KIND = 1000  # changes of one kind that a late watch can still ask for
 
 @dataclass(slots=True)
 class Change:
-    """One change of one object: its JSON after it (of DELETED: the last there was) and before it."""
+    """One change of one object: the object after it (of DELETED: the last there was) and before it."""
 
     kind: Kind
-    version: int
     type: Literal["ADDED", "MODIFIED", "DELETED"]
-    namespace: str | None
-    name: str
-    data: bytes
-    before: bytes | None
+    entry: Entry
+    before: Entry | None
     lines: dict[Hashable, bytes] = field(default_factory=dict)  # what watchers were sent, by representation
 
 
@@ -74,7 +72,7 @@ class History:
         kept = self._changes.setdefault(change.kind, deque())
         kept.append(change)
         if len(kept) > KEPT_PER_KIND:
-            self._floor[change.kind] = kept.popleft().version
+            self._floor[change.kind] = kept.popleft().entry.version
         for subscription in self._subscriptions.get(change.kind, ()):
             subscription.push(change)
 
@@ -83,7 +81,7 @@ class History:
         floor = self._floor.get(kind, self._start)
         if version < floor:
             raise ExpiredError(410, "Expired", f"too old resource version: {version} ({floor})")
-        return [change for change in self._changes.get(kind, ()) if change.version > version]
+        return [change for change in self._changes.get(kind, ()) if change.entry.version > version]
 
     def subscribe(self, kinds: Iterable[Kind], most: int | None = None) -> Subscription:
         """Hand out every change of these kinds from now on. End it with `unsubscribe`."""

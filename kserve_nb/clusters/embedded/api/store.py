@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +16,7 @@ import orjson
 
 from kserve_nb.clusters.embedded.api import metadata
 from kserve_nb.clusters.embedded.api.database import Database
+from kserve_nb.clusters.embedded.api.entry import Entry, encode
 from kserve_nb.clusters.embedded.api.history import Change, History
 from kserve_nb.clusters.embedded.objects import (
     CONFIG_MAP, ENDPOINTS, EVENT, KINDS, NAMESPACE, NODE, PERSISTENT_VOLUME_CLAIM, POD, SECRET, SERVICE,
@@ -33,33 +33,8 @@ EVENT_LIFE_S = 3600.0  # a kube-apiserver forgets Events after an hour (--event-
 _BY_RESOURCE = {kind.resource: kind for kind in KINDS}
 _WITHOUT_GENERATION = {
     NAMESPACE, NODE, SERVICE, ENDPOINTS, EVENT, CONFIG_MAP, SECRET, SERVICE_ACCOUNT, PERSISTENT_VOLUME_CLAIM}
-_KEEPS_STATUS_ON_CREATE = {NODE}  # a kubelet registers with its status
 _SERVER_FIELDS = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
 _PERMANENT_NAMESPACES = {"default", "kube-system", "kube-public"}
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An object as the store keeps it."""
-
-    namespace: str | None
-    name: str
-    version: int
-    labels: Mapping[str, str]
-    data: bytes
-
-    def copy(self) -> Object:
-        """The object, the caller's to change."""
-        obj: Object = orjson.loads(self.data)
-        return obj
-
-
-def encode(obj: Object) -> bytes:
-    """The object's JSON with sorted keys, as Kubernetes writes it. Raises StatusError for what no JSON can say."""
-    try:
-        return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)
-    except TypeError as error:
-        raise StatusError(400, "BadRequest", f"the object cannot be written as JSON: {error}") from None
 
 
 class Store(Objects):
@@ -77,7 +52,7 @@ class Store(Objects):
         self._entries: dict[Kind, dict[Key, Entry]] = {kind: {} for kind in KINDS}
         for row in self._database.rows():
             if row.resource in _BY_RESOURCE:
-                self._remember(_BY_RESOURCE[row.resource], orjson.loads(row.data), row.data)
+                self._remember(_BY_RESOURCE[row.resource], Entry.of(orjson.loads(row.data), row.data))
 
     def close(self) -> None:
         """End all watches and close the file."""
@@ -103,7 +78,7 @@ class Store(Objects):
 
     def find(self, kind: Kind, namespace: str | None, name: str) -> Object | None:
         entry = self._entries[kind].get((namespace if kind.namespaced else None, name))
-        return entry and entry.copy()
+        return None if entry is None else entry.copy()
 
     def list(self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> list[Object]:
         wanted = (labels or {}).items()
@@ -117,7 +92,7 @@ class Store(Objects):
                 yield WatchEvent("ADDED", entry.copy())
             while changes := await subscription.batch():
                 for change in changes:
-                    yield WatchEvent(change.type, orjson.loads(change.data))
+                    yield WatchEvent(change.type, change.entry.copy())
         finally:
             self.history.unsubscribe(subscription)
 
@@ -128,8 +103,6 @@ class Store(Objects):
         meta = self._name_new(kind, new)
         metadata.check(kind, meta)
         self._check_namespace(kind, meta)
-        if kind.has_status and not kind.internal and kind not in _KEEPS_STATUS_ON_CREATE:
-            new.pop("status", None)
         meta |= {"uid": str(uuid.uuid4()), "creationTimestamp": utc(time.time())}
         if kind not in _WITHOUT_GENERATION:
             meta["generation"] = 1
@@ -239,15 +212,15 @@ class Store(Objects):
         new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
         new |= {"apiVersion": kind.api_version, "kind": kind.kind}
         meta = new["metadata"]
-        before = self._entries[kind][meta.get("namespace"), meta["name"]].data
-        if encode(new) == before:
+        before = self._entries[kind][meta.get("namespace"), meta["name"]]
+        if encode(new) == before.data:
             return old
         if "deletionTimestamp" in meta and not meta.get("deletionGracePeriodSeconds") and not _finalizers(kind, new):
             self._remove(kind, new, dry_run)
             return new
         return self._commit(kind, "MODIFIED", new, before, dry_run)
 
-    def _commit(self, kind: Kind, type_: Literal["ADDED", "MODIFIED"], new: Object, before: bytes | None,
+    def _commit(self, kind: Kind, type_: Literal["ADDED", "MODIFIED"], new: Object, before: Entry | None,
                 dry_run: bool) -> Object:
         meta = new["metadata"]
         if dry_run:
@@ -257,8 +230,9 @@ class Store(Objects):
         data = encode(new)
         self._database.put(kind, meta.get("namespace"), meta["name"], data, version)
         self.version = version
-        self._remember(kind, new, data)
-        self.history.append(Change(kind, version, type_, meta.get("namespace"), meta["name"], data, before))
+        entry = Entry.of(new, data)
+        self._remember(kind, entry)
+        self.history.append(Change(kind, type_, entry, before))
         if kind == EVENT and type_ == "ADDED":
             self._forget_old_events()
         return new
@@ -268,21 +242,19 @@ class Store(Objects):
             return
         meta, version = old["metadata"], self.version + 1
         namespace, name = meta.get("namespace"), meta["name"]
-        before = self._entries[kind][namespace, name].data
+        before = self._entries[kind][namespace, name]
         meta["resourceVersion"] = str(version)
-        data = encode(old)
+        entry = Entry.of(old, encode(old))
         self._database.remove(kind, namespace, name, version)
         self.version = version
         del self._entries[kind][namespace, name]
-        self.history.append(Change(kind, version, "DELETED", namespace, name, data, before))
+        self.history.append(Change(kind, "DELETED", entry, before))
 
-    def _remember(self, kind: Kind, obj: Object, data: bytes) -> None:
-        meta = obj["metadata"]
-        key = meta.get("namespace"), meta["name"]
-        entries = self._entries[kind]
+    def _remember(self, kind: Kind, entry: Entry) -> None:
+        key, entries = (entry.namespace, entry.name), self._entries[kind]
         if kind == EVENT:
             entries.pop(key, None)  # so that the dict is ordered by the last write
-        entries[key] = Entry(*key, int(meta["resourceVersion"]), meta.get("labels") or {}, data)
+        entries[key] = entry
 
     def _forget_old_events(self) -> None:
         for entry in list(_take_while_older(self._entries[EVENT], time.time() - EVENT_LIFE_S)):
