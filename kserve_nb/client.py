@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import urllib3
-from kubernetes import client as kubernetes  # type: ignore[import-untyped]  # it ships no types
+from kubernetes import client as kubernetes
 from kubernetes import config
 
 from kserve_nb.model import Cluster

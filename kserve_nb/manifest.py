@@ -110,6 +110,20 @@ def _three_way(last: Mapping[str, Any], wanted: Mapping[str, Any], live: Mapping
     return patch
 
 
+def merged(live: Mapping[str, Any], patch: Mapping[str, Any]) -> Document:
+    """What a merge patch makes of an object (RFC 7396)."""
+    result = dict(live)
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, Mapping):
+            below = result.get(key)
+            result[key] = merged(below if isinstance(below, Mapping) else {}, value)
+        else:
+            result[key] = value
+    return result
+
+
 @dataclass(frozen=True)
 class Change:
     """One field that differs, and what KServe will do about it."""

@@ -182,6 +182,8 @@ class RolloutStatus:
     url: str = ""
     model_state: str = ""  # status.modelStatus.transitionStatus
     failure: str = ""  # status.modelStatus.lastFailureInfo.message
+    mode: str = ""  # status.deploymentMode: Knative, or Standard, where canaryTrafficPercent does nothing
+    resources: Mapping[str, Any] = field(default_factory=dict)  # spec: the model's requests and limits
     version: str = ""  # metadata.resourceVersion
 
     @property
@@ -235,6 +237,8 @@ class RolloutStatus:
             url=status.get("url") or "",
             model_state=model_status.get("transitionStatus") or "",
             failure=(model_status.get("lastFailureInfo") or {}).get("message") or "",
+            mode=status.get("deploymentMode") or "",
+            resources=(predictor.get("model") or {}).get("resources") or {},
             version=meta.get("resourceVersion") or "",
         )
 

@@ -1,0 +1,130 @@
+"""How far a rollout has come: what is still missing until traffic has moved, and whether it failed. Pure.
+
+`Ready` of an InferenceService is stale for up to seconds after a write, and its observedGeneration counts another
+object's generations. Knative's own generation contract is sound, so the Knative Service is looked at as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kubernetes.utils.quantity import parse_quantity
+
+from kserve_nb.model import TAG_ROUTING, Condition, RolloutStatus, TrafficTarget, conditions_of, short
+
+_SOURCE_URI = "internal.serving.kserve.io/storage-initializer-sourceuri"
+_FAILED_STATES = ("BlockedByFailedLoad", "InvalidSpec")
+_UNKNOWN = Condition("", "Unknown")
+
+
+def expected_traffic(status: RolloutStatus) -> tuple[tuple[str, int], ...]:
+    """Revision and percent of each traffic target, once what the spec asks for has been done.
+
+    kserve pkg/controller/v1beta1/inferenceservice/reconcilers/knative/ksvc_reconciler.go createKnativeService.
+    """
+    percent, stable = status.asked_percent, status.latest_rolledout
+    if percent is None or percent == 100 or not stable:
+        return ((status.latest_created, 100),)
+    return ((status.latest_created, percent), (stable, 100 - percent))
+
+
+def missing(status: RolloutStatus, knative: Mapping[str, Any] | None) -> str:
+    """What is still missing until traffic has moved; empty once it has.
+
+    Args:
+        knative: the Knative Service `NAME-predictor`, None where it does not exist yet.
+    """
+    if knative is None:
+        return "KServe has not made its Knative Service yet"
+    if not _follows(status, knative):
+        return "KServe has not taken the change over yet"
+    if not _observed(knative):
+        return "Knative has not seen the change yet"
+    return _missing_revision(status) or _missing_traffic(status, knative) or _not_ready(status, knative)
+
+
+def failure(status: RolloutStatus, knative: Mapping[str, Any] | None) -> str:
+    """The controller's own message where the change cannot come to a good end by itself; empty where it may.
+
+    A conflict between the controllers may look so for a second: ask again before believing it.
+    """
+    predictor = status.conditions.get("PredictorReady", _UNKNOWN)
+    if status.mode in ("Standard", "RawDeployment"):
+        return f"it runs in {status.mode} mode, where canaryTrafficPercent does nothing"
+    if predictor.status == "False" and predictor.reason == "ReconcileFailed":
+        return predictor.message
+    if status.model_state == "InvalidSpec":
+        return status.failure or predictor.message or status.model_state
+    if knative is None or not _follows(status, knative) or not _observed(knative) or not _same_created(status, knative):
+        return ""  # what the status says may be about an earlier change
+    if status.model_state in _FAILED_STATES or predictor.status == "False":
+        return status.failure or predictor.message or status.model_state
+    return ""
+
+
+def _missing_revision(status: RolloutStatus) -> str:
+    if not status.latest_created:
+        return "no revision has been created yet"
+    if status.latest_created == status.latest_ready:
+        return ""
+    why = _said(status.conditions, "PredictorReady")
+    return f"revision {short(status.latest_created)} is not ready yet{why}"
+
+
+def _missing_traffic(status: RolloutStatus, knative: Mapping[str, Any]) -> str:
+    wanted = expected_traffic(status)
+    asked = [TrafficTarget.of(row) for row in (knative.get("spec") or {}).get("traffic") or []]
+    # Knative's own list leaves the name of the latest revision out.
+    if [(t.revision or status.latest_created, t.percent) for t in asked] != list(wanted):
+        return "KServe has not asked Knative for this traffic yet"
+    seen = [(t.revision, t.percent) for t in status.traffic]
+    return "" if seen == list(wanted) else f"traffic is {_in_words(seen)}, expected {_in_words(wanted)}"
+
+
+def _not_ready(status: RolloutStatus, knative: Mapping[str, Any]) -> str:
+    conditions = conditions_of(knative)
+    if conditions.get("Ready", _UNKNOWN).status != "True":
+        return f"Knative is not done{_said(conditions, 'Ready')}"
+    if status.ready.status != "True":
+        return f"KServe is not done{_said(status.conditions, 'Ready')}"
+    return ""
+
+
+def _follows(status: RolloutStatus, knative: Mapping[str, Any]) -> bool:
+    """Whether the Knative Service's template carries what the spec says now."""
+    template = knative["spec"]["template"]
+    annotations = (template.get("metadata") or {}).get("annotations") or {}
+    same_model = annotations.get(_SOURCE_URI, "") == status.model
+    same_tag = (annotations.get(TAG_ROUTING) == "true") == status.tag_routing
+    return same_model and same_tag and _same_resources(status, template)
+
+
+def _same_resources(status: RolloutStatus, template: Mapping[str, Any]) -> bool:
+    """Whether requests and limits that the spec names are the template's; those it leaves out are the runtime's."""
+    container = (template.get("spec") or {}).get("containers", [{}])[0].get("resources") or {}
+    return all(
+        parse_quantity((container.get(kind) or {}).get(resource, 0)) == parse_quantity(amount)
+        for kind, amounts in status.resources.items()
+        for resource, amount in (amounts or {}).items()
+    )
+
+
+def _observed(knative: Mapping[str, Any]) -> bool:
+    observed = (knative.get("status") or {}).get("observedGeneration")
+    return bool(observed == knative["metadata"].get("generation"))
+
+
+def _same_created(status: RolloutStatus, knative: Mapping[str, Any]) -> bool:
+    created = (knative.get("status") or {}).get("latestCreatedRevisionName")
+    return bool(status.latest_created) and created == status.latest_created
+
+
+def _said(conditions: Mapping[str, Condition], type_: str) -> str:
+    found = conditions.get(type_, _UNKNOWN)
+    words = ": ".join(filter(None, (found.reason, found.message)))
+    return f" ({words})" if words else ""
+
+
+def _in_words(rows: Any) -> str:
+    return " / ".join(f"{percent} % {short(revision)}" for revision, percent in rows) or "none"

@@ -1,0 +1,237 @@
+"""The verbs of a rollout: deploy, canary, promote, pin, tag; `wait` until traffic has moved; and what to look at."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import yaml
+
+from kserve_nb import manifest, progress
+from kserve_nb.client import INFERENCE_SERVICE, KNATIVE_SERVICE, POD, REVISION, Client
+from kserve_nb.ingress import IRIS_INPUT, Answer, Ingress, Protocol, Rows, host_of
+from kserve_nb.model import TAG_ROUTING, Pod, Revision, RolloutStatus, short
+
+Door = Literal["main", "latest", "prev"]
+
+_LOOK_S = 0.25  # between two looks
+_FAILED_FOR_S = 2.0  # a conflict between the controllers may flash Ready False for up to a second
+
+
+class NotReadyError(TimeoutError):
+    """Traffic has not moved in time, or will not move at all; carries the controller's own message."""
+
+
+class NotPossibleError(RuntimeError):
+    """A verb that makes no sense now, or would do harm; says what to do first."""
+
+
+class Rollout:
+    """One InferenceService: change who gets what percent of its traffic, and see whether it happened.
+
+    Every verb is one write of the InferenceService, returns the status as that write left it, and does not wait:
+    follow it with `await rollout.wait()` (in a script: `asyncio.run(rollout.wait())`).
+    """
+
+    def __init__(self, client: Client, ingress: Ingress, name: str = "sklearn-iris"):
+        self.name = name
+        self.client = client
+        self.ingress = ingress
+
+    def __repr__(self) -> str:
+        return f"Rollout({self.name!r} in {self.client.namespace})"
+
+    # --- change ------------------------------------------------------------------------------------------------
+
+    def deploy(self, model: str, *, model_format: str = "sklearn") -> RolloutStatus:
+        """Create the InferenceService with this model (a storageUri), or give all users the model at once."""
+        if self.client.find(INFERENCE_SERVICE, self.name) is None:
+            return self.apply(manifest.inference_service(self.name, model, model_format=model_format))
+        self._refuse_unpinning(model, 100)
+        block = {"modelFormat": {"name": model_format}, "storageUri": model}
+        return self._patch({"canaryTrafficPercent": None, "model": block})
+
+    def canary(self, model: str | None = None, percent: int | None = None) -> RolloutStatus:
+        """Give a percent of the users a new model, or change the percent, or both.
+
+        Args:
+            model: the storageUri of a new revision; None keeps the one there is.
+            percent: what the canary gets, 0 to 100; None keeps what is asked now.
+        """
+        status = self.status()
+        percent = status.asked_percent if percent is None else _percent(percent)
+        if percent is None:
+            raise NotPossibleError(f"{self.name}: no canary percent is set. Say one: rollout.canary(model, percent=10)")
+        if not status.latest_rolledout:
+            raise NotPossibleError(
+                f"{self.name}: its first revision serves nobody yet, and a percent would be ignored. "
+                "First: await rollout.wait()"
+            )
+        self._refuse_unpinning(model, percent, status)
+        changes: dict[str, Any] = {"canaryTrafficPercent": percent}
+        return self._patch(changes | ({"model": {"storageUri": model}} if model else {}))
+
+    def promote(self) -> RolloutStatus:
+        """Give the latest revision to all users: takes `canaryTrafficPercent` away."""
+        return self._patch({"canaryTrafficPercent": None})
+
+    def pin(self) -> RolloutStatus:
+        """Give all users the previous revision back: sets `canaryTrafficPercent` to 0. Both revisions keep pods."""
+        status = self.status()
+        if status.previous is None and not status.previous_rolledout:
+            raise NotPossibleError(f"{self.name}: there is no previous revision to go back to.")
+        return self._patch({"canaryTrafficPercent": 0})
+
+    def tag(self, on: bool = True) -> RolloutStatus:
+        """Open (or close) the `latest-` host. The annotation lands in the pods' template: a new revision."""
+        return self._patch({}, {TAG_ROUTING: "true" if on else None})
+
+    def apply(self, document: Mapping[str, Any] | str) -> RolloutStatus:
+        """Do with a document (or its YAML) what `kubectl apply` does, its last-applied annotation included."""
+        wanted = _document(document)
+        live = self.client.find(INFERENCE_SERVICE, self.name)
+        if live is None:
+            self.client.require_namespace()
+            body = manifest.applied(wanted, self.client.namespace)
+            return RolloutStatus.of(self.client.create(INFERENCE_SERVICE, body))
+        patch = manifest.apply_patch(wanted, live)
+        return RolloutStatus.of(self.client.patch(INFERENCE_SERVICE, self.name, patch) if patch else live)
+
+    def delete(self) -> None:
+        """Delete the InferenceService; all that it owns goes with it. A second time does nothing."""
+        self.client.delete(INFERENCE_SERVICE, self.name)
+
+    # --- look --------------------------------------------------------------------------------------------------
+
+    def status(self) -> RolloutStatus:
+        """What is asked and who gets what now. Raises NotFoundError that says what to create."""
+        return RolloutStatus.of(self.client.get(INFERENCE_SERVICE, self.name))
+
+    def pods(self) -> tuple[Pod, ...]:
+        """Its pods, those that are ending included."""
+        found = self.client.find_all(POD, f"serving.kserve.io/inferenceservice={self.name}")
+        return tuple(Pod.of(item) for item in found)
+
+    def revisions(self) -> tuple[Revision, ...]:
+        """All revisions there have been, the oldest first."""
+        found = self.client.find_all(REVISION, f"serving.kserve.io/inferenceservice={self.name}")
+        return tuple(Revision.of(item) for item in found)
+
+    def plan(self, document: Mapping[str, Any] | str) -> tuple[manifest.Change, ...]:
+        """What applying a document (or its YAML) would change, and what each change would cause."""
+        live = self.client.get(INFERENCE_SERVICE, self.name)
+        return manifest.diff(live, manifest.merged(live, manifest.apply_patch(_document(document), live)))
+
+    def host(self, door: Door = "main") -> str:
+        """The Host header of a door: `main` is split by percent, `latest` and `prev` lead to one revision."""
+        status = self.status()
+        if door == "main":
+            if status.url:
+                return host_of(status.url)
+            raise NotPossibleError(f"{self.name}: no URL before its first revision is ready. await rollout.wait()")
+        target = next((target for target in status.traffic if target.tag == door and target.url), None)
+        if target is None:
+            how = "rollout.tag() opens it" if door == "latest" else "there is one during a canary or a pin"
+            raise NotPossibleError(f"{self.name}: no traffic target has the tag {door}; {how}.")
+        return host_of(target.url)
+
+    def predict(self, rows: Rows = IRIS_INPUT, *, door: Door = "main", protocol: Protocol = "v1") -> list[Any]:
+        """Predictions for rows of features, through the ingress. Raises PredictError with what came instead."""
+        return self.ingress.predict(self.host(door), self.name, rows, protocol)
+
+    def ask(self, rows: Rows = IRIS_INPUT, *, door: Door = "main", protocol: Protocol = "v1") -> Answer:
+        """The same request with whatever is answered: status, headers and body."""
+        return self.ingress.ask(self.host(door), self.name, rows, protocol)
+
+    # --- wait --------------------------------------------------------------------------------------------------
+
+    async def wait(self, timeout_s: float = 180) -> RolloutStatus:
+        """Wait until traffic has moved to what the spec asks for, seen twice; returns that status.
+
+        Raises:
+            NotReadyError: not within timeout_s, or earlier where a controller says that it failed.
+        """
+        deadline = time.monotonic() + timeout_s
+        settled: RolloutStatus | None = None
+        failed_since, failed_with = 0.0, ""
+        while True:
+            status, knative = await asyncio.to_thread(self._look)
+            left = progress.missing(status, knative)
+            if not left and settled is not None and settled.traffic == status.traffic:
+                return status
+            settled = None if left else status
+            failed = progress.failure(status, knative)
+            if failed != failed_with:
+                failed_since, failed_with = time.monotonic(), failed
+            elif failed and time.monotonic() - failed_since > _FAILED_FOR_S:
+                raise NotReadyError(_failed(status, failed))
+            if time.monotonic() > deadline:
+                raise NotReadyError(_late(status, failed or left, timeout_s))
+            await asyncio.sleep(_LOOK_S)
+
+    async def wait_pods(self, timeout_s: float = 180) -> tuple[Pod, ...]:
+        """Wait until each revision in the traffic list has a ready pod, and no other has one but Terminating ones."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            status, pods = await asyncio.to_thread(lambda: (self.status(), self.pods()))
+            named = {target.revision for target in status.traffic}
+            alive = [pod for pod in pods if not pod.terminating]
+            if {pod.revision for pod in alive} == named and all(pod.is_ready for pod in alive):
+                return pods
+            if time.monotonic() > deadline:
+                raise NotReadyError(_late_pods(self.name, pods, named, timeout_s))
+            await asyncio.sleep(_LOOK_S)
+
+    def _look(self) -> tuple[RolloutStatus, dict[str, Any] | None]:
+        # The Knative Service first: what it says is then never newer than the status it is compared with.
+        knative = self.client.find(KNATIVE_SERVICE, f"{self.name}-predictor")
+        return self.status(), knative
+
+    def _patch(self, predictor: Mapping[str, Any], annotations: Mapping[str, Any] | None = None) -> RolloutStatus:
+        """One merge patch: None takes a field away, what is not named stays."""
+        body: dict[str, Any] = {"spec": {"predictor": dict(predictor)}} if predictor else {}
+        if annotations:
+            body["metadata"] = {"annotations": dict(annotations)}
+        self.client.get(INFERENCE_SERVICE, self.name)  # for its better message where there is none
+        return RolloutStatus.of(self.client.patch(INFERENCE_SERVICE, self.name, body))
+
+    def _refuse_unpinning(self, model: str | None, percent: int, status: RolloutStatus | None = None) -> None:
+        """Knative would send the percent to the pinned-away revision until the new one is ready."""
+        now = status or self.status()
+        if now.asked_percent == 0 and percent > 0 and model and model != now.model and now.latest:
+            raise NotPossibleError(
+                f"{self.name}: {percent} % would go to {short(now.latest.revision)}, which is pinned away, until the "
+                "new revision is ready. First rollout.canary(model, percent=0), await rollout.wait(), then the percent."
+            )
+
+
+def _percent(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 100:
+        raise ValueError(f"canaryTrafficPercent: {value!r} is not a whole number from 0 to 100.")
+    return value
+
+
+def _document(document: Mapping[str, Any] | str) -> Mapping[str, Any]:
+    loaded: Mapping[str, Any] = yaml.safe_load(document) if isinstance(document, str) else document
+    return loaded
+
+
+def _failed(status: RolloutStatus, message: str) -> str:
+    serving = [short(name) for name, percent in status.percents.items() if percent]
+    users = f"Users are served by {', '.join(serving)}. " if serving else "Nobody is served yet. "
+    back = "Roll back with rollout.pin(), or look" if status.previous else "Look"
+    revision = short(status.latest_created) if status.latest_created else "its first revision"
+    return f"{status.name}: {revision} does not get ready: {message}. {users}{back} at rollout.pods()."
+
+
+def _late(status: RolloutStatus, left: str, timeout_s: float) -> str:
+    back = "Roll back with rollout.pin(), or look" if status.previous else "Look"
+    return f"{status.name}: traffic has not moved after {timeout_s:.0f} s: {left}. {back} at rollout.pods()."
+
+
+def _late_pods(name: str, pods: Sequence[Pod], named: set[str], timeout_s: float) -> str:
+    seen = ", ".join(f"{short(pod.revision)} {pod.ready}/{pod.containers} {pod.status}" for pod in pods) or "none"
+    wanted = ", ".join(sorted(map(short, named)))
+    return f"{name}: pods are {seen} after {timeout_s:.0f} s, expected ready ones of {wanted} alone. kubectl get events"
