@@ -56,15 +56,18 @@ def main() -> None:
               help="A cluster in processes of this machine, or one that is already there.")
 @click.option("--speed", type=click.FloatRange(0.1, 1000), help="embedded: how much faster its windows (scale-down, "
               "drain, back-off) pass; 1 is real time.  [default: 10]")
-@click.option("--gateway", type=click.Choice(["istio", "kourier"]), help="embedded: whose form of URLs.  [default: istio]")
-@click.option("--ingress-port", type=click.IntRange(1, 65535), help="embedded: the gateway's port.  [default: a free one]")
+@click.option("--gateway", type=click.Choice(["istio", "kourier"]),
+              help="embedded: whose form of URLs.  [default: istio]")
+@click.option("--ingress-port", type=click.IntRange(1, 65535),
+              help="embedded: the gateway's port.  [default: a free one]")
 @click.option("--idle-hours", type=click.FloatRange(min=0, min_open=True), help="embedded: end after so long without "
               "use.  [default: 12]")
 @click.option("--owner", type=int, metavar="PID", help="embedded: end when that process ends.")
 @click.option("--kubeconfig", type=click.Path(path_type=Path), help="attach: how to reach it.  [default: $KUBECONFIG]")
 @click.option("--context", help="attach: a context of the kubeconfig.  [default: its current one]")
 @click.option("--ingress", metavar="HOST:PORT", help="attach: the address of its ingress gateway.")
-@click.option("--namespace", default="kserve-test", show_default=True, help="The namespace of the kubeconfig's context.")
+@click.option("--namespace", default="kserve-test", show_default=True,
+              help="The namespace of the kubeconfig's context.")
 def up(name: str, kind: str, speed: float | None, gateway: str | None, ingress_port: int | None,
        idle_hours: float | None, owner: int | None, kubeconfig: Path | None, context: str | None, ingress: str | None,
        namespace: str) -> None:
@@ -94,8 +97,8 @@ def _lifecycle():  # type: ignore[no-untyped-def]  # a module, imported late: `s
 
 
 def _show(record: Record) -> None:
-    click.echo(f"cluster     {record.name} ({record.cluster}"
-               + (f", {record.gateway} URLs, windows {record.speed:g} times as fast as real ones" if record.pid else "") + ")")
+    how = f", {record.gateway} URLs, windows {record.speed:g} times as fast as real ones" if record.pid else ""
+    click.echo(f"cluster     {record.name} ({record.cluster}{how})")
     click.echo(f"kubeconfig  {record.kubeconfig}\ningress     {record.ingress}\nnamespace   {record.namespace}")
 
 
@@ -134,16 +137,22 @@ def status(name: str, output: str) -> None:
         click.echo(f"cluster {name!r} is not up (up: {have}). Start it: kserve-nb up --name {name}")
     else:
         _show(record)
-        click.echo("ready       " + ("yes" if ready else f"no: it ended without `down`; kserve-nb up --name {name} resumes it"
-                                     if not record.alive else "no: it does not answer"))
+        click.echo("ready       " + ("yes" if ready else f"no: {_why_not(record)}"))
     sys.exit(0 if ready else 1)
+
+
+def _why_not(record: Record) -> str:
+    if record.alive:
+        return "it does not answer"
+    return f"it ended without `down`; kserve-nb up --name {record.name} resumes it"
 
 
 def _ready(record: Record) -> bool:
     if record.cluster == "embedded":
         return record.alive and bool(_lifecycle().answers(record))
-    asked = subprocess.run([_kubectl(), "--kubeconfig", record.kubeconfig, "--request-timeout=5s", "get", "--raw", "/version"],
-                           capture_output=True, check=False)
+    asked = subprocess.run(
+        [_kubectl(), "--kubeconfig", record.kubeconfig, "--request-timeout=5s", "get", "--raw", "/version"],
+        capture_output=True, check=False)
     return asked.returncode == 0
 
 
@@ -220,7 +229,7 @@ def lab(name: str, browser: bool, jupyter_options: tuple[str, ...]) -> None:
 
 
 def notebooks_folder() -> Path:
-    """Where the tutorial's notebooks are: in the checkout this package is installed from, or below the current folder."""
+    """Where the tutorial's notebooks are: in the checkout that this package is installed from, or in `./notebooks`."""
     for base in (Path(__file__).resolve().parent.parent, Path.cwd()):
         if (base / "notebooks").is_dir():
             return base / "notebooks"

@@ -57,8 +57,8 @@ def _run(notebook: Path, values: dict[str, Any], output: Path) -> Report:
     error = None
     try:
         papermill.execute_notebook(
-            str(notebook), str(output), parameters=_known(notebook, values), kernel_name="python3", cwd=str(notebook.parent),
-            progress_bar=sys.stderr.isatty(), start_timeout=60, execution_timeout=300)
+            str(notebook), str(output), parameters=_known(notebook, values), kernel_name="python3",
+            cwd=str(notebook.parent), progress_bar=sys.stderr.isatty(), start_timeout=60, execution_timeout=300)
     except PapermillException as raised:
         cell = getattr(raised, "exec_count", None)
         words = str(getattr(raised, "evalue", None) or raised).strip()
@@ -67,7 +67,7 @@ def _run(notebook: Path, values: dict[str, Any], output: Path) -> Report:
 
 
 def _known(notebook: Path, values: dict[str, Any]) -> dict[str, Any]:
-    """Those of the values that the notebook has a parameter for: one command line serves notebooks with different ones."""
+    """Those of the values that the notebook has a parameter for: one command line serves different notebooks."""
     import papermill
 
     return {key: value for key, value in values.items() if key in papermill.inspect_notebook(str(notebook))}

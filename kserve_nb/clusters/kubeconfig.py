@@ -76,6 +76,7 @@ def _take_files_in(part: dict[str, Any], source: Path) -> None:
             try:
                 part[f"{field}-data"] = base64.b64encode(file.read_bytes()).decode()
             except OSError as error:
-                raise ClusterError(f"kubeconfig {source} names {file}, which cannot be read: {error.strerror}.") from None
+                raise ClusterError(
+                    f"kubeconfig {source} names {file}, which cannot be read: {error.strerror}.") from None
     if "tokenFile" in part:
         part["tokenFile"] = str(source.parent / part["tokenFile"])

@@ -119,7 +119,7 @@ def lock(name: str) -> Iterator[None]:
     place = folder(name)
     try:
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        stream = open(place.parent / f".{name}.lock", "w")
+        stream = open(place.parent / f".{name}.lock", "w")  # noqa: SIM115  closed below, once it could be opened
     except OSError as error:
         raise ClusterError(
             f"cluster {name!r} needs a folder for its state, and {place.parent} cannot be written: {error.strerror}. "

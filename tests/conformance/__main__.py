@@ -1,4 +1,4 @@
-"""Compare the embedded cluster with the recordings of a real KServe: every scenario, each on a cluster of its own, side by side.
+"""Compare the embedded cluster with a real KServe's recordings: all scenarios side by side, each on its own cluster.
 
     python -m tests.conformance [--speed 1] [SCENARIO ...]
 """

@@ -31,7 +31,8 @@ def up(name: str, *, speed: float | None = None, gateway: str | None = None, nam
        say: Say = lambda _: None) -> Record:
     """Start the named cluster, or find it running; return once it answers.
 
-    A cluster that crashed is resumed with its objects and its old settings. Where it was up already, a flag that is given must agree.
+    A cluster that crashed is resumed with its objects and its old settings. Where it was up already, a flag that is
+    given must agree.
 
     Args:
         speed: divides the autoscaler's and kubelet's windows; 10 where not given.
@@ -90,16 +91,18 @@ def _new(name: str, speed: float, gateway: str, namespace: str, ingress_port: in
     try:
         folder.mkdir(parents=True, mode=0o700)
     except OSError as error:
-        raise ClusterError(f"cluster {name!r} needs the folder {folder}, which cannot be made: {error.strerror}") from None
+        raise ClusterError(
+            f"cluster {name!r} needs the folder {folder}, which cannot be made: {error.strerror}") from None
     if ingress_port is not None:
         _must_be_free(ingress_port, "or leave --ingress-port out: a free one is chosen")
     ports = free_ports(4)
     record = Record(
-        name, "embedded", str(folder / "kubeconfig"), f"127.0.0.1:{ingress_port or ports[0]}", namespace, speed, gateway,
-        api_port=ports[1], admin_port=ports[2], activator_port=ports[3], token=secrets.token_hex(16))
+        name, "embedded", str(folder / "kubeconfig"), f"127.0.0.1:{ingress_port or ports[0]}", namespace, speed,
+        gateway, api_port=ports[1], admin_port=ports[2], activator_port=ports[3], token=secrets.token_hex(16))
     public, _ = certificate.make(folder)
     server = f"https://127.0.0.1:{record.api_port}"
-    kubeconfig.save(kubeconfig.document(name, server, public.read_bytes(), record.token, namespace), folder / "kubeconfig")
+    document = kubeconfig.document(name, server, public.read_bytes(), record.token, namespace)
+    kubeconfig.save(document, folder / "kubeconfig")
     return record if idle_s is None else replace(record, idle_s=idle_s)
 
 

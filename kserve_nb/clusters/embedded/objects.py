@@ -1,4 +1,4 @@
-"""What all parts of the embedded cluster share: the kinds it knows, the store's contract, and small helpers for objects.
+"""What all parts of the embedded cluster share: the kinds it knows, the store's contract, small helpers for objects.
 
 Objects are plain dicts in the shape of their JSON. The API server, the reconcilers, the node and the gateway meet
 only through them: each gets an `Objects` and knows nothing of the others.
@@ -96,12 +96,15 @@ CUSTOM_RESOURCE_DEFINITION = Kind(
 #   spec:   {"podUID": uid}
 #   status: {"address": "127.0.0.1:PORT" of the model server or absent while it does not listen,
 #            "containers": {NAME: {"pids": [int], "log": path of the current log, "previousLog": path or None}}}
-#   The log files are in the CRI format, as a kubelet's: each line is `<RFC 3339 time with nanoseconds, UTC> stdout F <text>`.
+#   The log files are in the CRI format, as a kubelet's: each line is
+#   `<RFC 3339 time with nanoseconds, UTC> stdout F <text>`.
 SANDBOX = Kind("embedded.kserve-nb.dev", "v1", "Sandbox", "sandboxes", internal=True)
 
-# What went through the gateway for one revision: written by the gateway, read by the autoscaler. Named like its Revision.
+# What went through the gateway for one revision: written by the gateway, read by the autoscaler. Named like its
+# Revision.
 #   status: {"requests": total since the gateway first saw it, "concurrency": mean over the last observation,
-#            "rps": mean over the last observation, "waiting": requests held for a pod, "lastRequestTime": RFC 3339 or absent}
+#            "rps": mean over the last observation, "waiting": requests held for a pod,
+#            "lastRequestTime": RFC 3339 or absent}
 REVISION_TRAFFIC = Kind("embedded.kserve-nb.dev", "v1", "RevisionTraffic", "revisiontraffics", internal=True)
 
 KINDS: tuple[Kind, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Kind))
@@ -151,7 +154,8 @@ class Objects(Protocol):
     """The store as the other parts see it. Returned objects are theirs to change: they are copies.
 
     Calls do not block on anything but memory and a local database, so they are plain functions; every call but the
-    reads runs admission (defaulting, validation) and bumps metadata.generation when the spec changed, exactly as a request over HTTP does.
+    reads runs admission (defaulting, validation) and bumps metadata.generation when the spec changed, exactly as a
+    request over HTTP does.
     """
 
     def get(self, kind: Kind, namespace: str | None, name: str) -> Object:
@@ -161,7 +165,7 @@ class Objects(Protocol):
         """The object, or None where there is none."""
 
     def list(self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> list[Object]:
-        """All objects of a kind, in a namespace or everywhere, that carry all of `labels`; ordered by namespace and name."""
+        """All objects of a kind, in a namespace or everywhere, that carry all of `labels`; by namespace and name."""
 
     def create(self, kind: Kind, body: Object, *, dry_run: bool = False) -> Object:
         """Store a new object (metadata.generateName is honoured). Raises AlreadyExistsError, StatusError.
@@ -177,8 +181,8 @@ class Objects(Protocol):
     def delete(self, kind: Kind, namespace: str | None, name: str, *, uid: str | None = None,
                grace_period_s: float | None = None) -> Object | None:
         """Mark for deletion, or remove at once where neither finalizers nor (pods) a grace period keep the object.
-        For a pod that runs on a node, a first call sets metadata.deletionTimestamp and deletionGracePeriodSeconds, and the node ends it with
-        `grace_period_s=0`. Returns what is left, None when it is gone. Raises NotFoundError."""
+        For a pod that runs on a node, a first call sets metadata.deletionTimestamp and deletionGracePeriodSeconds, and
+        the node ends it with `grace_period_s=0`. Returns what is left, None when it is gone. Raises NotFoundError."""
 
     def watch(self, *kinds: Kind) -> AsyncIterator[WatchEvent]:
         """First an ADDED for each object there is, then every change as it happens, until the iterator is closed."""

@@ -1,4 +1,4 @@
-"""The one Python process of an embedded cluster that thinks: API server, reconcilers, node and gateway on one event loop.
+"""The one Python process of an embedded cluster that thinks: API server, reconcilers, node and gateway.
 
     python -m kserve_nb.clusters.embedded.server NAME LISTENING_FD RUNTIME_SOCKET
 
