@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kserve_nb.clusters import attach, state
+from kserve_nb.clusters.embedded import lifecycle
 from kserve_nb.clusters.state import ClusterError, Record
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def up(name: str, kind: str, speed: float | None, gateway: str | None, ingress_p
         record = attach.up(name, source=kubeconfig, context=context, ingress=ingress, namespace=namespace)
     else:
         _refuse(kind, {"--kubeconfig": kubeconfig, "--context": context, "--ingress": ingress})
-        record = _lifecycle().up(
+        record = lifecycle.up(
             name, speed=speed, gateway=gateway, namespace=namespace, ingress_port=ingress_port, owner=owner,
             idle_s=None if idle_hours is None else idle_hours * 3600, say=lambda text: click.echo(text, err=True))
     _show(record)
@@ -88,12 +89,6 @@ def _refuse(kind: str, options: dict[str, object]) -> None:
     for option, value in options.items():
         if value is not None:
             raise click.UsageError(f"{option} does not go with --cluster {kind}")
-
-
-def _lifecycle():  # type: ignore[no-untyped-def]  # a module, imported late: `status` and `--help` need none of it
-    from kserve_nb.clusters.embedded import lifecycle
-
-    return lifecycle
 
 
 def _show(record: Record) -> None:
@@ -111,7 +106,7 @@ def down(name: str) -> None:
     except ClusterError:
         record = None  # a record that cannot be read is what `down` is for
     if record is not None and record.cluster == "embedded":
-        _lifecycle().down(record)
+        lifecycle.down(record)
     elif state.folder(name).exists():
         with state.lock(name):
             state.forget(name)
@@ -149,7 +144,7 @@ def _why_not(record: Record) -> str:
 
 def _ready(record: Record) -> bool:
     if record.cluster == "embedded":
-        return record.alive and bool(_lifecycle().answers(record))
+        return record.alive and lifecycle.answers(record)
     asked = subprocess.run(
         [_kubectl(), "--kubeconfig", record.kubeconfig, "--request-timeout=5s", "get", "--raw", "/version"],
         capture_output=True, check=False)
@@ -197,9 +192,9 @@ def _borrow(name: str, say: Callable[[str], None]) -> Record:
     """The named cluster; where none is up, one that ends with this process."""
     record = state.read(name)
     if record is None:
-        return _lifecycle().up(name, owner=os.getpid(), say=say)  # type: ignore[no-any-return]
+        return lifecycle.up(name, owner=os.getpid(), say=say)
     if record.cluster == "embedded" and not record.alive:
-        return _lifecycle().up(name, say=say)  # type: ignore[no-any-return]
+        return lifecycle.up(name, say=say)
     return record
 
 
@@ -264,7 +259,7 @@ def run(name: str, parameters: tuple[tuple[str, str], ...], output: Path | None,
         reports = runner.run_all(chosen, record, dict(parameters), output or Path("build/notebooks"), say=click.echo)
     finally:
         if started:
-            _lifecycle().down(record)
+            lifecycle.down(record)
     failed = [report for report in reports if report.error]
     click.echo(f"{len(reports) - len(failed)} passed, {len(failed)} failed"
                + "".join(f"; {report.notebook.name}" for report in failed))

@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from kserve_nb.clusters import state
 from kserve_nb.clusters.embedded import control
@@ -35,12 +36,12 @@ from kserve_nb.clusters.state import Record
 TOUCH_EVERY_S = 60.0
 
 
-def note_use(folder: Path) -> web.Middleware:
+def note_use(folder: Path) -> Middleware:
     """A middleware that keeps `used` young while anybody asks: an idle cluster ends by it."""
     last = 0.0
 
     @web.middleware
-    async def middleware(request: web.Request, handler: web.Handler) -> web.StreamResponse:
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         nonlocal last
         now = asyncio.get_running_loop().time()
         if now - last > TOUCH_EVERY_S:
