@@ -1,0 +1,1 @@
+"""The ingress gateway: a real Envoy, told by files what the cluster's ingress objects ask for."""

@@ -1,0 +1,139 @@
+"""The gateway's agent: brings Envoy where the ingress objects want it, and tells them when it is there."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+
+from kserve_nb.clusters.embedded.gateway import status
+from kserve_nb.clusters.embedded.gateway.activator import Activator
+from kserve_nb.clusters.embedded.gateway.admin import Admin, RejectedError, SilentError
+from kserve_nb.clusters.embedded.gateway.bootstrap import BELL_FILE, bell_document, replace
+from kserve_nb.clusters.embedded.gateway.files import DROP_AFTER_S, Files
+from kserve_nb.clusters.embedded.gateway.queues import Queues
+from kserve_nb.clusters.embedded.gateway.routes import Key, routing
+from kserve_nb.clusters.embedded.gateway.traffic import Doorbell, Traffic
+from kserve_nb.clusters.embedded.gateway.view import KINDS, View
+from kserve_nb.clusters.embedded.objects import (
+    INGRESS,
+    VIRTUAL_SERVICE,
+    Object,
+    Objects,
+    Settings,
+    StatusError,
+    key_of,
+)
+
+log = logging.getLogger(__name__)
+RETRY_S = 0.25
+
+
+class Gateway:
+    """Runs the gateway of a cluster: Envoy's files in `folder`, its admin port, and the activator on its own port.
+
+    Envoy itself is started by others, with the command line of `write_bootstrap`, and may be restarted at any time.
+    """
+
+    def __init__(self, objects: Objects, settings: Settings, folder: Path, admin_port: int, activator_port: int):
+        self._objects, self._settings, self._folder = objects, settings, folder
+        self._admin_port, self._activator_port = admin_port, activator_port
+        self._changed = asyncio.Event()
+        self._view: View | None = None
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        async with Admin(self._admin_port) as admin:
+            self._queues = Queues(self._waiting_changed)
+            self._traffic = Traffic(self._objects, self._settings, admin, self._queues.waiting)
+            self._files = Files(self._folder, admin)
+            async with Activator(self._queues).listening(self._activator_port), asyncio.TaskGroup() as group:
+                group.create_task(self._answer_the_doorbell())
+                group.create_task(self._traffic.run())
+                group.create_task(self._watch())
+                group.create_task(self._work())
+
+    def _waiting_changed(self, key: Key) -> None:
+        self._traffic.waiting_changed(key)
+
+    async def _answer_the_doorbell(self) -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: Doorbell(self._traffic.ring), "127.0.0.1", 0)
+        async with server:
+            replace(self._folder / BELL_FILE, bell_document(server.sockets[0].getsockname()[1]))
+            await server.serve_forever()
+
+    async def _watch(self) -> None:
+        async for event in self._objects.watch(*KINDS):
+            # Not before the watch has begun: what is listed now is followed from here on, and nothing was routed yet.
+            self._view = self._view or View(self._objects)
+            self._view.note(event)
+            self._changed.set()
+
+    async def _work(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            if self._view is None:
+                continue
+            try:
+                await self._pass(self._view)
+            except (SilentError, StatusError) as error:
+                log.warning("the gateway is not where it should be, trying again: %s", error)
+                self._call_again(RETRY_S)
+
+    def _call_again(self, in_s: float) -> None:
+        asyncio.get_running_loop().call_later(in_s, self._changed.set)
+
+    async def _pass(self, view: View) -> None:
+        """One change of Envoy: all that the objects want at this moment."""
+        ingresses = list(view.all(INGRESS))
+        staying = [i for i in ingresses if "deletionTimestamp" not in i["metadata"]]
+        new = [i for i in staying if not status.is_programmed(i)]
+        for ingress in new:
+            self._adopt(ingress)
+        backends = view.backends()
+        wanted = routing(staying, view.all(VIRTUAL_SERVICE), backends, f"127.0.0.1:{self._activator_port}")
+        self._queues.update(backends)
+        try:
+            left_over = await self._files.apply(wanted)
+        except RejectedError as error:
+            log.error("%s", error)
+            self._report(new, refusal=str(error))
+            return
+        if left_over:
+            self._call_again(DROP_AFTER_S)
+        if new:
+            await self._traffic.observe()  # before anybody may find a revision that lost its traffic unused
+        self._report(new)
+        for ingress in ingresses:
+            if ingress not in staying:
+                self._release(ingress)
+
+    def _adopt(self, ingress: Object) -> None:
+        current = self._objects.find(INGRESS, *key_of(ingress))
+        if current is None:
+            return
+        if status.FINALIZER not in current["metadata"].get("finalizers", []):
+            current["metadata"].setdefault("finalizers", []).append(status.FINALIZER)
+            current = self._objects.update(INGRESS, current)
+        current["status"] = status.waiting(current, time.time())
+        self._objects.update_status(INGRESS, current)
+
+    def _report(self, ingresses: list[Object], refusal: str | None = None) -> None:
+        """Say what became of these ingresses, where nobody has changed them meanwhile."""
+        for ingress in ingresses:
+            current = self._objects.find(INGRESS, *key_of(ingress))
+            if current is None or current["metadata"]["generation"] != ingress["metadata"]["generation"]:
+                continue
+            now = time.time()
+            current["status"] = (status.programmed(current, now, self._settings) if refusal is None
+                                 else status.refused(current, now, refusal))
+            self._objects.update_status(INGRESS, current)
+
+    def _release(self, ingress: Object) -> None:
+        current = self._objects.find(INGRESS, *key_of(ingress))
+        if current is not None and status.FINALIZER in current["metadata"].get("finalizers", []):
+            current["metadata"]["finalizers"].remove(status.FINALIZER)
+            self._objects.update(INGRESS, current)

@@ -1,0 +1,130 @@
+"""What went through the gateway, revision by revision: RevisionTraffic objects from Envoy's counters and the queues.
+
+Nobody asks Envoy while there is no traffic. Envoy rings after requests (its access log goes to a socket of ours); then
+its counters are read, at most once an interval, until they stand still.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kserve_nb.clusters.embedded.gateway.admin import Admin, SilentError
+from kserve_nb.clusters.embedded.gateway.routes import Key
+from kserve_nb.clusters.embedded.objects import (
+    REVISION,
+    REVISION_TRAFFIC,
+    Object,
+    Objects,
+    Settings,
+    owner_reference,
+    utc,
+)
+
+INTERVAL_S, SHORTEST_S = 2.0, 0.2  # Knative's autoscaler looks every 2 s
+_PATTERN = r"^cluster\.[^.]+/[^.]+\.upstream_rq_(total|retry|active|pending_active)$"
+_NAME = re.compile(r"cluster\.(?P<namespace>[^./]+)/(?P<name>[^.]+)\.upstream_rq_(?P<what>\w+)")
+
+
+@dataclass
+class _Seen:
+    """What the last observation of a revision found."""
+
+    counter: int
+    requests: int  # the same since the gateway first saw it, over restarts of Envoy
+
+
+class Doorbell(asyncio.Protocol):
+    """What Envoy's access log is connected to: any data means that there were requests."""
+
+    def __init__(self, ring: Callable[[], None]):
+        self._ring = ring
+
+    def data_received(self, data: bytes) -> None:
+        self._ring()
+
+
+class Traffic:
+    """Observes the traffic of all revisions. `waiting` tells how many requests wait for a pod of one."""
+
+    def __init__(self, objects: Objects, settings: Settings, admin: Admin, waiting: Callable[[Key], int]):
+        self._objects, self._admin, self._waiting = objects, admin, waiting
+        self._interval_s = max(SHORTEST_S, settings.window_s(INTERVAL_S))
+        self._rung = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+        self._seen: dict[Key, _Seen] = {}
+        self._last = time.time()
+
+    def ring(self) -> None:
+        """Say that there were requests."""
+        self._rung.set()
+
+    async def run(self) -> None:
+        """Read the counters whenever somebody rings, and until they stand still, for ever."""
+        self.ring()  # an Envoy that outlived the last server has counted on
+        while True:
+            await self._rung.wait()
+            self._rung.clear()
+            if await self.observe():
+                self.ring()
+            await asyncio.sleep(self._interval_s)
+
+    async def observe(self) -> bool:
+        """Read the counters and write what they say. Whether there was any traffic."""
+        async with self._one_at_a_time:
+            try:
+                stats = await self._admin.stats(_PATTERN)
+            except SilentError:
+                return False  # a new Envoy rings again
+            now = time.time()
+            passed_s, self._last = max(now - self._last, 0.001), now
+            moving = [key for key, counters in _by_revision(stats).items()
+                      if self._account(key, counters, now, passed_s)]
+            return bool(moving)
+
+    def waiting_changed(self, key: Key) -> None:
+        """Write at once that requests wait for a pod, or that none does any more: the autoscaler waits for it."""
+        self._write(key, {"waiting": self._waiting(key), "lastRequestTime": utc(time.time())})
+        self.ring()
+
+    def _account(self, key: Key, counters: dict[str, int], now: float, passed_s: float) -> bool:
+        counter = counters.get("total", 0) - counters.get("retry", 0)
+        seen = self._seen.get(key) or self._first(key)
+        new = counter - seen.counter if counter >= seen.counter else counter
+        self._seen[key] = _Seen(counter, seen.requests + new)
+        active = counters.get("active", 0) + counters.get("pending_active", 0)
+        status: Object = {"requests": seen.requests + new, "concurrency": float(active),
+                          "rps": round(new / passed_s, 3), "waiting": self._waiting(key)}
+        if new or active:
+            status["lastRequestTime"] = utc(now)
+        self._write(key, status)
+        return bool(new or active)
+
+    def _first(self, key: Key) -> _Seen:
+        known = self._objects.find(REVISION_TRAFFIC, *key)
+        requests = int((known or {}).get("status", {}).get("requests", 0))
+        return _Seen(requests, requests)
+
+    def _write(self, key: Key, status: Object) -> None:
+        traffic = self._objects.find(REVISION_TRAFFIC, *key)
+        if traffic is None:
+            revision = self._objects.find(REVISION, *key)
+            if revision is None or "lastRequestTime" not in status:
+                return
+            traffic = self._objects.create(REVISION_TRAFFIC, {
+                "apiVersion": REVISION_TRAFFIC.api_version, "kind": REVISION_TRAFFIC.kind,
+                "metadata": {"namespace": key[0], "name": key[1], "ownerReferences": [owner_reference(revision)]}})
+        empty = {"requests": 0, "concurrency": 0.0, "rps": 0.0}
+        traffic["status"] = {**empty, **(traffic.get("status") or {}), **status}
+        self._objects.update_status(REVISION_TRAFFIC, traffic)
+
+
+def _by_revision(stats: dict[str, int | str]) -> dict[Key, dict[str, int]]:
+    found: dict[Key, dict[str, int]] = {}
+    for name, value in stats.items():
+        if match := _NAME.fullmatch(name):
+            found.setdefault((match["namespace"], match["name"]), {})[match["what"]] = int(value)
+    return found

@@ -1,0 +1,72 @@
+"""What the gateway knows of the cluster's objects: a copy that a watch keeps, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kserve_nb.clusters.embedded.gateway.routes import Backend, Key
+from kserve_nb.clusters.embedded.objects import (
+    INGRESS,
+    POD,
+    REVISION,
+    SANDBOX,
+    VIRTUAL_SERVICE,
+    Kind,
+    Object,
+    Objects,
+    WatchEvent,
+    is_true,
+)
+
+KINDS = (INGRESS, VIRTUAL_SERVICE, POD, SANDBOX, REVISION)
+REVISION_LABEL = "serving.knative.dev/revision"
+
+
+class View:
+    """A copy of the objects that routing depends on. Reading all of them anew for each change would cost too much."""
+
+    def __init__(self, objects: Objects):
+        self._objects: dict[str, dict[Key, Object]] = {
+            kind.kind: {_key(o): o for o in objects.list(kind)} for kind in KINDS}
+
+    def note(self, event: WatchEvent) -> None:
+        """Take a change in."""
+        if event.type == "BOOKMARK":
+            return
+        of_kind = self._objects[event.object["kind"]]
+        if event.type == "DELETED":
+            of_kind.pop(_key(event.object), None)
+        else:
+            of_kind[_key(event.object)] = event.object
+
+    def all(self, kind: Kind) -> Iterable[Object]:
+        """The objects of one of `KINDS`."""
+        return self._objects[kind.kind].values()
+
+    def backends(self) -> dict[Key, Backend]:
+        """Each revision with the addresses of its ready pods. A pod that is being deleted is not one of them."""
+        ready: dict[Key, list[str]] = {}
+        for pod in self.all(POD):
+            revision = (pod["metadata"].get("labels") or {}).get(REVISION_LABEL)
+            address = self._address(pod)
+            if revision and address:
+                ready.setdefault((pod["metadata"]["namespace"], revision), []).append(address)
+        return {_key(r): _backend(r, sorted(ready.get(_key(r), []))) for r in self.all(REVISION)}
+
+    def _address(self, pod: Object) -> str | None:
+        sandbox = self._objects[SANDBOX.kind].get(_key(pod))
+        if not sandbox or not is_true(pod, "Ready") or "deletionTimestamp" in pod["metadata"]:
+            return None
+        if sandbox.get("spec", {}).get("podUID") != pod["metadata"]["uid"]:  # of a pod of that name before
+            return None
+        address: str | None = (sandbox.get("status") or {}).get("address")
+        return address
+
+
+def _key(obj: Object) -> Key:
+    return obj["metadata"]["namespace"], obj["metadata"]["name"]
+
+
+def _backend(revision: Object, addresses: list[str]) -> Backend:
+    spec = revision.get("spec") or {}
+    return Backend(tuple(addresses), spec.get("containerConcurrency") or 0, spec.get("timeoutSeconds") or 300)
