@@ -1,13 +1,93 @@
-"""What happens to an object on its way into the store: defaulting, the webhooks of KServe and Knative, validation."""
+"""What happens to an object on its way into the store: defaulting and mutating webhooks, then validation.
+
+The order is the API server's: built-in defaults and mutating webhooks change the object, then the built-in rules and
+the schema, then the validating webhooks look at what would be stored.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Literal
 
-from kserve_nb.clusters.embedded.objects import Kind, Object, Objects
+from kserve_nb.clusters.embedded.api import (
+    admission_core,
+    admission_knative,
+    admission_kserve,
+    admission_pods,
+    schemas,
+)
+from kserve_nb.clusters.embedded.objects import (
+    CONFIGURATION,
+    CUSTOM_RESOURCE_DEFINITION,
+    DEPLOYMENT,
+    INFERENCE_SERVICE,
+    INGRESS,
+    KNATIVE_SERVICE,
+    NAMESPACE,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    POD_AUTOSCALER,
+    REPLICA_SET,
+    REVISION,
+    ROUTE,
+    SERVERLESS_SERVICE,
+    SERVICE,
+    Kind,
+    Object,
+    Objects,
+)
+
+Default = Callable[[Object, Object | None, Objects], Object]
+Validate = Callable[[Object, Object | None], None]
+
+_KNATIVE_KINDS = (KNATIVE_SERVICE, CONFIGURATION, REVISION, ROUTE, POD_AUTOSCALER, INGRESS, SERVERLESS_SERVICE)
+
+
+def _knative_default(kind: Kind) -> Default:
+    return lambda new, old, objects: admission_knative.default(kind, new, old)
+
+
+_DEFAULTS: Mapping[Kind, Default] = {
+    NAMESPACE: admission_core.default_namespace,
+    POD: admission_pods.default,
+    DEPLOYMENT: admission_core.default_deployment,
+    REPLICA_SET: admission_core.default_replica_set,
+    SERVICE: admission_core.default_service,
+    PERSISTENT_VOLUME_CLAIM: admission_core.default_claim,
+    INFERENCE_SERVICE: admission_kserve.default,
+    **{kind: _knative_default(kind) for kind in _KNATIVE_KINDS},
+}
+_VALIDATIONS: Mapping[Kind, Validate] = {
+    POD: admission_pods.validate,
+    DEPLOYMENT: admission_core.validate_deployment,
+    REPLICA_SET: admission_core.validate_replica_set,
+    SERVICE: admission_core.validate_service,
+    INFERENCE_SERVICE: admission_kserve.validate,
+    **{kind: partial(admission_knative.validate, kind) for kind in _KNATIVE_KINDS},
+}
 
 
 def admit(operation: Literal["CREATE", "UPDATE", "DELETE"], kind: Kind, new: Object, old: Object | None,
           objects: Objects) -> Object:
-    """The object as it is stored. Raises StatusError where a real cluster would refuse it."""
+    """The object as it is stored. Raises StatusError, in the real words, where a real cluster would refuse it."""
+    if operation == "DELETE" or kind == CUSTOM_RESOURCE_DEFINITION:
+        return new
+    for part in ("metadata", "spec"):
+        if new.get(part) is None:
+            new.pop(part, None)
+        else:
+            new[part] = without_nulls(new[part])
+    if kind in _DEFAULTS:
+        new = _DEFAULTS[kind](new, old, objects)
+    schemas.check_values(kind, new)
+    if kind in _VALIDATIONS:
+        _VALIDATIONS[kind](new, old)
     return new
+
+
+def without_nulls(value: Any) -> Any:
+    """The value without the fields that are null: to Go they are as good as absent."""
+    if isinstance(value, dict):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    return [without_nulls(item) for item in value] if isinstance(value, list) else value

@@ -95,7 +95,7 @@ def _go_value(value: Any, *, literal: bool = False) -> str:
         return "bool"
     if isinstance(value, int | float):
         return f"number {value}" if literal else "number"
-    return {str: "string", list: "array", dict: "object"}.get(type(value), "null")
+    return {"str": "string", "list": "array", "dict": "object"}.get(type(value).__name__, "null")
 
 
 def _go_type(type_: str) -> str:

@@ -1,7 +1,8 @@
 """Which fields every kind has, and of what type: the tables behind validation, decoding errors and OpenAPI.
 
 `data/sdk_types.json` is generated from the installed SDKs (see generate_schemas.py); `data/own_types.json` holds what
-they lack, Knative's kinds above all, and corrects them where a real KServe 0.20 differs (a null takes a field away).
+they lack, Knative's kinds above all, and corrects them where a real KServe 0.20 differs (a null takes a field away,
+`string=a|b` is a string that must be one of those).
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ _KNATIVE_ROOTS = {
 
 
 class Field(NamedTuple):
-    """The type of a field, and whether an object is invalid without it."""
+    """The type of a field, whether an object is invalid without it, and its values where only some are allowed."""
 
     type: str
     required: bool
+    choices: tuple[str, ...] = ()
 
 
 def type_of_kind(kind: Kind) -> str | None:
@@ -46,7 +48,7 @@ def fields_of(type_name: str) -> dict[str, Field]:
     """The fields of a composite type, by name."""
     declared = _types()[type_name]
     assert isinstance(declared, dict), f"{type_name} is another name of {declared}"
-    return {name.rstrip("*"): Field(resolve(type_), name.endswith("*")) for name, type_ in declared.items()}
+    return {name.rstrip("*"): _field(type_, required=name.endswith("*")) for name, type_ in declared.items()}
 
 
 def resolve(type_: str) -> str:
@@ -59,6 +61,11 @@ def resolve(type_: str) -> str:
 def go_name(type_name: str) -> str:
     """`V1beta1ModelSpec` → `ModelSpec`: the name of a type in Go, as decoding errors say it."""
     return re.sub(r"^(Core|Knative)?(V\d+((alpha|beta)\d+)?)?(?=[A-Z])", "", type_name)
+
+
+def _field(declared: str, *, required: bool) -> Field:
+    type_, _, choices = declared.partition("=")
+    return Field(resolve(type_), required, tuple(choices.split("|")) if choices else ())
 
 
 def _split(type_: str) -> tuple[str, str]:

@@ -7,8 +7,11 @@ from typing import Any, Literal
 
 from kserve_nb.clusters.embedded.api.decoding import type_error
 from kserve_nb.clusters.embedded.api.fields import SCALARS, fields_of, type_of_kind
+from kserve_nb.clusters.embedded.api.metadata import Cause, invalid
 from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
 
+_JSON_TYPES = {"string": "string", "time": "string", "bool": "boolean", "int": "integer", "int32": "integer",
+               "int64": "integer", "number": "number", "open": "object"}
 _BUILT_IN_GROUPS = ("", "apps", "apiextensions.k8s.io")
 
 
@@ -29,6 +32,17 @@ def validate(kind: Kind, body: Object, mode: Literal["Strict", "Warn", "Ignore"]
     if problems and mode == "Strict":
         raise _not_handled(kind, f"strict decoding error: {', '.join(problems)}")
     return pruned, problems if mode == "Warn" else []
+
+
+def check_values(kind: Kind, body: Object) -> None:
+    """Refuse values that a custom resource's schema does not allow. Raises StatusError 422 with all of them."""
+    type_name = type_of_kind(kind)
+    if type_name is None or is_built_in(kind) or "spec" not in body:
+        return
+    spec = fields_of(type_name).get("spec")
+    causes = list(_value_problems(spec.type, body["spec"], "spec")) if spec else []
+    if causes:
+        raise invalid(kind, body["metadata"]["name"], causes)
 
 
 def is_built_in(kind: Kind) -> bool:
@@ -71,3 +85,48 @@ def _pruned_fields(type_: str, value: Object, path: str, unknown: list[str]) -> 
             yield name, _pruned(fields[name].type, item, inner, unknown)
         else:
             unknown.append(inner)
+
+
+def _value_problems(type_: str, value: Any, path: str) -> Iterator[Cause]:
+    wanted = _json_type(type_)
+    given = _json_type_of(value)
+    if wanted and given != wanted and not (wanted == "number" and given == "integer"):
+        shown = f'"{given}"'
+        yield Cause(path, "FieldValueTypeInvalid",
+                    f"Invalid value: {shown}: {path} in body must be of type {wanted}: {shown}")
+    elif isinstance(value, list) and type_.startswith("[]"):
+        for index, item in enumerate(value):
+            yield from _value_problems(type_[2:], item, f"{path}[{index}]")
+    elif isinstance(value, dict) and type_.startswith("{}"):
+        for key, item in value.items():
+            yield from _value_problems(type_[2:], item, f"{path}.{key}")
+    elif isinstance(value, dict) and type_ not in SCALARS:
+        yield from _field_problems(type_, value, path)
+
+
+def _field_problems(type_: str, value: Object, path: str) -> Iterator[Cause]:
+    for name, field in fields_of(type_).items():
+        at, given = f"{path}.{name}", value.get(name)
+        if given is None:
+            continue
+        yield from _value_problems(field.type, given, at)
+        if field.choices and isinstance(given, str) and given not in field.choices:
+            supported = ", ".join(f'"{choice}"' for choice in field.choices)
+            yield Cause(at, "FieldValueNotSupported", f'Unsupported value: "{given}": supported values: {supported}')
+
+
+def _json_type(type_: str) -> str | None:
+    if type_.startswith("[]"):
+        return "array"
+    if type_ in ("any", "intstr", "quantity"):
+        return None
+    return _JSON_TYPES.get(type_, "object")
+
+
+def _json_type_of(value: Any) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, float):
+        return "integer" if value.is_integer() else "number"
+    names = {"str": "string", "int": "integer", "list": "array", "dict": "object"}
+    return names.get(type(value).__name__, "null")
