@@ -13,6 +13,7 @@ from kserve_nb import manifest, progress
 from kserve_nb.client import INFERENCE_SERVICE, KNATIVE_SERVICE, POD, REVISION, Client
 from kserve_nb.ingress import IRIS_INPUT, Answer, Ingress, Protocol, Rows, host_of
 from kserve_nb.model import TAG_ROUTING, Pod, Revision, RolloutStatus, short
+from kserve_nb.render import pod_line
 
 Door = Literal["main", "latest", "prev"]
 
@@ -157,7 +158,7 @@ class Rollout:
         settled: RolloutStatus | None = None
         failed_since, failed_with = 0.0, ""
         while True:
-            status, knative = await asyncio.to_thread(self._look)
+            status, knative = await asyncio.to_thread(self.look)
             left = progress.missing(status, knative)
             if not left and settled is not None and settled.traffic == status.traffic:
                 return status
@@ -184,7 +185,8 @@ class Rollout:
                 raise NotReadyError(_late_pods(self.name, pods, named, timeout_s))
             await asyncio.sleep(_LOOK_S)
 
-    def _look(self) -> tuple[RolloutStatus, dict[str, Any] | None]:
+    def look(self) -> tuple[RolloutStatus, dict[str, Any] | None]:
+        """The status, and the Knative Service that it is to be read with (None before there is one)."""
         # The Knative Service first: what it says is then never newer than the status it is compared with.
         knative = self.client.find(KNATIVE_SERVICE, f"{self.name}-predictor")
         return self.status(), knative
@@ -218,7 +220,8 @@ def _document(document: Mapping[str, Any] | str) -> Mapping[str, Any]:
     return loaded
 
 
-def _failed(status: RolloutStatus, message: str) -> str:
+def _failed(status: RolloutStatus, log: str) -> str:
+    message = (log.strip().splitlines() or [""])[-1]  # where KServe hands on a log, its end says what failed
     serving = [short(name) for name, percent in status.percents.items() if percent]
     users = f"Users are served by {', '.join(serving)}. " if serving else "Nobody is served yet. "
     back = "Roll back with rollout.pin(), or look" if status.previous else "Look"
@@ -232,6 +235,6 @@ def _late(status: RolloutStatus, left: str, timeout_s: float) -> str:
 
 
 def _late_pods(name: str, pods: Sequence[Pod], named: set[str], timeout_s: float) -> str:
-    seen = ", ".join(f"{short(pod.revision)} {pod.ready}/{pod.containers} {pod.status}" for pod in pods) or "none"
+    seen = ", ".join(map(pod_line, pods)) or "none"
     wanted = ", ".join(sorted(map(short, named)))
     return f"{name}: pods are {seen} after {timeout_s:.0f} s, expected ready ones of {wanted} alone. kubectl get events"

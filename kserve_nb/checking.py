@@ -1,0 +1,69 @@
+"""How a check passes and fails: one line, or three."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec
+
+from kserve_nb.client import NotFoundError
+from kserve_nb.ingress import PredictError
+from kserve_nb.rollout import NotPossibleError
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True)
+class Passed:
+    """The record of a passed check: its line was printed already, so a cell that ends with it shows no more."""
+
+    check: str
+    line: str
+    seen: Mapping[str, Any] = field(default_factory=dict)
+
+    def _ipython_display_(self) -> None:
+        """Shows nothing: the line is there."""
+
+
+class CheckFailed(AssertionError):  # noqa: N818 - the name that notebooks print
+    """A failed check; in IPython its traceback is only its lines."""
+
+    def __init__(self, title: str, expected: str, saw: str, do: str):
+        self.title, self.expected, self.saw, self.do = title, expected, saw, do
+        lines = (f"✖ {title}", f"  expected {_flat(expected)}     saw {_flat(saw)}", f"  do: {_flat(do)}")
+        super().__init__("\n".join(lines))
+
+    def _render_traceback_(self) -> list[str]:
+        return str(self).splitlines()
+
+
+def check(
+    method: Callable[P, tuple[str, dict[str, Any]]],
+) -> Callable[P, Passed]:
+    """Make a check of a method that returns its line and what it saw: print the line, return the record.
+
+    Where there is nothing to look at (no namespace, no service, no door) the check fails in three lines as well.
+    """
+
+    @functools.wraps(method)
+    def run(*args: P.args, **kwargs: P.kwargs) -> Passed:
+        try:
+            line, seen = method(*args, **kwargs)
+        except (NotFoundError, NotPossibleError, PredictError) as error:
+            fact, _, next_step = str(error).partition(". ")
+            title = f"{method.__name__}: nothing to look at"
+            raise CheckFailed(title, "that the steps before are done", fact, next_step or fact) from None
+        print(f"✔ {line}")  # noqa: T201 - a check's output is its line
+        return Passed(method.__name__, line, seen)
+
+    return run
+
+
+def step(do: str, more: str, hint: bool) -> str:
+    """The third line of a failure: the next step, and with a hint how exactly."""
+    return f"{do}: {more}" if hint else f"{do} (hint=True tells how)"
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,351 @@
+"""What a check cell calls: each check passes with one line, or fails with three: expected, saw, do this.
+
+The texts hold nothing that differs from run to run (ages, milliseconds, hashes, counts), so they can be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from kserve_nb import progress
+from kserve_nb.checking import CheckFailed, check, step
+from kserve_nb.client import INFERENCE_SERVICE, Client
+from kserve_nb.ingress import IRIS_INPUT, Answer, Ingress
+from kserve_nb.manifest import to_new_schema
+from kserve_nb.model import RolloutStatus, Split, TrafficTarget, short
+from kserve_nb.render import pod_line, status_line
+from kserve_nb.rollout import Door, Rollout
+from kserve_nb.traffic import ALPHA, CAP, Tally, Verdict, send
+
+Seen = tuple[str, dict[str, Any]]  # the line of a passed check, and what it saw
+UNKNOWN_HOST = "no-such-model.example.com"
+
+
+class Checks:
+    """The tutorial's checks, on one InferenceService. `hint=True` tells the answer where `do` only points to it."""
+
+    def __init__(self, client: Client, ingress: Ingress, name: str = "sklearn-iris"):
+        self._client, self._ingress = client, ingress
+        self._rollout = Rollout(client, ingress, name)
+
+    @check
+    def namespace(self, hint: bool = False) -> Seen:
+        """The namespace is there, and KServe may download models in it."""
+        found = self._client.require_namespace()
+        name, labels = self._client.namespace, found["metadata"].get("labels") or {}
+        if "control-plane" in labels:
+            raise CheckFailed(
+                f"{name} carries the label control-plane",
+                "a namespace without that label: KServe downloads no model where it is",
+                f"control-plane={labels['control-plane']}",
+                step(
+                    "take the label away, or use another namespace", f"kubectl label ns {name} control-plane-", hint
+                ),
+            )
+        return f"namespace {name} is ready for models", {"labels": labels}
+
+    @check
+    def ingress(self, hint: bool = False) -> Seen:
+        """The gateway answers, and a host that nobody serves gets its empty 404."""
+        answer = self._ingress.send("GET", UNKNOWN_HOST, "/", timeout_s=10)
+        if answer.status != 404 or answer.text:
+            raise CheckFailed(
+                "This is not the ingress gateway",
+                f"404 with an empty body for the unknown host {UNKNOWN_HOST}",
+                f"{answer.status}: {answer.text.strip()[:80] or 'an empty body'}",
+                step("look at what listens there", 'lab = connect(ingress="HOST:PORT")', hint),
+            )
+        return "the gateway answers, and knows no host that it was not told", {"address": self._ingress.address}
+
+    @check
+    def first_ready(self, hint: bool = False) -> Seen:
+        """The first revision is ready and serves everybody."""
+        status = self._settled("00001 is ready and LATEST is 100", "The first revision does not serve yet", hint)
+        if _rows(status) != [("00001", 100)]:
+            raise CheckFailed(
+                "This is not the first revision alone",
+                "LATEST 100 → 00001",
+                _in_words(status),
+                step("begin again", 'await lab.ensure("first-model")', hint),
+            )
+        return "revision 00001 serves 100 % (LATEST=100, PREV empty)", _seen(status)
+
+    @check
+    def predict(self, hint: bool = False) -> Seen:
+        """The tutorial's two flowers are both Versicolour: class 1."""
+        answer = self._rollout.ask(IRIS_INPUT)
+        if answer.status != 200 or answer.predictions != [1, 1]:
+            raise CheckFailed(
+                "The model did not say [1, 1]",
+                '200 {"predictions":[1,1]}',
+                f"{answer.status} {answer.text.strip()[:120] or 'with an empty body'}",
+                step(_predictstep(answer), "compare: rollout.host() is the Host header that works", hint),
+            )
+        return '{"predictions":[1,1]} – both flowers are Versicolour', {"status": answer.status}
+
+    @check
+    def two_404s(self, hint: bool = False) -> Seen:
+        """The gateway's 404 has an empty body, the model server's says which model it does not have."""
+        gateway = self._ingress.ask(UNKNOWN_HOST, self._rollout.name, IRIS_INPUT)
+        server = self._ingress.ask(self._rollout.host(), "nope", IRIS_INPUT)
+        if (gateway.status, gateway.text) != (404, "") or server.status != 404 or "nope" not in server.text:
+            raise CheckFailed(
+                "The two 404s are not told apart",
+                "an empty 404 from the gateway, a 404 that names the model from the server",
+                f"{gateway.status} {gateway.text.strip()[:60]!r} and {server.status} {server.text.strip()[:60]!r}",
+                step("see who answers: the header `server`", "print(rollout.ask().headers)", hint),
+            )
+        return "a 404 without a body is the gateway's, one that names the model is the server's", {}
+
+    @check
+    def canary_spec(self, percent: int = 10, hint: bool = False) -> Seen:
+        """`canaryTrafficPercent` stands under `spec.predictor`, beside the model, and is this number."""
+        predictor = self._object()["spec"]["predictor"]
+        asked = predictor.get("canaryTrafficPercent")
+        if asked != percent or isinstance(asked, bool):
+            misplaced = "canaryTrafficPercent" in (predictor.get("model") or {})
+            raise CheckFailed(
+                "The percent is not asked for",
+                f"spec.predictor.canaryTrafficPercent: {percent}",
+                "it is under model:, KServe looks under predictor:" if misplaced else f"{asked}",
+                step("write the field beside model:, as deep as it", "kubectl explain isvc.spec.predictor", hint),
+            )
+        return f"asked for {percent} %", {"percent": asked}
+
+    @check
+    def split_status(self, percent: int = 10, hint: bool = False) -> Seen:
+        """The traffic list names two different revisions with these percents, and it has been routed."""
+        status = self._settled(f"PREV {100 - percent}, LATEST {percent}", "Traffic is not split yet", hint)
+        latest, previous = status.latest, status.previous
+        good = latest and previous and latest.revision != previous.revision and latest.percent == percent
+        if not good or latest is None or previous is None:
+            raise CheckFailed(
+                "Traffic is not split so",
+                f"PREV {100 - percent} and LATEST {percent}, of two different revisions",
+                _in_words(status),
+                step("set the percent, then await rollout.wait()", f"rollout.canary(percent={percent})", hint),
+            )
+        return f"PREV={previous.percent} ({short(previous.revision)}) {_latest(latest)}", _seen(status)
+
+    @check
+    def pods(self, expected: Mapping[str, int] | None = None, hint: bool = False) -> Seen:
+        """Each of these revisions has that many ready pods, and no other has any; Terminating ones do not count.
+
+        Args:
+            expected: ready pods by revision number, `{"00001": 1, "00002": 1}`;
+                by default one of each that the traffic list names.
+        """
+        wanted = expected or {short(target.revision): 1 for target in self._rollout.status().traffic}
+        alive = [pod for pod in self._rollout.pods() if not pod.terminating]
+        ready: dict[str, int] = {}
+        for pod in alive:
+            ready[short(pod.revision)] = ready.get(short(pod.revision), 0) + pod.is_ready
+        if ready != dict(wanted):
+            raise CheckFailed(
+                "These are not the pods",
+                _times(wanted),
+                ", ".join(map(pod_line, alive)) or "none",
+                step("await rollout.wait_pods(), or look why one waits", "%kubectl describe pod …", hint),
+            )
+        return f"ready pods: {_times(wanted)}", {"pods": ready}
+
+    @check
+    def split_observed(
+        self, percent: int = 10, count: int = 1000, hint: bool = False
+    ) -> Seen:
+        """The answers of real requests are split so: fails only when a second sample, twice as large, says so too."""
+        tally = self._sample(percent, count, hint)
+        if tally.verdict(percent).word == "not":
+            tally = self._sample(percent, min(2 * count, CAP), hint)
+        verdict = tally.verdict(percent)
+        if verdict.word != "consistent":
+            raise CheckFailed(
+                f"The answers are {verdict.word} {percent} %" if verdict.word == "not" else "Not enough evidence",
+                f"{percent} % of the answers from {short(tally.latest)} (exact test, twice p < {ALPHA})",
+                repr(verdict),
+                step("look who gets what", f"{tally.how}; {status_line(self._rollout.status())}", hint),
+            )
+        seen = {"hits": verdict.hits, "sent": verdict.sent, "p_value": verdict.p_value}
+        return f"what users get is consistent with {percent} %", seen
+
+    @check
+    def no_failures(self, split: Split | Tally, hint: bool = False) -> Seen:
+        """Every one of those requests was answered."""
+        counted = split.split if isinstance(split, Tally) else split
+        if counted.failed:
+            raise CheckFailed(
+                "Users noticed",
+                "every request answered with 200",
+                f"{counted.failed} of {counted.sent} failed",
+                step("look at the pods", "rollout.pods(), %kubectl get events", hint),
+            )
+        return "every request was answered", {"sent": counted.sent}
+
+    @check
+    def same_object(self, old: Mapping[str, Any] | str, new: Mapping[str, Any] | str, hint: bool = False) -> Seen:
+        """Old and new schema are two spellings of one object."""
+        first, second = (
+            to_new_schema(yaml.safe_load(text) if isinstance(text, str) else text)["spec"] for text in (old, new)
+        )
+        if first != second:
+            raise CheckFailed(
+                "They are not the same object",
+                f"{second}",
+                f"{first}",
+                step("compare storageUri and percent", "the block sklearn: becomes model: with modelFormat", hint),
+            )
+        return "old and new schema are the same object", {"spec": first}
+
+    @check
+    def promoted(self, hint: bool = False) -> Seen:
+        """The field is gone, and the latest revision has everybody."""
+        asked = self._object()["spec"]["predictor"].get("canaryTrafficPercent")
+        if asked is not None:
+            raise CheckFailed(
+                "The canary is not promoted",
+                "no canaryTrafficPercent in the object",
+                f"canaryTrafficPercent: {asked}",
+                step("take the field away; a merge patch does so with null", "rollout.promote()", hint),
+            )
+        status = self._settled("LATEST 100, PREV empty", "The canary is not promoted yet", hint)
+        revision = short(status.latest.revision) if status.latest else ""
+        if revision == "00001":
+            raise CheckFailed(
+                "There was nothing to promote",
+                "LATEST 100 → 00002",
+                _in_words(status),
+                step("roll a canary out first", 'await lab.ensure("canary-10")', hint),
+            )
+        return f"{revision} has everyone (LATEST=100, PREV empty)", _seen(status)
+
+    @check
+    def scaled_down(self, revision: str = "00001", hint: bool = False) -> Seen:
+        """That revision has no pods but ones that are ending."""
+        alive = [p for p in self._rollout.pods() if short(p.revision) == short(revision) and not p.terminating]
+        if alive:
+            named = short(revision) in map(short, self._rollout.status().percents)
+            saw = "the route still names it, and a revision in the route keeps its pods" if named else "it waits"
+            raise CheckFailed(
+                f"{short(revision)} still has pods",
+                "none: it gets no traffic",
+                f"{', '.join(map(pod_line, alive))}; {saw}",
+                step("await rollout.wait_pods()", "a revision goes 60 s after its last request, over speed", hint),
+            )
+        return f"{short(revision)} has no pods", {}
+
+    @check
+    def pinned(self, hint: bool = False) -> Seen:
+        """All users are back on the previous revision; the latest one keeps its pods and gets nothing."""
+        status = self._settled("PREV 100, LATEST 0", "Users are not back yet", hint)
+        latest, previous = status.latest, status.previous
+        if not latest or not previous or (previous.percent, latest.percent) != (100, 0):
+            raise CheckFailed(
+                "Nothing is pinned",
+                "PREV 100 → 00001, LATEST 0 → 00002",
+                _in_words(status),
+                step("set canaryTrafficPercent to 0 and await rollout.wait()", "rollout.pin()", hint),
+            )
+        line = f"users are back on {short(previous.revision)}: PREV=100 ({short(previous.revision)}) {_latest(latest)}"
+        return line, _seen(status)
+
+    @check
+    def tags(self, hint: bool = False) -> Seen:
+        """Both doors are open, `latest-` and `prev-`, and both answer."""
+        status = self._settled("two targets with the tags latest and prev", "The doors are not open yet", hint)
+        doors = {target.tag: target for target in status.traffic if target.url}
+        if set(doors) != {"latest", "prev"}:
+            raise CheckFailed(
+                "Not both doors are open",
+                "one target tagged latest, one tagged prev, each with its url",
+                ", ".join(f"{tag} → {short(t.revision)}" for tag, t in sorted(doors.items())) or "no tags",
+                step('the annotation must be the string "true"', "rollout.tag(); await rollout.wait()", hint),
+            )
+        open_doors: tuple[Door, ...] = ("latest", "prev")
+        for door in open_doors:
+            self._rollout.predict(door=door)
+        opened = ", ".join(f"{tag}-→{short(target.revision)}" for tag, target in sorted(doors.items()))
+        return f"both doors open: {opened}", _seen(status)
+
+    @check
+    def columns(
+        self, *, ready: str, prev: int | str, latest: int | str, hint: bool = False
+    ) -> Seen:
+        """What was read off the row of `kubectl get isvc`; an empty column is written ""."""
+        status = self._rollout.status()
+        row = (
+            status.ready.status,
+            str(status.previous.percent) if status.previous else "",
+            str(status.latest.percent) if status.latest else "",
+        )
+        if (ready, str(prev), str(latest)) != row:
+            raise CheckFailed(
+                "You read another row",
+                "READY, PREV, LATEST as the row has them",
+                f"READY={ready!s}, PREV={prev!s}, LATEST={latest!s}",
+                step("LATEST is where the latest ready revision's traffic is", f"the row has {row}", hint),
+            )
+        return "you read the row right", {"row": row}
+
+    def _object(self) -> dict[str, Any]:
+        return self._client.get(INFERENCE_SERVICE, self._rollout.name)
+
+    def _settled(self, expected: str, title: str, hint: bool) -> RolloutStatus:
+        """The status, once all that was asked for is done."""
+        status, knative = self._rollout.look()
+        left = progress.failure(status, knative) or progress.missing(status, knative)
+        if left:
+            raise CheckFailed(
+                title,
+                expected,
+                left,
+                step("await rollout.wait(), which says when it is done or why not", "rollout.pods()", hint),
+            )
+        return status
+
+    def _sample(self, percent: int, count: int, hint: bool) -> Tally:
+        """A sample large enough to judge, all of it answered and of one traffic list."""
+        tally = send(self._rollout, count)
+        verdict: Verdict = tally.verdict(percent)
+        if verdict.word == "too few" and verdict.more and count < CAP:
+            tally = send(self._rollout, min(count + verdict.more, CAP))
+        split = tally.split
+        if tally.moved or split.attributed < 0.95 * split.sent:
+            saw = "traffic changed under way" if tally.moved else f"only {split.attributed} of {split.sent} attributed"
+            raise CheckFailed(
+                "This sample tells nothing",
+                "at least 95 % of the answers attributed, and traffic at rest",
+                saw,
+                step("await rollout.wait(), then again", tally.how, hint),
+            )
+        return tally
+
+
+def _predictstep(answer: Answer) -> str:
+    if answer.status == 404 and not answer.text:
+        return "the gateway does not know this Host: take it from status.url"
+    if answer.status == 500 and "2D array" in answer.text:
+        return "send the header Content-Type: application/json"
+    return "look at the model's log"
+
+
+def _rows(status: RolloutStatus) -> list[tuple[str, int]]:
+    return [(short(target.revision), target.percent) for target in status.traffic]
+
+
+def _in_words(status: RolloutStatus) -> str:
+    return status_line(status).partition(": ")[2]
+
+
+def _latest(target: TrafficTarget) -> str:
+    return f"LATEST={target.percent} ({short(target.revision)})"
+
+
+def _times(pods: Mapping[str, int]) -> str:
+    return ", ".join(f"{revision}×{count}" for revision, count in sorted(pods.items())) or "none"
+
+
+def _seen(status: RolloutStatus) -> dict[str, Any]:
+    return {"traffic": _rows(status), "ready": status.ready.status}

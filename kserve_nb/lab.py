@@ -1,0 +1,181 @@
+"""A lab: a cluster, its rollouts and checks, and the steps of the tutorial to stand on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from IPython import get_ipython  # type: ignore[attr-defined]  # IPython exports it without saying so
+
+from kserve_nb import clusters, magics, manifest, render
+from kserve_nb.checks import Checks
+from kserve_nb.client import INFERENCE_SERVICE, NAMESPACE, POD, SERVICE, Client, Kind, RefusedError
+from kserve_nb.ingress import GATEWAYS, Ingress, NoGatewayError, address_from, address_of
+from kserve_nb.model import Cluster, Pod, RolloutStatus, short
+from kserve_nb.rollout import NotReadyError, Rollout
+
+_NODE = Kind("", "v1", "nodes", namespaced=False)
+_LOOK_S = 0.25
+
+# The tutorial's steps in order: what each applies, and where traffic is after it.
+_Traffic = tuple[tuple[str, int], ...]
+STEPS: dict[str, tuple[dict[str, Any], _Traffic]] = {
+    "first-model": (
+        manifest.inference_service("sklearn-iris", manifest.MODEL),
+        (("00001", 100),),
+    ),
+    "canary-10": (
+        manifest.inference_service("sklearn-iris", manifest.MODEL_2, percent=10),
+        (("00002", 10), ("00001", 90)),
+    ),
+    "promoted": (
+        manifest.inference_service("sklearn-iris", manifest.MODEL_2),
+        (("00002", 100),),
+    ),
+    "pinned": (
+        manifest.inference_service("sklearn-iris", manifest.MODEL_2, percent=0),
+        (("00002", 0), ("00001", 100)),
+    ),
+    "tagged": (
+        manifest.inference_service("sklearn-iris", manifest.MODEL_2, percent=10, tag_routing=True),
+        (("00003", 10), ("00001", 90)),
+    ),
+}
+
+
+class Lab:
+    """What a notebook works with: `.cluster`, `.rollout(name)`, `.check`, `await .ensure(step)`, `await .reset()`."""
+
+    def __init__(self, cluster: Cluster):
+        self.client = Client(cluster)
+        self.ingress = Ingress(_ingress_address(cluster, self.client))
+        self.cluster = replace(cluster, ingress=self.ingress.address)
+        self.check = Checks(self.client, self.ingress)
+
+    def rollout(self, name: str = "sklearn-iris") -> Rollout:
+        """The rollout of one InferenceService, which need not exist yet."""
+        return Rollout(self.client, self.ingress, name)
+
+    async def ensure(self, step: str, timeout_s: float = 180) -> RolloutStatus:
+        """Bring the tutorial's InferenceService to a step, from wherever it is.
+
+        The steps are `namespace` (and nothing in it), `first-model`, `canary-10`, `promoted`, `pinned`, `tagged`.
+        Steps that were taken already are kept; where it stands somewhere else, it is deleted and begun again. Each
+        step is applied as `kubectl apply` does, so that the tutorial's next command works on it.
+
+        Raises:
+            ValueError: there is no such step.
+            NotReadyError: a step was not done within timeout_s.
+        """
+        names = list(STEPS)
+        if step not in names:
+            raise ValueError(f"{step}: there is no such step. The steps are {', '.join(names)}.")
+        await asyncio.to_thread(self._make_namespace)
+        rollout = self.rollout()
+        wanted = names[: names.index(step) + 1]
+        done = await asyncio.to_thread(self._done, rollout, wanted)
+        if not done:
+            await self.reset(timeout_s)
+        for name in wanted[done:]:
+            rollout.apply(STEPS[name][0])
+            await rollout.wait(timeout_s)
+            await rollout.wait_pods(timeout_s)
+        return rollout.status()
+
+    async def reset(self, timeout_s: float = 180) -> None:
+        """Delete the tutorial's InferenceService, and wait until it and its pods have gone."""
+        rollout = self.rollout()
+        deadline = time.monotonic() + timeout_s
+        await asyncio.to_thread(rollout.delete)
+        while await asyncio.to_thread(self._left, rollout):
+            if time.monotonic() > deadline:
+                raise NotReadyError(
+                    f"{rollout.name}: it or its pods are still there {timeout_s:.0f} s after it was deleted. "
+                    "Look at %kubectl get isvc,pods."
+                )
+            await asyncio.sleep(_LOOK_S)
+
+    def __repr__(self) -> str:
+        return render.cluster_line(self.cluster)
+
+    def _make_namespace(self) -> None:
+        try:
+            self.client.create(NAMESPACE, {"metadata": {"name": self.client.namespace}})
+        except RefusedError as refused:
+            if refused.reason == "AlreadyExists":
+                return
+            self.client.require_namespace()  # who may not create one may have been given one
+
+    def _done(self, rollout: Rollout, wanted: list[str]) -> int:
+        """How many of these steps have been taken, and nothing beyond them."""
+        live = self.client.find(INFERENCE_SERVICE, rollout.name)
+        if live is None:
+            return 0
+        status = RolloutStatus.of(live)
+        seen = tuple((short(target.revision), target.percent) for target in status.traffic)
+        for count, name in reversed(list(enumerate(wanted, start=1))):
+            document, traffic = STEPS[name]
+            if seen == traffic and not manifest.diff(live, document):
+                return count
+        return 0
+
+    def _left(self, rollout: Rollout) -> bool:
+        label = f"serving.kserve.io/inferenceservice={rollout.name}"
+        return self.client.find(INFERENCE_SERVICE, rollout.name) is not None or any(
+            not Pod.of(item).terminating for item in self.client.find_all(POD, label)
+        )
+
+
+def connect(
+    cluster: str | None = None,
+    *,
+    name: str | None = None,
+    namespace: str = "kserve-test",
+    kubeconfig: str | Path | None = None,
+    ingress: str | None = None,
+) -> Lab:
+    """A lab on a cluster: the embedded one by default, which is started where it is not up.
+
+    Sets KUBECONFIG for this process, and makes %kubectl and %curl of this notebook speak to the cluster.
+
+    Args:
+        cluster: `embedded`, `attach`, or None (or `auto`) to let what is up and what is given decide.
+        name: which of the clusters on this machine; $KSERVE_NB_NAME or `default` where not given.
+        namespace: where the InferenceServices are; it need not exist yet.
+        kubeconfig: attach: the file that tells how to reach the cluster.
+        ingress: attach: HOST:PORT of its gateway; found by itself where it can be.
+    """
+    found = clusters.connect(cluster, name=name, kubeconfig=kubeconfig, ingress=ingress, namespace=namespace)
+    lab = Lab(found)
+    os.environ["KUBECONFIG"] = str(found.kubeconfig)
+    shell = get_ipython()
+    if shell is not None:
+        magics.load(shell, lab.cluster)
+        _teach(shell)
+    return lab
+
+
+def _ingress_address(cluster: Cluster, client: Client) -> str:
+    """The gateway's HOST:PORT: as given, as the environment says, or as its Service does."""
+    known = cluster.ingress or address_from(os.environ)
+    if known:
+        return known
+    for namespace, name in GATEWAYS:
+        service = client.find(SERVICE, name, namespace)
+        if service is not None:
+            return address_of(service, client.find_all(_NODE))
+    raise NoGatewayError(
+        "no ingress gateway is known: there is neither an istio-ingressgateway nor a kourier Service. "
+        'Say where it is: connect(ingress="HOST:PORT").'
+    )
+
+
+def _teach(shell: Any) -> None:
+    """Let IPython show values as the rest of the package does."""
+    plain = shell.display_formatter.formatters["text/plain"]
+    plain.for_type(RolloutStatus, lambda value, printer, _cycle: printer.text(render.status_line(value)))
+    plain.for_type(Pod, lambda value, printer, _cycle: printer.text(render.pod_line(value)))

@@ -1,0 +1,233 @@
+"""Send requests, say which revision answered and how we know, count, and judge the split."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from kserve_nb.ingress import Answer, Ingress, PredictError, Rows
+from kserve_nb.model import RolloutStatus, Split, short
+from kserve_nb.render import split_line
+from kserve_nb.rollout import NotPossibleError, Rollout
+
+ALPHA = 0.001  # a false alarm of one test; two in a row, the second on a fresh sample twice the size, 1e-6
+HALF_WIDTH = 0.02  # of the 95 % interval: a wider one cannot tell 10 % from 12 %
+CAP = 3000  # requests of one check
+_SENDERS = 4  # requests under way at a time: bounded, and enough for two cores
+_SEARCH = 200  # requests to find an input on which the revisions disagree; at 10 % all miss in 1 of 1e9 searches
+
+Word = Literal["consistent", "not", "too few"]
+
+
+def _candidates() -> Rows:
+    """Flowers over the whole range of iris's features: where two classifiers disagree, it is between the species."""
+    axes = ((4.5, 5.5, 6.5, 7.5), (2.2, 3.0, 3.8), (1.5, 3.0, 4.2, 4.8, 5.4, 6.6), (0.3, 1.0, 1.5, 1.8, 2.4))
+    return tuple(itertools.product(*axes))
+
+
+IRIS_CANDIDATES = _candidates()
+
+
+@dataclass(frozen=True)
+class Probe:
+    """An input whose answer tells which revision gave it."""
+
+    rows: Rows
+    answers: dict[str, tuple[Any, ...]]  # known ones, by revision name
+    how: str  # how we know, in one sentence
+    otherwise: str | None = None  # who answers unlike those known, where nobody else can
+
+    def revision_of(self, predictions: Sequence[Any]) -> str | None:
+        """Which revision answers so; None where none of those known does."""
+        return next((name for name, known in self.answers.items() if known == tuple(predictions)), self.otherwise)
+
+
+@dataclass(frozen=True, repr=False)
+class Tally:
+    """The answers to a number of requests: who gave them, how we know, and what was asked for meanwhile."""
+
+    split: Split
+    latest: str  # revision name of the LATEST target
+    percent: int  # what LATEST was to get
+    how: str
+    moved: bool = False  # traffic changed under way: two samples in one, no verdict is possible
+
+    @property
+    def hits(self) -> int:
+        """Answers of the latest revision."""
+        return self.split.counts.get(self.latest, 0)
+
+    def verdict(self, percent: int | None = None) -> Verdict:
+        """Judge the split against a percent, that of the traffic list by default."""
+        return judge(self.hits, self.split.attributed, self.percent if percent is None else percent)
+
+    def __repr__(self) -> str:
+        judged = "traffic changed meanwhile: send again" if self.moved else repr(self.verdict())
+        return f"{split_line(self.split)}\n{judged}\nhow we know: {self.how}"
+
+
+@dataclass(frozen=True, repr=False)
+class Verdict:
+    """What a sample says about a percent: consistent with it, not it, or too few requests to tell."""
+
+    word: Word
+    hits: int
+    sent: int
+    percent: int
+    low: float  # 95 % interval (Wilson), in percent
+    high: float
+    p_value: float  # two-sided exact binomial test
+    more: int = 0  # requests still needed for an interval of +-2 points
+    none_chance: float = 0.0  # chance that as few requests never reach LATEST
+
+    def __repr__(self) -> str:
+        seen = f"{self.hits} of {self.sent} = {_share(self.hits, self.sent)} % [{self.low:.1f}–{self.high:.1f}]"
+        if self.word == "consistent":
+            return f"consistent with {self.percent} %: {seen}"
+        if self.word == "not":
+            return f"not {self.percent} %: {seen}, p = {self.p_value:.0e}"
+        missed = f"; none at all happens in {100 * self.none_chance:.0f} % of cases" if self.none_chance > ALPHA else ""
+        return f"too few to tell {self.percent} %: {seen}{missed}. Send {self.more} more"
+
+
+def judge(hits: int, sent: int, percent: int) -> Verdict:
+    """Judge how many of the requests reached LATEST against the percent that it was to get."""
+    from scipy.stats import binomtest  # half a second: paid by those who judge
+
+    if sent == 0:
+        return Verdict("too few", 0, 0, percent, 0.0, 100.0, 1.0, needed(percent), 1.0)
+    test = binomtest(hits, sent, percent / 100)
+    interval = test.proportion_ci(0.95, method="wilson")
+    p_value = float(test.pvalue)
+    word: Word = "consistent"
+    if p_value < ALPHA:
+        word = "not"
+    elif (interval.high - interval.low) / 2 > HALF_WIDTH:
+        word = "too few"
+    more = max(needed(percent) - sent, 1) if word == "too few" else 0
+    missed = (1 - percent / 100) ** sent
+    return Verdict(word, hits, sent, percent, 100 * interval.low, 100 * interval.high, p_value, more, missed)
+
+
+def needed(percent: int) -> int:
+    """Requests for a 95 % interval of at most +-2 points around this percent, with some to spare."""
+    share = min(max(percent / 100, 0.01), 0.99)
+    spread = 1.96**2 * share * (1 - share) / HALF_WIDTH**2
+    return min(math.ceil(spread * 1.15) + 50, CAP)  # a sample a little above its percent is a little wider
+
+
+def send(
+    rollout: Rollout, count: int = 300, *, candidates: Rows = IRIS_CANDIDATES, probe: Probe | None = None
+) -> Tally:
+    """Send requests through the main door, and count which revision answered.
+
+    Args:
+        candidates: rows among which to look for one on which the revisions disagree; the tutorial's models take iris.
+        probe: where the telling input is known already.
+    """
+    if not 1 <= count <= CAP:
+        raise ValueError(f"{count} requests: send 1 to {CAP} at a time.")
+    before = rollout.status()
+    probe = probe or find_probe(rollout, before, candidates)
+    answers = _send(rollout, probe.rows, count)
+    after = rollout.status()
+    latest = before.latest
+    return Tally(
+        split=_count(answers, probe),
+        latest=latest.revision if latest else "",
+        percent=latest.percent if latest else 0,
+        how=probe.how,
+        moved=before.traffic != after.traffic,
+    )
+
+
+def find_probe(rollout: Rollout, status: RolloutStatus, candidates: Rows = IRIS_CANDIDATES) -> Probe:
+    """An input on which the revisions in the traffic list disagree.
+
+    The tag hosts lead to one revision each: `prev-` is there in every canary and pin. Where `latest-` is not,
+    the main door is asked until it answers unlike `prev-`.
+    """
+    latest, previous = status.latest, status.previous
+    if latest is None:
+        raise NotPossibleError(f"{rollout.name}: nobody is served yet. First: await rollout.wait()")
+    if previous is None or previous.revision == latest.revision:
+        return Probe(candidates[:1], {}, f"{short(latest.revision)} is all there is", latest.revision)
+    old = tuple(rollout.predict(candidates, door="prev"))
+    if latest.percent == 0 and not latest.url:  # nobody can ask it: all we can see is that others do not answer
+        how = f"answers unlike {short(previous.revision)} on {len(candidates)} rows are {short(latest.revision)}'s"
+        return Probe(candidates, {previous.revision: old}, how, latest.revision)
+    new = _ask_latest(rollout, candidates, old, bool(latest.url))
+    differ = [n for n, pair in enumerate(zip(old, new, strict=True)) if pair[0] != pair[1]]
+    if not differ:
+        raise NotPossibleError(
+            f"{rollout.name}: {short(previous.revision)} and {short(latest.revision)} answer alike on all "
+            f"{len(candidates)} rows, so no answer tells who gave it. Pass candidates= on which they may differ."
+        )
+    at = differ[len(differ) // 2]
+    says = f"{short(previous.revision)} says {old[at]}, {short(latest.revision)} says {new[at]}"
+    how = f"for {list(candidates[at])} {says}"
+    return Probe((candidates[at],), {latest.revision: (new[at],), previous.revision: (old[at],)}, how)
+
+
+def _ask_latest(rollout: Rollout, rows: Rows, old: tuple[Any, ...], tagged: bool) -> tuple[Any, ...]:
+    """What the latest revision says, by its own door or by the main one's first answer unlike `prev-`."""
+    if tagged:
+        return tuple(rollout.predict(rows, door="latest"))
+    host = rollout.host()
+    for _ in range(_SEARCH):
+        answer = tuple(rollout.ingress.predict(host, rollout.name, rows))
+        if answer != old:
+            return answer
+    return old
+
+
+def _send(rollout: Rollout, rows: Rows, count: int) -> list[Answer | None]:
+    """The answers to equal requests, some at a time; None where none came."""
+    host = rollout.host()
+
+    def some(share: int) -> list[Answer | None]:
+        ingress = Ingress(rollout.ingress.address)  # a connection of its own: sessions are not for sharing
+        return [_try(ingress, host, rollout.name, rows) for _ in range(share)]
+
+    shares = [len(range(start, count, _SENDERS)) for start in range(_SENDERS)]
+    with ThreadPoolExecutor(_SENDERS) as pool:
+        return [answer for part in pool.map(some, shares) for answer in part]
+
+
+def _try(ingress: Ingress, host: str, model: str, rows: Rows) -> Answer | None:
+    try:
+        return ingress.ask(host, model, rows)
+    except PredictError:
+        return None
+
+
+def _count(answers: Sequence[Answer | None], probe: Probe) -> Split:
+    counts: Counter[str] = Counter(dict.fromkeys(probe.answers, 0))
+    failed = unattributed = 0
+    for answer in answers:
+        if answer is None or answer.status != 200:
+            failed += 1
+            continue
+        name = probe.revision_of(_predictions(answer))
+        if name is None:
+            unattributed += 1
+        else:
+            counts[name] += 1
+    return Split(dict(counts), failed, unattributed)
+
+
+def _predictions(answer: Answer) -> list[Any]:
+    try:
+        return answer.predictions
+    except (json.JSONDecodeError, KeyError, IndexError):
+        return []
+
+
+def _share(hits: int, sent: int) -> str:
+    return f"{100 * hits / sent:.1f}" if sent else "0"
