@@ -63,7 +63,7 @@ class Lab:
     async def ensure(self, step: str, timeout_s: float = 180) -> RolloutStatus:
         """Bring the tutorial's InferenceService to a step, from wherever it is.
 
-        The steps are `namespace` (and nothing in it), `first-model`, `canary-10`, `promoted`, `pinned`, `tagged`.
+        The steps are `first-model`, `canary-10`, `promoted`, `pinned`, `tagged`.
         Steps that were taken already are kept; where it stands somewhere else, it is deleted and begun again. Each
         step is applied as `kubectl apply` does, so that the tutorial's next command works on it.
 
@@ -80,7 +80,8 @@ class Lab:
         done = await asyncio.to_thread(self._done, rollout, wanted)
         if not done:
             await self.reset(timeout_s)
-        for name in wanted[done:]:
+        # The last step taken is applied again: whoever got there otherwise did not write what `kubectl apply` remembers.
+        for name in wanted[max(done - 1, 0) :]:
             rollout.apply(STEPS[name][0])
             await rollout.wait(timeout_s)
             await rollout.wait_pods(timeout_s)
@@ -152,7 +153,7 @@ def connect(
     found = clusters.connect(cluster, name=name, kubeconfig=kubeconfig, ingress=ingress, namespace=namespace)
     lab = Lab(found)
     os.environ["KUBECONFIG"] = str(found.kubeconfig)
-    shell = get_ipython()
+    shell = get_ipython()  # type: ignore[no-untyped-call]  # IPython does not type it
     if shell is not None:
         magics.load(shell, lab.cluster)
         _teach(shell)
