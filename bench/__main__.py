@@ -1,0 +1,16 @@
+"""python -m bench [PART ...]: print what the project costs on this machine."""
+
+from __future__ import annotations
+
+import sys
+
+from bench import memory, start, tutorial
+
+PARTS = {"start": start.run, "memory": memory.run, "tutorial": tutorial.run}
+
+if __name__ == "__main__":
+    unknown = set(sys.argv[1:]) - set(PARTS)
+    if unknown:
+        sys.exit(f"no such part: {', '.join(sorted(unknown))}. There are: {', '.join(PARTS)}")
+    for part in sys.argv[1:] or PARTS:
+        PARTS[part]()

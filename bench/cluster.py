@@ -1,0 +1,69 @@
+"""An embedded cluster for one measurement, and the tutorial's models on it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+
+from kserve_nb.clusters.embedded import lifecycle
+from kserve_nb.clusters.state import Record
+
+MODEL = "gs://kfserving-examples/models/sklearn/1.0/model"
+BODY = {"instances": [[6.8, 2.8, 4.8, 1.4], [6.0, 3.4, 4.5, 1.6]]}
+KUBECTL = str(Path(sys.executable).with_name("kubectl"))
+
+
+@contextmanager
+def cluster(label: str, **flags: object) -> Iterator[Record]:
+    """A fresh cluster that ends with the block, or with this process."""
+    record = lifecycle.up(f"bench-{label}-{os.getpid()}", owner=os.getpid(), **flags)  # type: ignore[arg-type]
+    try:
+        yield record
+    finally:
+        lifecycle.down(record)
+
+
+def kubectl(record: Record, *args: str, stdin: str | None = None) -> str:
+    """What the real kubectl prints; a failure raises."""
+    done = subprocess.run([KUBECTL, "--kubeconfig", record.kubeconfig, *args], input=stdin, capture_output=True,
+                          text=True, check=True, timeout=120)
+    return done.stdout
+
+
+def manifest(name: str = "sklearn-iris", model: str = MODEL, percent: int | None = None) -> str:
+    """The tutorial's InferenceService."""
+    canary = "" if percent is None else f"    canaryTrafficPercent: {percent}\n"
+    return ("apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\nmetadata:\n"
+            f"  name: {name}\nspec:\n  predictor:\n{canary}    model:\n      modelFormat:\n        name: sklearn\n"
+            f"      storageUri: {model}\n")
+
+
+def session() -> requests.Session:
+    """HTTP to the ingress, past any proxy."""
+    asked = requests.Session()
+    asked.trust_env = False
+    return asked
+
+
+def until_predicted(record: Record, name: str = "sklearn-iris", timeout_s: float = 60) -> None:
+    """Return with the first answer of the model."""
+    deadline, asked = time.monotonic() + timeout_s, session()
+    while time.monotonic() < deadline:
+        answer = asked.post(f"http://{record.ingress}/v1/models/{name}:predict", json=BODY,
+                            headers={"Host": f"{name}-predictor.{record.namespace}.example.com"}, timeout=10)
+        if answer.status_code == 200:
+            return
+        time.sleep(0.01)
+    raise TimeoutError(f"{name} did not answer within {timeout_s} s")
+
+
+def until(record: Record, path: str, wanted: str, name: str = "sklearn-iris", timeout_s: float = 120) -> None:
+    """Return once the JSONPath of the InferenceService reads as wanted."""
+    kubectl(record, "wait", f"isvc/{name}", f"--for=jsonpath={path}={wanted}", f"--timeout={timeout_s:.0f}s")
