@@ -10,12 +10,13 @@ from bench.cluster import MODEL, cluster, kubectl, manifest, until
 from bench.table import show
 
 IDLE_S = 20
+PARTS = {"embedded.supervisor": "supervisor", "embedded.server": "server: API, control, node, gateway",
+         "node.runtime": "model runtime and pods", "envoy": "Envoy"}
 
 
 def _what(process: psutil.Process) -> str:
     line = " ".join(process.cmdline())
-    for word, name in (("embedded.supervisor", "supervisor"), ("embedded.server", "server: API, control, node, gateway"),
-                       ("node.runtime", "model runtime and pods"), ("envoy", "Envoy")):
+    for word, name in PARTS.items():
         if word in line:
             return name
     return "model runtime and pods"

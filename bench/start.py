@@ -36,5 +36,6 @@ def _once() -> dict[str, float]:
 
 def run() -> None:
     runs = [_once() for _ in range(RUNS)]
-    rows = [(step, *(f"{f([run[step] for run in runs]):.2f}" for f in (min, statistics.median, max))) for step in runs[0]]
+    figures = (min, statistics.median, max)
+    rows = [(step, *(f"{figure(run[step] for run in runs):.2f}" for figure in figures)) for step in runs[0]]
     show(f"Time in seconds, {RUNS} runs", ("step", "min", "median", "max"), rows)
