@@ -61,7 +61,7 @@ class Admin:
             if stats.get(f"{_SCOPES[what]}.version_text") == version:
                 return
             if int(stats.get(f"{_SCOPES[what]}.update_rejected", 0)) > rejections:
-                raise RejectedError(f"Envoy has refused the {what} {version}")
+                raise RejectedError(f"Envoy has refused the {what} {version} and keeps those before: its log says why")
             if asyncio.get_running_loop().time() > deadline:
                 raise SilentError(f"Envoy has not taken the {what} {version} within {ANSWER_WITHIN_S:g} s")
             await asyncio.sleep(pause_s)

@@ -13,7 +13,7 @@ from kserve_nb.clusters.embedded.gateway.admin import Admin, RejectedError, Sile
 from kserve_nb.clusters.embedded.gateway.bootstrap import BELL_FILE, bell_document, replace
 from kserve_nb.clusters.embedded.gateway.files import DROP_AFTER_S, Files
 from kserve_nb.clusters.embedded.gateway.queues import Queues
-from kserve_nb.clusters.embedded.gateway.routes import Key, routing
+from kserve_nb.clusters.embedded.gateway.routes import Key, Routing, routing
 from kserve_nb.clusters.embedded.gateway.traffic import Doorbell, Traffic
 from kserve_nb.clusters.embedded.gateway.view import KINDS, View
 from kserve_nb.clusters.embedded.objects import (
@@ -27,7 +27,7 @@ from kserve_nb.clusters.embedded.objects import (
 )
 
 log = logging.getLogger(__name__)
-RETRY_S = 0.25
+RETRY_S = 0.1
 
 
 class Gateway:
@@ -41,6 +41,7 @@ class Gateway:
         self._admin_port, self._activator_port = admin_port, activator_port
         self._changed = asyncio.Event()
         self._view: View | None = None
+        self._refused: Routing | None = None
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -80,7 +81,7 @@ class Gateway:
             try:
                 await self._pass(self._view)
             except (SilentError, StatusError) as error:
-                log.warning("the gateway is not where it should be, trying again: %s", error)
+                log.info("the gateway is not yet where it should be, trying again: %s", error)
                 self._call_again(RETRY_S)
 
     def _call_again(self, in_s: float) -> None:
@@ -90,16 +91,19 @@ class Gateway:
         """One change of Envoy: all that the objects want at this moment."""
         ingresses = list(view.all(INGRESS))
         staying = [i for i in ingresses if "deletionTimestamp" not in i["metadata"]]
+        backends = view.backends()
+        self._queues.update(backends)
+        wanted = routing(staying, view.all(VIRTUAL_SERVICE), backends, f"127.0.0.1:{self._activator_port}")
+        if wanted == self._refused:
+            return
         new = [i for i in staying if not status.is_programmed(i)]
         for ingress in new:
             self._adopt(ingress)
-        backends = view.backends()
-        wanted = routing(staying, view.all(VIRTUAL_SERVICE), backends, f"127.0.0.1:{self._activator_port}")
-        self._queues.update(backends)
         try:
             left_over = await self._files.apply(wanted)
         except RejectedError as error:
             log.error("%s", error)
+            self._refused = wanted
             self._report(new, refusal=str(error))
             return
         if left_over:
@@ -113,7 +117,7 @@ class Gateway:
 
     def _adopt(self, ingress: Object) -> None:
         current = self._objects.find(INGRESS, *key_of(ingress))
-        if current is None:
+        if current is None or status.is_programmed(current):  # newer than the view
             return
         if status.FINALIZER not in current["metadata"].get("finalizers", []):
             current["metadata"].setdefault("finalizers", []).append(status.FINALIZER)

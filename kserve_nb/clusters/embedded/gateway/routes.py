@@ -134,7 +134,7 @@ def _route(path: Object, backends: Mapping[Key, Backend]) -> Object:
 
 
 def _weighted(split: Object) -> Object:
-    return {"name": cluster_name(_split_key(split)), "weight": split["percent"],
+    return {"name": cluster_name(_split_key(split)), "weight": split.get("percent", 100),
             "request_headers_to_add": _headers(split.get("appendHeaders") or {})}
 
 

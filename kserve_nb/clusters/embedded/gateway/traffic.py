@@ -80,7 +80,8 @@ class Traffic:
             except SilentError:
                 return False  # a new Envoy rings again
             now = time.time()
-            passed_s, self._last = max(now - self._last, 0.001), now
+            # After a quiet time what is new has come within moments: Envoy has rung at once.
+            passed_s, self._last = min(max(now - self._last, 0.001), self._interval_s), now
             moving = [key for key, counters in _by_revision(stats).items()
                       if self._account(key, counters, now, passed_s)]
             return bool(moving)
@@ -96,8 +97,9 @@ class Traffic:
         new = counter - seen.counter if counter >= seen.counter else counter
         self._seen[key] = _Seen(counter, seen.requests + new)
         active = counters.get("active", 0) + counters.get("pending_active", 0)
-        status: Object = {"requests": seen.requests + new, "concurrency": float(active),
-                          "rps": round(new / passed_s, 3), "waiting": self._waiting(key)}
+        waiting = self._waiting(key)  # to Envoy they are on their way to a backend
+        status: Object = {"requests": seen.requests + new, "concurrency": float(max(0, active - waiting)),
+                          "rps": round(new / passed_s, 3), "waiting": waiting}
         if new or active:
             status["lastRequestTime"] = utc(now)
         self._write(key, status)
