@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kserve_nb.clusters.embedded.objects import (
@@ -19,6 +19,7 @@ from kserve_nb.clusters.embedded.objects import (
 log = logging.getLogger(__name__)
 Key = tuple[str | None, str]
 RETRY_FIRST_S, RETRY_MOST_S = 0.005, 10.0
+REFUSED_MOST_S = 1000.0  # between passes over an object that its controller cannot do anything with (client-go's most)
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Changes:
     writes: list[Callable[[Objects], object]] = field(default_factory=list)
     events: list[tuple[Object, str, str, str, str]] = field(default_factory=list)
     again_in_s: float | None = None
+    failed: bool = False
 
     def create(self, kind: Kind, body: Object) -> None:
         self.writes.append(lambda objects: objects.create(kind, body))
@@ -60,16 +62,36 @@ class Changes:
         """Ask for another pass after so many seconds, or sooner if another change asks sooner."""
         self.again_in_s = in_s if self.again_in_s is None else min(self.again_in_s, in_s)
 
+    def retry(self) -> None:
+        """Ask for other passes, each after a longer pause, as a controller does whose pass returned an error."""
+        self.failed = True
+
 
 @dataclass(frozen=True)
 class Reconciler:
-    """A pure function and what wakes it: its own kind, children by owner reference, and other kinds by a mapping."""
+    """A pure function and what wakes it: its own kind, children by owner reference, and other kinds by a mapping.
+
+    With a lag, a pass begins so many seconds after what woke it first, and sees all that happened until then.
+    """
 
     name: str
     kind: Kind
     reconcile: Callable[[Object, Objects, Moment], Changes]
     owns: tuple[Kind, ...] = ()
     watches: Mapping[Kind, Callable[[Object, Objects], Iterable[Key]]] = field(default_factory=dict)
+    lag_s: float = 0.0
+
+
+def woken_by(reconciler: Reconciler, kind: Kind, obj: Object, view: Objects) -> Iterator[Key]:
+    """The objects that a reconciler has to look at because an object of `kind` changed."""
+    if reconciler.kind == kind:
+        yield key_of(obj)
+    if kind in reconciler.owns:
+        for owner in obj["metadata"].get("ownerReferences", []):
+            if (owner["kind"], owner["apiVersion"]) == (reconciler.kind.kind, reconciler.kind.api_version):
+                yield obj["metadata"].get("namespace"), owner["name"]
+    if kind in reconciler.watches:
+        yield from reconciler.watches[kind](obj, view)
 
 
 class Loop:
@@ -98,14 +120,10 @@ class Loop:
 
     def _enqueue(self, kind: Kind, event: WatchEvent) -> None:
         for index, reconciler in enumerate(self.reconcilers):
-            if reconciler.kind == kind:
-                self._add(index, key_of(event.object))
-            if kind in reconciler.owns:
-                for owner in event.object["metadata"].get("ownerReferences", []):
-                    if owner["kind"] == reconciler.kind.kind and owner["apiVersion"] == reconciler.kind.api_version:
-                        self._add(index, (event.object["metadata"].get("namespace"), owner["name"]))
-            if kind in reconciler.watches:
-                for key in reconciler.watches[kind](event.object, self.objects):
+            for key in woken_by(reconciler, kind, event.object, self.objects):
+                if reconciler.lag_s:
+                    self._add_later(index, key, reconciler.lag_s)
+                else:
                     self._add(index, key)
 
     def _add(self, index: int, key: Key) -> None:
@@ -154,12 +172,18 @@ class Loop:
             log.exception("%s failed for %s", reconciler.name, key)
             self._retry(index, key, None)
         else:
-            self._failures.pop((index, key), None)
-            if changes.again_in_s is not None:
-                self._add_later(index, key, changes.again_in_s)
+            self._settle(index, key, changes)
 
-    def _retry(self, index: int, key: Key, error: StatusError | None) -> None:
+    def _settle(self, index: int, key: Key, changes: Changes) -> None:
+        if changes.failed:
+            self._retry(index, key, None, REFUSED_MOST_S)
+        else:
+            self._failures.pop((index, key), None)
+        if changes.again_in_s is not None:
+            self._add_later(index, key, changes.again_in_s)
+
+    def _retry(self, index: int, key: Key, error: StatusError | None, most_s: float = RETRY_MOST_S) -> None:
         count = self._failures[index, key] = self._failures.get((index, key), 0) + 1
         if error is not None and count > 3:
             log.warning("%s of %s is refused: %s", self.reconcilers[index].name, key, error.message)
-        self._add_later(index, key, min(RETRY_FIRST_S * 2 ** count, RETRY_MOST_S))
+        self._add_later(index, key, min(RETRY_FIRST_S * 2 ** min(count, 30), most_s))
