@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kserve_nb.clusters.embedded.api.decoding import type_error
-from kserve_nb.clusters.embedded.api.fields import type_of_kind
+from kserve_nb.clusters.embedded.api.kind_types import type_of_kind
 from kserve_nb.clusters.embedded.api.refusals import denied
 from kserve_nb.clusters.embedded.api.workload_defaults import canonical_resources
 from kserve_nb.clusters.embedded.objects import (

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from kserve_nb.clusters.embedded.api.fields import SCALARS, fields_of, go_name, resolve
+from kserve_nb.clusters.embedded.api.kind_types import SCALARS, fields_of, go_name, resolve
 
 QUANTITY = re.compile(r"([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)")
 _QUANTITY_MESSAGE = (

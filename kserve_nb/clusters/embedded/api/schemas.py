@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from kserve_nb.clusters.embedded.api.decoding import type_error
-from kserve_nb.clusters.embedded.api.fields import SCALARS, fields_of, type_of_kind
+from kserve_nb.clusters.embedded.api.kind_types import SCALARS, fields_of, type_of_kind
 from kserve_nb.clusters.embedded.api.metadata import Cause, invalid
 from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
 
