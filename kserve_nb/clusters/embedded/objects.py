@@ -107,6 +107,11 @@ SANDBOX = Kind("embedded.kserve-nb.dev", "v1", "Sandbox", "sandboxes", internal=
 #            "lastRequestTime": RFC 3339 or absent}
 REVISION_TRAFFIC = Kind("embedded.kserve-nb.dev", "v1", "RevisionTraffic", "revisiontraffics", internal=True)
 
+# What the autoscaler remembers of a revision between two looks, as Knative's keeps it in memory. Named like its PodAutoscaler, owned by it.
+#   status: {"samples": [[POSIX time, concurrency, rps]], "requests": total at the last look, "panicSince": POSIX time or absent,
+#            "panicPods": most pods asked for in this panic}
+DECIDER = Kind("embedded.kserve-nb.dev", "v1", "Decider", "deciders", internal=True)
+
 KINDS: tuple[Kind, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Kind))
 
 

@@ -83,7 +83,7 @@ class Conditions:
 
     def _unhappy_dependent(self) -> Object | None:
         """The most recent False dependent, else the most recent Unknown one, else None (`findUnhappyDependent`)."""
-        found = [c for c in self._status.get("conditions") or [] if c["type"] in self._dependents]
+        found: list[Object] = [c for c in self._status.get("conditions") or [] if c["type"] in self._dependents]
         found.sort(key=lambda c: str(c["lastTransitionTime"]), reverse=True)
         for status in ("False", "Unknown"):
             for one in found:

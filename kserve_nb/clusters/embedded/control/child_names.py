@@ -1,0 +1,52 @@
+"""Names of children, as Kubernetes and Knative derive them from their parents'."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+LONGEST, _MD5 = 63, 32
+_SAFE = "bcdfghjklmnpqrstvwxz2456789"  # no vowels and no 0, 1, 3: suffixes never spell words
+
+
+def child_name(parent: str, suffix: str) -> str:
+    """`parent` + `suffix`, cut and hashed where that is longer than a label may be.
+
+    Source: knative.dev/pkg kmeta/names.go `ChildName`.
+    """
+    if len(parent) + len(suffix) <= LONGEST:
+        return parent + suffix
+    head = LONGEST - _MD5
+    if head - len(suffix) <= 0:
+        digest = hashlib.md5((parent + suffix).encode(), usedforsecurity=False).hexdigest()
+        return (parent[:head] + digest + suffix)[:LONGEST].rstrip("-._")
+    digest = hashlib.md5(parent.encode(), usedforsecurity=False).hexdigest()
+    return parent[:head - len(suffix)] + digest + suffix
+
+
+def deployment_name(revision: str) -> str:
+    """The Deployment of a revision."""
+    return child_name(revision, "-deployment")
+
+
+def template_hash(template: Mapping[str, Any]) -> str:
+    """The pod-template-hash of a pod template: equal templates have equal hashes.
+
+    Source: kubernetes pkg/controller/controller_utils.go `ComputeHash`, apimachinery rand.go `SafeEncodeString`. The
+    hash is of the template's JSON, so it is not the one that a real cluster would compute, but looks like it.
+    """
+    value = 2166136261  # FNV-1a, 32 bits
+    for byte in json.dumps(template, sort_keys=True, separators=(",", ":")).encode():
+        value = (value ^ byte) * 16777619 & 0xFFFFFFFF
+    return "".join(_SAFE[ord(digit) % len(_SAFE)] for digit in str(value))
+
+
+def pod_name(replica_set: str, *seed: object) -> str:
+    """`<replica set>-<5 characters>`: the characters follow from `seed`, so that deciding stays a pure function.
+
+    Source: apiserver pkg/storage/names/generate.go `simpleNameGenerator` (the base is cut to 58 characters).
+    """
+    digest = hashlib.sha256(repr(seed).encode()).digest()
+    return f"{replica_set}-"[:LONGEST - 5] + "".join(_SAFE[byte % len(_SAFE)] for byte in digest[:5])

@@ -1,0 +1,129 @@
+"""The scheduler of a cluster with one node: a pod runs there if its requests fit, else it says why not.
+
+Source: kubernetes pkg/scheduler (schedule_one.go, framework/types.go `FitError`,
+framework/plugins/noderesources/fit.go, nodeaffinity). The words are those of Kubernetes 1.35.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from kubernetes.utils.quantity import parse_quantity
+
+from kserve_nb.clusters.embedded.control.kreconciler import without_version
+from kserve_nb.clusters.embedded.control.loop import Changes, Key, Moment, Reconciler
+from kserve_nb.clusters.embedded.objects import NODE, POD, Object, Objects, condition, key_of, utc
+
+_COMPONENT = "default-scheduler"
+_RESOURCES = ("cpu", "memory")
+_NO_VICTIMS = "No preemption victims found for incoming pod."
+_NO_HELP = "Preemption is not helpful for scheduling."
+
+
+def reconcile(pod: Object, objects: Objects, moment: Moment) -> Changes:
+    """Assign a pod to the node, or mark it Unschedulable (`ScheduleOne`)."""
+    changes = Changes()
+    if not _is_waiting(pod):
+        return changes
+    name = moment.settings.node
+    node = objects.find(NODE, None, name)
+    refusal = _refusal(pod, node, objects)
+    namespace, pod_name = key_of(pod)
+    if refusal is None:
+        changes.update(POD, {**pod, "spec": {**pod["spec"], "nodeName": name}})
+        _set_scheduled(pod, {"status": "True"}, moment, changes)
+        changes.event(pod, "Normal", "Scheduled",
+                      f"Successfully assigned {namespace}/{pod_name} to {name}", _COMPONENT)
+    elif condition(pod, "PodScheduled").get("message") != refusal:
+        failed = {"message": refusal, "reason": "Unschedulable", "status": "False"}
+        _set_scheduled(pod, failed, moment, changes)
+        changes.event(pod, "Warning", "FailedScheduling", refusal, _COMPONENT)
+    return changes
+
+
+def requests_of(pod: Object) -> dict[str, Decimal]:
+    """What a pod asks of its node: its containers together, or its largest init container (resource helpers
+    `PodRequests`)."""
+    def of(container: Object, resource: str) -> Decimal:
+        resources = container.get("resources") or {}
+        asked = (resources.get("requests") or {}).get(resource) or (resources.get("limits") or {}).get(resource)
+        return parse_quantity(asked) if asked else Decimal(0)
+
+    spec = pod["spec"]
+    return {
+        resource: max(sum((of(c, resource) for c in spec["containers"]), Decimal(0)),
+                      max((of(c, resource) for c in spec.get("initContainers") or []), default=Decimal(0)))
+        for resource in _RESOURCES}
+
+
+def _is_waiting(pod: Object) -> bool:
+    spec = pod["spec"]
+    ours = spec.get("schedulerName", _COMPONENT) == _COMPONENT and not spec.get("schedulingGates")
+    return ours and not spec.get("nodeName") and "deletionTimestamp" not in pod["metadata"]
+
+
+def _refusal(pod: Object, node: Object | None, objects: Objects) -> str | None:
+    """Why the pod cannot run on the node, in the scheduler's words; None: it can."""
+    if node is None:
+        return "no nodes available to schedule pods"
+    labels = node["metadata"].get("labels") or {}
+    if not (pod["spec"].get("nodeSelector") or {}).items() <= labels.items():
+        return _words("node(s) didn't match Pod's node affinity/selector", _NO_HELP)
+    if node["spec"].get("unschedulable"):
+        return _words("node(s) were unschedulable", _NO_HELP)
+    asked, allocatable = requests_of(pod), (node.get("status") or {}).get("allocatable") or {}
+    room = {resource: parse_quantity(allocatable[resource]) for resource in _RESOURCES if resource in allocatable}
+    free = dict(room)
+    for other in objects.list(POD):
+        if _occupies(other, node["metadata"]["name"]):
+            for resource, amount in requests_of(other).items():
+                if resource in free:
+                    free[resource] -= amount
+    short = [resource for resource in free if 0 < asked[resource] > free[resource]]
+    if not short:
+        return None
+    hopeless = any(asked[resource] > room[resource] for resource in short)
+    return _words(", 1 ".join(f"Insufficient {r}" for r in short), _NO_HELP if hopeless else _NO_VICTIMS)
+
+
+def _occupies(pod: Object, node: str) -> bool:
+    ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+    return pod["spec"].get("nodeName") == node and not ended
+
+
+def _words(why: str, preemption: str) -> str:
+    return (f"0/1 nodes are available: 1 {why}. no new claims to deallocate, "
+            f"preemption: 0/1 nodes are available: 1 {preemption}")
+
+
+def _set_scheduled(pod: Object, fields: Object, moment: Moment, changes: Changes) -> None:
+    status = pod.get("status") or {}
+    others = [c for c in status.get("conditions") or [] if c["type"] != "PodScheduled"]
+    scheduled = {"lastProbeTime": None, "lastTransitionTime": utc(moment.now),
+                 "observedGeneration": pod["metadata"].get("generation", 1), **fields, "type": "PodScheduled"}
+    body = {"phase": "Pending", **status, "conditions": [*others, scheduled]}
+    changes.update_status(POD, {**without_version(pod), "status": body})
+
+
+def _waiting_after_pod(pod: Object, objects: Objects) -> Iterable[Key]:
+    """A pod that ends makes room for those that wait."""
+    if pod["spec"].get("nodeName") and ("deletionTimestamp" in pod["metadata"] or not _is_running(pod)):
+        yield from _waiting(objects)
+
+
+def _is_running(pod: Object) -> bool:
+    return (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
+
+
+def _waiting_after_node(_node: Object, objects: Objects) -> Iterable[Key]:
+    yield from _waiting(objects)
+
+
+def _waiting(objects: Objects) -> Iterable[Key]:
+    return (key_of(pod) for pod in objects.list(POD) if _is_waiting(pod))
+
+
+RECONCILERS: tuple[Reconciler, ...] = (
+    Reconciler("scheduler", POD, reconcile, watches={POD: _waiting_after_pod, NODE: _waiting_after_node}),
+)
