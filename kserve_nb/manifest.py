@@ -181,6 +181,11 @@ def _change(path: str, before: Any, after: Any) -> Change:
     return Change(path, before, after, True, "a new revision: the pods' template changes")
 
 
+def percent_change(before: int | None, after: int | None) -> Change:
+    """A change of `canaryTrafficPercent` alone."""
+    return _change("spec.predictor.canaryTrafficPercent", before, after)
+
+
 def _percent_consequence(percent: Any) -> str:
     if percent is None or percent == 100:
         return "only traffic: LATEST gets 100 %, and is from now on what a roll back leads to"

@@ -70,6 +70,11 @@ class Rollout:
                 f"{self.name}: its first revision serves nobody yet, and a percent would be ignored. "
                 "First: await rollout.wait()"
             )
+        if model is None and status.previous is None and not status.previous_rolledout:
+            raise NotPossibleError(
+                f"{self.name}: there is one revision alone, nobody to share traffic with. "
+                f"Bring a new model: rollout.canary(model, percent={percent})"
+            )
         self._refuse_unpinning(model, percent, status)
         changes: dict[str, Any] = {"canaryTrafficPercent": percent}
         return self._patch(changes | ({"model": {"storageUri": model}} if model else {}))
