@@ -29,7 +29,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 def preload() -> None:
     """Import all that a container needs, so that a fork of this process has it at once."""
     import sklearn.svm  # noqa: F401
-    import uvicorn.lifespan.on  # noqa: F401
+    import uvicorn.lifespan.on
     import uvicorn.protocols.http.auto  # noqa: F401
     import uvloop  # noqa: F401
 
@@ -77,7 +77,7 @@ def _set_output(log: Path) -> tuple[LogStream, LogStream]:
         os.dup2(old, new)
     os.close(null)
     streams = LogStream(handle), LogStream(handle)
-    sys.stdin, sys.stdout, sys.stderr = io.StringIO(), *streams  # type: ignore[assignment]
+    sys.stdin, sys.stdout, sys.stderr = io.StringIO(), *streams
     return streams
 
 

@@ -26,7 +26,7 @@ PAYLOAD = [[6.8, 2.8, 4.8, 1.4], [6.0, 3.4, 4.5, 1.6]]
 """The tutorial's request: both models answer `[1, 1]`."""
 
 DISAGREEMENT = [4.9, 2.5, 4.5, 1.7]
-"""One flower on which the two disagree: `model` answers 1 (versicolor), `model-2` answers 2 (virginica), which it is."""
+"""One flower on which the two disagree: `model` says 1 (versicolor), `model-2` says 2 (virginica), which it is."""
 
 _KERNELS = {"model": "rbf", "model-2": "linear"}
 
@@ -72,7 +72,7 @@ def _write(name: str, path: Path) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             joblib.dump(train(name), file)
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except BaseException:
-        os.unlink(temporary)
+        Path(temporary).unlink()
         raise

@@ -3,8 +3,8 @@
     python -m kserve_nb.clusters.embedded.node.runtime --socket PATH
 
 It is told what to do in lines of JSON on a unix socket and answers with lines of JSON (`protocol.py`). It keeps a
-table of what runs and what has ended, so that the node agent can come and go. It has one thread: only so is a fork safe.
-When it ends, all that it started ends with it.
+table of what runs and what has ended, so that the node agent can come and go. It has one thread, as
+only so a fork is safe. When it ends, all that it started ends with it.
 """
 
 from __future__ import annotations

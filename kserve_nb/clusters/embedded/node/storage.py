@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 import mimetypes
-import os
 import re
 import sys
 import tarfile
@@ -32,7 +31,7 @@ class StorageError(Exception):
 
 
 def run(argv: Sequence[str], root: Path) -> int:
-    """Bring each source URI to its destination, given as pairs. `root` stands for the container's `/`. The exit code."""
+    """Bring each source URI to its destination, given as pairs. `root` is the container's `/`. The exit code."""
     pairs = list(zip(argv[::2], argv[1::2], strict=True))
     _say("INFO", "initializer-entrypoint:<module>():17", f"Initializing, args: (src_uri, dest_path): {pairs}")
     try:
@@ -47,7 +46,7 @@ def run(argv: Sequence[str], root: Path) -> int:
 def _say(level: str, place: str, message: str) -> None:
     now = time.time()
     at = f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1000):03d}"
-    print(f"{at} 1 storage.initializer {level} [{place}] {message}", file=sys.stderr)
+    sys.stderr.write(f"{at} 1 storage.initializer {level} [{place}] {message}\n")
 
 
 def _download(uri: str, destination: str, root: Path) -> None:
@@ -106,7 +105,7 @@ def _from_local(uri: str, destination: str, folder: Path, root: Path) -> None:
 
 def _from_http(uri: str, destination: str, folder: Path) -> None:
     url = urlparse(uri)
-    name = os.path.basename(url.path)
+    name = url.path.rpartition("/")[2]
     if not name:
         raise StorageError(f"No filename contained in URI: {uri}")
     session = requests.Session()

@@ -1,0 +1,33 @@
+"""Which images the node has, and what it does with them: it has no network, and runs processes of its own."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+Role = Literal["server", "storage-initializer", "queue-proxy"]
+
+_ROLES: dict[str, Role] = {
+    "sklearnserver": "server",
+    "storage-initializer": "storage-initializer",
+    "queue": "queue-proxy",
+    "queue-proxy": "queue-proxy",
+}
+_TAG = re.compile(r"latest|v?\d+(\.\d+)*([-+.].*)?")
+
+
+def role_of(image: str) -> Role | None:
+    """What the node runs for an image, from any registry; None where it has no such image."""
+    name, at, _digest = image.partition("@")
+    repository, _, tag = name.rpartition("/")[2].partition(":")
+    role = _ROLES.get(repository)
+    return role if at or not tag or _TAG.fullmatch(tag) else None
+
+
+def why_missing(image: str, named: str) -> str:
+    """What pulling an image fails with. `named` is the image with its registry and tag."""
+    repository = image.partition("@")[0].rpartition("/")[2].partition(":")[0]
+    known = repository in _ROLES
+    reason = (f"failed to resolve reference \"{named}\": {named}: not found" if known else
+              "this embedded cluster has no network, and no image for a model server but kserve/sklearnserver")
+    return f'rpc error: code = NotFound desc = failed to pull and unpack image "{named}": {reason}'

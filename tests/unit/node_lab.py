@@ -1,0 +1,147 @@
+"""A node with a real store and a real runtime, for tests: no API server, no reconcilers, no gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from kserve_nb.clusters.embedded.api.store import Store
+from kserve_nb.clusters.embedded.node.agent import Node
+from kserve_nb.clusters.embedded.objects import EVENT, NAMESPACE, POD, SANDBOX, Settings, is_true
+
+POD_FILE = Path(__file__).parents[1] / "data" / "node" / "pod-ready.json"
+DEADLINE_S = 30.0
+NAMESPACE_NAME = "kserve-test"
+
+
+@contextmanager
+def runtime(socket: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The runtime, on a socket of our own."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kserve_nb.clusters.embedded.node.runtime", "--socket", str(socket)])
+    try:
+        deadline = time.monotonic() + DEADLINE_S
+        while not socket.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def pod(name: str, uri: str | None = None, **changes: str) -> dict[str, Any]:
+    """A new pod, bound to the node, of the recorded one."""
+    body = json.loads(POD_FILE.read_text())
+    body.pop("status")
+    meta = body["metadata"]
+    for field in ("uid", "resourceVersion", "creationTimestamp", "ownerReferences", "generateName", "generation"):
+        meta.pop(field)
+    meta["name"] = name
+    body["spec"]["nodeName"] = "embedded"
+    if uri is not None:
+        body["spec"]["initContainers"][0]["args"][0] = uri
+    for container, image in changes.items():
+        next(c for c in body["spec"]["containers"] if c["name"].startswith(container))["image"] = image
+    return body  # type: ignore[no-any-return]
+
+
+def word(pod: dict[str, Any]) -> str:
+    """Ready count and status of a pod, as kubectl prints them in short."""
+    status = pod.get("status", {})
+    mains, inits = status.get("containerStatuses", []), status.get("initContainerStatuses", [])
+    ready = f"{sum(c['ready'] for c in mains)}/{len(pod['spec']['containers'])}"
+    text = status.get("phase", "")
+    for container in [*mains, *inits]:
+        state = container["state"]
+        prefix = "Init:" if container in inits else ""
+        reason = state.get("waiting", state.get("terminated", {})).get("reason")
+        if (reason == "PodInitializing" and container in inits) or (prefix and "running" in state):
+            text = "Init:0/1"
+        elif reason and not (prefix and reason == "Completed"):
+            text = prefix + reason
+    return f"{ready} {'Terminating ' if 'deletionTimestamp' in pod['metadata'] else ''}{text}"
+
+
+class Lab:
+    """A node at work, and all that it wrote."""
+
+    def __init__(self, store: Store, settings: Settings, folder: Path, socket: Path):
+        self.store, self.settings, self.folder, self.socket = store, settings, folder, socket
+        self.seen: dict[str, list[str]] = {}
+        self.times: dict[str, list[float]] = {}
+
+    async def watch(self) -> None:
+        """Note each state of each pod, once in a row."""
+        async for event in self.store.watch(POD):
+            name, now = event.object["metadata"]["name"], word(event.object)
+            states = self.seen.setdefault(name, [])
+            now = "gone" if event.type == "DELETED" else now
+            if states[-1:] != [now]:
+                states.append(now)
+                self.times.setdefault(name, []).append(time.monotonic())
+
+    async def until(self, true: Callable[[], object], what: str) -> None:
+        """Wait until a condition holds; a failure shows the pods and events."""
+        deadline = time.monotonic() + DEADLINE_S
+        while not true():
+            if time.monotonic() > deadline:
+                events = [(e["reason"], e["message"]) for e in self.store.list(EVENT)]
+                raise AssertionError(f"not in {DEADLINE_S:.0f} s: {what}\n{self.seen}\n{events}")
+            await asyncio.sleep(0.01)
+
+    def pod(self, name: str) -> dict[str, Any]:
+        return self.store.find(POD, NAMESPACE_NAME, name) or {"spec": {"containers": []}, "metadata": {}}
+
+    def sandbox(self, name: str) -> dict[str, Any]:
+        return (self.store.find(SANDBOX, NAMESPACE_NAME, name) or {}).get("status", {})  # type: ignore[no-any-return]
+
+    async def ready(self, name: str) -> str:
+        """Wait until the pod is ready; its address."""
+        await self.until(lambda: is_true(self.pod(name), "Ready"), f"{name} is ready")
+        return str(self.sandbox(name)["address"])
+
+    async def state(self, name: str, state: str) -> None:
+        """Wait until the pod has been in that state."""
+        await self.until(lambda: state in self.seen.get(name, []), f"{name} was {state}")
+
+    def events(self, name: str) -> list[tuple[str, str]]:
+        return [(e["reason"], e["message"]) for e in self.store.list(EVENT) if e["involvedObject"]["name"] == name]
+
+    def container(self, name: str, container: str = "kserve-container") -> dict[str, Any]:
+        status = self.pod(name)["status"]
+        return next(copy.deepcopy(c) for c in [*status["containerStatuses"], *status.get("initContainerStatuses", [])]
+                    if c["name"] == container)
+
+    @asynccontextmanager
+    async def node(self) -> AsyncIterator[None]:
+        """A node agent, until the end of the block."""
+        task = asyncio.create_task(Node(self.store, self.settings, self.folder, self.socket).run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def lab(socket: Path, speed: float = 100) -> AsyncIterator[Lab]:
+    """A store and a watcher; start a node in it with `node()`."""
+    store = Store(None)
+    store.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE_NAME}})
+    with tempfile.TemporaryDirectory(prefix="kserve-nb-") as folder:
+        it = Lab(store, Settings(speed=speed), Path(folder), socket)
+        watching = asyncio.create_task(it.watch())
+        try:
+            yield it
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)

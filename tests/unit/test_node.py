@@ -1,0 +1,249 @@
+"""The node's promises, with real processes: how pods start, fail, restart and end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from kserve_nb.clusters.embedded.node.models import DISAGREEMENT, PAYLOAD
+from kserve_nb.clusters.embedded.objects import POD, is_true
+from tests.unit.node_lab import NAMESPACE_NAME, lab, pod, runtime
+
+MODEL = "gs://kfserving-examples/models/sklearn/1.0/model"
+
+
+@pytest.fixture(scope="module")
+def socket() -> Iterator[Path]:
+    """Where one runtime for all tests of this file listens."""
+    with tempfile.TemporaryDirectory(prefix="kserve-nb-") as folder, runtime(Path(folder) / "r.sock"):
+        yield Path(folder) / "r.sock"
+
+
+def predict(address: str, instances: object) -> object:
+    answer = requests.post(f"http://{address}/v1/models/sklearn-iris:predict", json={"instances": instances}, timeout=5)
+    return answer.json()["predictions"]
+
+
+def test_a_pod_starts_step_by_step_and_answers(socket: Path) -> None:
+    async def play() -> None:
+        async with lab(socket) as it, it.node():
+            it.store.create(POD, pod("one"))
+
+            address = await it.ready("one")
+
+            await it.state("one", "2/2 Running")
+            assert it.seen["one"] == [
+                "0/2 ", "0/2 Init:0/1", "0/2 PodInitializing", "1/2 Running", "2/2 Running"]
+            assert await asyncio.to_thread(predict, address, PAYLOAD) == [1, 1]
+            assert it.events("one") != []
+            assert it.times["one"][-1] - it.times["one"][0] < 5
+
+    asyncio.run(play())
+
+
+def test_the_two_models_disagree_on_one_flower(socket: Path) -> None:
+    async def play() -> None:
+        async with lab(socket) as it, it.node():
+            it.store.create(POD, pod("one"))
+            it.store.create(POD, pod("two", MODEL + "-2"))
+
+            addresses = await it.ready("one"), await it.ready("two")
+
+            assert [predict(a, [DISAGREEMENT]) for a in addresses] == [[1], [2]]
+            assert [predict(a, PAYLOAD) for a in addresses] == [[1, 1], [1, 1]]
+
+    asyncio.run(play())
+
+
+def test_events_are_a_kubelets(socket: Path) -> None:
+    async def play() -> None:
+        async with lab(socket) as it, it.node():
+            it.store.create(POD, pod("one"))
+
+            await it.ready("one")
+
+            events = it.events("one")
+            assert [e[0] for e in events if e[0] != "Unhealthy"] == ["Pulled", "Created", "Started"] * 3
+            assert ("Pulled", 'Container image "kserve/sklearnserver:v0.20.0" already present on machine and can be '
+                              "accessed by the pod") in events
+
+    asyncio.run(play())
+
+
+def test_a_missing_model_backs_off_with_the_real_message(socket: Path) -> None:
+    async def play() -> None:
+        async with lab(socket) as it, it.node():
+            it.store.create(POD, pod("bad", MODEL + "-3"))
+
+            await it.state("bad", "0/2 Init:CrashLoopBackOff")
+
+            status = it.container("bad", "storage-initializer")
+            terminated = status["lastState"]["terminated"]
+            assert terminated["exitCode"] == 1 and terminated["reason"] == "Error"
+            assert terminated["message"].endswith("Storage initialization failed: GCS resource "
+                                                  "'kfserving-examples' not found.\n")
+            assert status["restartCount"] >= 1
+            assert status["state"]["waiting"]["message"].startswith("back-off 10s restarting failed container")
+            assert it.seen["bad"][:4] == ["0/2 ", "0/2 Init:0/1", "0/2 Init:Error", "0/2 Init:0/1"]
+            assert "BackOff" in [e[0] for e in it.events("bad")]
+
+    asyncio.run(play())
+
+
+def test_a_killed_server_is_started_again_in_place(socket: Path) -> None:
+    async def play() -> None:
+        async with lab(socket, speed=10) as it, it.node():
+            it.store.create(POD, pod("one"))
+            first = await it.ready("one")
+
+            os.kill(it.sandbox("one")["containers"]["kserve-container"]["pids"][0], signal.SIGKILL)
+            await it.until(lambda: not is_true(it.pod("one"), "Ready"), "the pod is not ready")
+            assert "address" not in it.sandbox("one")
+            second = await it.ready("one")
+
+            status = it.container("one")
+            assert status["restartCount"] == 1
+            assert status["lastState"]["terminated"]["exitCode"] == 137
+            assert status["lastState"]["terminated"]["reason"] == "Error"
+            assert second != first and predict(second, PAYLOAD) == [1, 1]
+            assert Path(it.sandbox("one")["containers"]["kserve-container"]["previousLog"]).exists()
+
+    asyncio.run(play())
+
+
+def test_a_deleted_pod_drains_then_ends_and_goes(socket: Path) -> None:
+    async def play() -> None:
+        async with lab(socket, speed=30) as it, it.node():
+            it.store.create(POD, pod("one"))
+            address = await it.ready("one")
+            pid = it.sandbox("one")["containers"]["kserve-container"]["pids"][0]
+
+            it.store.delete(POD, NAMESPACE_NAME, "one")
+            await it.state("one", "2/2 Terminating Running")
+            assert predict(address, PAYLOAD) == [1, 1]
+            await it.state("one", "gone")
+
+            assert it.seen["one"][-4:] == [
+                "2/2 Terminating Running", "1/2 Terminating Running", "0/2 Terminating Completed", "gone"]
+            states = dict(zip(it.seen["one"], it.times["one"], strict=False))
+            began = states["2/2 Terminating Running"]
+            assert 24 <= (states["1/2 Terminating Running"] - began) * 30 <= 32
+            assert 30 <= (states["gone"] - began) * 30 <= 50
+            assert ("Killing", "Stopping container queue-proxy") in it.events("one")
+            assert not psutil.pid_exists(pid)
+            assert it.sandbox("one") == {} and not list((it.folder / "pods").iterdir())
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize(("grace_s", "speed"), [(0, 1), (1, 1)])
+def test_a_short_grace_ends_a_pod_soon(socket: Path, grace_s: int, speed: float) -> None:
+    async def play() -> None:
+        async with lab(socket, speed) as it, it.node():
+            it.store.create(POD, pod("one"))
+            await it.ready("one")
+            pid = it.sandbox("one")["containers"]["kserve-container"]["pids"][0]
+
+            it.store.delete(POD, NAMESPACE_NAME, "one", grace_period_s=grace_s)
+            await it.state("one", "gone")
+            await it.until(lambda: not psutil.pid_exists(pid), "its process is gone")
+
+            await it.until(lambda: it.sandbox("one") == {}, "its sandbox is gone")
+
+    asyncio.run(play())
+
+
+def test_a_failing_pod_is_gone_at_once_when_deleted(socket: Path) -> None:
+    async def play() -> None:
+        async with lab(socket, speed=1) as it, it.node():
+            it.store.create(POD, pod("bad", MODEL + "-3"))
+            await it.state("bad", "0/2 Init:Error")
+
+            it.store.delete(POD, NAMESPACE_NAME, "bad")
+
+            await it.state("bad", "gone")
+
+    asyncio.run(play())
+
+
+def test_an_image_that_the_node_lacks_is_an_image_pull_back_off(socket: Path) -> None:
+    async def play() -> None:
+        async with lab(socket) as it, it.node():
+            it.store.create(POD, pod("xgb", kserve="kserve/xgbserver:v0.20.0"))
+
+            await it.state("xgb", "0/2 ImagePullBackOff")
+
+            assert it.seen["xgb"][-2:] == ["0/2 ErrImagePull", "0/2 ImagePullBackOff"]
+            message = it.container("xgb")["state"]["waiting"]["message"]
+            assert message.startswith('Back-off pulling image "kserve/xgbserver:v0.20.0": ErrImagePull: ')
+            assert "embedded cluster" in message
+
+    asyncio.run(play())
+
+
+def test_running_pods_are_taken_up_by_the_next_agent(socket: Path) -> None:
+    async def play() -> None:
+        async with lab(socket) as it:
+            async with it.node():
+                it.store.create(POD, pod("one"))
+                address = await it.ready("one")
+            before = it.pod("one")
+
+            async with it.node():
+                it.store.create(POD, pod("two"))
+                await it.ready("two")
+
+                assert it.pod("one") == before
+                assert predict(address, PAYLOAD) == [1, 1]
+                os.kill(it.sandbox("one")["containers"]["kserve-container"]["pids"][0], signal.SIGKILL)
+                await it.until(lambda: it.container("one")["restartCount"] == 1, "the taken up pod is restarted")
+
+    asyncio.run(play())
+
+
+def test_pods_of_a_dead_runtime_are_started_by_the_next() -> None:
+    async def play(socket: Path) -> None:
+        async with lab(socket) as it, it.node():
+            with runtime(socket) as first:
+                it.store.create(POD, pod("one"))
+                await it.ready("one")
+                pid = it.sandbox("one")["containers"]["kserve-container"]["pids"][0]
+                first.kill()
+                await it.until(lambda: not is_true(it.pod("one"), "Ready"), "the pod is not ready")
+                await it.until(lambda: not psutil.pid_exists(pid), "its process died with the runtime")
+            with runtime(socket):
+                address = await it.ready("one")
+
+                assert it.container("one")["restartCount"] == 1
+                assert it.container("one")["lastState"]["terminated"]["reason"] == "Unknown"
+                assert predict(address, PAYLOAD) == [1, 1]
+
+    with tempfile.TemporaryDirectory(prefix="kserve-nb-") as folder:
+        asyncio.run(play(Path(folder) / "r.sock"))
+
+
+def test_logs_are_in_the_cri_format(socket: Path) -> None:
+    async def play() -> None:
+        async with lab(socket) as it, it.node():
+            it.store.create(POD, pod("one"))
+            await it.ready("one")
+
+            containers = it.sandbox("one")["containers"]
+
+            assert set(containers) == {"storage-initializer", "kserve-container", "queue-proxy"}
+            for container in containers.values():
+                lines = Path(container["log"]).read_text().splitlines()
+                assert lines
+                for line in lines:
+                    stamp, stream, tag, _ = line.split(" ", 3)
+                    assert stamp.endswith("Z") and stream == "stdout" and tag == "F"
+
+    asyncio.run(play())
