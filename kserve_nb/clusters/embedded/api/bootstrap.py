@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from kserve_nb.clusters.embedded.api.admission_core import SERVICE_NETWORK
 from kserve_nb.clusters.embedded.api.custom_resources import definitions, established
 from kserve_nb.clusters.embedded.objects import (
     CLUSTER_SERVING_RUNTIME,
@@ -179,12 +180,13 @@ def _storage_container() -> Object:
 
 def _services(settings: Settings) -> list[Object]:
     kubernetes = _service("kubernetes", "default", {"component": "apiserver", "provider": "kubernetes"}, {
+        "clusterIP": str(SERVICE_NETWORK[1]),
         "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}]})
     if settings.gateway == "istio":
         labels = {"app": "istio-ingressgateway", "istio": "ingressgateway"}
         outside = _service("istio-ingressgateway", "istio-system", labels, _outside(settings, labels), settings)
-        inside = _service("knative-local-gateway", "istio-system", {"experimental.istio.io/disable-gateway-port": "yes"},
-                          _inside(labels))
+        inside = _service("knative-local-gateway", "istio-system",
+                          {"experimental.istio.io/disable-gateway-port": "yes"}, _inside(labels))
     else:
         labels = _KNATIVE_LABELS | {"networking.knative.dev/ingress-provider": "kourier"}
         selector = {"app": "3scale-kourier-gateway"}
