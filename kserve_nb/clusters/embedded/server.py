@@ -78,7 +78,7 @@ async def run(name: str, listener: socket.socket, runtime: Path) -> None:
             store.create(kind, obj)
     loop = Loop(store, settings, control.reconcilers(), record_event)
     node = Node(store, settings, folder, runtime)
-    gateway = Gateway(store, settings, folder, record.admin_port, record.activator_port)
+    gateway = Gateway(store, settings, folder / "envoy", record.admin_port, record.activator_port)
     gc.collect()
     gc.freeze()  # what is there now stays: later collections need not walk it
     async with asyncio.TaskGroup() as group:

@@ -39,6 +39,7 @@ _STORAGE_FORMATS = (
     {"regex": "https://(.+?).blob.core.windows.net/(.+)"}, {"regex": "https://(.+?).file.core.windows.net/(.+)"},
     {"regex": "https?://(.+)/(.+)"},
 )
+NODE_CPU, NODE_MEMORY_KI = 8, 16 * 2**20
 
 
 def populate(objects: Objects, settings: Settings) -> None:
@@ -102,8 +103,11 @@ def node(settings: Settings, now: str) -> Object:
     labels = {"beta.kubernetes.io/arch": _architecture(), "beta.kubernetes.io/os": "linux",
               "kubernetes.io/arch": _architecture(), "kubernetes.io/hostname": settings.node,
               "kubernetes.io/os": "linux", "node-role.kubernetes.io/control-plane": ""}
-    capacity = {"cpu": str(psutil.cpu_count() or 1), "ephemeral-storage": f"{psutil.disk_usage('/').total // 1024}Ki",
-                "memory": f"{psutil.virtual_memory().total // 1024}Ki", "pods": "110"}
+    # Pods are processes that reserve nothing: on a small machine the node still has room for two revisions with the
+    # runtime's 1 CPU and 2Gi each, and for a third while it replaces one.
+    cpu, memory = max(psutil.cpu_count() or 1, NODE_CPU), max(psutil.virtual_memory().total // 1024, NODE_MEMORY_KI)
+    capacity = {"cpu": str(cpu), "ephemeral-storage": f"{psutil.disk_usage('/').total // 1024}Ki",
+                "memory": f"{memory}Ki", "pods": "110"}
     return {
         "apiVersion": "v1", "kind": "Node", "metadata": _meta(settings.node, labels=labels),
         "spec": {"podCIDR": "198.18.0.0/24", "podCIDRs": ["198.18.0.0/24"]},
