@@ -33,7 +33,10 @@ class Entry:
 
 
 def encode(obj: Object) -> bytes:
-    """The object's JSON with sorted keys, so that equal objects have equal bytes. Raises StatusError for what no JSON can say."""
+    """The object's JSON with sorted keys, so that equal objects have equal bytes.
+
+    Raises StatusError 400 for what no JSON can say.
+    """
     try:
         return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)
     except TypeError as error:

@@ -25,7 +25,8 @@ _LABEL_TEXT = (
     f"an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '{_LABEL}')")
 _LABEL_1035_TEXT = (
     "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
-    f"and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '{_LABEL_1035}')")
+    "and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
+    f"'{_LABEL_1035}')")
 _NAME_PART_TEXT = (
     "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
     f"character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '{_QUALIFIED}')")
@@ -67,6 +68,27 @@ def check(kind: Kind, meta: Object) -> None:
         raise invalid(kind, name, causes)
 
 
+def key_errors(key: str) -> Iterator[str]:
+    """What is wrong with the key of a label or an annotation."""
+    prefix, slash, part = key.rpartition("/")
+    if slash and not re.fullmatch(_SUBDOMAIN, prefix):
+        yield f"prefix part {_SUBDOMAIN_TEXT}" if prefix else "prefix part must be non-empty"
+    if not part:
+        yield "name part must be non-empty"
+    elif len(part) > 63:
+        yield "name part must be no more than 63 characters"
+    if not re.fullmatch(_QUALIFIED, part):
+        yield _NAME_PART_TEXT
+
+
+def value_errors(value: str) -> Iterator[str]:
+    """What is wrong with the value of a label."""
+    if len(value) > 63:
+        yield "must be no more than 63 characters"
+    if not re.fullmatch(_VALUE, value):
+        yield _VALUE_TEXT
+
+
 def _invalid_value(field: str, value: str, text: str) -> Cause:
     quoted = value.replace("\\", "\\\\").replace('"', '\\"')
     return Cause(field, "FieldValueInvalid", f'Invalid value: "{quoted}": {text}')
@@ -87,31 +109,18 @@ def _name(kind: Kind, name: str) -> Iterator[Cause]:
         yield _invalid_value("metadata.name", name, text)
 
 
-def _key_errors(key: str) -> Iterator[str]:
-    prefix, slash, part = key.rpartition("/")
-    if slash and not re.fullmatch(_SUBDOMAIN, prefix):
-        yield f"prefix part {_SUBDOMAIN_TEXT}" if prefix else "prefix part must be non-empty"
-    if not part:
-        yield "name part must be non-empty"
-    elif len(part) > 63:
-        yield "name part must be no more than 63 characters"
-    if not re.fullmatch(_QUALIFIED, part):
-        yield _NAME_PART_TEXT
-
-
 def _labels(labels: Object) -> Iterator[Cause]:
     for key, value in labels.items():
-        for text in _key_errors(key):
+        for text in key_errors(key):
             yield _invalid_value("metadata.labels", key, text)
-        if len(value) > 63:
-            yield _invalid_value("metadata.labels", value, "must be no more than 63 characters")
-        if not re.fullmatch(_VALUE, value):
-            yield _invalid_value("metadata.labels", value, _VALUE_TEXT)
+        for text in value_errors(value):
+            yield _invalid_value("metadata.labels", value, text)
 
 
 def _annotations(annotations: Object) -> Iterator[Cause]:
     for key in annotations:
-        for text in _key_errors(key.lower()):
+        for text in key_errors(key.lower()):
             yield _invalid_value("metadata.annotations", key, text)
     if sum(len(key) + len(value) for key, value in annotations.items()) > _ANNOTATIONS_LIMIT:
-        yield Cause("metadata.annotations", "FieldValueTooLong", f"Too long: may not be more than {_ANNOTATIONS_LIMIT} bytes")
+        yield Cause("metadata.annotations", "FieldValueTooLong",
+                    f"Too long: may not be more than {_ANNOTATIONS_LIMIT} bytes")

@@ -19,8 +19,25 @@ from kserve_nb.clusters.embedded.api.database import Database
 from kserve_nb.clusters.embedded.api.entry import Entry, encode
 from kserve_nb.clusters.embedded.api.history import Change, History
 from kserve_nb.clusters.embedded.objects import (
-    CONFIG_MAP, ENDPOINTS, EVENT, KINDS, NAMESPACE, NODE, PERSISTENT_VOLUME_CLAIM, POD, SECRET, SERVICE,
-    SERVICE_ACCOUNT, AlreadyExistsError, ConflictError, Kind, NotFoundError, Object, Objects, StatusError, WatchEvent,
+    CONFIG_MAP,
+    ENDPOINTS,
+    EVENT,
+    KINDS,
+    NAMESPACE,
+    NODE,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    SECRET,
+    SERVICE,
+    SERVICE_ACCOUNT,
+    AlreadyExistsError,
+    ConflictError,
+    Kind,
+    NotFoundError,
+    Object,
+    Objects,
+    StatusError,
+    WatchEvent,
     utc,
 )
 
@@ -155,6 +172,17 @@ class Store(Objects):
         if kind == NAMESPACE:
             new["status"] = (new.get("status") or {}) | {"phase": "Terminating"}
         return self._replace(kind, new, old, dry_run)
+
+    def orphan(self, uid: str) -> None:
+        """Let everything that an object owns stay when it goes: take the owner off its references."""
+        for kind, entries in self._entries.items():
+            for entry in [entry for entry in entries.values() if uid.encode() in entry.data]:
+                obj = entry.copy()
+                owners = obj["metadata"].get("ownerReferences") or []
+                kept = [owner for owner in owners if owner.get("uid") != uid]
+                if len(kept) < len(owners):
+                    obj["metadata"]["ownerReferences"] = kept
+                    self.update(kind, obj)
 
     # Steps of a write
 

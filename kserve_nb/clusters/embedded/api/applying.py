@@ -1,0 +1,93 @@
+"""PATCH with application/apply-patch+yaml: server-side apply."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+import orjson
+from aiohttp import web
+
+from kserve_nb.clusters.embedded.api import bodies, fields, managers, options, schemas
+from kserve_nb.clusters.embedded.api.fields import Path
+from kserve_nb.clusters.embedded.api.managers import Entry, Writer
+from kserve_nb.clusters.embedded.api.paths import Target
+from kserve_nb.clusters.embedded.api.store import Store
+from kserve_nb.clusters.embedded.api.writing import check_same, shown
+from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError, utc
+
+
+async def apply(request: web.Request, store: Store, target: Target) -> web.Response:
+    """Apply a configuration: create the object, or set its fields and remove those that are no longer applied."""
+    kind = target.kind
+    if not request.query.get("fieldManager"):
+        raise options.field_error("PatchOptions", "fieldManager", "FieldValueRequired",
+                                  "Required value: is required for apply patch")
+    dry_run, mode = options.dry_run(request, "PatchOptions"), options.field_validation(request, "PatchOptions")
+    config = _decode(kind, await bodies.read(request))
+    check_same(config, target)
+    checked, warnings = schemas.validate(kind, orjson.loads(orjson.dumps(config)), mode)
+    writer = Writer(options.manager(request), target.subresource or "", "Apply")
+    live = store.find(kind, target.namespace, target.name or "")
+    if live is None:
+        if target.subresource:
+            store.get(kind, target.namespace, target.name or "")
+        if config["metadata"].get("uid") or config["metadata"].get("resourceVersion"):
+            raise _gone(kind, target)
+        if kind.has_status:
+            checked.pop("status", None)
+        checked["metadata"]["managedFields"] = managers.shown(
+            [Entry(writer, kind.api_version, utc(time.time()), set(fields.leaves(kind, checked)))])
+        return shown(request, target, store.create(kind, checked, dry_run=dry_run), status=201, warnings=warnings)
+    new = applied(kind, live, checked, writer, force=options.flag(request, "force"))
+    new, warnings = schemas.validate(kind, new, mode)
+    update = store.update_status if target.subresource == "status" else store.update
+    return shown(request, target, update(kind, new, dry_run=dry_run), warnings=warnings)
+
+
+def applied(kind: Kind, live: Object, config: Object, writer: Writer, *, force: bool) -> Object:
+    """The live object with a configuration applied. Raises StatusError 409 where others own fields that it changes."""
+    entries, custom = managers.entries_of(live), fields.is_custom(kind)
+    wanted = fields.leaves(kind, config, writer.subresource)
+    found = managers.conflicts(entries, writer, fields.leaves(kind, live, writer.subresource), wanted)
+    if found and not force:
+        raise managers.conflict_error(found)
+    for entry, path in found:
+        entry.paths.discard(path)
+    own = next((entry for entry in entries if entry.writer == writer), None)
+    new: Object = fields.merge(live, config, "", custom)
+    new["metadata"]["managedFields"] = live["metadata"].get("managedFields") or []
+    if own is None:
+        own = Entry(writer, kind.api_version, None, set())
+        entries.append(own)
+    fields.remove(new, _given_up(own, wanted.keys(), entries), custom)
+    if own.paths != wanted.keys() or own.time is None or found:
+        own.paths, own.time, own.api_version = set(wanted), utc(time.time()), kind.api_version
+        new["metadata"]["managedFields"] = managers.shown(entries)
+    return new
+
+
+def _given_up(own: Entry, wanted: Iterable[Path], entries: list[Entry]) -> set[Path]:
+    """What the manager applied before, applies no more, and nobody else owns."""
+    others: set[Path] = set().union(*(entry.paths for entry in entries if entry is not own))
+    return own.paths - set(wanted) - others
+
+
+def _decode(kind: Kind, data: bytes) -> Object:
+    try:
+        value = bodies.parse_yaml(data)
+    except ValueError as error:
+        raise StatusError(400, "BadRequest", f"error decoding YAML: {error}") from None
+    config = bodies.checked(kind, value)
+    if not config.get("apiVersion") or not config.get("kind"):
+        raise StatusError(400, "BadRequest", "an apply configuration names its apiVersion and kind")
+    if config["metadata"].get("managedFields"):
+        raise StatusError(400, "BadRequest", "metadata.managedFields must be nil")
+    return config
+
+
+def _gone(kind: Kind, target: Target) -> StatusError:
+    return StatusError(409, "Conflict", f'Operation cannot be fulfilled on {kind.resource} "{target.name}": uid '
+                       "mismatch: the provided object specified a uid or resourceVersion, and no existing object was "
+                       "found",
+                       {"name": target.name or "", "group": kind.group, "kind": kind.plural})

@@ -1,0 +1,60 @@
+"""What a path of the API addresses: a kind, a namespace, a name, a subresource."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kserve_nb.clusters.embedded.objects import DEPLOYMENT, KINDS, NAMESPACE, POD, REPLICA_SET, Kind
+
+SERVED = tuple(kind for kind in KINDS if not kind.internal)
+SCALABLE = (DEPLOYMENT, REPLICA_SET)
+POD_SUBRESOURCES = ("log", "exec", "attach", "portforward")
+
+_BY_PLURAL = {(kind.group, kind.version, kind.plural): kind for kind in SERVED}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a request is about. Without a name it is the collection; without a namespace it is in all of them."""
+
+    kind: Kind
+    namespace: str | None = None
+    name: str | None = None
+    subresource: str | None = None
+
+    @property
+    def resource(self) -> str:
+        """`pods` or `pods/log`: how RBAC names it."""
+        return f"{self.kind.plural}/{self.subresource}" if self.subresource else self.kind.plural
+
+
+def subresources(kind: Kind) -> tuple[str, ...]:
+    """The subresources that a kind has, in the order of discovery."""
+    own = POD_SUBRESOURCES if kind == POD else ("scale",) if kind in SCALABLE else ()
+    finalize = ("finalize",) if kind == NAMESPACE else ()
+    return tuple(sorted((*own, *finalize, *(("status",) if kind.has_status else ()))))
+
+
+def resolve(path: str) -> Target | None:
+    """What the path addresses, or None where there is nothing such."""
+    parts = path.strip("/").split("/")
+    if parts[:2] == ["api", "v1"]:
+        return _resolve("", "v1", parts[2:])
+    if parts[0] == "apis" and len(parts) > 3:
+        return _resolve(parts[1], parts[2], parts[3:])
+    return None
+
+
+def _resolve(group: str, version: str, rest: list[str]) -> Target | None:
+    namespace: str | None = None
+    in_namespace = len(rest) > 2 and rest[0] == "namespaces" and (group, version, rest[2]) in _BY_PLURAL
+    if in_namespace:
+        namespace, rest = rest[1], rest[2:]
+    kind = _BY_PLURAL.get((group, version, rest[0])) if rest and len(rest) <= 3 and all(rest) else None
+    if kind is None or (in_namespace and (not kind.namespaced or not namespace)):
+        return None
+    if kind.namespaced and len(rest) > 1 and not namespace:
+        return None
+    if len(rest) == 3 and rest[2] not in subresources(kind):
+        return None
+    return Target(kind, namespace, *rest[1:])
