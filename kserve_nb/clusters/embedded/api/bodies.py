@@ -17,7 +17,7 @@ from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
 LIMIT = 3 * 1024 * 1024  # bytes; a kube-apiserver's own limit
 _ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
 _GO_TYPES = {bool: "bool", str: "string", list: "array", dict: "object", int: "number", float: "number"}
-_META_TYPES: dict[str, type] = {
+_META_TYPES: dict[str, Any] = {
     "name": str, "generateName": str, "namespace": str, "uid": str, "resourceVersion": str, "labels": dict,
     "annotations": dict, "finalizers": list, "ownerReferences": list, "managedFields": list,
     "deletionTimestamp": str, "creationTimestamp": str, "selfLink": str, "generation": int,
