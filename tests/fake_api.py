@@ -1,0 +1,186 @@
+"""A small API server over HTTP: stores what it is given, patches, watches; it reconciles nothing."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import yaml
+
+from kserve_nb.manifest import merged
+from kserve_nb.model import Cluster
+
+DATA = Path(__file__).parent / "data" / "rollout"
+NAMESPACE = "/api/v1/namespaces/kserve-test"
+PODS = f"{NAMESPACE}/pods"
+ISVC = "/apis/serving.kserve.io/v1beta1/namespaces/kserve-test/inferenceservices"
+KSVC = "/apis/serving.knative.dev/v1/namespaces/kserve-test/services"
+
+
+def recorded(step: str, file: str) -> dict[str, Any]:
+    """A file of a step as it was recorded on a real cluster."""
+    loaded: dict[str, Any] = json.loads((DATA / step / f"{file}.json").read_text(encoding="utf-8"))
+    return loaded
+
+
+def one(step: str, file: str) -> dict[str, Any]:
+    """The only object of such a file."""
+    loaded = recorded(step, file)
+    only: dict[str, Any] = loaded["items"][0] if "items" in loaded else loaded
+    return only
+
+
+class FakeApi:
+    """Objects by path; `writes` holds what was asked of it: method, path, body."""
+
+    def __init__(self, folder: Path):
+        self.objects: dict[str, dict[str, Any]] = {}
+        self.writes: list[tuple[str, str, Any]] = []
+        self.frames: list[dict[str, dict[str, Any]]] = []  # each look at a Knative Service brings the next one
+        self._events: list[tuple[str, str, dict[str, Any]]] = []
+        self._changed = threading.Condition()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        self.kubeconfig = folder / "kubeconfig"
+        url = f"http://127.0.0.1:{self._server.server_port}"
+        self.kubeconfig.write_text(yaml.safe_dump(_kubeconfig(url)))
+
+    def cluster(self, ingress: str = "127.0.0.1:9") -> Cluster:
+        return Cluster(self.kubeconfig, ingress, "kserve-test", "attach", "fake")
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def put(self, path: str, obj: dict[str, Any], type_: str | None = None) -> None:
+        """Store an object (or, DELETED, forget it) and tell those who watch."""
+        with self._changed:
+            type_ = type_ or ("MODIFIED" if path in self.objects else "ADDED")
+            self.objects.pop(path, None)
+            if type_ != "DELETED":
+                self.objects[path] = obj
+            self._events.append((type_, path, obj))
+            self._changed.notify_all()
+
+    def load(self, step: str) -> None:
+        """Hold what a recorded step holds."""
+        self.put(NAMESPACE, {"metadata": {"name": "kserve-test"}})
+        self.put(f"{ISVC}/sklearn-iris", one(step, "isvc"))
+        self.put(f"{KSVC}/sklearn-iris-predictor", one(step, "ksvc"))
+        for pod in recorded(step, "pods")["items"]:
+            self.put(f"{PODS}/{pod['metadata']['name']}", pod)
+
+    def forget_pods(self) -> None:
+        for path in [path for path in self.objects if path.startswith(PODS)]:
+            self.put(path, self.objects[path], "DELETED")
+
+    def snapshot(self, path: str) -> dict[str, Any]:
+        with self._changed:
+            items = [obj for known, obj in sorted(self.objects.items()) if known.rpartition("/")[0] == path]
+            return {"items": items, "metadata": {"resourceVersion": str(len(self._events))}}
+
+    def next_event(self, path: str, after: int, timeout_s: float) -> tuple[int, str, dict[str, Any]] | None:
+        """The first event of a collection after a version, None where none comes in time."""
+        with self._changed:
+            def find() -> tuple[int, str, dict[str, Any]] | None:
+                for number, (type_, known, obj) in enumerate(self._events[after:], start=after + 1):
+                    if known.rpartition("/")[0] == path:
+                        return number, type_, obj
+                return None
+
+            self._changed.wait_for(find, timeout_s)
+            return find()
+
+
+def _kubeconfig(url: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": url}}],
+        "users": [{"name": "u", "user": {}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u", "namespace": "kserve-test"}}],
+        "current-context": "x",
+    }
+
+
+def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            path, query = self._path()
+            if "watch" in query:
+                return self._watch(path, int(query["resourceVersion"][0]), float(query["timeoutSeconds"][0]))
+            if path.startswith(KSVC) and api.frames:
+                api.objects.update(api.frames.pop(0))
+            if path in api.objects:
+                return self._answer(200, api.objects[path])
+            if path.rpartition("/")[2] in ("inferenceservices", "services", "pods", "revisions"):
+                return self._answer(200, api.snapshot(path))
+            return self._missing(path)
+
+        def do_POST(self) -> None:
+            path, body = self._path()[0], self._body()
+            target = f"{path}/{body['metadata']['name']}"
+            if target in api.objects:
+                return self._answer(409, {"kind": "Status", "reason": "AlreadyExists", "message": f"{target} exists"})
+            api.writes.append(("POST", path, body))
+            api.put(target, body)
+            return self._answer(201, body)
+
+        def do_PATCH(self) -> None:
+            path, body = self._path()[0], self._body()
+            assert self.headers["Content-Type"] == "application/merge-patch+json"
+            api.writes.append(("PATCH", path, body))
+            if path not in api.objects:
+                return self._missing(path)
+            api.put(path, merged(api.objects[path], body))
+            return self._answer(200, api.objects[path])
+
+        def do_DELETE(self) -> None:
+            path = self._path()[0]
+            self._body()
+            api.writes.append(("DELETE", path, None))
+            if path not in api.objects:
+                return self._missing(path)
+            api.put(path, api.objects[path], "DELETED")
+            return self._answer(200, {"kind": "Status", "status": "Success"})
+
+        def _watch(self, path: str, version: int, timeout_s: float) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            while (event := api.next_event(path, version, timeout_s)) is not None:
+                version, type_, obj = event
+                line = json.dumps({"type": type_, "object": obj}).encode() + b"\n"
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+            self.wfile.write(b"0\r\n\r\n")
+
+        def _path(self) -> tuple[str, dict[str, list[str]]]:
+            parts = urlsplit(self.path)
+            return parts.path, parse_qs(parts.query)
+
+        def _body(self) -> Any:
+            return json.loads(self.rfile.read(int(self.headers["Content-Length"] or 0)) or b"null")
+
+        def _missing(self, path: str) -> None:
+            self._answer(404, {"kind": "Status", "reason": "NotFound", "message": f"{path} not found"})
+
+        def _answer(self, code: int, body: Any) -> None:
+            data = json.dumps(body).encode()
+            self.send_response(code)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_args: Any) -> None:
+            """Say nothing."""
+
+    return Handler

@@ -1,0 +1,33 @@
+"""Small servers that stand in for a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kserve_nb.client import Client
+from kserve_nb.ingress import Ingress
+from kserve_nb.rollout import Rollout
+from tests.fake_api import FakeApi
+from tests.fake_gateway import FakeGateway
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[FakeApi]:
+    served = FakeApi(tmp_path)
+    yield served
+    served.close()
+
+
+@pytest.fixture
+def gateway() -> Iterator[FakeGateway]:
+    served = FakeGateway()
+    yield served
+    served.close()
+
+
+@pytest.fixture
+def rollout(api: FakeApi, gateway: FakeGateway) -> Rollout:
+    return Rollout(Client(api.cluster()), Ingress(gateway.address))

@@ -1,0 +1,230 @@
+"""The verbs against a small API server: what each writes, what it refuses, and when `wait` is content."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from kserve_nb import manifest
+from kserve_nb import rollout as rollout_module
+from kserve_nb.client import NotFoundError, RefusedError
+from kserve_nb.manifest import MODEL, MODEL_2
+from kserve_nb.model import short
+from kserve_nb.rollout import NotPossibleError, NotReadyError, Rollout
+from tests.fake_api import DATA, ISVC, KSVC, NAMESPACE, PODS, FakeApi, recorded
+
+NEVER = "gs://kfserving-examples/models/sklearn/1.0/model-3"
+
+
+@pytest.fixture(autouse=True)
+def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollout_module, "_LOOK_S", 0.01)
+    monkeypatch.setattr(rollout_module, "_FAILED_FOR_S", 0.1)
+
+
+def predictor(api: FakeApi) -> Any:
+    """What the last write asked of the predictor."""
+    return api.writes[-1][2]["spec"]["predictor"]
+
+
+def test_deploy_creates_what_kubectl_apply_can_go_on_with(api: FakeApi, rollout: Rollout) -> None:
+    api.put(NAMESPACE, {"metadata": {"name": "kserve-test"}})
+
+    rollout.deploy(MODEL)
+
+    method, path, body = api.writes[-1]
+    assert (method, path) == ("POST", ISVC)
+    assert manifest.LAST_APPLIED in body["metadata"]["annotations"]
+
+
+def test_deploy_on_what_is_there_gives_all_users_the_model(api: FakeApi, rollout: Rollout) -> None:
+    api.load("02-canary-10")
+
+    rollout.deploy(NEVER)
+
+    assert predictor(api) == {
+        "canaryTrafficPercent": None, "model": {"modelFormat": {"name": "sklearn"}, "storageUri": NEVER}}
+
+
+@pytest.mark.parametrize(
+    ("step", "verb", "kwargs", "asked"),
+    [
+        ("01-create", "canary", {"model": MODEL_2, "percent": 10},
+         {"canaryTrafficPercent": 10, "model": {"storageUri": MODEL_2}}),
+        ("02-canary-10", "canary", {"percent": 20}, {"canaryTrafficPercent": 20}),
+        ("02-canary-10", "canary", {"model": NEVER},
+         {"canaryTrafficPercent": 10, "model": {"storageUri": NEVER}}),
+        ("02-canary-10", "promote", {}, {"canaryTrafficPercent": None}),
+        ("04-promote", "pin", {}, {"canaryTrafficPercent": 0}),
+        ("05-rollback", "canary", {"model": NEVER, "percent": 0},
+         {"canaryTrafficPercent": 0, "model": {"storageUri": NEVER}}),
+    ],
+)
+def test_a_verb_is_one_merge_patch(
+    api: FakeApi, rollout: Rollout, step: str, verb: str, kwargs: dict[str, Any], asked: dict[str, Any]
+) -> None:
+    api.load(step)
+
+    getattr(rollout, verb)(**kwargs)
+
+    assert [method for method, _, _ in api.writes] == ["PATCH"]
+    assert predictor(api) == asked
+
+
+def test_tag_writes_the_annotation_as_a_string(api: FakeApi, rollout: Rollout) -> None:
+    api.load("05-rollback")
+
+    assert rollout.tag().tag_routing
+    assert api.writes[-1][2] == {"metadata": {"annotations": {"serving.kserve.io/enable-tag-routing": "true"}}}
+    assert not rollout.tag(on=False).tag_routing
+
+
+@pytest.mark.parametrize(
+    ("step", "verb", "kwargs", "says"),
+    [
+        ("01-create", "canary", {"percent": 10}, "one revision alone"),
+        ("01-create", "canary", {"model": MODEL_2}, "no canary percent"),
+        ("01-create", "pin", {}, "no previous revision"),
+        ("05-rollback", "canary", {"model": NEVER, "percent": 10}, "00002, which is pinned away"),
+        ("05-rollback", "deploy", {"model": NEVER}, "100 % would go to 00002"),
+    ],
+)
+def test_what_makes_no_sense_or_would_do_harm_is_refused(
+    api: FakeApi, rollout: Rollout, step: str, verb: str, kwargs: dict[str, Any], says: str
+) -> None:
+    api.load(step)
+
+    with pytest.raises(NotPossibleError, match=says):
+        getattr(rollout, verb)(**kwargs)
+
+    assert api.writes == []
+
+
+@pytest.mark.parametrize("percent", [-1, 101, 12.5, "10", True])
+def test_a_percent_is_a_whole_number_up_to_100(api: FakeApi, rollout: Rollout, percent: Any) -> None:
+    api.load("02-canary-10")
+
+    with pytest.raises(ValueError, match="0 to 100"):
+        rollout.canary(percent=percent)
+
+
+def test_without_a_namespace_verbs_say_what_to_do(rollout: Rollout) -> None:
+    for verb in (rollout.status, rollout.promote, lambda: rollout.deploy(MODEL)):
+        with pytest.raises(NotFoundError, match="kubectl create namespace kserve-test"):
+            verb()
+
+
+def test_without_the_service_verbs_say_what_to_do(api: FakeApi, rollout: Rollout) -> None:
+    api.put(NAMESPACE, {"metadata": {"name": "kserve-test"}})
+
+    with pytest.raises(NotFoundError, match=r"rollout\.deploy"):
+        rollout.status()
+
+
+def test_without_a_cluster_verbs_say_so(api: FakeApi, rollout: Rollout) -> None:
+    api.close()
+
+    with pytest.raises(RefusedError, match="does not answer"):
+        rollout.status()
+
+
+def test_plan_tells_what_a_document_would_cause(api: FakeApi, rollout: Rollout) -> None:
+    api.load("02-canary-10")
+
+    changes = rollout.plan(manifest.to_yaml(manifest.inference_service("sklearn-iris", MODEL_2)))
+
+    assert ("spec.predictor.canaryTrafficPercent", None) in [(change.path, change.after) for change in changes]
+
+
+def test_doors_lead_to_the_hosts_of_the_traffic_list(api: FakeApi, rollout: Rollout) -> None:
+    api.load("06-tag")
+
+    assert rollout.host("prev") == "prev-sklearn-iris-predictor.kserve-test.example.com"
+    assert rollout.host("latest") == "latest-sklearn-iris-predictor.kserve-test.example.com"
+    api.load("02-canary-10")
+    with pytest.raises(NotPossibleError, match=r"rollout\.tag\(\)"):
+        rollout.host("latest")
+
+
+def test_both_protocols_answer_alike(api: FakeApi, rollout: Rollout) -> None:
+    api.load("05-rollback")
+
+    assert rollout.predict(door="prev") == rollout.predict(door="prev", protocol="v2") == [1, 1]
+
+
+def test_wait_returns_when_traffic_has_moved(api: FakeApi, rollout: Rollout) -> None:
+    api.load("01-create")
+    api.frames = [frame for frame in frames() if generation(frame) == 2]
+
+    status = asyncio.run(rollout.wait(timeout_s=20))
+
+    assert [(short(t.revision), t.percent) for t in status.traffic] == [("00002", 10), ("00001", 90)]
+
+
+def test_wait_passes_through_both_passes_of_a_pin(api: FakeApi, rollout: Rollout) -> None:
+    api.load("04-promote")
+    api.frames = [frame for frame in frames() if generation(frame) == 4]
+
+    status = asyncio.run(rollout.wait(timeout_s=20))
+
+    assert [(short(t.revision), t.percent) for t in status.traffic] == [("00002", 0), ("00001", 100)]
+
+
+def test_wait_ends_early_with_the_controllers_message(api: FakeApi, rollout: Rollout) -> None:
+    api.load("broken-canary")
+    for path, name in ((ISVC, ""), (KSVC, "-predictor")):
+        service = next(obj for known, obj in api.objects.items() if known.startswith(path))
+        api.put(f"{path}/sklearn-iris{name}", service)
+
+    with pytest.raises(NotReadyError, match=r"00002 does not get ready: .* not found\. Users are served by 00001"):
+        asyncio.run(rollout.wait(timeout_s=20))
+
+
+def test_wait_that_is_too_short_says_what_is_missing(api: FakeApi, rollout: Rollout) -> None:
+    api.load("02-canary-10")
+    rollout.canary(percent=30)
+
+    with pytest.raises(NotReadyError, match="after 0 s: KServe has not asked Knative"):
+        asyncio.run(rollout.wait(timeout_s=0.1))
+
+
+def test_wait_pods_ignores_those_that_are_ending(api: FakeApi, rollout: Rollout) -> None:
+    api.load("06-tag")
+
+    pods = asyncio.run(rollout.wait_pods(timeout_s=5))
+
+    assert [short(pod.revision) for pod in pods if not pod.terminating] == ["00001", "00003"]
+
+
+def test_wait_pods_says_which_pods_there_are(api: FakeApi, rollout: Rollout) -> None:
+    api.load("04-promote")
+
+    with pytest.raises(NotReadyError, match="00001 2/2 Running, 00002 2/2 Running after 0 s, expected ready ones of"):
+        asyncio.run(rollout.wait_pods(timeout_s=0.1))
+
+
+def test_pods_are_those_of_the_service(api: FakeApi, rollout: Rollout) -> None:
+    api.load("02-canary-10")
+
+    assert len(rollout.pods()) == len(recorded("02-canary-10", "pods")["items"])
+    assert all(path.startswith(PODS) for path in api.objects if "deployment" in path)
+
+
+def frames() -> list[dict[str, dict[str, Any]]]:
+    """The recorded tutorial as frames of both objects."""
+    seen: list[dict[str, dict[str, Any]]] = []
+    now: dict[str, dict[str, Any]] = {}
+    for line in (DATA / "watch.jsonl").read_text().splitlines():
+        event = json.loads(line)
+        path = f"{ISVC}/sklearn-iris" if event["kind"] == "isvc" else f"{KSVC}/sklearn-iris-predictor"
+        now = {**now, path: event["object"]}
+        seen.append(now)
+    return [frame for frame in seen if len(frame) == 2]
+
+
+def generation(frame: dict[str, dict[str, Any]]) -> Any:
+    """Which of the learner's writes a frame comes after."""
+    return frame[f"{ISVC}/sklearn-iris"]["metadata"]["generation"]
