@@ -231,7 +231,7 @@ def _failed(status: RolloutStatus, log: str) -> str:
     users = f"Users are served by {', '.join(serving)}. " if serving else "Nobody is served yet. "
     back = "Roll back with rollout.pin(), or look" if status.previous else "Look"
     revision = short(status.latest_created) if status.latest_created else "its first revision"
-    return f"{status.name}: {revision} does not get ready: {message.rstrip(".")}. {users}{back} at rollout.pods()."
+    return f"{status.name}: {revision} does not get ready: {message.rstrip('.')}. {users}{back} at rollout.pods()."
 
 
 def _late(status: RolloutStatus, left: str, timeout_s: float) -> str:
