@@ -68,9 +68,11 @@ class Gateway:
     async def _watch(self) -> None:
         async for event in self._objects.watch(*KINDS):
             # Not before the watch has begun: what is listed now is followed from here on, and nothing was routed yet.
-            self._view = self._view or View(self._objects)
-            self._view.note(event)
-            self._changed.set()
+            if self._view is None:
+                self._view = View(self._objects)
+                self._changed.set()
+            if self._view.note(event):
+                self._changed.set()
 
     async def _work(self) -> None:
         while True:

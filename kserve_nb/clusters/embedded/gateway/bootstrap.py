@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import envoy
+import orjson
 
 from kserve_nb.clusters.embedded.gateway.routes import (
     CLUSTERS_FILE,
@@ -45,7 +45,7 @@ def write_bootstrap(folder: Path, settings: Settings, admin_port: int) -> list[s
 def replace(path: Path, document: Object) -> None:
     """Put a document in the place of a file in one step: Envoy reads a file when another one is moved over it."""
     new = path.with_suffix(".new")
-    new.write_text(json.dumps(document))
+    new.write_bytes(orjson.dumps(document))
     new.rename(path)
 
 

@@ -6,9 +6,10 @@ in any other order requests were seen to fail, because nothing else orders two f
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
+
+import orjson
 
 from kserve_nb.clusters.embedded.gateway.admin import Admin, Discovery, RejectedError
 from kserve_nb.clusters.embedded.gateway.bootstrap import replace
@@ -32,7 +33,7 @@ class Files:
     def __init__(self, folder: Path, admin: Admin):
         self._folder, self._admin = folder, admin
         self._documents: dict[Discovery, Object] = {
-            what: json.loads((folder / name).read_text()) for what, name in _FILES.items()}
+            what: orjson.loads((folder / name).read_bytes()) for what, name in _FILES.items()}
         self._acknowledged: dict[Discovery, str] = {}
         self._idle_since: dict[str, float] = {}  # clusters that neither the routes nor the objects name
 

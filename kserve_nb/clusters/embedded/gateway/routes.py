@@ -5,11 +5,13 @@ Pure functions. The shape of the ingress objects is Knative's, their meaning wha
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from kserve_nb.clusters.embedded.objects import Object
 
@@ -57,12 +59,11 @@ def routing(ingresses: Iterable[Object], virtual_services: Iterable[Object], bac
     Revisions with ready pods keep their cluster after the last ingress has left them, for the requests under way.
     """
     ingresses = sorted(ingresses, key=lambda o: (o["metadata"].get("creationTimestamp", ""), o["metadata"]["name"]))
-    named = {_split_key(split) for ingress in ingresses for split in _splits(ingress)}
+    named = {_split_key(split) for ingress in ingresses for path in _paths(ingress) for split in path["splits"]}
     named |= {key for key, backend in backends.items() if backend.addresses}
     clusters = {cluster_name(key): _cluster(key, backends.get(key, Backend()), activator) for key in sorted(named)}
     hosts = [host for ingress in ingresses for host in _virtual_hosts(ingress, backends)]
-    hosts = _aliases(virtual_services, hosts) + hosts + [a for i in ingresses for a in _short_hosts(i, backends)]
-    return Routing(clusters, _unique(hosts))
+    return Routing(clusters, _unique(_aliases(virtual_services, hosts) + hosts))
 
 
 def clusters_document(clusters: Mapping[str, Object]) -> Object:
@@ -83,19 +84,18 @@ def clusters_of(routes: Mapping[str, Any]) -> set[str]:
 
 
 def _document(resources: list[Object]) -> Object:
-    text = json.dumps(resources, sort_keys=True)
-    return {"version_info": hashlib.sha256(text.encode()).hexdigest()[:16], "resources": resources}
+    return {"version_info": hashlib.sha256(orjson.dumps(resources)).hexdigest()[:16], "resources": resources}
 
 
-def _splits(ingress: Object) -> list[Object]:
-    return [split for rule in ingress["spec"].get("rules", []) for path in rule["http"]["paths"]
-            for split in path["splits"]]
+def _paths(ingress: Object) -> list[Object]:
+    return [path for rule in ingress["spec"].get("rules", []) for path in rule["http"]["paths"]]
 
 
 def _split_key(split: Object) -> Key:
     return split["serviceNamespace"], split["serviceName"]
 
 
+@functools.lru_cache(maxsize=4096)
 def _cluster(key: Key, backend: Backend, activator: str) -> Object:
     """Ready pods first; behind them the activator, which takes what they do not: none is ready, or one just died."""
     tiers = [list(backend.addresses), [activator]] if backend.addresses else [[activator]]
@@ -119,18 +119,32 @@ def _cluster(key: Key, backend: Backend, activator: str) -> Object:
 
 
 def _virtual_hosts(ingress: Object, backends: Mapping[Key, Backend]) -> list[Object]:
+    """One for all rules of an ingress that lead to the same place: an own name in the cluster and the one outside."""
     name = f"{ingress['metadata']['namespace']}/{ingress['metadata']['name']}"
-    return [{"name": f"{name}/{index}", "domains": list(rule["hosts"]),
-             "routes": [_route(path, backends) for path in rule["http"]["paths"]]}
-            for index, rule in enumerate(ingress["spec"].get("rules", []))]
+    hosts: list[Object] = []
+    before: list[Object] = []
+    for rule in ingress["spec"].get("rules", []):
+        domains = [*rule["hosts"], *_short(ingress, rule["hosts"])]
+        if rule["http"]["paths"] == before:
+            hosts[-1]["domains"] += domains
+        else:
+            before = rule["http"]["paths"]
+            hosts.append({"name": f"{name}/{len(hosts)}", "domains": domains, "retry_policy": _RETRY,
+                          "routes": [_route(path, backends) for path in before]})
+    return hosts
+
+
+def _short(ingress: Object, hosts: list[str]) -> list[str]:
+    """`<isvc>.<ns>…` beside `<isvc>-predictor.<ns>…`, but not beside the hosts of tags."""
+    isvc, own = (ingress["metadata"].get("labels") or {}).get(ISVC_LABEL), ingress["metadata"]["name"] + "."
+    return [f"{isvc}.{host.removeprefix(own)}" for host in hosts if isvc and host.startswith(own)]
 
 
 def _route(path: Object, backends: Mapping[Key, Backend]) -> Object:
     timeout_s = max(backends.get(_split_key(split), Backend()).timeout_s for split in path["splits"])
     return {"match": {"prefix": path.get("path") or "/"}, "route": {
         "weighted_clusters": {"clusters": [_weighted(split) for split in path["splits"]]},
-        "timeout": f"{timeout_s + 1:g}s",  # a second more, so that the activator tells its own time-outs itself
-        "retry_policy": _RETRY}}
+        "timeout": f"{timeout_s + 1:g}s"}}  # a second more, so that the activator tells its own time-outs itself
 
 
 def _weighted(split: Object) -> Object:
@@ -143,9 +157,11 @@ def _headers(headers: Mapping[str, str]) -> list[Object]:
             for key, value in sorted(headers.items())]
 
 
-# Only what no pod has seen is sent again, and then not to the pods but to the activator.
+# Only what no pod has seen is sent again, and then not to the pods but to the activator; for about four seconds, in
+# which an activator that died is there again.
 _RETRY: Object = {
-    "retry_on": "connect-failure,refused-stream,reset-before-request", "num_retries": 3,
+    "retry_on": "connect-failure,refused-stream,reset-before-request", "num_retries": 20,
+    "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.5s"},
     "retry_priority": {"name": "envoy.retry_priorities.previous_priorities", "typed_config": {
         "@type": f"{_V3}.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
         "update_frequency": 1}}}
@@ -164,17 +180,6 @@ def _aliases(virtual_services: Iterable[Object], hosts: list[Object]) -> list[Ob
                 aliases.append({**target, "name": name, "domains": list(service["spec"]["hosts"]),
                                 "request_headers_to_add": _headers(headers)})
     return aliases
-
-
-def _short_hosts(ingress: Object, backends: Mapping[Key, Backend]) -> list[Object]:
-    """`<isvc>.<ns>…` beside `<isvc>-predictor.<ns>…`, for each of its own hosts but not for tagged ones."""
-    own = ingress["metadata"]["name"] + "."
-    isvc = (ingress["metadata"].get("labels") or {}).get(ISVC_LABEL)
-    if not isvc:
-        return []
-    return [{**host, "name": host["name"] + "/short",
-             "domains": [f"{isvc}.{d.removeprefix(own)}" for d in host["domains"] if d.startswith(own)]}
-            for host in _virtual_hosts(ingress, backends)]
 
 
 def _unique(hosts: list[Object]) -> list[Object]:

@@ -10,7 +10,6 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from kserve_nb.clusters.embedded.gateway.admin import Admin, SilentError
 from kserve_nb.clusters.embedded.gateway.routes import Key
@@ -27,14 +26,6 @@ from kserve_nb.clusters.embedded.objects import (
 INTERVAL_S, SHORTEST_S = 2.0, 0.2  # Knative's autoscaler looks every 2 s
 _PATTERN = r"^cluster\.[^.]+/[^.]+\.upstream_rq_(total|retry|active|pending_active)$"
 _NAME = re.compile(r"cluster\.(?P<namespace>[^./]+)/(?P<name>[^.]+)\.upstream_rq_(?P<what>\w+)")
-
-
-@dataclass
-class _Seen:
-    """What the last observation of a revision found."""
-
-    counter: int
-    requests: int  # the same since the gateway first saw it, over restarts of Envoy
 
 
 class Doorbell(asyncio.Protocol):
@@ -55,7 +46,6 @@ class Traffic:
         self._interval_s = max(SHORTEST_S, settings.window_s(INTERVAL_S))
         self._rung = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
-        self._seen: dict[Key, _Seen] = {}
         self._last = time.time()
 
     def ring(self) -> None:
@@ -92,23 +82,17 @@ class Traffic:
         self.ring()
 
     def _account(self, key: Key, counters: dict[str, int], now: float, passed_s: float) -> bool:
-        counter = counters.get("total", 0) - counters.get("retry", 0)
-        seen = self._seen.get(key) or self._first(key)
-        new = counter - seen.counter if counter >= seen.counter else counter
-        self._seen[key] = _Seen(counter, seen.requests + new)
+        before = (self._objects.find(REVISION_TRAFFIC, *key) or {}).get("status") or {}
+        counter, last = counters.get("total", 0) - counters.get("retry", 0), before.get("counter", 0)
+        new = counter - last if counter >= last else counter  # an Envoy that was started again counts from 0
         active = counters.get("active", 0) + counters.get("pending_active", 0)
         waiting = self._waiting(key)  # to Envoy they are on their way to a backend
-        status: Object = {"requests": seen.requests + new, "concurrency": float(max(0, active - waiting)),
-                          "rps": round(new / passed_s, 3), "waiting": waiting}
+        status: Object = {"counter": counter, "requests": before.get("requests", 0) + new, "waiting": waiting,
+                          "concurrency": float(max(0, active - waiting)), "rps": round(new / passed_s, 3)}
         if new or active:
             status["lastRequestTime"] = utc(now)
         self._write(key, status)
         return bool(new or active)
-
-    def _first(self, key: Key) -> _Seen:
-        known = self._objects.find(REVISION_TRAFFIC, *key)
-        requests = int((known or {}).get("status", {}).get("requests", 0))
-        return _Seen(requests, requests)
 
     def _write(self, key: Key, status: Object) -> None:
         traffic = self._objects.find(REVISION_TRAFFIC, *key)

@@ -29,15 +29,16 @@ class View:
         self._objects: dict[str, dict[Key, Object]] = {
             kind.kind: {_key(o): o for o in objects.list(kind)} for kind in KINDS}
 
-    def note(self, event: WatchEvent) -> None:
-        """Take a change in."""
+    def note(self, event: WatchEvent) -> bool:
+        """Take a change in. Whether routing may depend on it."""
         if event.type == "BOOKMARK":
-            return
-        of_kind = self._objects[event.object["kind"]]
+            return False
+        of_kind, key = self._objects[event.object["kind"]], _key(event.object)
+        before = of_kind.pop(key, None)
         if event.type == "DELETED":
-            of_kind.pop(_key(event.object), None)
-        else:
-            of_kind[_key(event.object)] = event.object
+            return before is not None
+        of_kind[key] = event.object
+        return before is None or _gist(before) != _gist(event.object)
 
     def all(self, kind: Kind) -> Iterable[Object]:
         """The objects of one of `KINDS`."""
@@ -61,6 +62,13 @@ class View:
             return None
         address: str | None = (sandbox.get("status") or {}).get("address")
         return address
+
+
+def _gist(obj: Object) -> object:
+    """What of an object routing depends on. A generation stands for a spec."""
+    meta, status = obj["metadata"], obj.get("status") or {}
+    return (meta["uid"], meta.get("generation"), "deletionTimestamp" in meta, meta.get("labels"),
+            status.get("address"), obj["kind"] == POD.kind and is_true(obj, "Ready"))
 
 
 def _key(obj: Object) -> Key:
