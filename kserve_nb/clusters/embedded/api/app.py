@@ -11,6 +11,7 @@ from kserve_nb.clusters.embedded.api import (
     access,
     bodies,
     documents,
+    forwarding,
     metrics,
     patching,
     pods,
@@ -81,7 +82,7 @@ _SUBRESOURCES: dict[str, dict[str, Handler]] = {
     "log": {"GET": pods.log},
     "exec": {"GET": pods.refuse, "POST": pods.refuse},
     "attach": {"GET": pods.refuse, "POST": pods.refuse},
-    "portforward": {"GET": pods.forward, "POST": pods.forward}}
+    "portforward": {"GET": forwarding.forward, "POST": forwarding.forward}}
 
 
 def _handler(request: web.Request, target: Target) -> Handler:

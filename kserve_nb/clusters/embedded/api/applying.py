@@ -16,6 +16,9 @@ from kserve_nb.clusters.embedded.api.store import Store
 from kserve_nb.clusters.embedded.api.writing import check_same, shown
 from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError, utc
 
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_JSON = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
+
 
 async def apply(request: web.Request, store: Store, target: Target) -> web.Response:
     """Apply a configuration: create the object, or set its fields and remove those that are no longer applied."""
@@ -50,8 +53,10 @@ def applied(kind: Kind, live: Object, config: Object, writer: Writer, *, force: 
     entries, custom = managers.entries_of(live), fields.is_custom(kind)
     wanted = fields.leaves(kind, config, writer.subresource)
     found = managers.conflicts(entries, writer, fields.leaves(kind, live, writer.subresource), wanted)
-    if found and not force:
-        raise managers.conflict_error(found)
+    if not force:
+        mine = _from_client_side(kind, live) if writer.name == "kubectl" else set()
+        if refused := [(entry, path) for entry, path in found if path not in mine]:
+            raise managers.conflict_error(refused)
     for entry, path in found:
         entry.paths.discard(path)
     own = next((entry for entry in entries if entry.writer == writer), None)
@@ -60,11 +65,26 @@ def applied(kind: Kind, live: Object, config: Object, writer: Writer, *, force: 
     if own is None:
         own = Entry(writer, kind.api_version, None, set())
         entries.append(own)
+    if writer.name == "kubectl" and LAST_APPLIED in (live["metadata"].get("annotations") or {}):
+        new["metadata"]["annotations"][LAST_APPLIED] = orjson.dumps(config, option=_JSON).decode()
     fields.remove(new, _given_up(own, wanted.keys(), entries), custom)
     if own.paths != wanted.keys() or own.time is None or found:
         own.paths, own.time, own.api_version = set(wanted), utc(time.time()), kind.api_version
         new["metadata"]["managedFields"] = managers.shown(entries)
     return new
+
+
+def _from_client_side(kind: Kind, live: Object) -> set[Path]:
+    """What `kubectl apply` set before it applied server-side, and nobody has changed since: it may take that over."""
+    text = (live["metadata"].get("annotations") or {}).get(LAST_APPLIED)
+    try:
+        last: object = orjson.loads(text) if text else None
+    except ValueError:
+        last = None
+    if not isinstance(last, dict):
+        return set()
+    now = fields.leaves(kind, live)
+    return {path for path, value in fields.leaves(kind, last).items() if path in now and now[path] == value}
 
 
 def _given_up(own: Entry, wanted: Iterable[Path], entries: list[Entry]) -> set[Path]:

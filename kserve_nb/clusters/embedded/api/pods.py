@@ -95,8 +95,3 @@ def _waiting_reason(pod: Object, container: str) -> str:
         if row.get("name") == container:
             return str(((row.get("state") or {}).get("waiting") or {}).get("reason") or "ContainerCreating")
     return "ContainerCreating"
-
-
-async def forward(request: web.Request, store: Store, target: Target) -> web.StreamResponse:
-    """port-forward."""
-    return await refuse(request, store, target)

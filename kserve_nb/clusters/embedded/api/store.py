@@ -46,6 +46,7 @@ Admit = Callable[[Operation, Kind, Object, Object | None, Objects], Object]
 Key = tuple[str | None, str]
 
 FIRST_VERSION = 1000  # a new cluster's resourceVersion: watches from 1 are too old, as on a real one
+_PROPAGATION = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}  # finalizers for the garbage collector
 EVENT_LIFE_S = 3600.0  # a kube-apiserver forgets Events after an hour (--event-ttl)
 _BY_RESOURCE = {kind.resource: kind for kind in KINDS}
 _WITHOUT_GENERATION = {
@@ -153,7 +154,8 @@ class Store(Objects):
         return self._replace(kind, new, old, dry_run)
 
     def delete(self, kind: Kind, namespace: str | None, name: str, *, uid: str | None = None,
-               grace_period_s: float | None = None, dry_run: bool = False) -> Object | None:
+               grace_period_s: float | None = None, propagation: str = "Background",
+               dry_run: bool = False) -> Object | None:
         old = self.get(kind, namespace, name)
         meta = old["metadata"]
         if uid is not None and uid != meta["uid"]:
@@ -163,26 +165,18 @@ class Store(Objects):
                               {"name": name, "kind": "namespaces"})
         self._admit("DELETE", kind, old, old)
         grace = _grace_s(kind, old, grace_period_s)
-        if not grace and not _finalizers(kind, old):
+        new: Object = orjson.loads(encode(old))
+        finalizers = new["metadata"].get("finalizers") or []
+        if _PROPAGATION.get(propagation, "") not in ("", *finalizers):
+            new["metadata"]["finalizers"] = [*finalizers, _PROPAGATION[propagation]]
+        if not grace and not _finalizers(kind, new):
             self._remove(kind, old, dry_run)
             return None
-        new: Object = orjson.loads(encode(old))
         if "deletionTimestamp" not in meta or grace < meta.get("deletionGracePeriodSeconds", 0):
             new["metadata"] |= {"deletionTimestamp": utc(time.time() + grace), "deletionGracePeriodSeconds": int(grace)}
         if kind == NAMESPACE:
             new["status"] = (new.get("status") or {}) | {"phase": "Terminating"}
         return self._replace(kind, new, old, dry_run)
-
-    def orphan(self, uid: str) -> None:
-        """Let everything that an object owns stay when it goes: take the owner off its references."""
-        for kind, entries in self._entries.items():
-            for entry in [entry for entry in entries.values() if uid.encode() in entry.data]:
-                obj = entry.copy()
-                owners = obj["metadata"].get("ownerReferences") or []
-                kept = [owner for owner in owners if owner.get("uid") != uid]
-                if len(kept) < len(owners):
-                    obj["metadata"]["ownerReferences"] = kept
-                    self.update(kind, obj)
 
     # Steps of a write
 

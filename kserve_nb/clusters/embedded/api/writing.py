@@ -142,6 +142,11 @@ async def _delete_options(request: web.Request) -> Object:
             raise StatusError(400, "BadRequest", "couldn't get version/kind; json parse error: "
                                                  f"{bodies.go_error(data, error)}") from None
     _check_delete_options(value)
+    policy = request.query.get("propagationPolicy") or value.get("propagationPolicy") or "Background"
+    if policy not in ("Background", "Foreground", "Orphan"):
+        raise options.field_error(
+            "DeleteOptions", "propagationPolicy", "FieldValueNotSupported",
+            f'Unsupported value: "{policy}": supported values: "Foreground", "Background", "Orphan", "nil"')
     for name in ("gracePeriodSeconds", "propagationPolicy"):
         given = options.integer(request, name) if name == "gracePeriodSeconds" else request.query.get(name)
         if given is not None:
@@ -169,7 +174,6 @@ def _delete(request: web.Request, store: Store, target: Target, entry: Entry, wi
             409, "Conflict", f'Operation cannot be fulfilled on {kind.resource} "{entry.name}": the ResourceVersion in '
             f"the precondition ({version}) does not match the ResourceVersion in record ({entry.version}). The object "
             "might have been modified", {"name": entry.name, "group": kind.group, "kind": kind.plural})
-    if wish.get("propagationPolicy") == "Orphan" and not dry_run:
-        store.orphan(entry.copy()["metadata"]["uid"])
-    return store.delete(target.kind, entry.namespace, entry.name, uid=conditions.get("uid"),
-                        grace_period_s=wish.get("gracePeriodSeconds"), dry_run=dry_run)
+    return store.delete(
+        target.kind, entry.namespace, entry.name, uid=conditions.get("uid"), dry_run=dry_run,
+        grace_period_s=wish.get("gracePeriodSeconds"), propagation=wish.get("propagationPolicy") or "Background")
