@@ -37,9 +37,8 @@ def template_hash(template: Mapping[str, Any]) -> str:
     Source: kubernetes pkg/controller/controller_utils.go `ComputeHash`, apimachinery rand.go `SafeEncodeString`. The
     hash is of the template's JSON, so it is not the one that a real cluster would compute, but looks like it.
     """
-    value = 2166136261  # FNV-1a, 32 bits
-    for byte in json.dumps(template, sort_keys=True, separators=(",", ":")).encode():
-        value = (value ^ byte) * 16777619 & 0xFFFFFFFF
+    digest = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).digest()
+    value = int.from_bytes(digest[:4], "big")
     return "".join(_SAFE[ord(digit) % len(_SAFE)] for digit in str(value))
 
 

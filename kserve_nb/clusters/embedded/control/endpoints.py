@@ -33,6 +33,15 @@ def reconcile(service: Object, objects: Objects, _moment: Moment) -> Changes:
     return changes
 
 
+def reconcile_orphan(endpoints: Object, objects: Objects, _moment: Moment) -> Changes:
+    """Endpoints that were made here go with their Service, which does not own them."""
+    changes = Changes()
+    ours = _MANAGED_BY.items() <= (endpoints["metadata"].get("labels") or {}).items()
+    if ours and objects.find(SERVICE, *key_of(endpoints)) is None:
+        changes.delete(ENDPOINTS, endpoints)
+    return changes
+
+
 def _subsets(service: Object, pods: list[Object]) -> list[Object]:
     """One subset for each set of ports that the pods have."""
     by_ports: dict[tuple[tuple[str, int, str], ...], Object] = {}
@@ -80,10 +89,11 @@ def _of_pod(pod: Object, objects: Objects) -> Iterable[Key]:
             yield key_of(service)
 
 
-def _same_name(endpoints: Object, _objects: Objects) -> Iterable[Key]:
-    yield key_of(endpoints)
+def _same_name(obj: Object, _objects: Objects) -> Iterable[Key]:
+    yield key_of(obj)
 
 
 RECONCILERS: tuple[Reconciler, ...] = (
     Reconciler("endpoints", SERVICE, reconcile, watches={POD: _of_pod, ENDPOINTS: _same_name}),
+    Reconciler("endpoints without a service", ENDPOINTS, reconcile_orphan, watches={SERVICE: _same_name}),
 )

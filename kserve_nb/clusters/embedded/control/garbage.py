@@ -12,7 +12,18 @@ from collections.abc import Callable, Iterable
 from kserve_nb.clusters.embedded.control.kreconciler import without_version
 from kserve_nb.clusters.embedded.control.loop import Changes, Key, Moment, Reconciler
 from kserve_nb.clusters.embedded.objects import (
-    CONFIG_MAP, ENDPOINTS, EVENT, KINDS, NAMESPACE, POD, SANDBOX, SERVICE, SERVICE_ACCOUNT, Kind, Object, Objects,
+    CONFIG_MAP,
+    ENDPOINTS,
+    EVENT,
+    KINDS,
+    NAMESPACE,
+    POD,
+    SANDBOX,
+    SERVICE,
+    SERVICE_ACCOUNT,
+    Kind,
+    Object,
+    Objects,
     key_of,
 )
 
@@ -142,7 +153,8 @@ def _release(kind: Kind, obj: Object, finalizer: str, changes: Changes) -> None:
 def _namespace_of_gone(obj: Object, objects: Objects) -> Iterable[Key]:
     """The namespace of an object that has gone or is going: there may be something to collect."""
     kind, (namespace, name) = _KINDS[obj["apiVersion"], obj["kind"]], key_of(obj)
-    if "deletionTimestamp" in obj["metadata"] or objects.find(kind, namespace, name) is None:
+    found = objects.find(kind, namespace, name)
+    if "deletionTimestamp" in obj["metadata"] or found is None or found["metadata"]["uid"] != obj["metadata"]["uid"]:
         yield None, str(namespace)
 
 

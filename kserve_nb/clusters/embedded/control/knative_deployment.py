@@ -9,8 +9,8 @@ from __future__ import annotations
 import copy
 
 from kserve_nb.clusters.embedded.control import queue_proxy
-from kserve_nb.clusters.embedded.control.durations import parse_duration_s
 from kserve_nb.clusters.embedded.control.child_names import deployment_name
+from kserve_nb.clusters.embedded.control.durations import parse_duration_s
 from kserve_nb.clusters.embedded.objects import DEPLOYMENT, POD_AUTOSCALER, Object, condition, owner_reference
 
 _SERVING = "serving.knative.dev/"

@@ -16,8 +16,18 @@ from kserve_nb.clusters.embedded.control.knative_deployment import AUTOSCALING, 
 from kserve_nb.clusters.embedded.control.kreconciler import begin, finish
 from kserve_nb.clusters.embedded.control.loop import Changes, Key, Moment, Reconciler
 from kserve_nb.clusters.embedded.objects import (
-    DECIDER, DEPLOYMENT, POD, POD_AUTOSCALER, REVISION_TRAFFIC, SERVERLESS_SERVICE, Object, Objects, condition, is_true,
-    key_of, owner_reference,
+    DECIDER,
+    DEPLOYMENT,
+    POD,
+    POD_AUTOSCALER,
+    REVISION_TRAFFIC,
+    SERVERLESS_SERVICE,
+    Object,
+    Objects,
+    condition,
+    is_true,
+    key_of,
+    owner_reference,
 )
 
 _DEPENDENTS = ("Active", "ScaleTargetInitialized", "SKSReady")
@@ -200,17 +210,15 @@ def _compute_status(autoscaler: Object, status: Object, conditions: Conditions, 
     if ready >= least and status.get("serviceName"):
         conditions.mark_true("ScaleTargetInitialized")
     active = conditions.status_of("Active")
-    if want == 0:
-        if active == "Unknown":
-            conditions.mark_false("Active", "TimedOut", "The target could not be activated.")
-        else:
-            conditions.mark_false("Active", "NoTraffic", "The target is not receiving traffic.")
+    if want == 0 and active == "Unknown":
+        conditions.mark_false("Active", "TimedOut", "The target could not be activated.")
+    elif want == 0 or (want < 0 and active == "False" and ready < least):
+        conditions.mark_false("Active", "NoTraffic", "The target is not receiving traffic.")
+    elif ready < least:
+        conditions.mark_unknown(
+            "Active", "Queued", "Requests to the target are being buffered as resources are provisioned.")
     elif want > 0 or active != "False":
-        if ready < least:
-            conditions.mark_unknown(
-                "Active", "Queued", "Requests to the target are being buffered as resources are provisioned.")
-        else:
-            conditions.mark_true("Active")
+        conditions.mark_true("Active")
 
 
 def _ready_pods(autoscaler: Object, objects: Objects) -> int:

@@ -12,7 +12,13 @@ from kserve_nb.clusters.embedded.control.child_names import pod_name
 from kserve_nb.clusters.embedded.control.loop import Changes, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.pods import available_in_s, controller_uid, is_active, is_ready, matches
 from kserve_nb.clusters.embedded.objects import (
-    POD, REPLICA_SET, Object, Objects, StatusError, owner_reference, utc,
+    POD,
+    REPLICA_SET,
+    Object,
+    Objects,
+    StatusError,
+    owner_reference,
+    utc,
 )
 
 _COMPONENT = "replicaset-controller"
@@ -59,9 +65,9 @@ def make_pod(replica_set: Object, name: str) -> Object:
 def _create_pods(replica_set: Object, missing: int, objects: Objects, moment: Moment,
                  changes: Changes) -> StatusError | None:
     """Create those that are missing, unless the API server refuses the first: then say why, and try again later."""
-    uid = replica_set["metadata"]["uid"]
-    pods = [make_pod(replica_set, pod_name(replica_set["metadata"]["name"], uid, moment.now, i))
-            for i in range(missing)]
+    meta = replica_set["metadata"]
+    seed = meta["uid"], meta["resourceVersion"], moment.now
+    pods = [make_pod(replica_set, pod_name(meta["name"], *seed, i)) for i in range(missing)]
     try:
         objects.create(POD, pods[0], dry_run=True)
     except StatusError as refusal:
@@ -99,14 +105,11 @@ def _status(replica_set: Object, active: list[Object], terminating: int, moment:
 
 
 def _set_failure(replica_set: Object, status: Object, failure: StatusError | None, now: float) -> None:
-    if failure is None:
-        return
-    held = (replica_set.get("status") or {}).get("conditions") or []
-    condition = {"message": failure.message, "reason": "FailedCreate", "status": "True", "type": "ReplicaFailure"}
-    if held and {k: v for k, v in held[0].items() if k != "lastTransitionTime"} == condition:
-        status["conditions"] = held
-    else:
-        status["conditions"] = [{"lastTransitionTime": utc(now), **condition}]
+    """`SetCondition`: a failure for the same reason stays as it was first told."""
+    if failure is not None:
+        status["conditions"] = (replica_set.get("status") or {}).get("conditions") or [
+            {"lastTransitionTime": utc(now), "message": failure.message, "reason": "FailedCreate", "status": "True",
+             "type": "ReplicaFailure"}]
 
 
 RECONCILERS: tuple[Reconciler, ...] = (

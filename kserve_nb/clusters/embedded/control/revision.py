@@ -12,12 +12,22 @@ from kserve_nb.clusters.embedded.control import queue_proxy
 from kserve_nb.clusters.embedded.control.child_names import deployment_name
 from kserve_nb.clusters.embedded.control.conditions import Conditions
 from kserve_nb.clusters.embedded.control.knative_deployment import (
-    AUTOSCALING, REVISION_LABEL, make_deployment, make_pod_autoscaler,
+    AUTOSCALING,
+    REVISION_LABEL,
+    make_deployment,
+    make_pod_autoscaler,
 )
 from kserve_nb.clusters.embedded.control.kreconciler import begin, finish
 from kserve_nb.clusters.embedded.control.loop import Changes, Key, Moment, Reconciler
 from kserve_nb.clusters.embedded.objects import (
-    DEPLOYMENT, POD, POD_AUTOSCALER, REVISION, Object, Objects, condition, is_true,
+    DEPLOYMENT,
+    POD,
+    POD_AUTOSCALER,
+    REVISION,
+    Object,
+    Objects,
+    condition,
+    is_true,
 )
 
 _DEPENDENTS = ("ResourcesAvailable", "ContainerHealthy")

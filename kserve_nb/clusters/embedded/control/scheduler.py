@@ -107,13 +107,10 @@ def _set_scheduled(pod: Object, fields: Object, moment: Moment, changes: Changes
 
 
 def _waiting_after_pod(pod: Object, objects: Objects) -> Iterable[Key]:
-    """A pod that ends makes room for those that wait."""
-    if pod["spec"].get("nodeName") and ("deletionTimestamp" in pod["metadata"] or not _is_running(pod)):
+    """A pod that has ended or gone makes room for those that wait."""
+    node = pod["spec"].get("nodeName")
+    if node and (not _occupies(pod, node) or objects.find(POD, *key_of(pod)) is None):
         yield from _waiting(objects)
-
-
-def _is_running(pod: Object) -> bool:
-    return (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
 
 
 def _waiting_after_node(_node: Object, objects: Objects) -> Iterable[Key]:

@@ -12,7 +12,14 @@ from kserve_nb.clusters.embedded.control.child_names import child_name
 from kserve_nb.clusters.embedded.control.kreconciler import begin, finish
 from kserve_nb.clusters.embedded.control.loop import Changes, Key, Moment, Reconciler
 from kserve_nb.clusters.embedded.objects import (
-    DEPLOYMENT, ENDPOINTS, SERVERLESS_SERVICE, SERVICE, Kind, Object, Objects, owner_reference,
+    DEPLOYMENT,
+    ENDPOINTS,
+    SERVERLESS_SERVICE,
+    SERVICE,
+    Kind,
+    Object,
+    Objects,
+    owner_reference,
 )
 
 _NAME_LABEL = "networking.internal.knative.dev/serverlessservice"

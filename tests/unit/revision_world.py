@@ -1,0 +1,59 @@
+"""A world with Knative's lower half: revisions and all that they are made of."""
+
+from __future__ import annotations
+
+import copy
+
+from kserve_nb.clusters.embedded.control import (
+    deployment,
+    endpoints,
+    garbage,
+    pod_autoscaler,
+    replica_set,
+    revision,
+    scheduler,
+    serverless_service,
+)
+from kserve_nb.clusters.embedded.objects import POD, REVISION, Object
+from tests.unit.world import NS, World, recorded_one
+
+MODULES = (revision, pod_autoscaler, serverless_service, deployment, replica_set, scheduler, endpoints, garbage)
+ONE, TWO = "sklearn-iris-predictor-00001", "sklearn-iris-predictor-00002"
+
+
+def make_world(cpu: str = "2") -> World:
+    """An empty one."""
+    return World((r for module in MODULES for r in module.RECONCILERS), cpu=cpu)
+
+
+def start(world: World, name: str = TWO, routing: str = "active", **annotations: str) -> Object:
+    """Create a recorded revision, with more annotations of its autoscaler (min_scale="0")."""
+    body = copy.deepcopy(recorded_one("revisions", name))
+    body["metadata"]["labels"]["serving.knative.dev/routingState"] = routing
+    body["metadata"]["annotations"] |= {f"autoscaling.knative.dev/{k.replace('_', '-')}": v
+                                        for k, v in annotations.items()}
+    body["metadata"].pop("ownerReferences")
+    created = world.adopt(REVISION, body)
+    world.settle()
+    return created
+
+
+def ready(name: str = TWO, routing: str = "active", **annotations: str) -> World:
+    """A world with one revision whose pod is ready, long enough for it to have settled."""
+    world = make_world()
+    start(world, name, routing, **annotations)
+    world.run_pods()
+    return world
+
+
+def route(world: World, name: str, state: str) -> None:
+    """Give a revision another routing state, as Knative's labeler does."""
+    held = world.find(REVISION, name)
+    held["metadata"]["labels"]["serving.knative.dev/routingState"] = state
+    world.objects.update(REVISION, held)
+    world.settle()
+
+
+def pods(world: World) -> list[Object]:
+    """Those that are not terminating."""
+    return [pod for pod in world.objects.list(POD, NS) if "deletionTimestamp" not in pod["metadata"]]
