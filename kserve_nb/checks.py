@@ -18,7 +18,7 @@ from kserve_nb.manifest import to_new_schema
 from kserve_nb.model import RolloutStatus, Split, TrafficTarget, short
 from kserve_nb.render import pod_line, status_line
 from kserve_nb.rollout import Door, Rollout
-from kserve_nb.traffic import ALPHA, CAP, Tally, Verdict, send
+from kserve_nb.traffic import ALPHA, CAP, Tally, needed, send
 
 Seen = tuple[str, dict[str, Any]]  # the line of a passed check, and what it saw
 UNKNOWN_HOST = "no-such-model.example.com"
@@ -153,18 +153,21 @@ class Checks:
         return f"ready pods: {_times(wanted)}", {"pods": ready}
 
     @check
-    def split_observed(
-        self, percent: int = 10, count: int = 1000, hint: bool = False
-    ) -> Seen:
-        """The answers of real requests are split so: fails only when a second sample, twice as large, says so too."""
-        tally = self._sample(percent, count, hint)
+    def split_observed(self, percent: int = 10, count: int = 1000, hint: bool = False) -> Seen:
+        """The answers of real requests are split so; wrong only when a second sample, twice as large, says so too.
+
+        Args:
+            count: requests of the first sample; more are sent where this percent needs more to be judged.
+        """
+        count = max(count, needed(percent))
+        tally = self._sample(count, hint)
         if tally.verdict(percent).word == "not":
-            tally = self._sample(percent, min(2 * count, CAP), hint)
+            tally = self._sample(min(2 * count, CAP), hint)
         verdict = tally.verdict(percent)
-        if verdict.word != "consistent":
+        if verdict.word == "not":
             raise CheckFailed(
-                f"The answers are {verdict.word} {percent} %" if verdict.word == "not" else "Not enough evidence",
-                f"{percent} % of the answers from {short(tally.latest)} (exact test, twice p < {ALPHA})",
+                f"The answers are not {percent} %",
+                f"{percent} % of them from {short(tally.latest)}, in one of two samples (exact test, p < {ALPHA})",
                 repr(verdict),
                 step("look who gets what", f"{tally.how}; {status_line(self._rollout.status())}", hint),
             )
@@ -305,12 +308,9 @@ class Checks:
             )
         return status
 
-    def _sample(self, percent: int, count: int, hint: bool) -> Tally:
-        """A sample large enough to judge, all of it answered and of one traffic list."""
+    def _sample(self, count: int, hint: bool) -> Tally:
+        """A sample that can be judged: its answers attributed, and of one traffic list."""
         tally = send(self._rollout, count)
-        verdict: Verdict = tally.verdict(percent)
-        if verdict.word == "too few" and verdict.more and count < CAP:
-            tally = send(self._rollout, min(count + verdict.more, CAP))
         split = tally.split
         if tally.moved or split.attributed < 0.95 * split.sent:
             saw = "traffic changed under way" if tally.moved else f"only {split.attributed} of {split.sent} attributed"

@@ -18,6 +18,7 @@ from kserve_nb.rollout import NotPossibleError, Rollout
 
 ALPHA = 0.001  # a false alarm of one test; two in a row, the second on a fresh sample twice the size, 1e-6
 HALF_WIDTH = 0.02  # of the 95 % interval: a wider one cannot tell 10 % from 12 %
+FEWEST = 100  # requests that a verdict needs at the least, as at 0 and 100 %
 CAP = 3000  # requests of one check
 _SENDERS = 4  # requests under way at a time: bounded, and enough for two cores
 _SEARCH = 200  # requests to find an input on which the revisions disagree; at 10 % all miss in 1 of 1e9 searches
@@ -108,18 +109,17 @@ def judge(hits: int, sent: int, percent: int) -> Verdict:
     word: Word = "consistent"
     if p_value < ALPHA:
         word = "not"
-    elif (interval.high - interval.low) / 2 > HALF_WIDTH:
+    elif sent < needed(percent):
         word = "too few"
-    more = max(needed(percent) - sent, 1) if word == "too few" else 0
+    more = needed(percent) - sent if word == "too few" else 0
     missed = (1 - percent / 100) ** sent
     return Verdict(word, hits, sent, percent, 100 * interval.low, 100 * interval.high, p_value, more, missed)
 
 
 def needed(percent: int) -> int:
-    """Requests for a 95 % interval of at most +-2 points around this percent, with some to spare."""
-    share = min(max(percent / 100, 0.01), 0.99)
-    spread = 1.96**2 * share * (1 - share) / HALF_WIDTH**2
-    return min(math.ceil(spread * 1.15) + 50, CAP)  # a sample a little above its percent is a little wider
+    """Requests for a 95 % interval of at most +-2 points around this percent."""
+    share = percent / 100
+    return max(math.ceil(1.96**2 * share * (1 - share) / HALF_WIDTH**2), FEWEST)
 
 
 def send(

@@ -14,12 +14,12 @@ MAIN = ("sklearn-iris.kserve-test.example.com", "sklearn-iris-predictor.kserve-t
 
 def old(row: list[float]) -> int:
     """The model of revision 00001."""
-    return 0 if row[2] < 2 else 1 if row[2] < 5 else 2
+    return 0 if row[2] < 2 else 1 if row[2] < 5.6 else 2
 
 
 def new(row: list[float]) -> int:
     """The model of revision 00002: another border between two species."""
-    return 0 if row[2] < 2 else 1 if row[2] < 4.5 else 2
+    return 0 if row[2] < 2 else 1 if row[2] < 5.2 else 2
 
 
 def shares(percent: int) -> Iterator[bool]:
@@ -57,6 +57,7 @@ class FakeGateway:
 def _handler(gateway: FakeGateway) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
             self._answer(404, b"")

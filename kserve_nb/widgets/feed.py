@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 import urllib3
 
-from kserve_nb.client import Client, Kind, Object, RefusedError, events
+from kserve_nb.client import Client, Kind, Object, events
 
 V = TypeVar("V")
 _WATCH_S = 300  # one watch; then it begins anew
@@ -61,7 +61,7 @@ class Feed(Generic[V]):
         while not self._closed.is_set():
             try:
                 self._follow()
-            except (RefusedError, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            except Exception as error:  # a thread has no cell to raise into: an outage, or an observer that raised
                 if not self._closed.is_set():  # a shutdown looks like a broken connection
                     self._on_error(str(error))
                     self._closed.wait(_AGAIN_S)

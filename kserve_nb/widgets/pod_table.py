@@ -22,6 +22,8 @@ class PodTable(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     pods: tuple[Pod, ...] = T.Tuple()  # type: ignore[assignment]  # traitlets hands the value out
     error = T.Unicode()  # why the last known pods are all we have; empty while live
 
+    _feed: Feed[tuple[Pod, ...]] | None = None  # until it has begun
+
     def __init__(self, rollout: Rollout):
         self._name = rollout.name
         self._view = W.HTML()
@@ -43,7 +45,8 @@ class PodTable(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
     def close(self) -> None:
         """Stop the feed and take the view away."""
-        self._feed.close()
+        if self._feed is not None:
+            self._feed.close()
         super().close()
 
     def _set_pods(self, pods: tuple[Pod, ...]) -> None:

@@ -27,6 +27,8 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     value = T.Int(100, min=0, max=100)  # what the handle shows: a wish
     status: RolloutStatus | None = T.Instance(RolloutStatus, allow_none=True)  # type: ignore[assignment]  # observed
 
+    _feed: Feed[RolloutStatus | None] | None = None  # until it has begun
+
     def __init__(self, rollout: Rollout):
         self._rollout = rollout
         self._handle = W.IntSlider(100, 0, 100, description="canary %", continuous_update=False)
@@ -81,7 +83,8 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
     def close(self) -> None:
         """Stop the feed and take the view away."""
-        self._feed.close()
+        if self._feed is not None:
+            self._feed.close()
         super().close()
 
     def _on_confirm(self, _button: W.Button) -> None:

@@ -1,0 +1,151 @@
+"""Each check passes with one line on the recorded step it is for, and fails with three on another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from kserve_nb.checking import CheckFailed
+from kserve_nb.checks import Checks
+from kserve_nb.client import Client
+from kserve_nb.ingress import Ingress
+from kserve_nb.manifest import MODEL, MODEL_2, inference_service, to_yaml
+from kserve_nb.model import Split
+from tests.fake_api import ISVC, NAMESPACE, PODS, FakeApi
+from tests.fake_gateway import FakeGateway, shares
+
+OLD = to_yaml(inference_service("sklearn-iris", MODEL_2, percent=10, old_schema=True))
+NEW = to_yaml(inference_service("sklearn-iris", MODEL_2, percent=10))
+
+
+@pytest.fixture
+def check(api: FakeApi, gateway: FakeGateway) -> Checks:
+    return Checks(Client(api.cluster()), Ingress(gateway.address))
+
+
+Call = Callable[[Checks], Any]
+PASSING: list[tuple[str, Call, str]] = [
+    ("01-create", lambda c: c.namespace(), "✔ namespace kserve-test is ready for models"),
+    ("01-create", lambda c: c.ingress(), "✔ the gateway answers, and knows no host that it was not told"),
+    ("01-create", lambda c: c.first_ready(), "✔ revision 00001 serves 100 % (LATEST=100, PREV empty)"),
+    ("01-create", lambda c: c.columns(ready="True", prev="", latest=100), "✔ you read the row right"),
+    ("01-create", lambda c: c.predict(), '✔ {"predictions":[1,1]} – both flowers are Versicolour'),
+    ("01-create", lambda c: c.two_404s(),
+     "✔ a 404 without a body is the gateway's, one that names the model is the server's"),
+    ("01-create", lambda c: c.same_object(OLD, NEW), "✔ old and new schema are the same object"),
+    ("02-canary-10", lambda c: c.canary_spec(10), "✔ asked for 10 %"),
+    ("02-canary-10", lambda c: c.split_status(10), "✔ PREV=90 (00001) LATEST=10 (00002)"),
+    ("02-canary-10", lambda c: c.pods({"00001": 1, "00002": 1}), "✔ ready pods: 00001×1, 00002×1"),
+    ("02-canary-10", lambda c: c.split_observed(10), "✔ what users get is consistent with 10 %"),
+    ("02-canary-10", lambda c: c.no_failures(Split({"a": 3})), "✔ every request was answered"),
+    ("04-promote", lambda c: c.promoted(), "✔ 00002 has everyone (LATEST=100, PREV empty)"),
+    ("05-rollback", lambda c: c.pinned(), "✔ users are back on 00001: PREV=100 (00001) LATEST=0 (00002)"),
+    ("06-tag", lambda c: c.pods(), "✔ ready pods: 00001×1, 00003×1"),
+    ("06-tag", lambda c: c.scaled_down("00002"), "✔ 00002 has no pods"),
+    ("06-tag", lambda c: c.tags(), "✔ both doors open: latest-→00003, prev-→00001"),
+]
+
+
+@pytest.mark.parametrize(("step", "call", "line"), PASSING, ids=[line for _, _, line in PASSING])
+def test_a_check_passes_with_one_line(
+    api: FakeApi, gateway: FakeGateway, check: Checks, capsys: pytest.CaptureFixture[str],
+    step: str, call: Call, line: str,
+) -> None:
+    api.load(step)
+    gateway.tagged = True
+
+    record = call(check)
+
+    assert capsys.readouterr().out == f"{line}\n"
+    assert f"✔ {record.line}" == line
+
+
+FAILING: list[tuple[str, Call, str]] = [
+    ("02-canary-10", lambda c: c.first_ready(), "PREV 90 % → 00001 · LATEST 10 % → 00002"),
+    ("02-canary-10", lambda c: c.columns(ready="True", prev="", latest=100), "READY=True, PREV=, LATEST=100"),
+    ("01-create", lambda c: c.canary_spec(10), "saw None"),
+    ("01-create", lambda c: c.split_status(10), "LATEST 100 % → 00001"),
+    ("broken-canary", lambda c: c.split_status(10), "GCS resource 'kfserving-examples' not found"),
+    ("04-promote", lambda c: c.pods({"00002": 1}), "00001 2/2 Running, 00002 2/2 Running"),
+    ("04-promote", lambda c: c.split_observed(10), "not 10 %: "),
+    ("04-promote", lambda c: c.no_failures(Split({"a": 3}, failed=2)), "2 of 5 failed"),
+    ("04-promote", lambda c: c.scaled_down("00001"), "00001 2/2 Running; it waits"),
+    ("05-rollback", lambda c: c.scaled_down("00001"), "the route still names it"),
+    ("02-canary-10", lambda c: c.promoted(), "canaryTrafficPercent: 10"),
+    ("01-create", lambda c: c.promoted(), "LATEST 100 % → 00001"),
+    ("04-promote", lambda c: c.pinned(), "LATEST 100 % → 00002"),
+    ("02-canary-10", lambda c: c.tags(), "saw prev → 00001"),
+    ("01-create", lambda c: c.same_object(NEW, to_yaml(inference_service("x", MODEL))), "model-2"),
+]
+
+
+@pytest.mark.parametrize(("step", "call", "saw"), FAILING)
+def test_a_check_fails_with_three_lines(
+    api: FakeApi, check: Checks, capsys: pytest.CaptureFixture[str], step: str, call: Call, saw: str
+) -> None:
+    api.load(step)
+    if step == "broken-canary":
+        for path, obj in list(api.objects.items()):
+            if path.endswith(("/sklearn-iris", "-predictor")):
+                api.put(path, obj)
+
+    with pytest.raises(CheckFailed) as failed:
+        call(check)
+
+    lines = failed.value._render_traceback_()
+    assert len(lines) == 3 and lines[0].startswith("✖ ")
+    assert "expected " in lines[1] and saw in lines[1] and lines[2].startswith("  do: ")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_hint_says_how(api: FakeApi, check: Checks) -> None:
+    api.load("02-canary-10")
+
+    with pytest.raises(CheckFailed) as without:
+        check.promoted()
+    with pytest.raises(CheckFailed) as hinted:
+        check.promoted(hint=True)
+
+    assert "rollout.promote()" not in without.value.do and "hint=True" in without.value.do
+    assert "rollout.promote()" in hinted.value.do
+
+
+def test_a_percent_at_the_wrong_depth_is_named(api: FakeApi, check: Checks) -> None:
+    api.load("01-create")
+    api.objects[f"{ISVC}/sklearn-iris"]["spec"]["predictor"]["model"]["canaryTrafficPercent"] = 10
+
+    with pytest.raises(CheckFailed, match="it is under model:, KServe looks under predictor:"):
+        check.canary_spec(10)
+
+
+def test_a_control_plane_namespace_is_named(api: FakeApi, check: Checks) -> None:
+    api.put(NAMESPACE, {"metadata": {"name": "kserve-test", "labels": {"control-plane": "x"}}})
+
+    with pytest.raises(CheckFailed, match="downloads no model"):
+        check.namespace()
+
+
+def test_without_a_namespace_checks_say_what_to_do(check: Checks) -> None:
+    with pytest.raises(CheckFailed, match="do: Create it: %kubectl create namespace kserve-test"):
+        check.first_ready()
+
+
+def test_a_split_is_only_called_wrong_when_two_samples_say_so(
+    api: FakeApi, gateway: FakeGateway, check: Checks
+) -> None:
+    api.load("02-canary-10")
+    unlucky, fair = shares(50), shares(10)
+    gateway.draws = (next(unlucky) if n < 800 else next(fair) for n in range(10**5))
+
+    assert check.split_observed(10, count=1000).seen["p_value"] > 0.001
+
+
+def test_pods_that_are_not_ready_are_told(api: FakeApi, check: Checks) -> None:
+    api.load("02-canary-10")
+    name = next(path for path in api.objects if path.startswith(PODS))
+    api.objects[name]["status"]["containerStatuses"][0]["ready"] = False
+
+    with pytest.raises(CheckFailed, match="00001 1/2 Running"):
+        check.pods()

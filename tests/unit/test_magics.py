@@ -1,0 +1,174 @@
+"""The tutorial's commands as they are written, run by the real kubectl and by our reading of curl."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+from kserve_nb import magics, shell
+from kserve_nb.curl import CurlError
+from kserve_nb.magics import KubectlError, LabMagics
+from tests.fake_api import FakeApi
+from tests.fake_gateway import FakeGateway
+
+CURL = """\
+curl -v -H "Host: latest-${MODEL_NAME}-predictor.kserve-test.example.com" \\
+  http://${INGRESS_HOST}:${INGRESS_PORT}/v1/models/$MODEL_NAME:predict -d @./iris-input.json"""
+
+
+@pytest.fixture
+def names(gateway: FakeGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.chdir(tmp_path)
+    Path("iris-input.json").write_text('{\n  "instances": [[6.8, 2.8, 5.4, 1.4]]\n}\n')
+    gateway.tagged = True
+    host, port = gateway.address.split(":")
+    return {"MODEL_NAME": "sklearn-iris", "INGRESS_HOST": host, "INGRESS_PORT": int(port)}
+
+
+@pytest.fixture
+def lab(api: FakeApi, names: dict[str, Any]) -> LabMagics:
+    return LabMagics(api.cluster(), names)
+
+
+def test_a_client_side_command_prints_what_kubectl_prints(lab: LabMagics, capsys: pytest.CaptureFixture[str]) -> None:
+    output = lab.kubectl("version --client -o json | jq .clientVersion.major -r")
+
+    assert output == "1" and capsys.readouterr().out == "1\n"
+
+
+def test_a_refusal_raises_with_kubectls_words_alone(lab: LabMagics) -> None:
+    with pytest.raises(KubectlError, match="unknown command") as failed:
+        lab.kubectl("gte isvc")
+
+    assert failed.value._render_traceback_()[0].startswith("error: unknown command")
+
+
+def test_stdin_is_the_cells_body(lab: LabMagics, capsys: pytest.CaptureFixture[str]) -> None:
+    body = "apiVersion: v1\nkind: Config\nclusters: [{name: from-the-cell, cluster: {server: x}}]\n"
+
+    lab.kubectl("config view --kubeconfig /dev/stdin -o json | jq '.clusters[0].name'", body)
+
+    assert capsys.readouterr().out == '"from-the-cell"\n'
+
+
+def test_an_allowed_reason_is_tolerated(
+    lab: LabMagics, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = magics.subprocess.CompletedProcess([], 1, "", 'Error from server (AlreadyExists): namespaces "x" …\n')
+    monkeypatch.setattr(magics, "run_kubectl", lambda *_args: refused)
+
+    lab.kubectl("--allow AlreadyExists create namespace x")
+
+    assert "AlreadyExists" in capsys.readouterr().err
+    with pytest.raises(KubectlError, match="AlreadyExists"):
+        lab.kubectl("create namespace x")
+    with pytest.raises(KubectlError, match="needs a reason and a command"):
+        lab.kubectl("--allow AlreadyExists")
+
+
+def test_commands_are_written_to_the_log(
+    lab: LabMagics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "commands.jsonl"
+    monkeypatch.setenv(shell.LOG, str(log))
+
+    lab.kubectl("version --client")
+    lab.curl("", CURL)
+
+    first, second = (json.loads(line) for line in log.read_text().splitlines())
+    assert (first["argv"], first["exit"]) == (["kubectl", "version", "--client"], 0)
+    assert second["line"] == CURL and second["argv"][0] == "curl"
+
+
+def test_the_pages_own_curl_line_is_sent_as_curl_would(
+    lab: LabMagics, gateway: FakeGateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = lab.curl("", CURL)
+
+    method, path, headers, body = gateway.seen[0]
+    assert (method, path) == ("POST", "/v1/models/sklearn-iris:predict")
+    assert headers["Host"] == "latest-sklearn-iris-predictor.kserve-test.example.com"
+    assert headers["Content-Type"] == "application/x-www-form-urlencoded"
+    assert body == b'{  "instances": [[6.8, 2.8, 5.4, 1.4]]}'
+    shown = capsys.readouterr().out.splitlines()
+    assert "> POST /v1/models/sklearn-iris:predict HTTP/1.1" in shown and "< HTTP/1.1 200 OK" in shown
+    assert shown[-1] == output == '{"predictions":[2]}'
+
+
+def test_a_content_type_goes_before_curls_own(lab: LabMagics, gateway: FakeGateway) -> None:
+    lab.curl('-H "Content-Type: application/json" -H "Host: prev-x" http://${INGRESS_HOST}:${INGRESS_PORT}'
+             "/v1/models/sklearn-iris:predict -d @./iris-input.json | jq")
+
+    assert gateway.seen[0][2]["Content-Type"] == "application/json"
+
+
+def test_an_answer_goes_through_jq(lab: LabMagics) -> None:
+    line = CURL.removeprefix("curl -v ") + " | jq '.predictions[0]'"
+
+    assert lab.curl(line) == "2"
+
+
+def test_a_404_is_an_answer(lab: LabMagics, capsys: pytest.CaptureFixture[str]) -> None:
+    lab.curl("-i http://${INGRESS_HOST}:${INGRESS_PORT}/")
+
+    assert capsys.readouterr().out.startswith("HTTP/1.1 404 Not Found\nserver: envoy\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("http://127.0.0.1:1/", r"\(7\) Failed to connect to 127.0.0.1 port 1"),
+        ("http://x -d @nothing.json", r"\(26\) nothing.json: no such file"),
+        ("--http3 http://x", "Known here: -v -i -s -H -d -X"),
+        ("", "Known here"),
+    ],
+)
+def test_curl_fails_with_curls_exit_codes(lab: LabMagics, line: str, says: str) -> None:
+    with pytest.raises(CurlError, match=says):
+        lab.curl(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("get isvc | grep x", "only `| jq"),
+        ("get isvc $NOWHERE", "NOWHERE is not set"),
+        ("get 'isvc", "No closing quotation"),
+        ("version --client | jq .", "jq: "),
+    ],
+)
+def test_what_cannot_be_read_is_said(lab: LabMagics, line: str, says: str) -> None:
+    with pytest.raises(shell.CommandError, match=says):
+        lab.kubectl(line)
+
+
+def test_quotes_and_variables_are_a_shells() -> None:
+    read = shell.read("get isvc \"$NAME\" -ojsonpath='{.status.$x}' \\\n  -l a=b # c | jq '.a | .b'", {"NAME": "n"})
+
+    assert read.words == ("get", "isvc", "n", "-ojsonpath={.status.$x}", "-l", "a=b", "#", "c")
+    assert read.jq == ".a | .b"
+
+
+def test_another_namespace_than_the_contexts_is_passed_on(api: FakeApi) -> None:
+    from dataclasses import replace
+
+    cluster = api.cluster()
+
+    assert magics._namespace(cluster) == []
+    assert magics._namespace(replace(cluster, namespace="other")) == ["--namespace=other"]
+
+
+def test_ipython_runs_them_as_magics(api: FakeApi, names: dict[str, Any]) -> None:
+    ipython = InteractiveShell.instance()
+    magics.load(ipython, api.cluster())
+    ipython.user_ns.update(names)
+
+    done = ipython.run_cell(f"%%curl\n{CURL}")
+    assert done.success
+    failed = ipython.run_cell("x = %kubectl get isvc -o jsonpath='{.status.url}' --bogus")
+    assert isinstance(failed.error_in_exec, KubectlError) and "unknown flag: --bogus" in str(failed.error_in_exec)
+    InteractiveShell.clear_instance()

@@ -1,0 +1,124 @@
+"""Which revision answered, and whether the split is what was asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from kserve_nb import traffic
+from kserve_nb.model import Split
+from kserve_nb.rollout import NotPossibleError, Rollout
+from tests.fake_api import FakeApi
+from tests.fake_gateway import FakeGateway, shares
+
+LATEST = "sklearn-iris-predictor-00002"
+PREVIOUS = "sklearn-iris-predictor-00001"
+
+
+@pytest.mark.parametrize(
+    ("hits", "sent", "percent", "word"),
+    [
+        (94, 1000, 10, "consistent"),
+        (70, 1000, 10, "consistent"),
+        (132, 1000, 10, "consistent"),
+        (69, 1000, 10, "not"),
+        (133, 1000, 10, "not"),
+        (213, 1000, 10, "not"),
+        (0, 10, 10, "too few"),
+        (34, 300, 10, "too few"),
+        (0, 1000, 10, "not"),
+        (0, 500, 0, "consistent"),
+        (1, 500, 0, "not"),
+        (500, 500, 100, "consistent"),
+        (0, 0, 10, "too few"),
+    ],
+)
+def test_a_sample_is_judged_by_the_exact_test(hits: int, sent: int, percent: int, word: str) -> None:
+    assert traffic.judge(hits, sent, percent).word == word
+
+
+@pytest.mark.parametrize(
+    ("sent", "low", "high"), [(20, 2.8, 30.1), (100, 5.5, 17.4), (300, 7.1, 13.9), (1000, 8.3, 12.0), (5000, 9.2, 10.9)]
+)
+def test_the_interval_is_wilsons(sent: int, low: float, high: float) -> None:
+    verdict = traffic.judge(sent // 10, sent, 10)
+
+    assert (round(verdict.low, 1), round(verdict.high, 1)) == (low, high)
+
+
+def test_too_few_says_how_many_more_and_how_likely_none_is() -> None:
+    verdict = traffic.judge(0, 10, 10)
+
+    assert 0.34 < verdict.none_chance < 0.36
+    assert verdict.more == traffic.needed(10) - 10 == 855
+    assert "35 % of cases" in repr(verdict) and f"Send {verdict.more} more" in repr(verdict)
+
+
+@pytest.mark.parametrize("percent", [0, 1, 5, 10, 25, 50, 75, 90, 99, 100])
+def test_as_many_as_needed_are_enough(percent: int) -> None:
+    sent = traffic.needed(percent)
+
+    assert sent <= traffic.CAP
+    assert traffic.judge(round(sent * percent / 100), sent, percent).word == "consistent"
+
+
+def test_a_canary_is_told_apart_without_its_own_door(api: FakeApi, gateway: FakeGateway, rollout: Rollout) -> None:
+    api.load("02-canary-10")
+
+    tally = traffic.send(rollout, 100)
+
+    assert tally.split.sent == tally.split.attributed == 100
+    assert 8 <= tally.hits <= 11  # every tenth of those that are sent; the search took some of the draws
+    assert "00001 says 1, 00002 says 2" in tally.how
+    assert not tally.moved
+
+
+def test_with_both_doors_open_each_is_asked(api: FakeApi, gateway: FakeGateway, rollout: Rollout) -> None:
+    api.load("06-tag")
+    gateway.tagged = True
+
+    probe = traffic.find_probe(rollout, rollout.status())
+
+    assert len(probe.rows) == 1 and sorted(probe.answers.values()) == [(1,), (2,)]
+    assert len(gateway.seen) == 2
+
+
+def test_a_lone_revision_answers_everything(api: FakeApi, rollout: Rollout) -> None:
+    api.load("04-promote")
+
+    tally = traffic.send(rollout, 20)
+
+    assert tally.split == Split({LATEST: 20}) and tally.verdict().p_value == 1
+
+
+def test_after_a_pin_all_answers_are_the_previous_ones(
+    api: FakeApi, gateway: FakeGateway, rollout: Rollout
+) -> None:
+    api.load("05-rollback")
+    gateway.draws = shares(0)
+
+    tally = traffic.send(rollout, 200)
+
+    assert tally.split.counts == {PREVIOUS: 200} and tally.verdict().word == "consistent"
+
+
+def test_models_that_agree_everywhere_cannot_be_told_apart(
+    api: FakeApi, gateway: FakeGateway, rollout: Rollout
+) -> None:
+    api.load("02-canary-10")
+    gateway.draws = shares(0)
+
+    with pytest.raises(NotPossibleError, match="answer alike on all"):
+        traffic.send(rollout, 50)
+
+
+def test_failures_are_counted_apart(api: FakeApi, gateway: FakeGateway, rollout: Rollout) -> None:
+    api.load("04-promote")
+    gateway.failing = True
+
+    assert traffic.send(rollout, 8).split == Split({}, failed=8)
+
+
+@pytest.mark.parametrize("count", [0, traffic.CAP + 1])
+def test_the_number_of_requests_is_bounded(rollout: Rollout, count: int) -> None:
+    with pytest.raises(ValueError, match="at a time"):
+        traffic.send(rollout, count)
