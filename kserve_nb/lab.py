@@ -80,7 +80,7 @@ class Lab:
         done = await asyncio.to_thread(self._done, rollout, wanted)
         if not done:
             await self.reset(timeout_s)
-        # The last step taken is applied again: whoever got there otherwise did not write what `kubectl apply` remembers.
+        # The last step taken is applied again: who got there otherwise did not write what `kubectl apply` remembers.
         for name in wanted[max(done - 1, 0) :]:
             rollout.apply(STEPS[name][0])
             await rollout.wait(timeout_s)
