@@ -131,7 +131,7 @@ class Store(Objects):
 
     def update(self, kind: Kind, body: Object, *, dry_run: bool = False) -> Object:
         old = self._current(kind, body)
-        new: Object = orjson.loads(encode(body))
+        new: Object = orjson.loads(encode(body)) | {"apiVersion": kind.api_version, "kind": kind.kind}
         if kind.has_status:
             new.pop("status", None)
             if "status" in old:
@@ -232,7 +232,6 @@ class Store(Objects):
 
     def _replace(self, kind: Kind, new: Object, old: Object, dry_run: bool) -> Object:
         new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
-        new |= {"apiVersion": kind.api_version, "kind": kind.kind}
         meta = new["metadata"]
         before = self._entries[kind][meta.get("namespace"), meta["name"]]
         if encode(new) == before.data:
