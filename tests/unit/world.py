@@ -9,7 +9,7 @@ from typing import Any
 
 from kserve_nb.clusters.embedded.api.admission import admit
 from kserve_nb.clusters.embedded.api.store import Store
-from kserve_nb.clusters.embedded.control.loop import Key, Moment, Reconciler
+from kserve_nb.clusters.embedded.control.loop import Key, Moment, Reconciler, woken_by
 from kserve_nb.clusters.embedded.objects import (
     KINDS,
     NAMESPACE,
@@ -191,19 +191,13 @@ class World:
         self.objects.update_status(
             REVISION_TRAFFIC, {**held, "status": {**empty, **(held.get("status") or {}), **status}})
 
-    # As control/loop.py does it
+    # As the real loop does it
 
     def _wake(self, obj: Object) -> None:
         kind = next(kind for kind in KINDS if (kind.api_version, kind.kind) == (obj["apiVersion"], obj["kind"]))
         for index, reconciler in enumerate(self._reconcilers):
-            if reconciler.kind == kind:
-                self._queue[index, key_of(obj)] = None
-            for owner in obj["metadata"].get("ownerReferences", []) if kind in reconciler.owns else []:
-                if (owner["kind"], owner["apiVersion"]) == (reconciler.kind.kind, reconciler.kind.api_version):
-                    self._queue[index, (obj["metadata"].get("namespace"), owner["name"])] = None
-            if kind in reconciler.watches:
-                for key in reconciler.watches[kind](obj, self.objects):
-                    self._queue[index, key] = None
+            for key in woken_by(reconciler, kind, obj, self.objects):
+                self._queue[index, key] = None
 
     def _pass(self, index: int, key: Key) -> None:
         reconciler = self._reconcilers[index]

@@ -87,7 +87,7 @@ INGRESS = Kind(
 SERVERLESS_SERVICE = Kind(
     "networking.internal.knative.dev", "v1alpha1", "ServerlessService", "serverlessservices", True,
     ("sks",), ("knative-internal", "networking"))
-VIRTUAL_SERVICE = Kind("networking.istio.io", "v1beta1", "VirtualService", "virtualservices", True, ("vs",))
+VIRTUAL_SERVICE = Kind("networking.istio.io", "v1", "VirtualService", "virtualservices", True, ("vs",))
 CUSTOM_RESOURCE_DEFINITION = Kind(
     "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", False, ("crd", "crds"))
 
@@ -111,6 +111,10 @@ REVISION_TRAFFIC = Kind("embedded.kserve-nb.dev", "v1", "RevisionTraffic", "revi
 #   status: {"samples": [[POSIX time, concurrency, rps]], "requests": total at the last look, "panicSince": POSIX time or absent,
 #            "panicPods": most pods asked for in this panic}
 DECIDER = Kind("embedded.kserve-nb.dev", "v1", "Decider", "deciders", internal=True)
+
+# What the scheduler knows of a pod: its queue and its cache in one, small enough to read them all for every pod. Named like its Pod.
+#   status: {"podUID": uid, "waiting": whether it has no node yet, "requests": {"cpu": cores, "memory": bytes}}
+RESERVATION = Kind("embedded.kserve-nb.dev", "v1", "Reservation", "reservations", internal=True)
 
 KINDS: tuple[Kind, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Kind))
 

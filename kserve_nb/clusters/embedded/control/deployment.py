@@ -29,7 +29,8 @@ def reconcile(deployment: Object, objects: Objects, moment: Moment) -> Changes:
     """One pass over a Deployment (`syncDeployment`)."""
     changes = Changes()
     meta, spec = deployment["metadata"], deployment["spec"]
-    owned = [rs for rs in objects.list(REPLICA_SET, meta["namespace"]) if controller_uid(rs) == meta["uid"]]
+    owned = [rs for rs in objects.list(REPLICA_SET, meta["namespace"], spec["selector"].get("matchLabels"))
+             if controller_uid(rs) == meta["uid"]]
     newest = _of_template(deployment, owned)
     if "deletionTimestamp" not in meta:
         if newest is None and not spec.get("paused"):

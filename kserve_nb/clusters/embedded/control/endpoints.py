@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kserve_nb.clusters.embedded.control.child_names import child_name
+from kserve_nb.clusters.embedded.control.knative_deployment import REVISION_LABEL
 from kserve_nb.clusters.embedded.control.loop import Changes, Key, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.pods import is_ready
 from kserve_nb.clusters.embedded.objects import ENDPOINTS, POD, SERVICE, Object, Objects, key_of
@@ -81,8 +83,13 @@ def _named_port(pod: Object, name: str) -> int | None:
 
 
 def _of_pod(pod: Object, objects: Objects) -> Iterable[Key]:
-    """The Services of its namespace that select it."""
+    """The Services of its namespace that select it. A revision's pods have their private one, which is known by name:
+    where there are many revisions it takes too long to look for others at each of their steps."""
     labels = (pod["metadata"].get("labels") or {}).items()
+    revision = pod["metadata"].get("labels", {}).get(REVISION_LABEL)
+    if revision:
+        yield pod["metadata"]["namespace"], child_name(revision, "-private")
+        return
     for service in objects.list(SERVICE, pod["metadata"]["namespace"]):
         selector = service["spec"].get("selector")
         if selector and selector.items() <= labels:

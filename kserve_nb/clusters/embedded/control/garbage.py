@@ -18,6 +18,7 @@ from kserve_nb.clusters.embedded.objects import (
     KINDS,
     NAMESPACE,
     POD,
+    RESERVATION,
     SANDBOX,
     SERVICE,
     SERVICE_ACCOUNT,
@@ -28,8 +29,9 @@ from kserve_nb.clusters.embedded.objects import (
 )
 
 _KINDS = {(kind.api_version, kind.kind): kind for kind in KINDS}
-_IN_NAMESPACES = tuple(kind for kind in KINDS if kind.namespaced)
-_OWN_NOTHING = (EVENT, ENDPOINTS, CONFIG_MAP, SERVICE, SERVICE_ACCOUNT, SANDBOX)
+_OF_PODS = (SANDBOX, RESERVATION)  # named like their pods, and needed until those have gone
+_IN_NAMESPACES = tuple(kind for kind in KINDS if kind.namespaced and kind not in _OF_PODS)
+_OWN_NOTHING = (EVENT, ENDPOINTS, CONFIG_MAP, SERVICE, SERVICE_ACCOUNT)
 _FOREGROUND, _ORPHAN = "foregroundDeletion", "orphan"
 _ROOT_CA = "kube-root-ca.crt"
 _ROOT_CA_USE = (

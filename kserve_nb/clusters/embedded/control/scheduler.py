@@ -13,7 +13,7 @@ from kubernetes.utils.quantity import parse_quantity
 
 from kserve_nb.clusters.embedded.control.kreconciler import without_version
 from kserve_nb.clusters.embedded.control.loop import Changes, Key, Moment, Reconciler
-from kserve_nb.clusters.embedded.objects import NODE, POD, Object, Objects, condition, key_of, utc
+from kserve_nb.clusters.embedded.objects import NODE, POD, RESERVATION, Object, Objects, condition, key_of, utc
 
 _COMPONENT = "default-scheduler"
 _RESOURCES = ("cpu", "memory")
@@ -25,20 +25,27 @@ def reconcile(pod: Object, objects: Objects, moment: Moment) -> Changes:
     """Assign a pod to the node, or mark it Unschedulable (`ScheduleOne`)."""
     changes = Changes()
     if not _is_waiting(pod):
+        if _occupies(pod, moment.settings.node):
+            _reserve(pod, objects, changes, waiting=False)  # it was created with its node, or before a restart
         return changes
-    name = moment.settings.node
-    node = objects.find(NODE, None, name)
+    node = objects.find(NODE, None, moment.settings.node)
     refusal = _refusal(pod, node, objects)
-    namespace, pod_name = key_of(pod)
+    _reserve(pod, objects, changes, waiting=refusal is not None)
     if refusal is None:
-        changes.update(POD, {**pod, "spec": {**pod["spec"], "nodeName": name}})
-        _set_scheduled(pod, {"status": "True"}, moment, changes)
-        changes.event(pod, "Normal", "Scheduled",
-                      f"Successfully assigned {namespace}/{pod_name} to {name}", _COMPONENT)
+        _assign(pod, moment, changes)
     elif condition(pod, "PodScheduled").get("message") != refusal:
         failed = {"message": refusal, "reason": "Unschedulable", "status": "False"}
         _set_scheduled(pod, failed, moment, changes)
         changes.event(pod, "Warning", "FailedScheduling", refusal, _COMPONENT)
+    return changes
+
+
+def reconcile_reservation(reservation: Object, objects: Objects, _moment: Moment) -> Changes:
+    """A pod that has ended or gone gives its room back."""
+    changes = Changes()
+    pod = objects.find(POD, *key_of(reservation))
+    if pod is None or pod["metadata"]["uid"] != reservation["status"]["podUID"] or _has_ended(pod):
+        changes.delete(RESERVATION, reservation)
     return changes
 
 
@@ -75,11 +82,11 @@ def _refusal(pod: Object, node: Object | None, objects: Objects) -> str | None:
     asked, allocatable = requests_of(pod), (node.get("status") or {}).get("allocatable") or {}
     room = {resource: parse_quantity(allocatable[resource]) for resource in _RESOURCES if resource in allocatable}
     free = dict(room)
-    for other in objects.list(POD):
-        if _occupies(other, node["metadata"]["name"]):
-            for resource, amount in requests_of(other).items():
+    for other in objects.list(RESERVATION):
+        if not other["status"]["waiting"] and other["status"]["podUID"] != pod["metadata"]["uid"]:
+            for resource, amount in other["status"]["requests"].items():
                 if resource in free:
-                    free[resource] -= amount
+                    free[resource] -= Decimal(amount)
     short = [resource for resource in free if 0 < asked[resource] > free[resource]]
     if not short:
         return None
@@ -88,8 +95,32 @@ def _refusal(pod: Object, node: Object | None, objects: Objects) -> str | None:
 
 
 def _occupies(pod: Object, node: str) -> bool:
-    ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
-    return pod["spec"].get("nodeName") == node and not ended
+    return bool(pod["spec"].get("nodeName") == node) and not _has_ended(pod)
+
+
+def _has_ended(pod: Object) -> bool:
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
+def _assign(pod: Object, moment: Moment, changes: Changes) -> None:
+    namespace, name = key_of(pod)
+    node = moment.settings.node
+    changes.update(POD, {**pod, "spec": {**pod["spec"], "nodeName": node}})
+    _set_scheduled(pod, {"status": "True"}, moment, changes)
+    changes.event(pod, "Normal", "Scheduled", f"Successfully assigned {namespace}/{name} to {node}", _COMPONENT)
+
+
+def _reserve(pod: Object, objects: Objects, changes: Changes, *, waiting: bool) -> None:
+    namespace, name = key_of(pod)
+    requests = {resource: str(amount) for resource, amount in requests_of(pod).items()}
+    status = {"podUID": pod["metadata"]["uid"], "waiting": waiting, "requests": requests}
+    held = objects.find(RESERVATION, namespace, name)
+    if held is None:
+        changes.create(RESERVATION, {
+            "apiVersion": RESERVATION.api_version, "kind": RESERVATION.kind,
+            "metadata": {"name": name, "namespace": namespace}, "status": status})
+    elif held["status"] != status:
+        changes.update_status(RESERVATION, {**held, "status": status})
 
 
 def _words(why: str, preemption: str) -> str:
@@ -106,21 +137,22 @@ def _set_scheduled(pod: Object, fields: Object, moment: Moment, changes: Changes
     changes.update_status(POD, {**without_version(pod), "status": body})
 
 
-def _waiting_after_pod(pod: Object, objects: Objects) -> Iterable[Key]:
-    """A pod that has ended or gone makes room for those that wait."""
-    node = pod["spec"].get("nodeName")
-    if node and (not _occupies(pod, node) or objects.find(POD, *key_of(pod)) is None):
-        yield from _waiting(objects)
+def _waiting(_obj: Object, objects: Objects) -> Iterable[Key]:
+    """The pods that wait for room, or for a node that takes them."""
+    return [key_of(r) for r in objects.list(RESERVATION) if r["status"]["waiting"]]
 
 
-def _waiting_after_node(_node: Object, objects: Objects) -> Iterable[Key]:
-    yield from _waiting(objects)
+def _waiting_after(reservation: Object, objects: Objects) -> Iterable[Key]:
+    """The same, once a reservation has gone."""
+    return _waiting(reservation, objects) if objects.find(RESERVATION, *key_of(reservation)) is None else ()
 
 
-def _waiting(objects: Objects) -> Iterable[Key]:
-    return (key_of(pod) for pod in objects.list(POD) if _is_waiting(pod))
+def _of_ending(pod: Object, objects: Objects) -> Iterable[Key]:
+    if _has_ended(pod) or objects.find(POD, *key_of(pod)) is None:
+        yield key_of(pod)
 
 
 RECONCILERS: tuple[Reconciler, ...] = (
-    Reconciler("scheduler", POD, reconcile, watches={POD: _waiting_after_pod, NODE: _waiting_after_node}),
+    Reconciler("scheduler", POD, reconcile, watches={RESERVATION: _waiting_after, NODE: _waiting}),
+    Reconciler("reservation", RESERVATION, reconcile_reservation, watches={POD: _of_ending}),
 )
