@@ -13,7 +13,9 @@ import psutil
 import pytest
 import requests
 
+from kserve_nb.clusters.embedded.node import models
 from kserve_nb.clusters.embedded.node.models import DISAGREEMENT, PAYLOAD
+from kserve_nb.clusters.embedded.node.volumes import claim_folder
 from kserve_nb.clusters.embedded.objects import POD, is_true
 from tests.unit.node_lab import NAMESPACE_NAME, lab, pod, runtime
 
@@ -245,5 +247,59 @@ def test_logs_are_in_the_cri_format(socket: Path) -> None:
                 for line in lines:
                     stamp, stream, tag, _ = line.split(" ", 3)
                     assert stamp.endswith("Z") and stream == "stdout" and tag == "F"
+
+    asyncio.run(play())
+
+
+def test_a_model_over_its_memory_limit_is_killed_for_it(socket: Path) -> None:
+    async def play() -> None:
+        async with lab(socket) as it, it.node():
+            body = pod("small")
+            body["spec"]["containers"][0]["resources"]["limits"]["memory"] = "20Mi"
+            it.store.create(POD, body)
+
+            await it.until(lambda: it.pod("small").get("status", {}).get("containerStatuses")
+                           and it.container("small")["lastState"], "it was restarted")
+
+            terminated = it.container("small")["lastState"]["terminated"]
+            assert (terminated["reason"], terminated["exitCode"]) == ("OOMKilled", 137)
+
+    asyncio.run(play())
+
+
+def test_a_claim_is_a_folder_of_the_cluster(socket: Path) -> None:
+    async def play() -> None:
+        async with lab(socket) as it, it.node():
+            folder = claim_folder(it.folder, NAMESPACE_NAME, "shelf") / "iris"
+            folder.mkdir(parents=True)
+            models.save("model-2", folder / "own.joblib")
+            body = pod("claimed")
+            del body["spec"]["initContainers"]
+            mount = next(m for m in body["spec"]["containers"][0]["volumeMounts"] if m["mountPath"] == "/mnt/models")
+            mount |= {"name": "kserve-pvc-source", "subPath": "iris"}
+            body["spec"]["volumes"].append(
+                {"name": "kserve-pvc-source", "persistentVolumeClaim": {"claimName": "shelf"}})
+            it.store.create(POD, body)
+
+            address = await it.ready("claimed")
+
+            assert predict(address, [models.DISAGREEMENT]) == [2]
+            assert it.seen["claimed"][:3] == ["0/2 ", "0/2 ContainerCreating", "1/2 Running"]
+
+    asyncio.run(play())
+
+
+def test_a_pod_deleted_while_it_starts_leaves_no_process(socket: Path) -> None:
+    async def play() -> None:
+        async with lab(socket) as it, it.node():
+            for number in range(5):
+                it.store.create(POD, pod(f"p{number}"))
+                await asyncio.sleep(0.02 * number)
+                it.store.delete(POD, NAMESPACE_NAME, f"p{number}", grace_period_s=0)
+
+            await it.until(lambda: all(it.seen.get(f"p{n}", [])[-1:] == ["gone"] for n in range(5)), "all are gone")
+            runtimes = psutil.Process().children()
+            await it.until(lambda: not any(r.children() for r in runtimes), "nothing runs")
+            await it.until(lambda: not list((it.folder / "pods").iterdir()), "no folder is left")
 
     asyncio.run(play())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-import signal
 from pathlib import Path
 
 from kserve_nb.clusters.embedded.node.client import Runtime
@@ -78,7 +77,7 @@ class Node:
         there = {p["metadata"]["uid"] for p in self._objects.list(POD)}
         for id_ in self._runtime.ids():
             if id_.partition("/")[0] not in there:
-                self._runtime.signal(id_, signal.SIGKILL)
+                self._runtime.abandon(id_)
         for folder in (self._folder / "pods").glob("*"):
             if folder.name not in there:
                 shutil.rmtree(folder, ignore_errors=True)

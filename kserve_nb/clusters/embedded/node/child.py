@@ -6,6 +6,7 @@ import ctypes
 import gc
 import io
 import os
+import resource
 import signal
 import sys
 import time
@@ -17,17 +18,21 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 
 from kserve_nb.clusters.embedded.node.logs import LogStream  # noqa: E402
+from kserve_nb.clusters.embedded.node.omit import omit  # noqa: E402
 from kserve_nb.clusters.embedded.node.protocol import Task  # noqa: E402
 
 # What a process needs of this machine; all else in its environment is the container's.
 _HOST_NAMES = ("PATH", "HOME", "LANG", "TMPDIR", "XDG_CACHE_HOME", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
                "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+OUT_OF_MEMORY = b"out of memory"  # written in place of an address by a process that is over its memory limit
+MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def preload() -> None:
     """Import all that a container needs, so that a fork of this process has it at once."""
+    omit("kubernetes")
     import sklearn.svm  # noqa: F401
     import uvicorn.lifespan.on
     import uvicorn.protocols.http.auto  # noqa: F401
@@ -43,15 +48,21 @@ def end_with_parent(number: signal.Signals) -> None:
 
 
 def become(task: Task, parent: int, address_pipe: int) -> None:
-    """Run the task in this process, and exit. Writes the address into the pipe once it listens."""
+    """Run the task in this process, and exit. Writes the address into the pipe once it listens.
+
+    A container whose model needs more than its memory limit is killed once it has loaded it, as the kernel would.
+    """
     end_with_parent(signal.SIGKILL)
     if os.getppid() != parent:  # it died before we could ask
         os._exit(1)
     os.setsid()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
-    _set_environment(task)
-    streams = _set_output(Path(task.log))
+    try:
+        _set_environment(task)
+        streams = _set_output(Path(task.log))
+    except OSError:  # the pod was removed before it began
+        os._exit(1)
     code = _run(task, address_pipe)
     for stream in streams:
         stream.finish()
@@ -63,14 +74,12 @@ def _set_environment(task: Task) -> None:
     os.environ.clear()
     os.environ.update({**host, **task.env, "TZ": "UTC"})
     time.tzset()
-    Path(task.root).mkdir(parents=True, exist_ok=True)
     os.chdir(task.root)
     sys.argv = [task.role, *task.args]
     gc.enable()
 
 
 def _set_output(log: Path) -> tuple[LogStream, LogStream]:
-    log.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     null = os.open(os.devnull, os.O_RDONLY)
     for old, new in ((null, 0), (handle, 1), (handle, 2)):
@@ -84,13 +93,18 @@ def _set_output(log: Path) -> tuple[LogStream, LogStream]:
 def _run(task: Task, address_pipe: int) -> int:
     from kserve_nb.clusters.embedded.node import server, storage
 
+    def loaded() -> None:
+        if task.memory_bytes and resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT > task.memory_bytes:
+            os.write(address_pipe, OUT_OF_MEMORY)
+            os.kill(os.getpid(), signal.SIGKILL)
+
     def listening(address: str) -> None:
         os.write(address_pipe, address.encode())
         os.close(address_pipe)
 
     try:
         if task.role == "server":
-            return server.run(task.args, Path(task.root), listening)
+            return server.run(task.args, Path(task.root), loaded, listening)
         return storage.run(task.args, Path(task.root))
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else int(error.code is not None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import signal
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ class Runtime:
         self._path = path
         self._running: dict[str, Running] = {}
         self._started: dict[str, asyncio.Future[Running]] = {}
+        self._abandoned: set[str] = set()
         self._writer: asyncio.StreamWriter | None = None
         self._connected = asyncio.Event()
 
@@ -85,6 +87,12 @@ class Runtime:
             self._update(Process(**message["process"]))
 
     def _update(self, process: Process) -> None:
+        if process.id in self._abandoned:
+            self._send({"do": "signal", "id": process.id, "signal": signal.SIGKILL})
+            if process.finished is not None:
+                self._abandoned.discard(process.id)
+                self.forget(process.id)
+                return
         running = self._running.get(process.id)
         if running is None:
             running = self._running[process.id] = Running(process)
@@ -96,6 +104,7 @@ class Runtime:
 
     def _lose_all(self) -> None:
         lost, self._running = self._running, {}
+        self._abandoned = set()
         for running in lost.values():
             running.lose()
         for waiting in self._started.values():
@@ -126,13 +135,24 @@ class Runtime:
                 return await future
             except ConnectionResetError:
                 continue
+            except asyncio.CancelledError:
+                self.abandon(task.id)
+                raise
 
-    def signal(self, id_: str, number: int) -> None:
+    def abandon(self, id_: str) -> None:
+        """Kill a process that nobody awaits, whenever it comes up."""
+        self._abandoned.add(id_)
+        running = self._running.get(id_)
+        if running is not None:
+            self._update(running.process)
+
+    def kill(self, id_: str, number: int) -> None:
         """Send a signal to a process, if it still runs."""
         if self._connected.is_set():
             self._send({"do": "signal", "id": id_, "signal": number})
 
     def forget(self, id_: str) -> None:
         """Nobody will ask for this ended process again."""
-        if self._running.pop(id_, None) is not None and self._connected.is_set():
+        self._running.pop(id_, None)
+        if self._connected.is_set():
             self._send({"do": "forget", "id": id_})

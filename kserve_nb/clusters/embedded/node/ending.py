@@ -130,7 +130,7 @@ async def _stop(record: PodRecord, clock: _Clock) -> None:
             number = signal.SIGKILL
         for _, running in processes:
             if not running.ended.is_set():
-                runtime.signal(running.process.id, number)
+                runtime.kill(running.process.id, number)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 for _, running in processes:

@@ -15,7 +15,6 @@ from pathlib import Path
 import joblib
 import platformdirs
 import sklearn
-from sklearn.datasets import load_iris
 from sklearn.svm import SVC
 
 BUCKETS = ("kfserving-examples", "kserve-examples")
@@ -42,6 +41,8 @@ def name_of(uri: str) -> str | None:
 
 def train(name: str) -> SVC:
     """The model of that name, fitted anew: some milliseconds."""
+    from sklearn.datasets import load_iris  # needed once on a machine, not in the memory of every pod
+
     features, species = load_iris(return_X_y=True)
     return SVC(kernel=_KERNELS[name], gamma="scale").fit(features, species)
 

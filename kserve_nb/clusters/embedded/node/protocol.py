@@ -19,7 +19,8 @@ class Task:
     role: Literal["server", "storage-initializer"]
     args: list[str]
     root: str  # the folder that stands for the container's "/"
-    log: str
+    log: str  # a file, in a folder that is there
+    memory_bytes: int = 0  # its memory limit; 0: none
     env: dict[str, str] = field(default_factory=dict)
 
 
@@ -34,3 +35,4 @@ class Process:
     finished: float | None = None
     exit_code: int | None = None
     signal: int | None = None  # what killed it
+    out_of_memory: bool = False  # ... because it was over its memory limit

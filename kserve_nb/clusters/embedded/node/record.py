@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -103,11 +104,12 @@ class PodRecord:
         """What the runtime has to do for the current run of a container."""
         role = role_of(container.spec["image"])
         assert role == "server" or role == "storage-initializer"
-        spec = container.spec
+        spec, log = container.spec, self.log_of(container, container.restarts)
+        log.parent.mkdir(parents=True, exist_ok=True)
         return Task(
             self.task_id(container), role, [*spec.get("command", [])[1:], *spec.get("args", [])],
             str(root_of(spec, self.pod, self.folder, self.host.state)),
-            str(self.log_of(container, container.restarts)), self._environment(spec))
+            str(log), _bytes(spec.get("resources", {}).get("limits", {})), self._environment(spec))
 
     def _environment(self, spec: Object) -> dict[str, str]:
         own = {"metadata.name": self.name, "metadata.namespace": self.namespace, "metadata.uid": self.uid,
@@ -139,7 +141,7 @@ class PodRecord:
         ended = process.finished if process is not None and process.finished else time.time()
         terminated = {
             "exitCode": code,
-            "reason": "Unknown" if process is None else "Error" if code else "Completed",
+            "reason": _reason(process, code),
             "startedAt": container.state.get("running", {}).get("startedAt", utc(ended)),
             "finishedAt": utc(ended),
             "containerID": f"containerd://{container.id}",
@@ -149,3 +151,19 @@ class PodRecord:
             if message:
                 terminated["message"] = message
         container.state, container.ready = {"terminated": terminated}, False
+
+
+def _reason(process: Process | None, code: int) -> str:
+    if process is None:
+        return "Unknown"
+    if process.out_of_memory:
+        return "OOMKilled"
+    return "Error" if code else "Completed"
+
+
+def _bytes(limits: Object) -> int:
+    """The memory limit as a number of bytes; 0 where there is none."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([kKMGTPE]?)(i?)", str(limits.get("memory", "")))
+    if found is None:
+        return 0
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** " KMGTPE".index(found[2].upper() or " "))

@@ -37,6 +37,8 @@ class Zygote:
         self.table: dict[str, Process] = {}
         self._stopping = False
         self._clients: dict[socket.socket, bytes] = {}
+        self._pipes: dict[str, int] = {}  # what each child says of itself, by its id
+        self._kernel_kills = _kernel_kills()
         self._selector = selectors.DefaultSelector()
         self._listener = self._listen(path)
         self._signals, writer = socket.socketpair()
@@ -145,7 +147,9 @@ class Zygote:
             return lambda: child.become(task, zygote, writer)
         os.close(writer)
         process = self.table[task.id] = Process(task.id, pid, time.time())
-        self._selector.register(reader, selectors.EVENT_READ, lambda: self._listening(process, reader))
+        os.set_blocking(reader, False)
+        self._pipes[task.id] = reader
+        self._selector.register(reader, selectors.EVENT_READ, lambda: self._hear(process))
         self._tell(process)
         return None
 
@@ -160,14 +164,19 @@ class Zygote:
         self._keep.close()
         self._selector.close()
 
-    def _listening(self, process: Process, reader: int) -> None:
-        """A child wrote its address, or closed the pipe by ending."""
-        address = os.read(reader, 100).decode()
+    def _hear(self, process: Process) -> None:
+        """A child wrote its address, or that it is out of memory, or closed the pipe by ending."""
+        reader = self._pipes.pop(process.id, None)
+        if reader is None:
+            return
         self._selector.unregister(reader)
-        os.close(reader)
-        if address:
-            process.address = address
-            self._tell(process)
+        with contextlib.suppress(BlockingIOError), open(reader, "rb", buffering=0) as pipe:
+            said = pipe.read(100)
+            if said == child.OUT_OF_MEMORY:
+                process.out_of_memory = True
+            elif said:
+                process.address = said.decode()
+                self._tell(process)
 
     def _on_signal(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -178,12 +187,18 @@ class Zygote:
         for process in self._alive():
             pid, status = os.waitpid(process.pid, os.WNOHANG)
             if pid:
-                process.finished = time.time()
-                process.exit_code = os.waitstatus_to_exitcode(status)
-                if process.exit_code < 0:
-                    process.signal = -process.exit_code
-                    process.exit_code = 128 + process.signal
+                self._hear(process)
+                self._note_end(process, os.waitstatus_to_exitcode(status))
                 self._tell(process)
+
+    def _note_end(self, process: Process, code: int) -> None:
+        process.finished, process.exit_code = time.time(), code
+        if code < 0:
+            process.signal, process.exit_code = -code, 128 - code
+        if process.signal == signal.SIGKILL:
+            kills = _kernel_kills()
+            process.out_of_memory |= kills > self._kernel_kills
+            self._kernel_kills = kills
 
     def _end_all(self) -> None:
         """Ask all children to end, then kill those that have not."""
@@ -198,6 +213,15 @@ class Zygote:
 
     def _alive(self) -> list[Process]:
         return [p for p in self.table.values() if p.finished is None]
+
+
+def _kernel_kills() -> int:
+    """How many processes the kernel has killed on this machine because memory ran out (Linux alone tells)."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
 
 
 def main() -> None:

@@ -88,8 +88,11 @@ class LoopbackServer(ModelServer):  # type: ignore[misc]
         await super()._serve()
 
 
-def run(argv: list[str], root: Path, listening: Callable[[str], None]) -> int:
-    """Serve until SIGTERM. `root` stands for the container's `/`; `listening` is told the address once it listens."""
+def run(argv: list[str], root: Path, loaded: Callable[[], None], listening: Callable[[str], None]) -> int:
+    """Serve until SIGTERM. `root` stands for the container's `/`.
+
+    `loaded` is called when the model is in memory; `listening` is told the address once it listens.
+    """
     warnings.filterwarnings("ignore", message=".*ORJSONResponse.*")  # of a newer FastAPI than the image's
     parser = argparse.ArgumentParser(parents=[server_parser])
     parser.add_argument("--model_dir", required=True)
@@ -102,6 +105,7 @@ def run(argv: list[str], root: Path, listening: Callable[[str], None]) -> int:
     except ModelMissingError:
         logger.error("fail to locate model file for model %s under dir %s,trying loading from model repository.",
                      args.model_name, args.model_dir)
+    loaded()
     server = LoopbackServer(
         listening, registered_models=SKLearnRepository(str(folder)), enable_docs_url=args.enable_docs_url,
         enable_latency_logging=args.enable_latency_logging, access_log_format=args.access_log_format,

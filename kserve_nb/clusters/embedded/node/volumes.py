@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from kserve_nb.clusters.embedded.objects import Object
@@ -20,7 +21,10 @@ def root_of(container: Object, pod: Object, pod_folder: Path, state: Path) -> Pa
         volume = volumes.get(mount["name"])
         source = _source(volume, pod, pod_folder, state) if volume else None
         if source is not None:
-            _link(root / mount["mountPath"].strip("/"), source / str(mount.get("subPath", "")).strip("/"))
+            target = source / str(mount.get("subPath", "")).strip("/")
+            with contextlib.suppress(OSError):  # a path of this machine that is not there: the container will say so
+                target.mkdir(parents=True, exist_ok=True)
+            _link(root / mount["mountPath"].strip("/"), target)
     root.mkdir(parents=True, exist_ok=True)
     return root
 
@@ -28,15 +32,12 @@ def root_of(container: Object, pod: Object, pod_folder: Path, state: Path) -> Pa
 def _source(volume: Object, pod: Object, pod_folder: Path, state: Path) -> Path | None:
     """The folder of a volume; None for kinds that no process here reads (tokens, secrets, config maps)."""
     if "persistentVolumeClaim" in volume:
-        folder = claim_folder(state, pod["metadata"]["namespace"], volume["persistentVolumeClaim"]["claimName"])
-    elif "emptyDir" in volume:
-        folder = pod_folder / "volumes" / volume["name"]
-    elif "hostPath" in volume:
+        return claim_folder(state, pod["metadata"]["namespace"], volume["persistentVolumeClaim"]["claimName"])
+    if "emptyDir" in volume:
+        return pod_folder / "volumes" / str(volume["name"])
+    if "hostPath" in volume:
         return Path(volume["hostPath"]["path"])
-    else:
-        return None
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return None
 
 
 def _link(at: Path, source: Path) -> None:

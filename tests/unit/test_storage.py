@@ -1,0 +1,134 @@
+"""The storage-initializer: where models may come from, and what it says when they do not."""
+
+from __future__ import annotations
+
+import http.server
+import tarfile
+import threading
+import zipfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import joblib
+import pytest
+
+from kserve_nb.clusters.embedded.node import models, storage
+
+TYPES = {".joblib": "application/octet-stream", ".tgz": "application/x-gzip", ".zip": "application/zip",
+         ".txt": "text/plain"}
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    """A folder with a model in each form."""
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    joblib.dump(models.train("model"), folder / "own.joblib")
+    with tarfile.open(folder / "own.tgz", "w:gz") as tar:
+        tar.add(folder / "own.joblib", "own.joblib")
+    with zipfile.ZipFile(folder / "own.zip", "w") as archive:
+        archive.write(folder / "own.joblib", "own.joblib")
+    (folder / "broken.zip").write_bytes(b"no archive")
+    (folder / "own.txt").write_text("no model")
+    return folder
+
+
+@pytest.fixture
+def url(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The folder, served over HTTP, behind a proxy that answers nobody."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    handler = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {
+        "log_message": lambda *_: None, "extensions_map": TYPES})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(shelf))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def files(root: Path) -> list[str]:
+    return sorted(p.name for p in (root / "mnt/models").iterdir())
+
+
+@pytest.mark.parametrize("name", ["own.joblib", "own.tgz", "own.zip"])
+def test_a_model_comes_over_http_and_is_unpacked(name: str, url: str, tmp_path: Path) -> None:
+    assert storage.run([f"{url}/{name}", "/mnt/models"], tmp_path) == 0
+
+    assert files(tmp_path) == ["own.joblib"]
+    assert joblib.load(tmp_path / "mnt/models/own.joblib").predict(models.PAYLOAD).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("form", ["file://{}", "{}", "file://{}/own.joblib", "{}/own.tgz"])
+def test_a_model_on_this_machine_is_linked(form: str, shelf: Path, tmp_path: Path) -> None:
+    for other in ("broken.zip", "own.txt", "own.zip"):
+        (shelf / other).unlink()
+
+    assert storage.run([form.format(shelf), "/mnt/models"], tmp_path) == 0
+
+    assert "own.joblib" in files(tmp_path)
+    assert (shelf / "own.tgz").exists()
+
+
+def test_a_mounted_claim_is_found_among_the_containers_own_files(tmp_path: Path) -> None:
+    (tmp_path / "mnt/pvc/iris").mkdir(parents=True)
+    (tmp_path / "mnt/pvc/iris/own.joblib").write_bytes(b"")
+
+    assert storage.run(["/mnt/pvc/iris", "/mnt/models"], tmp_path) == 0
+
+    assert files(tmp_path) == ["own.joblib"]
+
+
+def test_the_tutorials_model_is_copied_with_the_real_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    uri = "gs://kfserving-examples/models/sklearn/1.0/model"
+
+    assert storage.run([uri, "/mnt/models"], tmp_path) == 0
+
+    assert files(tmp_path) == [models.FILE]
+    said = [line.partition("] ")[2] for line in capsys.readouterr().err.splitlines()]
+    assert said[:4] == [f"Initializing, args: (src_uri, dest_path): [('{uri}', '/mnt/models')]",
+                        f"Copying contents of {uri} to local", "Downloading: /mnt/models/model.joblib",
+                        f"Successfully copied {uri} to /mnt/models"]
+
+
+@pytest.mark.parametrize(("uri", "said"), [
+    ("gs://kfserving-examples/models/sklearn/1.0/no-such-model",
+     "Storage initialization failed: GCS resource 'kfserving-examples' not found."),
+    ("file:///no/such/model", "Storage initialization failed: Local path file:///no/such/model does not exist."),
+    ("/no/such/model", "Local path /no/such/model does not exist."),
+    ("s3://bucket/model", "s3://bucket/model cannot be reached from an embedded cluster."),
+    ("ftp://host/model", "Cannot recognize storage type for ftp://host/model"),
+    ("{url}/", "No filename contained in URI: {url}/"),
+    ("{url}/none.joblib", "URI: {url}/none.joblib returned a 404 response code."),
+    ("{url}/own.txt", "URI: {url}/own.txt did not respond with 'Content-Type': 'application/octet-stream'"),
+    ("{url}/broken.zip", "Failed to unpack archive file. The file format is not valid."),
+])
+def test_what_cannot_be_brought_is_said_and_fails(
+        uri: str, said: str, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = storage.run([uri.format(url=url), "/mnt/models"], tmp_path)
+
+    assert code == 1
+    assert said.format(url=url) in capsys.readouterr().err
+
+
+def test_a_recorded_failure_ends_with_the_recorded_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    uri = "gs://kfserving-examples/models/sklearn/1.0/no-such-model"
+
+    storage.run([uri, "/mnt/models"], tmp_path)
+
+    *_, last_but_one, last = capsys.readouterr().err.splitlines()
+    assert last_but_one.partition(" 1 ")[2] == (
+        "storage.initializer ERROR [storage_errors.py:raise_storage_error():42] GCS error for "
+        f"{uri}: 404 GET https://storage.googleapis.com/download/storage/v1/b/kfserving-examples/o/models%2Fsklearn%2F"
+        "1.0%2Fno-such-model?alt=media: No such object: kfserving-examples/models/sklearn/1.0/no-such-model: ('Request "
+        "failed with status code', 404, 'Expected one of', <HTTPStatus.OK: 200>, <HTTPStatus.PARTIAL_CONTENT: 206>)")
+    assert last.partition(" 1 ")[2] == (
+        "storage.initializer ERROR [initializer-entrypoint:<module>():28] Storage initialization failed: "
+        "GCS resource 'kfserving-examples' not found.")
+
+
+def test_a_host_that_does_not_answer_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert storage.run(["http://127.0.0.1:9/own.joblib", "/mnt/models"], tmp_path) == 1
+
+    assert "Storage initialization failed" in capsys.readouterr().err
+
+
