@@ -483,6 +483,21 @@ def test_a_request_finds_a_gateway_that_comes_back(tmp_path: Path) -> None:
     play(tmp_path, scene)
 
 
+def test_an_object_that_makes_no_sense_does_not_end_the_gateway(tmp_path: Path) -> None:
+    async def scene(cluster: Cluster) -> None:
+        cluster.store.create(INGRESS, {"metadata": {"namespace": NS, "name": "odd"}, "spec": {"rules": [{}]}})
+        cluster.revision("one")
+        await cluster.pod("one", Upstream("one"))
+        cluster.split(one=100)
+        cluster.store.delete(INGRESS, NS, "odd")
+        await cluster.ready()
+
+        async with cluster.client() as ask:
+            assert await ask() == (200, "one")
+
+    play(tmp_path, scene)
+
+
 def test_what_envoy_refuses_is_told_and_the_old_routes_stay(tmp_path: Path, monkeypatch: Any) -> None:
     async def scene(cluster: Cluster) -> None:
         cluster.revision("one")

@@ -11,10 +11,11 @@ from kserve_nb.clusters.embedded.gateway import status
 from kserve_nb.clusters.embedded.gateway.activator import Activator
 from kserve_nb.clusters.embedded.gateway.admin import Admin, RejectedError, SilentError
 from kserve_nb.clusters.embedded.gateway.bootstrap import BELL_FILE, bell_document, replace
+from kserve_nb.clusters.embedded.gateway.doorbell import doorbell
 from kserve_nb.clusters.embedded.gateway.files import DROP_AFTER_S, Files
 from kserve_nb.clusters.embedded.gateway.queues import Queues
 from kserve_nb.clusters.embedded.gateway.routes import Key, Routing, routing
-from kserve_nb.clusters.embedded.gateway.traffic import Doorbell, Traffic
+from kserve_nb.clusters.embedded.gateway.traffic import Traffic
 from kserve_nb.clusters.embedded.gateway.view import KINDS, View
 from kserve_nb.clusters.embedded.objects import (
     INGRESS,
@@ -49,21 +50,15 @@ class Gateway:
             self._queues = Queues(self._waiting_changed)
             self._traffic = Traffic(self._objects, self._settings, admin, self._queues.waiting)
             self._files = Files(self._folder, admin)
-            async with Activator(self._queues).listening(self._activator_port), asyncio.TaskGroup() as group:
-                group.create_task(self._answer_the_doorbell())
+            async with (Activator(self._queues).listening(self._activator_port), doorbell(self._traffic.ring) as port,
+                        asyncio.TaskGroup() as group):
+                replace(self._folder / BELL_FILE, bell_document(port))
                 group.create_task(self._traffic.run())
                 group.create_task(self._watch())
                 group.create_task(self._work())
 
     def _waiting_changed(self, key: Key) -> None:
         self._traffic.waiting_changed(key)
-
-    async def _answer_the_doorbell(self) -> None:
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: Doorbell(self._traffic.ring), "127.0.0.1", 0)
-        async with server:
-            replace(self._folder / BELL_FILE, bell_document(server.sockets[0].getsockname()[1]))
-            await server.serve_forever()
 
     async def _watch(self) -> None:
         async for event in self._objects.watch(*KINDS):
@@ -85,6 +80,8 @@ class Gateway:
             except (SilentError, StatusError) as error:
                 log.info("the gateway is not yet where it should be, trying again: %s", error)
                 self._call_again(RETRY_S)
+            except Exception:  # anybody may write an object that nobody thought of: the others must be served on
+                log.exception("the gateway cannot make sense of the objects and waits for their next change")
 
     def _call_again(self, in_s: float) -> None:
         asyncio.get_running_loop().call_later(in_s, self._changed.set)

@@ -20,6 +20,9 @@ from kserve_nb.clusters.embedded.objects import Object, Settings
 
 BELL, BELL_FILE = "doorbell", "doorbell.json"
 _V3 = "type.googleapis.com/envoy.extensions"
+# Envoy's clusters have a hundred statistics each: finding a few among all of them takes the longer the more there are.
+_STATS: list[Object] = [{"prefix": prefix} for prefix in ("cluster_manager.", "http.ingress.", "listener.", "server.")]
+_STATS += [{"suffix": f".upstream_rq_{what}"} for what in ("total", "retry", "active", "pending_active")]
 # What Knative's queue-proxy says where Envoy answers in its place: no response in time, no free place.
 _REPLIES = (("UT", "request timeout"), ("UO", "pending request queue full"))
 
@@ -63,6 +66,7 @@ def bootstrap(folder: Path, settings: Settings, admin_port: int) -> Object:
     return {
         "node": {"id": "gateway", "cluster": "kserve-nb"},
         "admin": {"address": address(f"127.0.0.1:{admin_port}")},
+        "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": _STATS}}},
         "stats_flush_on_admin": True,  # otherwise Envoy wakes up every five seconds to merge its statistics
         "dynamic_resources": {"cds_config": _file(folder / CLUSTERS_FILE)},
         "static_resources": {

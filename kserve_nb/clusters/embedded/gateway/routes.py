@@ -177,7 +177,7 @@ def _aliases(virtual_services: Iterable[Object], hosts: list[Object]) -> list[Ob
             target = by_domain.get(headers.pop("Host", ""))
             if target is not None:
                 name = f"{service['metadata']['namespace']}/{service['metadata']['name']}/virtual/{index}"
-                aliases.append({**target, "name": name, "domains": list(service["spec"]["hosts"]),
+                aliases.append({**target, "name": name, "domains": list(service["spec"].get("hosts", [])),
                                 "request_headers_to_add": _headers(headers)})
     return aliases
 

@@ -7,6 +7,7 @@ its counters are read, at most once an interval, until they stand still.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import time
 from collections.abc import Callable
@@ -19,23 +20,15 @@ from kserve_nb.clusters.embedded.objects import (
     Object,
     Objects,
     Settings,
+    StatusError,
     owner_reference,
     utc,
 )
 
+log = logging.getLogger(__name__)
 INTERVAL_S, SHORTEST_S = 2.0, 0.2  # Knative's autoscaler looks every 2 s
 _PATTERN = r"^cluster\.[^.]+/[^.]+\.upstream_rq_(total|retry|active|pending_active)$"
 _NAME = re.compile(r"cluster\.(?P<namespace>[^./]+)/(?P<name>[^.]+)\.upstream_rq_(?P<what>\w+)")
-
-
-class Doorbell(asyncio.Protocol):
-    """What Envoy's access log is connected to: any data means that there were requests."""
-
-    def __init__(self, ring: Callable[[], None]):
-        self._ring = ring
-
-    def data_received(self, data: bytes) -> None:
-        self._ring()
 
 
 class Traffic:
@@ -84,6 +77,7 @@ class Traffic:
     def _account(self, key: Key, counters: dict[str, int], now: float, passed_s: float) -> bool:
         before = (self._objects.find(REVISION_TRAFFIC, *key) or {}).get("status") or {}
         counter, last = counters.get("total", 0) - counters.get("retry", 0), before.get("counter", 0)
+        # Beside what the autoscaler reads, the object holds Envoy's counter, so that another server can count on.
         new = counter - last if counter >= last else counter  # an Envoy that was started again counts from 0
         active = counters.get("active", 0) + counters.get("pending_active", 0)
         waiting = self._waiting(key)  # to Envoy they are on their way to a backend
@@ -95,6 +89,12 @@ class Traffic:
         return bool(new or active)
 
     def _write(self, key: Key, status: Object) -> None:
+        try:
+            self._put(key, status)
+        except StatusError as error:  # the revision or its namespace is on its way out
+            log.debug("traffic of %s is not noted: %s", key, error)
+
+    def _put(self, key: Key, status: Object) -> None:
         traffic = self._objects.find(REVISION_TRAFFIC, *key)
         if traffic is None:
             revision = self._objects.find(REVISION, *key)
