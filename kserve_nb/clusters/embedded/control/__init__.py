@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 
 from kserve_nb.clusters.embedded.control.loop import Reconciler
 
@@ -16,9 +15,5 @@ MODULES = (
 
 def reconcilers() -> tuple[Reconciler, ...]:
     """All reconcilers. Where one change wakes several, they run in this order."""
-    found: list[Reconciler] = []
-    for module in MODULES:
-        name = f"{__name__}.{module}"
-        if find_spec(name) is not None:
-            found.extend(import_module(name).RECONCILERS)
-    return tuple(found)
+    return tuple(
+        reconciler for module in MODULES for reconciler in import_module(f"{__name__}.{module}").RECONCILERS)

@@ -13,11 +13,26 @@ from kserve_nb.clusters.embedded.control.conditions import Conditions
 from kserve_nb.clusters.embedded.control.kreconciler import begin, finish
 from kserve_nb.clusters.embedded.control.loop import Changes, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.names import (
-    CONFIGURATION_GENERATION_LABEL, CONFIGURATION_LABEL, CONFIGURATION_UID_LABEL, CREATOR, LAST_MODIFIER, ROUTES,
-    ROUTING_STATE_LABEL, ROUTING_STATE_MODIFIED, SERVICE_LABEL, SERVICE_UID_LABEL,
+    CONFIGURATION_GENERATION_LABEL,
+    CONFIGURATION_LABEL,
+    CONFIGURATION_UID_LABEL,
+    CREATOR,
+    LAST_MODIFIER,
+    ROUTES,
+    ROUTING_STATE_LABEL,
+    ROUTING_STATE_MODIFIED,
+    SERVICE_LABEL,
+    SERVICE_UID_LABEL,
 )
 from kserve_nb.clusters.embedded.objects import (
-    CONFIGURATION, REVISION, Object, Objects, condition, is_true, owner_reference, utc,
+    CONFIGURATION,
+    REVISION,
+    Object,
+    Objects,
+    condition,
+    is_true,
+    owner_reference,
+    utc,
 )
 
 COMPONENT = "configuration-controller"

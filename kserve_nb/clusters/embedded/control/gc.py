@@ -9,7 +9,10 @@ from datetime import datetime
 
 from kserve_nb.clusters.embedded.control.loop import Changes, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.names import (
-    CONFIGURATION_LABEL, REVISION_PRESERVED, ROUTING_STATE_LABEL, ROUTING_STATE_MODIFIED,
+    CONFIGURATION_LABEL,
+    REVISION_PRESERVED,
+    ROUTING_STATE_LABEL,
+    ROUTING_STATE_MODIFIED,
 )
 from kserve_nb.clusters.embedded.objects import CONFIGURATION, REVISION, Object, Objects
 

@@ -13,25 +13,46 @@ from kserve_nb.clusters.embedded.control.conditions import Conditions
 from kserve_nb.clusters.embedded.control.isvc_ingress import reconcile_ingress, stop_ingress
 from kserve_nb.clusters.embedded.control.isvc_runtime import PredictorError, Runtime, choose_runtime
 from kserve_nb.clusters.embedded.control.isvc_service import (
-    ON_SERVICE, is_multi_model, make_service, model_config_name, service_name, source_annotations,
+    ON_SERVICE,
+    is_multi_model,
+    make_service,
+    model_config_name,
+    service_name,
+    source_annotations,
 )
 from kserve_nb.clusters.embedded.control.isvc_status import (
-    DEPENDENTS, aggregate, propagate, propagate_model, set_invalid,
+    DEPENDENTS,
+    aggregate,
+    propagate,
+    propagate_model,
+    set_invalid,
 )
 from kserve_nb.clusters.embedded.control.kreconciler import without_version
 from kserve_nb.clusters.embedded.control.loop import Changes, Key, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.names import (
-    CREATOR, INFERENCE_SERVICE_LABEL, LAST_MODIFIER, REVISION_LABEL,
+    CREATOR,
+    INFERENCE_SERVICE_LABEL,
+    LAST_MODIFIER,
+    REVISION_LABEL,
 )
 from kserve_nb.clusters.embedded.objects import (
-    CLUSTER_SERVING_RUNTIME, CONFIG_MAP, INFERENCE_SERVICE, KNATIVE_SERVICE, POD, Object, Objects, StatusError,
-    condition, is_true, owner_reference,
+    CLUSTER_SERVING_RUNTIME,
+    CONFIG_MAP,
+    INFERENCE_SERVICE,
+    KNATIVE_SERVICE,
+    POD,
+    Object,
+    Objects,
+    StatusError,
+    condition,
+    is_true,
+    owner_reference,
 )
 
 COMPONENT = "v1beta1Controllers"
 FINALIZER = "inferenceservice.finalizers"
 STOP, NO_AUTO_UPDATE = "serving.kserve.io/stop", "serving.kserve.io/disable-auto-update"
-LAG_S = 0.1  # KServe takes about that long for a pass, so what the Knative Service goes through in it is seen as one
+LAGS_S = {INFERENCE_SERVICE: 0.1}  # KServe takes its time: for a moment the status is that of the old spec
 ASK_AGAIN_S = 1.0
 
 
@@ -45,6 +66,7 @@ def reconcile(isvc: Object, view: Objects, moment: Moment) -> Changes:
     if _annotation(isvc, NO_AUTO_UPDATE) == "true" and is_true(isvc, "Ready"):
         return changes
     status = copy.deepcopy(isvc.get("status") or {})
+    status.setdefault("modelStatus", {"transitionStatus": ""})
     conditions = Conditions(status, DEPENDENTS, moment.now)
     if conditions.get("Ready") is None:
         conditions.initialize()
@@ -105,7 +127,6 @@ def _predictor(isvc: Object, status: Object, conditions: Conditions, view: Objec
     except StatusError as error:
         message = f"fails to reconcile predictor: {error.message}"
         status.setdefault("components", {}).setdefault("predictor", {})
-        status.setdefault("modelStatus", {"transitionStatus": ""})
         conditions.mark_false("PredictorReady", "ReconcileFailed", message)
         raise PredictorError(message) from error
     propagate(status, conditions, service)
@@ -117,7 +138,6 @@ def _predictor(isvc: Object, status: Object, conditions: Conditions, view: Objec
 
 def _runtime(isvc: Object, status: Object, view: Objects) -> Runtime | None:
     """The runtime of the model, noted in the status; None where the predictor brings its own container."""
-    status.setdefault("modelStatus", {"transitionStatus": ""})
     if not isvc["spec"]["predictor"].get("model"):
         return None
     try:
@@ -222,6 +242,17 @@ def service_of_pod(pod: Object, view: Objects) -> Iterable[Key]:
         yield pod["metadata"]["namespace"], name
 
 
+def owner_of_service(service: Object, view: Objects) -> Iterable[Key]:
+    """The InferenceService of a Knative Service, once that says more than that it has not looked at its children yet.
+
+    The real controller is too slow to see much of that moment; something follows it in any case.
+    """
+    if condition(service, "Ready").get("reason") != "OutOfDate":
+        for owner in service["metadata"].get("ownerReferences") or []:
+            if owner["kind"] == INFERENCE_SERVICE.kind:
+                yield service["metadata"]["namespace"], owner["name"]
+
+
 def users_of_runtime(runtime: Object, view: Objects) -> Iterable[Key]:
     """The InferenceServices that run in a cluster-wide runtime."""
     for isvc in view.list(INFERENCE_SERVICE):
@@ -230,5 +261,5 @@ def users_of_runtime(runtime: Object, view: Objects) -> Iterable[Key]:
 
 
 RECONCILERS = (Reconciler(
-    "inferenceservice", INFERENCE_SERVICE, reconcile, owns=(KNATIVE_SERVICE,), lag_s=LAG_S,
-    watches={POD: service_of_pod, CLUSTER_SERVING_RUNTIME: users_of_runtime}),)
+    "inferenceservice", INFERENCE_SERVICE, reconcile, lags_s=LAGS_S,
+    watches={KNATIVE_SERVICE: owner_of_service, POD: service_of_pod, CLUSTER_SERVING_RUNTIME: users_of_runtime}),)

@@ -13,7 +13,12 @@ from kserve_nb.clusters.embedded.control.isvc_service import copied_annotations,
 from kserve_nb.clusters.embedded.control.loop import Changes, Moment
 from kserve_nb.clusters.embedded.control.names import CLUSTER_LOCAL, VISIBILITY_LABEL
 from kserve_nb.clusters.embedded.objects import (
-    SERVICE, VIRTUAL_SERVICE, Kind, Object, Objects, owner_reference,
+    SERVICE,
+    VIRTUAL_SERVICE,
+    Kind,
+    Object,
+    Objects,
+    owner_reference,
 )
 
 LOCAL_GATEWAY, INGRESS_GATEWAY, MESH = (

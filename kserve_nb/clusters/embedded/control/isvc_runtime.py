@@ -9,7 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kserve_nb.clusters.embedded.objects import (
-    CLUSTER_SERVING_RUNTIME, SERVING_RUNTIME, Kind, Object, Objects,
+    CLUSTER_SERVING_RUNTIME,
+    SERVING_RUNTIME,
+    Kind,
+    Object,
+    Objects,
 )
 
 SERVER_TYPE = "serving.kserve.io/server-type"

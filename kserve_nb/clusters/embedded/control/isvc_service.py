@@ -13,10 +13,19 @@ import re
 from kserve_nb.clusters.embedded.control.isvc_container import build_pod_spec
 from kserve_nb.clusters.embedded.control.isvc_runtime import PredictorError, Runtime, runtime_defaults
 from kserve_nb.clusters.embedded.control.names import (
-    CREATOR, INFERENCE_SERVICE_LABEL, LAST_APPLIED, LAST_MODIFIER, ROLLOUT_DURATION, VISIBILITY_LABEL,
+    CREATOR,
+    INFERENCE_SERVICE_LABEL,
+    LAST_APPLIED,
+    LAST_MODIFIER,
+    ROLLOUT_DURATION,
+    VISIBILITY_LABEL,
 )
 from kserve_nb.clusters.embedded.objects import (
-    CLUSTER_STORAGE_CONTAINER, KNATIVE_SERVICE, Object, Objects, owner_reference,
+    CLUSTER_STORAGE_CONTAINER,
+    KNATIVE_SERVICE,
+    Object,
+    Objects,
+    owner_reference,
 )
 
 USER = "system:serviceaccount:kserve:kserve-controller-manager"

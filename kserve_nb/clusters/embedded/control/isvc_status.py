@@ -80,7 +80,7 @@ def propagate_model(status: Object, conditions: Conditions, service: Object, pod
     Args:
         pods: newest first.
     """
-    model = status.setdefault("modelStatus", {"transitionStatus": ""})
+    model = status["modelStatus"]
     copies = model.setdefault("copies", {"failedCopies": 0})
     _assign(copies, "totalCopies", sum(_is_running_and_ready(pod) for pod in pods))
     if not pods:
@@ -148,7 +148,7 @@ def set_model_state(model: Object, state: str, failure: Object | None = None) ->
 
 def set_invalid(status: Object, reason: str, message: str) -> None:
     """`UpdateModelTransitionStatus` with InvalidSpec: the spec itself is at fault."""
-    model = status.setdefault("modelStatus", {})
+    model = status["modelStatus"]
     model["transitionStatus"] = "InvalidSpec"
     model.setdefault("states", {"activeModelState": ""})["targetModelState"] = "FailedToLoad"
     model["lastFailureInfo"] = {"reason": reason, "message": message}

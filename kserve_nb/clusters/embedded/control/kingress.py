@@ -5,17 +5,21 @@ Source: knative.dev/serving pkg/reconciler/route/resources/ingress.go (`MakeIngr
 
 from __future__ import annotations
 
-from kserve_nb.clusters.embedded.control.kreconciler import clear_finalizer, set_finalizer
+from kserve_nb.clusters.embedded.control.kreconciler import set_finalizer
 from kserve_nb.clusters.embedded.control.loop import Changes, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.names import (
-    CLUSTER_LOCAL, LAST_APPLIED, ROLLOUT, ROUTE_LABEL, ROUTE_NAMESPACE_LABEL, VISIBILITY_LABEL,
+    CLUSTER_LOCAL,
+    LAST_APPLIED,
+    ROLLOUT,
+    ROUTE_LABEL,
+    ROUTE_NAMESPACE_LABEL,
+    VISIBILITY_LABEL,
 )
 from kserve_nb.clusters.embedded.control.rollout import Rollout, shares, to_json
 from kserve_nb.clusters.embedded.control.traffic import DEFAULT, Target, Traffic
-from kserve_nb.clusters.embedded.objects import INGRESS, Object, Objects, owner_reference
+from kserve_nb.clusters.embedded.objects import INGRESS, Object, Objects, Settings, owner_reference
 
 CLASS = "networking.knative.dev/ingress.class"
-KOURIER = "kourier.ingress.networking.knative.dev"  # the data path under both forms of InferenceService URLs
 FINALIZER = "ingresses.networking.internal.knative.dev"
 CLUSTER_DOMAIN = "svc.cluster.local"
 
@@ -37,10 +41,11 @@ def domain_name(route: Object, tag: str, domain: str) -> str:
     return f"{hostname(route, tag)}.{route['metadata']['namespace']}.{domain}"
 
 
-def make_ingress(route: Object, traffic: Traffic, rollout: Rollout, domain: str) -> Object:
+def make_ingress(route: Object, traffic: Traffic, rollout: Rollout, settings: Settings) -> Object:
     """The Ingress of a Route whose traffic is resolved."""
     meta = route["metadata"]
-    annotations = {CLASS: KOURIER, ROLLOUT: to_json(rollout), **(meta.get("annotations") or {})}
+    class_ = f"{settings.gateway}.ingress.networking.knative.dev"
+    annotations = {CLASS: class_, ROLLOUT: to_json(rollout), **(meta.get("annotations") or {})}
     return {
         "apiVersion": INGRESS.api_version, "kind": INGRESS.kind,
         "metadata": {
@@ -50,7 +55,7 @@ def make_ingress(route: Object, traffic: Traffic, rollout: Rollout, domain: str)
                        ROUTE_NAMESPACE_LABEL: meta["namespace"]},
             "ownerReferences": [owner_reference(route)],
         },
-        "spec": {"httpOption": "Enabled", "rules": _rules(route, traffic, rollout, domain)},
+        "spec": {"httpOption": "Enabled", "rules": _rules(route, traffic, rollout, settings.domain)},
     }
 
 
@@ -102,11 +107,9 @@ def status_traffic(route: Object, traffic: Traffic, rollout: Rollout, domain: st
 
 
 def hold(ingress: Object, view: Objects, moment: Moment) -> Changes:
-    """Keep a finalizer on each Ingress, as net-kourier's controller does, and let a deleted one go."""
+    """Keep a finalizer on each Ingress until the gateway, which has to forget it, takes that away."""
     changes = Changes()
-    if "deletionTimestamp" in ingress["metadata"]:
-        clear_finalizer(INGRESS, ingress, FINALIZER, changes)
-    else:
+    if "deletionTimestamp" not in ingress["metadata"]:
         set_finalizer(INGRESS, ingress, FINALIZER, changes)
     return changes
 

@@ -1,6 +1,7 @@
 """Knative Service → Configuration and Route.
 
-Source: knative.dev/serving pkg/reconciler/service/service.go, its resources/, and pkg/apis/serving/v1/service_lifecycle.go.
+Source: knative.dev/serving pkg/reconciler/service/service.go, its resources/, and
+pkg/apis/serving/v1/service_lifecycle.go.
 """
 
 from __future__ import annotations
@@ -9,10 +10,21 @@ from kserve_nb.clusters.embedded.control.conditions import Conditions
 from kserve_nb.clusters.embedded.control.kreconciler import begin, finish
 from kserve_nb.clusters.embedded.control.loop import Changes, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.names import (
-    LAST_APPLIED, ROLLOUT_DURATION, ROUTES, SERVICE_LABEL, SERVICE_UID_LABEL,
+    LAST_APPLIED,
+    ROLLOUT_DURATION,
+    ROUTES,
+    SERVICE_LABEL,
+    SERVICE_UID_LABEL,
 )
 from kserve_nb.clusters.embedded.objects import (
-    CONFIGURATION, KNATIVE_SERVICE, ROUTE, Kind, Object, Objects, condition, owner_reference,
+    CONFIGURATION,
+    KNATIVE_SERVICE,
+    ROUTE,
+    Kind,
+    Object,
+    Objects,
+    condition,
+    owner_reference,
 )
 
 COMPONENT = "service-controller"
@@ -52,7 +64,8 @@ def make_configuration(service: Object, view: Objects) -> Object:
     existing = view.find(CONFIGURATION, meta["namespace"], meta["name"]) or {"metadata": {}}
     named = (existing["metadata"].get("annotations") or {}).get(ROUTES, "")
     routes = sorted({*filter(None, named.split(",")), meta["name"]})
-    annotations = {k: v for k, v in (meta.get("annotations") or {}).items() if k not in (LAST_APPLIED, ROLLOUT_DURATION)}
+    left_out = (LAST_APPLIED, ROLLOUT_DURATION)
+    annotations = {k: v for k, v in (meta.get("annotations") or {}).items() if k not in left_out}
     labels = {**(meta.get("labels") or {}), SERVICE_LABEL: meta["name"], SERVICE_UID_LABEL: meta["uid"]}
     return _child(CONFIGURATION, service, labels, {**annotations, ROUTES: ",".join(routes)},
                   {"template": service["spec"]["template"]})

@@ -10,11 +10,22 @@ from collections.abc import Iterator
 from kserve_nb.clusters.embedded.control.kreconciler import clear_finalizer, set_finalizer
 from kserve_nb.clusters.embedded.control.loop import Changes, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.names import (
-    CONFIGURATION_LABEL, ROUTES, ROUTING_STATE_LABEL, ROUTING_STATE_MODIFIED,
+    CONFIGURATION_LABEL,
+    ROUTES,
+    ROUTING_STATE_LABEL,
+    ROUTING_STATE_MODIFIED,
 )
 from kserve_nb.clusters.embedded.control.route import routes_of
 from kserve_nb.clusters.embedded.objects import (
-    CONFIGURATION, REVISION, ROUTE, Kind, Object, Objects, condition, key_of, utc,
+    CONFIGURATION,
+    REVISION,
+    ROUTE,
+    Kind,
+    Object,
+    Objects,
+    condition,
+    key_of,
+    utc,
 )
 
 FINALIZER = "routes.serving.knative.dev"

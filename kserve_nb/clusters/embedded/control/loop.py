@@ -13,7 +13,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kserve_nb.clusters.embedded.objects import (
-    Kind, Object, Objects, Settings, StatusError, WatchEvent, key_of,
+    Kind,
+    Object,
+    Objects,
+    Settings,
+    StatusError,
+    WatchEvent,
+    key_of,
 )
 
 log = logging.getLogger(__name__)
@@ -71,7 +77,8 @@ class Changes:
 class Reconciler:
     """A pure function and what wakes it: its own kind, children by owner reference, and other kinds by a mapping.
 
-    With a lag, a pass begins so many seconds after what woke it first, and sees all that happened until then.
+    With a lag for a kind, a pass begins so many seconds after a change of that kind woke it first, and sees all that
+    happened until then.
     """
 
     name: str
@@ -79,7 +86,7 @@ class Reconciler:
     reconcile: Callable[[Object, Objects, Moment], Changes]
     owns: tuple[Kind, ...] = ()
     watches: Mapping[Kind, Callable[[Object, Objects], Iterable[Key]]] = field(default_factory=dict)
-    lag_s: float = 0.0
+    lags_s: Mapping[Kind, float] = field(default_factory=dict)
 
 
 def woken_by(reconciler: Reconciler, kind: Kind, obj: Object, view: Objects) -> Iterator[Key]:
@@ -120,9 +127,10 @@ class Loop:
 
     def _enqueue(self, kind: Kind, event: WatchEvent) -> None:
         for index, reconciler in enumerate(self.reconcilers):
+            lag_s = reconciler.lags_s.get(kind, 0.0)
             for key in woken_by(reconciler, kind, event.object, self.objects):
-                if reconciler.lag_s:
-                    self._add_later(index, key, reconciler.lag_s)
+                if lag_s:
+                    self._add_later(index, key, lag_s)
                 else:
                     self._add(index, key)
 

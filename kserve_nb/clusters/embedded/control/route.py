@@ -13,18 +13,34 @@ from kserve_nb.clusters.embedded.control import rollout
 from kserve_nb.clusters.embedded.control.conditions import Conditions
 from kserve_nb.clusters.embedded.control.durations import parse_duration_s
 from kserve_nb.clusters.embedded.control.kingress import (
-    CLUSTER_DOMAIN, domain_name, make_ingress, status_traffic,
+    CLUSTER_DOMAIN,
+    domain_name,
+    make_ingress,
+    status_traffic,
 )
 from kserve_nb.clusters.embedded.control.kreconciler import begin, finish
 from kserve_nb.clusters.embedded.control.loop import Changes, Key, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.names import (
-    CONFIGURATION_LABEL, ROLLOUT, ROLLOUT_DURATION, ROUTES, SERVICE_LABEL,
+    CONFIGURATION_LABEL,
+    ROLLOUT,
+    ROLLOUT_DURATION,
+    ROUTES,
+    SERVICE_LABEL,
 )
 from kserve_nb.clusters.embedded.control.placeholders import NotOwnedError, write_placeholders
 from kserve_nb.clusters.embedded.control.rollout import Rollout
 from kserve_nb.clusters.embedded.control.traffic import DEFAULT, BadTargetError, Traffic, resolve
 from kserve_nb.clusters.embedded.objects import (
-    CONFIGURATION, INGRESS, REVISION, ROUTE, SERVICE, Object, Objects, condition, is_true, key_of,
+    CONFIGURATION,
+    INGRESS,
+    REVISION,
+    ROUTE,
+    SERVICE,
+    Object,
+    Objects,
+    condition,
+    is_true,
+    key_of,
 )
 
 COMPONENT = "route-controller"
@@ -87,7 +103,7 @@ def _configure(route: Object, traffic: Traffic, view: Objects, moment: Moment, s
         return
     conditions.mark_true("CertificateProvisioned", "TLSNotEnabled", "external-domain-tls is not enabled")
     effective = _rollout(route, traffic, ingress, moment, changes)
-    taken_up = _write_ingress(route, make_ingress(route, traffic, effective, domain), ingress, changes)
+    taken_up = _write_ingress(route, make_ingress(route, traffic, effective, moment.settings), ingress, changes)
     if not taken_up:
         _ingress_not_configured(conditions)
     if not rollout.is_done(effective):
