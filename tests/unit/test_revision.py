@@ -99,9 +99,7 @@ def test_a_starting_revision_says_so() -> None:
 
 def test_a_first_pass_resolves_digests_alone() -> None:
     world = make_world()
-    body = {**recorded_one("revisions", TWO)}
-    del body["status"]
-    created = world.adopt(REVISION, body)
+    created = world.adopt(REVISION, recorded_one("revisions", TWO))
 
     changes = revision.reconcile(created, world.objects, Moment(world.now, world.settings))
     for write in changes.writes:

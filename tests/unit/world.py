@@ -153,10 +153,10 @@ class World:
         return [o["metadata"]["name"] for o in self.objects.list(kind, namespace)]
 
     def adopt(self, kind: Kind, body: Object, **metadata: Any) -> Object:
-        """Create a copy of a recorded object without what a server has given it; its status too."""
+        """Create a copy of a recorded object without its status and what else a server has given it."""
         given = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "deletionTimestamp")
         meta = {k: v for k, v in body["metadata"].items() if k not in given} | metadata
-        return self.objects.create(kind, {**body, "metadata": meta})
+        return self.objects.create(kind, {**{k: v for k, v in body.items() if k != "status"}, "metadata": meta})
 
     # The fake node and gateway
 
