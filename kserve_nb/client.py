@@ -15,6 +15,7 @@ from kubernetes import config
 from kserve_nb.model import Cluster
 
 Object = dict[str, Any]
+UNREACHABLE = "Unreachable"  # the reason of a refusal that no API server wrote
 _TIMEOUT_S = 15  # for one answer; a watch has its own
 _UNPROXIED = ("localhost", "127.0.0.1", "[::1]")
 
@@ -168,7 +169,7 @@ class Client:
             raise RefusedError(
                 f"{self._api.configuration.host}: the cluster does not answer ({_cause(error)}). "
                 "See whether it is up: kserve-nb status.",
-                "Unreachable",
+                UNREACHABLE,
             ) from None
         return answer
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
 
 import yaml
 
 from kserve_nb import manifest, progress
-from kserve_nb.client import INFERENCE_SERVICE, KNATIVE_SERVICE, POD, REVISION, Client
+from kserve_nb.client import INFERENCE_SERVICE, KNATIVE_SERVICE, POD, REVISION, UNREACHABLE, Client, RefusedError
 from kserve_nb.ingress import IRIS_INPUT, Answer, Ingress, Protocol, Rows, host_of
 from kserve_nb.model import TAG_ROUTING, Pod, Revision, RolloutStatus, short
 from kserve_nb.render import pod_line
 
 Door = Literal["main", "latest", "prev"]
+T = TypeVar("T")
 
 _LOOK_S = 0.25  # between two looks
 _FAILED_FOR_S = 2.0  # a conflict between the controllers may flash Ready False for up to a second
@@ -161,17 +162,15 @@ class Rollout:
         """
         deadline = time.monotonic() + timeout_s
         settled: RolloutStatus | None = None
-        failed_since, failed_with = 0.0, ""
+        failing = _Failing()
         while True:
-            status, knative = await asyncio.to_thread(self.look)
+            status, knative = await self._patiently(self.look, deadline)
             left = progress.missing(status, knative)
             if not left and settled is not None and settled.traffic == status.traffic:
                 return status
             settled = None if left else status
             failed = progress.failure(status, knative)
-            if failed != failed_with:
-                failed_since, failed_with = time.monotonic(), failed
-            elif failed and time.monotonic() - failed_since > _FAILED_FOR_S:
+            if failing.lasts(failed):
                 raise NotReadyError(_failed(status, failed))
             if time.monotonic() > deadline:
                 raise NotReadyError(_late(status, failed or left, timeout_s))
@@ -181,13 +180,23 @@ class Rollout:
         """Wait until each revision in the traffic list has a ready pod, and no other has one but Terminating ones."""
         deadline = time.monotonic() + timeout_s
         while True:
-            status, pods = await asyncio.to_thread(lambda: (self.status(), self.pods()))
+            status, pods = await self._patiently(lambda: (self.status(), self.pods()), deadline)
             named = {target.revision for target in status.traffic}
             alive = [pod for pod in pods if not pod.terminating]
             if {pod.revision for pod in alive} == named and all(pod.is_ready for pod in alive):
                 return pods
             if time.monotonic() > deadline:
                 raise NotReadyError(_late_pods(self.name, pods, named, timeout_s))
+            await asyncio.sleep(_LOOK_S)
+
+    async def _patiently(self, look: Callable[[], T], deadline: float) -> T:
+        """What a look sees, once the API server answers: it may be restarting."""
+        while True:
+            try:
+                return await asyncio.to_thread(look)
+            except RefusedError as refused:
+                if refused.reason != UNREACHABLE or time.monotonic() > deadline:
+                    raise
             await asyncio.sleep(_LOOK_S)
 
     def look(self) -> tuple[RolloutStatus, dict[str, Any] | None]:
@@ -212,6 +221,19 @@ class Rollout:
                 f"{self.name}: {percent} % would go to {short(now.latest.revision)}, which is pinned away, until the "
                 "new revision is ready. First rollout.canary(model, percent=0), await rollout.wait(), then the percent."
             )
+
+
+class _Failing:
+    """Whether one failure lasts: a conflict between the controllers flashes and is gone."""
+
+    def __init__(self) -> None:
+        self._message, self._since = "", 0.0
+
+    def lasts(self, message: str) -> bool:
+        """Whether this message has been seen for long enough to be believed."""
+        if message != self._message:
+            self._message, self._since = message, time.monotonic()
+        return bool(message) and time.monotonic() - self._since > _FAILED_FOR_S
 
 
 def _percent(value: Any) -> int:

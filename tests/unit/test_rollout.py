@@ -10,7 +10,7 @@ import pytest
 
 from kserve_nb import manifest
 from kserve_nb import rollout as rollout_module
-from kserve_nb.client import NotFoundError, RefusedError
+from kserve_nb.client import UNREACHABLE, NotFoundError, RefusedError
 from kserve_nb.manifest import MODEL, MODEL_2
 from kserve_nb.model import short
 from kserve_nb.rollout import NotPossibleError, NotReadyError, Rollout
@@ -181,6 +181,23 @@ def test_wait_ends_early_with_the_controllers_message(api: FakeApi, rollout: Rol
 
     with pytest.raises(NotReadyError, match=r"00002 does not get ready: .* not found\. Users are served by 00001"):
         asyncio.run(rollout.wait(timeout_s=20))
+
+
+def test_wait_bears_an_api_server_that_restarts(
+    api: FakeApi, rollout: Rollout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.load("04-promote")
+    looks = iter([RefusedError("…", UNREACHABLE), RefusedError("…", UNREACHABLE)])
+    find = rollout.client.find
+
+    def sometimes(*args: Any) -> Any:
+        for refused in looks:
+            raise refused
+        return find(*args)
+
+    monkeypatch.setattr(rollout.client, "find", sometimes)
+
+    assert asyncio.run(rollout.wait(timeout_s=20)).latest_ready.endswith("00002")
 
 
 def test_wait_that_is_too_short_says_what_is_missing(api: FakeApi, rollout: Rollout) -> None:
