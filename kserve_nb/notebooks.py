@@ -58,7 +58,8 @@ def _run(notebook: Path, values: dict[str, Any], output: Path) -> Report:
     try:
         papermill.execute_notebook(
             str(notebook), str(output), parameters=_known(notebook, values), kernel_name="python3",
-            cwd=str(notebook.parent), progress_bar=sys.stderr.isatty(), start_timeout=60, execution_timeout=300)
+            cwd=str(notebook.parent), progress_bar=sys.stderr.isatty(), start_timeout=60, execution_timeout=300,
+            extra_arguments=["--log-level=ERROR"])
     except PapermillException as raised:
         cell = getattr(raised, "exec_count", None)
         words = str(getattr(raised, "evalue", None) or raised).strip()

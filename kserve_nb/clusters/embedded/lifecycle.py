@@ -69,12 +69,12 @@ def down(record: Record) -> None:
 
 def answers(record: Record, timeout_s: float = 5.0) -> bool:
     """Whether the API server says that it is ready and Envoy that it is live."""
-    context = ssl.create_default_context(cafile=str(state.folder(record.name) / "tls.crt"))
-    opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
     asked = urllib.request.Request(f"https://127.0.0.1:{record.api_port}/readyz",
                                    headers={"Authorization": f"Bearer {record.token}"})
     try:
+        context = ssl.create_default_context(cafile=str(state.folder(record.name) / "tls.crt"))
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
         for request in (asked, f"http://127.0.0.1:{record.admin_port}/ready"):
             with opener.open(request, timeout=timeout_s) as answer:
                 if answer.status != 200:

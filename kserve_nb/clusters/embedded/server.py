@@ -33,10 +33,7 @@ from kserve_nb.clusters.embedded.objects import Settings
 from kserve_nb.clusters.embedded.supervisor import settings_of
 from kserve_nb.clusters.state import Record
 
-TOUCH_EVERY_S = 60.0
-
-
-def note_use(folder: Path) -> Middleware:
+def note_use(folder: Path, every_s: float) -> Middleware:
     """A middleware that keeps `used` young while anybody asks: an idle cluster ends by it."""
     last = 0.0
 
@@ -44,7 +41,7 @@ def note_use(folder: Path) -> Middleware:
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         nonlocal last
         now = asyncio.get_running_loop().time()
-        if now - last > TOUCH_EVERY_S:
+        if now - last > every_s:
             last = now
             (folder / "used").touch()
         return await handler(request)
@@ -55,7 +52,7 @@ def note_use(folder: Path) -> Middleware:
 async def serve_api(store: Store, settings: Settings, record: Record, folder: Path, listener: socket.socket) -> None:
     """Answer on the listening socket that the supervisor holds."""
     app = make_app(store, settings, token=record.token)
-    app.middlewares.insert(0, note_use(folder))
+    app.middlewares.insert(0, note_use(folder, min(60, record.idle_s / 4)))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -1,0 +1,206 @@
+"""An embedded cluster starts, survives what may happen to it, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+import requests
+
+from kserve_nb.clusters import state
+from kserve_nb.clusters.embedded import lifecycle
+from kserve_nb.clusters.state import ClusterError, Record
+
+HOST = {"Host": "sklearn-iris-predictor.kserve-test.example.com"}
+BODY = {"instances": [[6.8, 2.8, 4.8, 1.4], [6.0, 3.4, 4.5, 1.6]]}
+MANIFEST = """
+apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+metadata: {name: sklearn-iris}
+spec:
+  predictor:
+    model:
+      modelFormat: {name: sklearn}
+      storageUri: gs://kfserving-examples/models/sklearn/1.0/model
+"""
+
+
+def eventually(claim: Callable[[], bool], timeout_s: float = 30) -> bool:
+    """Whether the claim becomes true before the deadline."""
+    deadline = time.monotonic() + timeout_s
+    while not (held := claim()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return held
+
+
+def family(record: Record) -> list[psutil.Process]:
+    assert record.pid is not None
+    root = psutil.Process(record.pid)
+    return [root, *root.children(recursive=True)]
+
+
+def part(record: Record, word: str) -> psutil.Process:
+    return next(p for p in psutil.Process(record.pid).children() if any(word in arg for arg in p.cmdline()))
+
+
+def kubectl(record: Record, *args: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["kubectl", "--kubeconfig", record.kubeconfig, *args], input=stdin, capture_output=True,
+                          text=True, timeout=60)
+
+
+def predicts(record: Record) -> bool:
+    session = requests.Session()
+    session.trust_env = False
+    try:
+        answer = session.post(f"http://{record.ingress}/v1/models/sklearn-iris:predict", json=BODY, headers=HOST,
+                              timeout=30)
+    except requests.ConnectionError:
+        return False
+    return answer.status_code == 200 and answer.json() == {"predictions": [1, 1]}
+
+
+@pytest.fixture
+def record(request: pytest.FixtureRequest) -> Iterator[Record]:
+    record = lifecycle.up(f"life-{os.getpid()}", owner=os.getpid())
+    yield record
+    lifecycle.down(state.read(record.name) or record)
+
+
+@pytest.fixture
+def serving(record: Record) -> Record:
+    assert kubectl(record, "create", "namespace", "kserve-test").returncode == 0
+    assert kubectl(record, "apply", "-f", "-", stdin=MANIFEST).returncode == 0
+    assert eventually(lambda: predicts(record))
+    return record
+
+
+def test_a_second_up_finds_the_first_ones_cluster(record: Record) -> None:
+    assert lifecycle.up(record.name, speed=10, gateway="istio") == record
+
+
+def test_other_flags_than_it_was_started_with_are_refused(record: Record) -> None:
+    with pytest.raises(ClusterError, match=r"--speed 10\.0, not 1"):
+        lifecycle.up(record.name, speed=1)
+
+
+def test_two_clusters_live_side_by_side(record: Record) -> None:
+    other = lifecycle.up(f"life-b-{os.getpid()}", gateway="kourier", owner=os.getpid())
+
+    try:
+        assert kubectl(other, "create", "namespace", "only-there").returncode == 0
+        assert kubectl(record, "get", "namespace", "only-there").returncode == 1
+    finally:
+        lifecycle.down(other)
+
+
+def test_it_listens_on_loopback_alone(serving: Record) -> None:
+    listening = [c.laddr.ip for process in family(serving) for c in process.connections(kind="inet")
+                 if c.status == psutil.CONN_LISTEN]
+
+    assert len(listening) >= 5
+    assert set(listening) == {"127.0.0.1"}
+
+
+def test_a_killed_server_comes_back_and_users_do_not_notice(serving: Record) -> None:
+    server = part(serving, "embedded.server")
+
+    server.send_signal(signal.SIGKILL)
+
+    assert predicts(serving)
+    assert "sklearn-iris" in kubectl(serving, "get", "isvc").stdout
+    assert part(serving, "embedded.server").pid != server.pid
+    assert predicts(serving)
+
+
+def test_a_killed_envoy_comes_back(serving: Record) -> None:
+    part(serving, "envoy").send_signal(signal.SIGKILL)
+
+    assert eventually(lambda: predicts(serving))
+
+
+def test_a_killed_model_server_is_started_again_in_its_pod(serving: Record) -> None:
+    part(serving, "node.runtime").children()[0].send_signal(signal.SIGKILL)
+
+    assert eventually(lambda: predicts(serving))
+    assert eventually(lambda: kubectl(
+        serving, "get", "pods", "-o", "jsonpath={.items[*].status.containerStatuses[0].restartCount}").stdout == "1")
+
+
+def test_after_a_crash_nothing_is_left_and_up_resumes(serving: Record) -> None:
+    processes = family(serving)
+
+    processes[0].send_signal(signal.SIGKILL)
+
+    assert psutil.wait_procs(processes, timeout=10)[1] == []
+    assert kubectl(serving, "get", "pods").returncode == 1
+    resumed = lifecycle.up(serving.name, owner=os.getpid())
+    assert (resumed.kubeconfig, resumed.ingress) == (serving.kubeconfig, serving.ingress)
+    assert eventually(lambda: predicts(resumed))
+
+
+def test_down_leaves_no_process_and_no_file_and_may_be_said_twice(serving: Record) -> None:
+    processes = family(serving)
+
+    lifecycle.down(serving)
+    lifecycle.down(serving)
+
+    assert not any(process.is_running() for process in processes)
+    assert not state.folder(serving.name).exists()
+
+
+def test_after_down_the_next_up_is_empty_and_may_have_other_flags(serving: Record) -> None:
+    lifecycle.down(serving)
+
+    fresh = lifecycle.up(serving.name, gateway="kourier", speed=20, owner=os.getpid())
+
+    assert kubectl(fresh, "get", "namespace", "kserve-test").returncode == 1
+    lifecycle.down(fresh)
+
+
+def test_it_ends_with_its_owner() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as owner:
+        record = lifecycle.up(f"life-o-{os.getpid()}", owner=owner.pid)
+        processes = family(record)
+
+    assert psutil.wait_procs(processes, timeout=20)[1] == []
+    assert eventually(lambda: not state.folder(record.name).exists())
+
+
+def test_it_ends_when_nobody_has_used_it_for_long() -> None:
+    record = lifecycle.up(f"life-i-{os.getpid()}", idle_s=15, owner=os.getpid())
+    assert record.pid is not None
+
+    assert eventually(lambda: not state.same_process(record.pid or 0, record.started), timeout_s=90)
+    assert eventually(lambda: not state.folder(record.name).exists())
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        with pytest.raises(ClusterError, match=f"port {port} on 127.0.0.1 cannot be used"):
+            lifecycle.up(f"life-p-{os.getpid()}", ingress_port=port)
+
+    assert state.read(f"life-p-{os.getpid()}") is None
+
+
+def test_a_proxy_in_the_environment_and_a_path_with_spaces_do_no_harm(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "a folder with spaces"))
+    record = lifecycle.up("spaced", owner=os.getpid())
+
+    try:
+        assert kubectl(record, "create", "namespace", "kserve-test").returncode == 0
+        assert kubectl(record, "apply", "-f", "-", stdin=MANIFEST).returncode == 0
+        assert eventually(lambda: predicts(record))
+    finally:
+        lifecycle.down(record)
