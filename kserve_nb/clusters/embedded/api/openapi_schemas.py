@@ -26,7 +26,7 @@ _METADATA = f"Standard object's metadata. More info: {_CONVENTIONS}#metadata"
 _SCALARS: dict[str, Object] = {
     "string": {"type": "string"}, "bool": {"type": "boolean"}, "int": {"type": "integer"},
     "int32": {"type": "integer", "format": "int32"}, "int64": {"type": "integer", "format": "int64"},
-    "number": {"type": "number", "format": "double"}, "any": {},
+    "number": {"type": "number", "format": "double"}, "any": {"x-kubernetes-preserve-unknown-fields": True},
     "open": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
 }
 _QUANTITY_PATTERN = (

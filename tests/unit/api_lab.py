@@ -1,0 +1,83 @@
+"""A Kubernetes API server on a port of its own, and the real kubectl that speaks to it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from kserve_nb.clusters.embedded.api.admission import admit
+from kserve_nb.clusters.embedded.api.app import make_app
+from kserve_nb.clusters.embedded.api.bootstrap import populate
+from kserve_nb.clusters.embedded.api.store import Store
+from kserve_nb.clusters.embedded.certificate import make
+from kserve_nb.clusters.embedded.objects import NAMESPACE, Settings
+
+DATA = Path(__file__).parent.parent / "data" / "api"
+TOKEN = "secret"
+
+
+def items(name: str) -> list[dict[str, Any]]:
+    """Objects as a real cluster had them while a canary got 10 %."""
+    found: list[dict[str, Any]] = json.loads((DATA / f"{name}.json").read_text())
+    return found
+
+
+def new_store(*namespaces: str) -> Store:
+    """A store in memory, with admission and what every new cluster has."""
+    store = Store(None, admission=admit)
+    populate(store, Settings())
+    for name in namespaces:
+        store.create(NAMESPACE, {"metadata": {"name": name}})
+    return store
+
+
+class ApiLab:
+    """The server, in a thread of its own until `close`."""
+
+    def __init__(self, folder: Path, *namespaces: str) -> None:
+        self._folder, self._namespaces = folder, namespaces
+        self._loop, self._ready = asyncio.new_event_loop(), threading.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True)
+        self._thread.start()
+        assert self._ready.wait(10), "the API server did not start within 10 s"
+
+    def kubectl(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run the real kubectl in the lab's folder."""
+        program = Path(sys.executable).with_name("kubectl")
+        return subprocess.run([program, *words], cwd=self._folder, capture_output=True, text=True, timeout=60,
+                              env={"KUBECONFIG": str(self._folder / "config"), "HOME": str(self._folder)})
+
+    def close(self) -> None:
+        """End the server."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+
+    async def _serve(self) -> None:
+        self._stop = asyncio.Event()
+        runner = web.AppRunner(make_app(new_store(*self._namespaces), Settings(), token=TOKEN), access_log=None,
+                               handler_cancellation=True, shutdown_timeout=0.1)
+        await runner.setup()
+        certificate, key = make(self._folder)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate, key)
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+        self._write_config(runner.addresses[0][1], certificate)
+        self._ready.set()
+        await self._stop.wait()
+        await runner.cleanup()
+
+    def _write_config(self, port: int, certificate: Path) -> None:
+        (self._folder / "config").write_text(json.dumps({
+            "apiVersion": "v1", "kind": "Config", "current-context": "lab",
+            "clusters": [{"name": "lab", "cluster": {"server": f"https://127.0.0.1:{port}",
+                                                     "certificate-authority": str(certificate)}}],
+            "users": [{"name": "lab", "user": {"token": TOKEN}}],
+            "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": "lab", "namespace": "kserve-test"}}]}))

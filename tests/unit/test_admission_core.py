@@ -1,0 +1,143 @@
+"""Defaults and rules of Kubernetes' own kinds, against objects of a real cluster."""
+
+from __future__ import annotations
+
+import copy
+import ipaddress
+from typing import Any
+
+import pytest
+
+from kserve_nb.clusters.embedded.api import admission_core
+from kserve_nb.clusters.embedded.api.admission import admit
+from kserve_nb.clusters.embedded.api.admission_core import SERVICE_NETWORK
+from kserve_nb.clusters.embedded.api.quantity import canonical
+from kserve_nb.clusters.embedded.objects import (
+    DEPLOYMENT,
+    KINDS,
+    NAMESPACE,
+    PERSISTENT_VOLUME_CLAIM,
+    SERVICE,
+    Object,
+    StatusError,
+)
+from tests.unit.api_lab import items, new_store
+
+
+def deployment(**spec: Any) -> Object:
+    template = {"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [{"name": "c", "image": "nginx"}]}}
+    return {"metadata": {"name": "x", "namespace": "kserve-test"},
+            "spec": {"selector": {"matchLabels": {"app": "x"}}, "template": template} | spec}
+
+
+def service(**spec: Any) -> Object:
+    return {"metadata": {"name": "x", "namespace": "kserve-test"}, "spec": spec}
+
+
+@pytest.mark.parametrize("name", ["ksvc", "configurations", "revisions", "routes", "kingress", "podautoscalers",
+                                  "serverlessservices", "svc", "deploy", "rs", "pods", "isvc"])
+def test_objects_of_a_real_cluster_are_admitted_unchanged(name: str) -> None:
+    store = new_store("kserve-test")
+    for real in items(name):
+        kind = next(k for k in KINDS if (k.api_version, k.kind) == (real["apiVersion"], real["kind"]))
+
+        assert admit("UPDATE", kind, copy.deepcopy(real), copy.deepcopy(real), store) == real
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_deployment_gets_back_the_defaults_that_were_taken_away(number: int) -> None:
+    real = items("deploy")[number]
+    bare = copy.deepcopy(real["spec"])
+    for field in ("dnsPolicy", "restartPolicy", "schedulerName", "securityContext"):
+        del bare["template"]["spec"][field]
+    for container in bare["template"]["spec"]["containers"]:
+        for field in ("imagePullPolicy", "terminationMessagePath"):
+            del container[field]
+        for port in container["ports"]:
+            del port["protocol"]
+    bare["template"]["spec"]["containers"][0]["resources"]["limits"]["cpu"] = "1000m"
+    bare["template"]["spec"]["containers"][1]["readinessProbe"].pop("periodSeconds")
+
+    stored = new_store("kserve-test").create(
+        DEPLOYMENT, {"metadata": {"name": "x", "namespace": "kserve-test"}, "spec": bare})
+
+    assert stored["spec"] == real["spec"]
+
+
+def test_services_get_addresses_of_their_own() -> None:
+    store = new_store("kserve-test")
+    first = store.create(SERVICE, service(ports=[{"port": 80}]))["spec"]
+    second = store.create(SERVICE, {**service(ports=[{"port": 80}]), "metadata": {"name": "y", "namespace": "default"}})
+
+    assert ipaddress.ip_address(first["clusterIP"]) in SERVICE_NETWORK
+    assert first["clusterIP"] != second["spec"]["clusterIP"]
+    assert first == {
+        "clusterIP": first["clusterIP"], "clusterIPs": [first["clusterIP"]], "internalTrafficPolicy": "Cluster",
+        "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack", "sessionAffinity": "None", "type": "ClusterIP",
+        "ports": [{"port": 80, "protocol": "TCP", "targetPort": 80}]}
+
+
+def test_an_address_is_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, drawn = new_store("kserve-test"), iter([7, 7, 8])
+    monkeypatch.setattr(admission_core.secrets, "randbelow", lambda _: next(drawn))
+
+    addresses = [store.create(SERVICE, service(ports=[{"port": 80}]) | {
+        "metadata": {"name": name, "namespace": "kserve-test"}})["spec"]["clusterIP"] for name in ("a", "b")]
+
+    assert addresses == ["198.19.1.7", "198.19.1.8"]
+
+
+def test_an_external_name_has_no_address() -> None:
+    stored = new_store("kserve-test").create(SERVICE, service(type="ExternalName", externalName="a.example.com"))
+
+    assert stored["spec"] == {"externalName": "a.example.com", "sessionAffinity": "None", "type": "ExternalName"}
+
+
+def test_a_namespace_is_active_and_carries_its_name() -> None:
+    stored = new_store().create(NAMESPACE, {"metadata": {"name": "a"}})
+
+    assert stored["metadata"]["labels"] == {"kubernetes.io/metadata.name": "a"}
+    assert (stored["spec"], stored["status"]) == ({"finalizers": ["kubernetes"]}, {"phase": "Active"})
+
+
+def test_a_new_claim_is_pending() -> None:
+    body = {"metadata": {"name": "models", "namespace": "kserve-test"}, "spec": {"accessModes": ["ReadWriteOnce"]}}
+
+    stored = new_store("kserve-test").create(PERSISTENT_VOLUME_CLAIM, body)
+
+    assert stored["status"] == {"phase": "Pending"}
+
+
+@pytest.mark.parametrize(("body", "words"), [
+    (deployment(selector=None), "spec.selector: Required value"),
+    (deployment(replicas=-1), "spec.replicas: Invalid value: -1: must be greater than or equal to 0"),
+    (deployment(selector={"matchLabels": {"app": "y"}}), "`selector` does not match template `labels`"),
+])
+def test_impossible_deployments_are_invalid(body: Object, words: str) -> None:
+    with pytest.raises(StatusError, match=r'Deployment\.apps "x" is invalid') as refused:
+        new_store("kserve-test").create(DEPLOYMENT, body)
+
+    assert words in refused.value.message
+
+
+def test_a_selector_cannot_change() -> None:
+    store = new_store("kserve-test")
+    stored = store.create(DEPLOYMENT, deployment())
+    stored["spec"]["selector"]["matchLabels"]["b"] = "c"
+
+    with pytest.raises(StatusError, match="field is immutable"):
+        store.update(DEPLOYMENT, stored)
+
+
+def test_a_service_without_ports_is_invalid() -> None:
+    with pytest.raises(StatusError, match=r"spec\.ports: Required value"):
+        new_store("kserve-test").create(SERVICE, service())
+
+
+@pytest.mark.parametrize(("written", "stored"), [
+    ("1000m", "1"), ("0.5", "500m"), (1, "1"), ("1024Mi", "1Gi"), ("1.5Gi", "1536Mi"), ("512Mi", "512Mi"),
+    ("0.1m", "100u"), ("1000k", "1M"), ("1e3", "1e3"), ("0", "0"), ("2048", "2048"), ("12E", "12E"), ("many", "many"),
+    ("1e999999999", "1e999999999"),
+])
+def test_quantities_are_stored_in_their_canonical_form(written: object, stored: str) -> None:
+    assert canonical(written) == stored

@@ -1,0 +1,122 @@
+"""Unknown fields and wrong types: the API server's words, from the SDKs' own models."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from kserve_nb.clusters.embedded.api import generate_schemas
+from kserve_nb.clusters.embedded.api.decoding import type_error
+from kserve_nb.clusters.embedded.api.kind_types import fields_of, type_of_kind
+from kserve_nb.clusters.embedded.api.schemas import check_values, validate
+from kserve_nb.clusters.embedded.objects import (
+    CLUSTER_SERVING_RUNTIME,
+    DEPLOYMENT,
+    INFERENCE_SERVICE,
+    KINDS,
+    POD,
+    Object,
+    StatusError,
+)
+from tests.unit.api_lab import items
+
+
+def isvc(**predictor: Any) -> Object:
+    return {"metadata": {"name": "iris"}, "spec": {"predictor": predictor}}
+
+
+def test_the_table_of_types_is_what_the_installed_sdks_declare() -> None:
+    stored = json.loads(generate_schemas.SDK_TYPES.read_text())
+
+    assert stored == generate_schemas.sdk_types(), \
+        "an SDK was upgraded: run python -m kserve_nb.clusters.embedded.api.generate_schemas and read the difference"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if not kind.internal], ids=lambda kind: kind.resource)
+def test_every_served_kind_has_fields(kind: Any) -> None:
+    type_name = type_of_kind(kind)
+
+    assert type_name is not None
+    assert {"apiVersion", "kind", "metadata"} <= set(fields_of(type_name))
+
+
+@pytest.mark.parametrize(
+    "name", ["isvc", "ksvc", "configurations", "revisions", "routes", "pods", "deploy", "rs", "svc"])
+def test_objects_of_a_real_cluster_have_known_fields_only(name: str) -> None:
+    for real in items(name):
+        kind = next(k for k in KINDS if (k.api_version, k.kind) == (real["apiVersion"], real["kind"]))
+
+        assert validate(kind, real, "Strict") == (real, [])
+
+
+def test_unknown_fields_are_refused_warned_of_or_dropped() -> None:
+    body = isvc(canaryTrafficPercnt=10, containers=[{"name": "c", "imagee": "i"}])
+    unknown = ['unknown field "spec.predictor.canaryTrafficPercnt"',
+               'unknown field "spec.predictor.containers[0].imagee"']
+
+    with pytest.raises(StatusError) as refused:
+        validate(INFERENCE_SERVICE, body, "Strict")
+
+    assert refused.value.message == (
+        'InferenceService in version "v1beta1" cannot be handled as a InferenceService: strict decoding error: '
+        + ", ".join(unknown))
+    pruned = isvc(containers=[{"name": "c"}])
+    assert validate(INFERENCE_SERVICE, body, "Warn") == (pruned, unknown)
+    assert validate(INFERENCE_SERVICE, body, "Ignore") == (pruned, [])
+
+
+def test_a_wrong_type_in_a_built_in_kind_is_a_bad_request() -> None:
+    body = {"metadata": {"name": "x"}, "spec": {"template": {"spec": {"terminationGracePeriodSeconds": "30"}}}}
+
+    with pytest.raises(StatusError) as refused:
+        validate(DEPLOYMENT, body, "Strict")
+
+    assert (refused.value.code, refused.value.message) == (
+        400, 'Deployment in version "v1" cannot be handled as a Deployment: json: cannot unmarshal string into Go '
+             "struct field PodSpec.spec.template.spec.terminationGracePeriodSeconds of type int64")
+
+
+@pytest.mark.parametrize(("predictor", "words"), [
+    ({"canaryTrafficPercent": 12.5}, "number 12.5 into Go struct field PredictorSpec.spec.predictor."
+                                     "ComponentExtensionSpec.canaryTrafficPercent of type int64"),
+    ({"minReplicas": 2**40}, "number 1099511627776 into Go struct field PredictorSpec.spec.predictor."
+                             "ComponentExtensionSpec.minReplicas of type int32"),
+    ({"model": {"image": True}}, "bool into Go struct field ModelSpec.spec.predictor.model.PredictorExtensionSpec."
+                                 "Container.image of type string"),
+    ({"model": "iris"}, "string into Go struct field PredictorSpec.spec.predictor.model of type v1beta1.ModelSpec"),
+    ({"tolerations": {}}, "object into Go struct field PredictorSpec.spec.predictor.PodSpec.tolerations "
+                          "of type []v1.Toleration"),
+])
+def test_decoding_errors_name_field_and_type_as_go_does(predictor: Object, words: str) -> None:
+    assert type_error("V1beta1InferenceService", isvc(**predictor), embedded_names=True) == (
+        f"json: cannot unmarshal {words}")
+
+
+def test_a_whole_number_may_be_written_as_a_float() -> None:
+    assert type_error("V1beta1InferenceService", isvc(canaryTrafficPercent=10.0)) is None
+
+
+def test_a_quantity_that_is_none_is_named() -> None:
+    body = isvc(model={"resources": {"limits": {"cpu": "many"}}})
+
+    assert type_error("V1beta1InferenceService", body) == (
+        "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")
+
+
+def test_a_schema_refuses_wrong_types_where_no_webhook_does() -> None:
+    body = {"metadata": {"name": "rt"}, "spec": {"disabled": "yes", "containers": []}}
+
+    with pytest.raises(StatusError) as refused:
+        check_values(CLUSTER_SERVING_RUNTIME, body)
+
+    assert refused.value.message == (
+        'ClusterServingRuntime.serving.kserve.io "rt" is invalid: spec.disabled: Invalid value: "string": spec.disabled '
+        'in body must be of type boolean: "string"')
+
+
+def test_labels_of_a_wrong_type_are_a_bad_request_everywhere() -> None:
+    for kind in (POD, INFERENCE_SERVICE):
+        with pytest.raises(StatusError, match="cannot unmarshal number into Go struct field ObjectMeta"):
+            validate(kind, {"metadata": {"name": "x", "labels": {"a": 1}}}, "Ignore")
