@@ -16,7 +16,7 @@ import requests
 from kserve_nb.clusters.embedded.node import models
 from kserve_nb.clusters.embedded.node.models import DISAGREEMENT, PAYLOAD
 from kserve_nb.clusters.embedded.node.volumes import claim_folder
-from kserve_nb.clusters.embedded.objects import POD, is_true
+from kserve_nb.clusters.embedded.objects import POD, SANDBOX, is_true
 from tests.unit.node_lab import NAMESPACE_NAME, lab, pod, runtime
 
 MODEL = "gs://kfserving-examples/models/sklearn/1.0/model"
@@ -197,13 +197,13 @@ def test_running_pods_are_taken_up_by_the_next_agent(socket: Path) -> None:
             async with it.node():
                 it.store.create(POD, pod("one"))
                 address = await it.ready("one")
-            before = it.pod("one")
+            before = it.pod("one"), it.store.get(SANDBOX, NAMESPACE_NAME, "one")
 
             async with it.node():
                 it.store.create(POD, pod("two"))
                 await it.ready("two")
 
-                assert it.pod("one") == before
+                assert (it.pod("one"), it.store.get(SANDBOX, NAMESPACE_NAME, "one")) == before
                 assert predict(address, PAYLOAD) == [1, 1]
                 os.kill(it.sandbox("one")["containers"]["kserve-container"]["pids"][0], signal.SIGKILL)
                 await it.until(lambda: it.container("one")["restartCount"] == 1, "the taken up pod is restarted")
@@ -227,6 +227,27 @@ def test_pods_of_a_dead_runtime_are_started_by_the_next() -> None:
                 assert it.container("one")["restartCount"] == 1
                 assert it.container("one")["lastState"]["terminated"]["reason"] == "Unknown"
                 assert predict(address, PAYLOAD) == [1, 1]
+
+    with tempfile.TemporaryDirectory(prefix="kserve-nb-") as folder:
+        asyncio.run(play(Path(folder) / "r.sock"))
+
+
+def test_after_a_restart_of_the_machine_pods_are_not_ready_until_they_run_again() -> None:
+    async def play(socket: Path) -> None:
+        async with lab(socket) as it:
+            with runtime(socket):
+                async with it.node():
+                    it.store.create(POD, pod("one"))
+                    await it.ready("one")
+            socket.unlink()
+            async with it.node():
+                await it.until(lambda: not is_true(it.pod("one"), "Ready"), "the pod is not ready")
+                assert "address" not in it.sandbox("one")
+                with runtime(socket):
+                    address = await it.ready("one")
+
+                    assert predict(address, PAYLOAD) == [1, 1]
+                    assert it.container("one")["restartCount"] == 1
 
     with tempfile.TemporaryDirectory(prefix="kserve-nb-") as folder:
         asyncio.run(play(Path(folder) / "r.sock"))

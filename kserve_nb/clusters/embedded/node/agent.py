@@ -34,7 +34,7 @@ class Node:
         """Run pods until cancelled. Their processes go on after that: the next Node takes them up."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._runtime.run())
-            await self._runtime.connected()
+            await self._runtime.known()
             self._end_orphans()
             async for event in self._objects.watch(POD):
                 self._notice(event, group)

@@ -47,7 +47,7 @@ class Runtime:
         self._started: dict[str, asyncio.Future[Running]] = {}
         self._abandoned: set[str] = set()
         self._writer: asyncio.StreamWriter | None = None
-        self._connected = asyncio.Event()
+        self._connected, self._known = asyncio.Event(), asyncio.Event()
 
     async def run(self) -> None:
         """Stay connected, for ever."""
@@ -71,6 +71,7 @@ class Runtime:
             try:
                 return await asyncio.open_unix_connection(str(self._path), limit=LINE_BYTES)
             except OSError:
+                self._known.set()
                 await asyncio.sleep(delay_s)
                 delay_s = min(delay_s * 1.5, RETRY_MOST_S)
 
@@ -83,6 +84,7 @@ class Runtime:
             self._update(Process(**process))
         if "processes" in message:
             self._connected.set()
+            self._known.set()
         if "process" in message:
             self._update(Process(**message["process"]))
 
@@ -112,9 +114,9 @@ class Runtime:
                 waiting.set_exception(ConnectionResetError())
         self._started = {}
 
-    async def connected(self) -> None:
-        """Wait until the runtime answers and has said what it runs."""
-        await self._connected.wait()
+    async def known(self) -> None:
+        """Wait until it is known what runs: the runtime has said so, or there is none yet and so nothing runs."""
+        await self._known.wait()
 
     def find(self, id_: str) -> Running | None:
         """What runs, or has ended, under that id."""

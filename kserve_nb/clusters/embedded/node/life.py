@@ -72,7 +72,9 @@ class Life:
                     container.state = {"waiting": {"reason": "ContainerCreating"}}
             self.record.write()
             seen.pod_ip = self.record.host.free_pod_ip()
-        self.record.write_sandbox()
+            self.record.write_sandbox()
+        else:
+            self._take_up()
         for container in seen.init:
             await self._initialize(container)
         async with asyncio.TaskGroup() as group:
@@ -85,6 +87,25 @@ class Life:
                     group.create_task(self._fail_to_pull(container))
             self._write()
             await asyncio.Event().wait()
+
+    def _take_up(self) -> None:
+        """Compare what the status says with what runs: an agent before us wrote it."""
+        for container in [*self._seen.init, *self._seen.main]:
+            if not container.running or self._role(container) == "queue-proxy":
+                continue
+            running = self.record.host.runtime.find(self.record.task_id(container))
+            if running is None:
+                self._set_not_ready(container)
+                self.record.has_ended(container, None)
+            elif container in self._seen.main:
+                self.record.address = running.process.address
+        self._write()
+
+    def _set_not_ready(self, server: Container) -> None:
+        self.record.address = None
+        probed = self._probed(server)
+        if probed is not None:
+            probed.ready = False
 
     def _role(self, container: Container) -> str | None:
         return role_of(container.spec["image"])
@@ -117,9 +138,6 @@ class Life:
         running = record.host.runtime.find(record.task_id(container)) if container.running else None
         if running is not None:
             return running
-        if container.running:
-            record.has_ended(container, None)
-            self._write()
         record.begin(container)
         running = await record.host.runtime.start(record.task(container))
         record.has_started(container)
@@ -146,10 +164,7 @@ class Life:
                 await running.ended.wait()
             finally:
                 probing.cancel()
-            self.record.address = None
-            probed = self._probed(container)
-            if probed is not None:
-                probed.ready = False
+            self._set_not_ready(container)
             self._note_end(container, running)
             self._write()
             await self._back_off(container, running)
