@@ -43,7 +43,8 @@ scalars = (st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False
 fields = st.sampled_from([
     "metadata", "spec", "status", "name", "namespace", "labels", "annotations", "predictor", "model", "containers",
     "env", "kind", "apiVersion", "finalizers", "ownerReferences", "managedFields", "resourceVersion", "uid", "template",
-    "traffic", "op", "path", "from", "value", "$patch", "$retainKeys", "$setElementOrder/containers", "conditions", "ports"]
+    "traffic", "op", "path", "from", "value", "$patch", "$retainKeys", "$setElementOrder/containers", "conditions",
+    "ports"]
 ) | st.text(max_size=5)
 values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(fields, inner, max_size=6), max_leaves=20)

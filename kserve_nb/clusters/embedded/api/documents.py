@@ -31,11 +31,12 @@ def answered(request: web.Request) -> web.Response | None:
 def _document(request: web.Request, parts: list[str]) -> web.Response | None:
     match parts:
         case ["version"]:
-            return answer(request, discovery.VERSION)
+            return answer(request, orjson.dumps(discovery.VERSION, option=orjson.OPT_INDENT_2))
         case [""]:
             return answer(request, {"paths": [*discovery.paths(), *_OTHER_PATHS]})
         case ["api" | "apis"] if wants_aggregated_discovery(request.headers.get("Accept", "")):
-            return answer(request, discovery.aggregated(parts == ["api"]), content_type=discovery.AGGREGATED_TYPE)
+            aggregated = orjson.dumps(discovery.aggregated(parts == ["api"]))
+            return answer(request, aggregated, content_type=discovery.AGGREGATED_TYPE)
         case ["openapi", "v3"]:
             return answer(request, _index())
         case ["openapi", "v3", "api", "v1"]:
@@ -43,7 +44,7 @@ def _document(request: web.Request, parts: list[str]) -> web.Response | None:
         case ["openapi", "v3", "apis", group, version] if discovery.resource_list(group, version):
             return answer(request, _openapi(group, version))
     found = _discovery(request, parts)
-    return None if found is None else answer(request, found)
+    return None if found is None else answer(request, orjson.dumps(found))
 
 
 def _discovery(request: web.Request, parts: list[str]) -> Object | None:

@@ -173,4 +173,4 @@ PRINTERS: dict[Kind, Callable[[Object, float], list[Any]]] = {
     CONFIG_MAP: _config_map, SECRET: _secret, SERVICE_ACCOUNT: _service_account, PERSISTENT_VOLUME_CLAIM: _claim,
     DEPLOYMENT: _deployment, REPLICA_SET: _replica_set, CUSTOM_RESOURCE_DEFINITION: _definition,
 }
-"""By kind: the cells after the name, for an object at a time (POSIX seconds)."""
+"""By kind: the cells after the name (of an Event: all cells), for an object at a time (POSIX seconds)."""

@@ -16,7 +16,7 @@ from aiohttp import web
 from kserve_nb.clusters.embedded.api import printers
 from kserve_nb.clusters.embedded.api.durations import since
 from kserve_nb.clusters.embedded.api.entry import Entry
-from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
+from kserve_nb.clusters.embedded.objects import EVENT, Kind, Object, StatusError
 
 _INCLUDES = ("None", "Metadata", "Object")
 _ABOUT = "Custom resource definition column (in JSONPath format): "
@@ -35,7 +35,7 @@ def columns(kind: Kind) -> list[Object]:
     rest = _columns()["core"][kind.resource] if custom is None else [
         {"name": c["name"], "type": c["type"], "format": "", "description": _ABOUT + c["path"], "priority": 0}
         for c in custom]
-    return [_columns()["name"], *rest]
+    return rest if kind == EVENT else [_columns()["name"], *rest]  # the name of an Event is its last column
 
 
 def include_of(request: web.Request) -> str:
@@ -64,7 +64,7 @@ def row(kind: Kind, entry: Entry, include: str) -> bytes:
         rest = _cells(kind)(obj, time.time())
     except (AttributeError, KeyError, TypeError, ValueError):  # an object whose fields are not of their types
         rest = [None] * (len(columns(kind)) - 1)
-    cells = orjson.dumps([entry.name, *rest])
+    cells = orjson.dumps(rest if kind == EVENT else [entry.name, *rest])
     shown = {"None": b"null", "Object": entry.data}.get(include) or _partial(obj)
     return b'{"cells":%b,"object":%b}' % (cells, shown)
 
