@@ -41,7 +41,7 @@ def replicas(world: World) -> int:
 def test_a_revision_that_may_have_none_loses_its_pod_a_stable_window_after_it_got_ready() -> None:
     world = ready(min_scale="0")
 
-    assert 59 <= seconds_until_terminating(world) <= 64
+    assert 60 <= seconds_until_terminating(world) <= 61
     assert condition(world.find(REVISION, TWO), "Ready")["status"] == "True"
     assert condition(world.find(REVISION, TWO), "Active")["reason"] == "NoTraffic"
 
@@ -147,7 +147,7 @@ def test_windows_are_divided_by_the_speed() -> None:
     start(world, min_scale="0")
     world.run_pods()
 
-    assert 4.5 <= seconds_until_terminating(world) <= 6.5
+    assert 6 <= seconds_until_terminating(world) <= 6.5
 
 
 def test_a_request_that_comes_while_the_pod_ends_brings_another() -> None:

@@ -109,7 +109,7 @@ REVISION_TRAFFIC = Kind("embedded.kserve-nb.dev", "v1", "RevisionTraffic", "revi
 
 # What the autoscaler remembers of a revision between two looks, as Knative's keeps it in memory. Named like its PodAutoscaler, owned by it.
 #   status: {"samples": [[POSIX time, concurrency, rps]], "requests": total at the last look, "panicSince": POSIX time or absent,
-#            "panicPods": most pods asked for in this panic}
+#            "panicPods": most pods asked for in this panic, "active": status of the condition Active, "activeSince": POSIX time}
 DECIDER = Kind("embedded.kserve-nb.dev", "v1", "Decider", "deciders", internal=True)
 
 # What the scheduler knows of a pod: its queue and its cache in one, small enough to read them all for every pod. Named like its Pod.

@@ -52,17 +52,21 @@ class Memory:
     requests: int = 0
     panic_since: float | None = None
     panic_pods: int = 0
+    active: str = ""  # the last status of the condition Active, and since when: conditions tell whole seconds only
+    active_since: float = 0.0
 
     @classmethod
     def of(cls, decider: Object | None) -> Memory:
         """Read it from its object; without one nothing is remembered."""
         status = (decider or {}).get("status") or {}
         samples = tuple(Sample(*one) for one in status.get("samples", []))
-        return cls(samples, status.get("requests", 0), status.get("panicSince"), status.get("panicPods", 0))
+        return cls(samples, status.get("requests", 0), status.get("panicSince"), status.get("panicPods", 0),
+                   status.get("active", ""), status.get("activeSince", 0.0))
 
     def to_status(self) -> Object:
         """Write it as its object's status."""
-        status: Object = {"samples": [[s.at, s.concurrency, s.rps] for s in self.samples], "requests": self.requests}
+        status: Object = {"samples": [[s.at, s.concurrency, s.rps] for s in self.samples], "requests": self.requests,
+                          "active": self.active, "activeSince": self.active_since}
         if self.panic_since is not None:
             status |= {"panicSince": self.panic_since, "panicPods": self.panic_pods}
         return status
@@ -129,6 +133,11 @@ def decide(memory: Memory, scaling: Scaling, ready: int, now: float) -> tuple[De
         memory = replace(memory, panic_pods=wanted)
     excess = math.floor(ready * scaling.total - TARGET_BURST_CAPACITY - panic)
     return Decision(wanted, excess, stable > 0 or memory.panic_since is not None), memory
+
+
+def note_active(memory: Memory, active: str, now: float) -> Memory:
+    """Remember since when the condition Active has had its status."""
+    return memory if memory.active == active else replace(memory, active=active, active_since=now)
 
 
 def activators(ready: int, total: float) -> int:

@@ -98,8 +98,9 @@ def _autoscale(autoscaler: Object, status: Object, service: Object, conditions: 
                moment: Moment, changes: Changes) -> None:
     ready = _ready_pods(autoscaler, objects)
     scaling = decider.scaling_of(autoscaler, moment.settings.window_s(decider.STABLE_WINDOW_S))
-    decision = _decide(autoscaler, scaling, ready, objects, moment, changes)
-    want = _scale(autoscaler, service, conditions, decision.pods, objects, moment, changes, scaling.window_s)
+    decision, active_s = _decide(autoscaler, conditions, scaling, ready, objects, moment, changes)
+    scaler = _Scaler(autoscaler, service, conditions, moment, changes, scaling.window_s, active_s)
+    want = scaler.scale(decision.pods, objects)
     mode = "Serve" if want > 0 and decision.excess_burst_capacity >= 0 else "Proxy"
     spec = make_serverless_service(autoscaler, mode, decider.activators(ready, scaling.total))["spec"]
     if spec != service["spec"]:
@@ -114,14 +115,15 @@ def _autoscale(autoscaler: Object, status: Object, service: Object, conditions: 
     _compute_status(autoscaler, status, conditions, want, ready)
 
 
-def _decide(autoscaler: Object, scaling: decider.Scaling, ready: int, objects: Objects, moment: Moment,
-            changes: Changes) -> decider.Decision:
-    """Look at the revision's requests, and remember what was seen."""
+def _decide(autoscaler: Object, conditions: Conditions, scaling: decider.Scaling, ready: int, objects: Objects,
+            moment: Moment, changes: Changes) -> tuple[decider.Decision, float]:
+    """What the revision's requests ask for, and for how long it has been as active as it is."""
     namespace, name = key_of(autoscaler)
     held = objects.find(DECIDER, namespace, name)
     traffic = objects.find(REVISION_TRAFFIC, namespace, name) or {}
     memory = decider.observe(
         decider.Memory.of(held), traffic.get("status") or {}, ready, scaling.window_s, moment.now)
+    memory = decider.note_active(memory, conditions.status_of("Active") or "", moment.now)
     decision, memory = decider.decide(memory, scaling, ready, moment.now)
     if memory != decider.Memory.of(held):
         body: Object = {"apiVersion": DECIDER.api_version, "kind": DECIDER.kind, "status": memory.to_status()}
@@ -132,71 +134,81 @@ def _decide(autoscaler: Object, scaling: decider.Scaling, ready: int, objects: O
             changes.update_status(DECIDER, body)
     if decision.pending:
         changes.again(moment.settings.window_s(_TICK_S))
-    return decision
+    return decision, moment.now - memory.active_since
 
 
-def _scale(autoscaler: Object, service: Object, conditions: Conditions, desired: int, objects: Objects,
-           moment: Moment, changes: Changes, stable_window_s: float) -> int:
-    """How many pods are wanted within the bounds; the Deployment is told (scaler.go `scale`)."""
-    if desired < 0 and conditions.status_of("Active") != "Unknown":
+@dataclass(frozen=True)
+class _Scaler:
+    """Brings a decision within its bounds, and tells the Deployment (scaler.go)."""
+
+    autoscaler: Object
+    service: Object
+    conditions: Conditions
+    moment: Moment
+    changes: Changes
+    stable_window_s: float
+    active_s: float  # for how long the condition Active has had its status
+
+    def scale(self, desired: int, objects: Objects) -> int:
+        """How many pods are wanted (`scale`)."""
+        if desired < 0 and self.conditions.status_of("Active") != "Unknown":
+            return desired
+        bounds = _Bounds.of(self.autoscaler)
+        initialized = self.conditions.status_of("ScaleTargetInitialized") == "True"
+        if bounds.initial > 1 and not initialized and not _unreachable(self.autoscaler):
+            bounds = _Bounds(max(bounds.initial, bounds.least), bounds.most, bounds.initial)
+        desired, apply = bounds.apply(desired), True
+        if desired == 0:
+            desired, apply = self._scale_to_zero()
+        target = self.autoscaler["spec"]["scaleTargetRef"]["name"]
+        deployment = objects.find(DEPLOYMENT, self.autoscaler["metadata"]["namespace"], target)
+        if apply and deployment is not None and deployment["spec"].get("replicas", 1) != desired:
+            deployment["spec"]["replicas"] = desired
+            self.changes.update(DEPLOYMENT, deployment)
         return desired
-    bounds = _Bounds.of(autoscaler)
-    initialized = conditions.status_of("ScaleTargetInitialized") == "True"
-    if bounds.initial > 1 and not initialized and not _unreachable(autoscaler):
-        bounds = _Bounds(max(bounds.initial, bounds.least), bounds.most, bounds.initial)
-    desired, apply = bounds.apply(desired), True
-    if desired == 0:
-        desired, apply = _scale_to_zero(autoscaler, service, conditions, moment, changes, stable_window_s)
-    deployment = objects.find(DEPLOYMENT, autoscaler["metadata"]["namespace"],
-                              autoscaler["spec"]["scaleTargetRef"]["name"])
-    if apply and deployment is not None and deployment["spec"].get("replicas", 1) != desired:
-        deployment["spec"]["replicas"] = desired
-        changes.update(DEPLOYMENT, deployment)
-    return desired
 
+    def _scale_to_zero(self) -> tuple[int, bool]:
+        """What is wanted where nothing asks for pods, and whether the Deployment is told (`handleScaleToZero`).
 
-def _scale_to_zero(autoscaler: Object, service: Object, conditions: Conditions, moment: Moment, changes: Changes,
-                   stable_window_s: float) -> tuple[int, bool]:
-    """What is wanted where nothing asks for pods, and whether the Deployment is told (`handleScaleToZero`).
+        A revision becomes inactive after a stable window of activity, and loses its pods once the activator has stood
+        before it for the grace period; one that never became active loses them some time after its progress deadline.
+        """
+        active = self.conditions.status_of("Active")
+        if active == "Unknown":
+            timeout_s = self._activation_timeout_s()
+            if self.active_s > timeout_s:
+                return 0, True
+            self.changes.again(timeout_s)
+            return _UNKNOWN, False
+        if active == "True":
+            if self.active_s >= self.stable_window_s:
+                return 0, False
+            self.changes.again(self.stable_window_s - self.active_s)
+            return 1, True
+        wait_s = self._wait_inactive_s()
+        if wait_s > 0:
+            self.changes.again(wait_s)
+        return 0, wait_s <= 0
 
-    A revision becomes inactive after a stable window of activity, and loses its pods once the activator has stood
-    before it for the grace period; one that never became active loses them some time after its progress deadline.
-    """
-    window_s, active = moment.settings.window_s, conditions.get("Active")
-    assert active is not None  # `begin` has set it
-    for_s = seconds_since(active["lastTransitionTime"], moment.now)
-    if active["status"] == "Unknown":
-        annotations = autoscaler["metadata"].get("annotations", {})
+    def _activation_timeout_s(self) -> float:
+        annotations = self.autoscaler["metadata"].get("annotations", {})
         deadline_s = parse_duration_s(annotations.get("serving.knative.dev/progress-deadline")) or PROGRESS_DEADLINE_S
-        timeout_s = window_s(deadline_s + _ACTIVATION_BUFFER_S)
-        if for_s > timeout_s:
-            return 0, True
-        changes.again(timeout_s)
-        return _UNKNOWN, False
-    if active["status"] == "True":
-        if for_s >= stable_window_s:
-            return 0, False
-        changes.again(stable_window_s - for_s)
-        return 1, True
-    wait_s = _wait_inactive_s(autoscaler, service, for_s, moment)
-    if wait_s > 0:
-        changes.again(wait_s)
-    return 0, wait_s <= 0
+        return self.moment.settings.window_s(deadline_s + _ACTIVATION_BUFFER_S)
 
-
-def _wait_inactive_s(autoscaler: Object, service: Object, inactive_s: float, moment: Moment) -> float:
-    """How long the last pod of an inactive revision stays: its retention, and until the activator is surely there."""
-    text = autoscaler["metadata"].get("annotations", {}).get(f"{AUTOSCALING}scale-to-zero-pod-retention-period")
-    retention_s = 0.0 if _unreachable(autoscaler) else moment.settings.window_s(parse_duration_s(text) or 0)
-    grace_s = moment.settings.window_s(_GRACE_S)
-    if inactive_s >= max(grace_s, retention_s):
-        return 0
-    if inactive_s < retention_s:
-        return retention_s - inactive_s
-    backed = condition(service, "ActivatorEndpointsPopulated")
-    if backed.get("status") != "True":
-        return grace_s
-    return grace_s - seconds_since(backed["lastTransitionTime"], moment.now)
+    def _wait_inactive_s(self) -> float:
+        """How long the last pod of an inactive revision stays yet: its retention, and until the activator is there."""
+        window_s, annotations = self.moment.settings.window_s, self.autoscaler["metadata"].get("annotations", {})
+        text = annotations.get(f"{AUTOSCALING}scale-to-zero-pod-retention-period")
+        retention_s = 0.0 if _unreachable(self.autoscaler) else window_s(parse_duration_s(text) or 0)
+        grace_s = window_s(_GRACE_S)
+        if self.active_s >= max(grace_s, retention_s):
+            return 0
+        if self.active_s < retention_s:
+            return retention_s - self.active_s
+        backed = condition(self.service, "ActivatorEndpointsPopulated")
+        if backed.get("status") != "True":
+            return grace_s
+        return grace_s - seconds_since(backed["lastTransitionTime"], self.moment.now)
 
 
 def _compute_status(autoscaler: Object, status: Object, conditions: Conditions, want: int, ready: int) -> None:

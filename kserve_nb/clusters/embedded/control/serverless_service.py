@@ -24,7 +24,6 @@ from kserve_nb.clusters.embedded.objects import (
 
 _NAME_LABEL = "networking.internal.knative.dev/serverlessservice"
 _TYPE_LABEL = "networking.internal.knative.dev/serviceType"
-_ACTIVATOR = ("knative-serving", "activator-service")
 
 
 def reconcile(service: Object, objects: Objects, moment: Moment) -> Changes:
@@ -41,7 +40,7 @@ def reconcile(service: Object, objects: Objects, moment: Moment) -> Changes:
     behind = objects.find(ENDPOINTS, meta["namespace"], private["metadata"]["name"]) or {}
     populated = any(subset.get("addresses") for subset in behind.get("subsets") or [])
     serves = populated and service["spec"]["mode"] == "Serve"
-    source = behind if serves else objects.find(ENDPOINTS, *_ACTIVATOR) or {}
+    source = behind if serves else _activator(service, moment)
     _keep(ENDPOINTS, _make_public_endpoints(service, source), objects, changes)
     status |= {"serviceName": public["metadata"]["name"], "privateServiceName": private["metadata"]["name"]}
     if populated:
@@ -84,6 +83,13 @@ def _make_public_endpoints(service: Object, source: Object) -> Object:
             subsets.append({**subset, "ports": ports})
     body = _child(ENDPOINTS, service, service["metadata"]["name"], "Public")
     return body | ({"subsets": subsets} if subsets else {})
+
+
+def _activator(service: Object, moment: Moment) -> Object:
+    """Where the activator is: the gateway holds requests itself, at the cluster's own address."""
+    ports = [{"name": port["name"], "port": port["targetPort"], "protocol": "TCP"} for port in _serving_ports(service)]
+    address = {"ip": moment.settings.ingress_host, "nodeName": moment.settings.node}
+    return {"subsets": [{"addresses": [address], "ports": ports}]}
 
 
 def _child(kind: Kind, service: Object, name: str, type_: str) -> Object:
