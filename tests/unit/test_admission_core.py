@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.clusters.embedded.api import admission_core
 from kserve_nb.clusters.embedded.api.admission import admit
 from kserve_nb.clusters.embedded.api.admission_core import SERVICE_NETWORK
 from kserve_nb.clusters.embedded.api.quantity import canonical
@@ -79,7 +78,7 @@ def test_services_get_addresses_of_their_own() -> None:
 
 def test_an_address_is_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
     store, drawn = new_store("kserve-test"), iter([7, 7, 8])
-    monkeypatch.setattr(admission_core.secrets, "randbelow", lambda _: next(drawn))
+    monkeypatch.setattr("secrets.randbelow", lambda _: next(drawn))
 
     addresses = [store.create(SERVICE, service(ports=[{"port": 80}]) | {
         "metadata": {"name": name, "namespace": "kserve-test"}})["spec"]["clusterIP"] for name in ("a", "b")]

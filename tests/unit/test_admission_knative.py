@@ -70,7 +70,8 @@ def test_a_wrong_type_is_refused_while_decoding() -> None:
 
     assert error.message == (
         'admission webhook "webhook.serving.knative.dev" denied the request: mutation failed: cannot decode incoming '
-        "new object: json: cannot unmarshal string into Go struct field TrafficTarget.spec.traffic.percent of type int64")
+        "new object: json: cannot unmarshal string into Go struct field TrafficTarget.spec.traffic.percent "
+        "of type int64")
 
 
 def test_the_last_modifier_stays_while_the_spec_stays() -> None:

@@ -112,8 +112,8 @@ def test_a_schema_refuses_wrong_types_where_no_webhook_does() -> None:
         check_values(CLUSTER_SERVING_RUNTIME, body)
 
     assert refused.value.message == (
-        'ClusterServingRuntime.serving.kserve.io "rt" is invalid: spec.disabled: Invalid value: "string": spec.disabled '
-        'in body must be of type boolean: "string"')
+        'ClusterServingRuntime.serving.kserve.io "rt" is invalid: spec.disabled: Invalid value: "string": '
+        'spec.disabled in body must be of type boolean: "string"')
 
 
 def test_labels_of_a_wrong_type_are_a_bad_request_everywhere() -> None:

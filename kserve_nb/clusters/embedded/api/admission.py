@@ -87,7 +87,7 @@ def admit(operation: Literal["CREATE", "UPDATE", "DELETE"], kind: Kind, new: Obj
 
 
 def without_nulls(value: Any) -> Any:
-    """The value without the fields that are null: to Go they are as good as absent."""
+    """The value without the fields and items that are null: to Go they are as good as absent."""
     if isinstance(value, dict):
         return {key: without_nulls(item) for key, item in value.items() if item is not None}
-    return [without_nulls(item) for item in value] if isinstance(value, list) else value
+    return [without_nulls(item) for item in value if item is not None] if isinstance(value, list) else value

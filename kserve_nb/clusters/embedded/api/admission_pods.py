@@ -80,13 +80,13 @@ def _use_service_account(pod: Object, objects: Objects) -> None:
 
 def _mount_token(spec: Object) -> None:
     volumes = spec.setdefault("volumes", [])
-    name = next((v["name"] for v in volumes if v["name"].startswith(_TOKEN_VOLUME)), None)
+    name = next((v["name"] for v in volumes if v.get("name", "").startswith(_TOKEN_VOLUME)), None)
     if name is None:
         name = generate_name(_TOKEN_VOLUME)
         volumes.append({"name": name, "projected": {"defaultMode": 420, "sources": _token_sources()}})
     for container in containers_of(spec):
         mounts = container.setdefault("volumeMounts", [])
-        if not any(mount["mountPath"] == _TOKEN_PATH for mount in mounts):
+        if not any(mount.get("mountPath") == _TOKEN_PATH for mount in mounts):
             mounts.append({"mountPath": _TOKEN_PATH, "name": name, "readOnly": True})
 
 
@@ -132,8 +132,8 @@ def _annotate_metrics(meta: Object, objects: Objects) -> None:
 
 
 def _provide_model(spec: Object, uri: str, objects: Objects) -> None:
-    server = next((c for c in spec["containers"] if c["name"] == "kserve-container"), None)
-    if server is None or any(c["name"] == "storage-initializer" for c in spec.get("initContainers") or []):
+    server = next((c for c in spec.get("containers") or [] if c.get("name") == "kserve-container"), None)
+    if server is None or any(c.get("name") == "storage-initializer" for c in spec.get("initContainers") or []):
         return
     mounts, volumes = server.setdefault("volumeMounts", []), spec.setdefault("volumes", [])
     if uri.startswith("pvc://"):
@@ -147,7 +147,7 @@ def _provide_model(spec: Object, uri: str, objects: Objects) -> None:
     initializer = _storage_initializer(uri, objects)
     default_container(initializer)
     spec["initContainers"] = [*(spec.get("initContainers") or []), initializer]
-    if any(volume["name"].startswith(_TOKEN_VOLUME) for volume in volumes):
+    if any(volume.get("name", "").startswith(_TOKEN_VOLUME) for volume in volumes):
         _mount_token(spec)  # plugins run again after a webhook has changed a pod
 
 
