@@ -8,6 +8,7 @@ import json
 import os
 import ssl
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -69,12 +70,17 @@ class ApiServer:
         data = body if isinstance(body, bytes | None) else json.dumps(body)
         return self.session.request(method, self.url + path, data=data, headers=headers, timeout=20, **kwargs)
 
-    def kubectl(self, *args: str, stdin: str | None = None, check: bool = True, program: str = "kubectl",
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment in which kubectl is the one of this installation and speaks to this server."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+        return {**os.environ, "PATH": path, "KUBECONFIG": str(self.kubeconfig), "HOME": str(self.folder)}
+
+    def kubectl(self, *args: str, stdin: str | None = None, check: bool = True,
                 **env: str) -> subprocess.CompletedProcess[str]:
         """The real kubectl."""
-        done = subprocess.run(
-            [program, *args], input=stdin, text=True, capture_output=True, timeout=60,
-            env={**os.environ, "KUBECONFIG": str(self.kubeconfig), "HOME": str(self.folder), **env})
+        done = subprocess.run(["kubectl", *args], input=stdin, text=True, capture_output=True, timeout=60,
+                              env=self.env | env)
         assert not check or done.returncode == 0, f"{args}: {done.stdout}{done.stderr}"
         return done
 
