@@ -15,11 +15,10 @@ RECORDED = sorted((DATA / "kubectl").glob("*.txt"))
 OWN_WORDS = "spec.predictor names no model"  # where the real webhook panics
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiLab]:
-    folder = tmp_path_factory.mktemp("lab")
-    shutil.copytree(DATA / "kubectl", folder / "08-bad")
-    served = ApiLab(folder, "kserve-test")
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[ApiLab]:
+    shutil.copytree(DATA / "kubectl", tmp_path / "08-bad")
+    served = ApiLab(tmp_path, "kserve-test")
     yield served
     served.close()
 
