@@ -23,6 +23,7 @@ from kserve_nb.clusters.embedded.api.store import Store
 from kserve_nb.clusters.embedded.objects import NAMESPACE, Settings
 
 TOKEN = "a-secret"
+KUBECTL = os.environ.get("KUBECTL", "kubectl")  # another one than this installation's, to try a newer version
 SERVICES = "/apis/serving.kserve.io/v1beta1/namespaces/demo/inferenceservices"
 
 
@@ -79,7 +80,7 @@ class ApiServer:
     def kubectl(self, *args: str, stdin: str | None = None, check: bool = True,
                 **env: str) -> subprocess.CompletedProcess[str]:
         """The real kubectl."""
-        done = subprocess.run(["kubectl", *args], input=stdin, text=True, capture_output=True, timeout=60,
+        done = subprocess.run([KUBECTL, *args], input=stdin, text=True, capture_output=True, timeout=60,
                               env=self.env | env)
         assert not check or done.returncode == 0, f"{args}: {done.stdout}{done.stderr}"
         return done

@@ -21,7 +21,7 @@ from kserve import (
 )
 from kubernetes import client, config, dynamic, watch
 
-from tests.api_server import ApiServer, isvc
+from tests.api_server import KUBECTL, ApiServer, isvc
 
 NAME = "sklearn-iris"
 
@@ -114,7 +114,8 @@ def test_kubectl_waits(server: ApiServer) -> None:
 
 def test_kubectl_watches(server: ApiServer) -> None:
     server.kubectl("apply", "-f", "-", stdin=manifest())
-    with subprocess.Popen(["kubectl", "get", "isvc", "-w"], stdout=subprocess.PIPE, text=True, env=server.env) as watching:
+    command = [KUBECTL, "get", "isvc", "-w"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=server.env) as watching:
         assert watching.stdout is not None
         head, first = watching.stdout.readline(), watching.stdout.readline()
 

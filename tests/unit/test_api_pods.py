@@ -20,7 +20,7 @@ from kubernetes.stream import portforward
 from kserve_nb.clusters.embedded.api import logs
 from kserve_nb.clusters.embedded.api.history import History
 from kserve_nb.clusters.embedded.objects import NODE, POD, SANDBOX, Object
-from tests.api_server import ApiServer
+from tests.api_server import KUBECTL, ApiServer
 
 LOG = "/api/v1/namespaces/demo/pods/p/log"
 CONTAINERS = [{"name": "kserve-container", "image": "i", "ports": [{"containerPort": 8080}]},
@@ -148,7 +148,7 @@ def free_port() -> int:
 
 def test_kubectl_forwards_a_port(server: ApiServer) -> None:
     port = free_port()
-    command = ["kubectl", "port-forward", "pod/p", f"{port}:8080"]
+    command = [KUBECTL, "port-forward", "pod/p", f"{port}:8080"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=server.env) as forwarding:
         assert forwarding.stdout is not None and "Forwarding" in forwarding.stdout.readline()
         with requests.Session() as session:
