@@ -8,17 +8,18 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from kserve_nb.clusters.embedded import control
 from kserve_nb.clusters.embedded.api.admission import admit
-from kserve_nb.clusters.embedded.api.bootstrap import populate
+from kserve_nb.clusters.embedded.api.bootstrap import initial_objects
 from kserve_nb.clusters.embedded.api.store import Store
 from kserve_nb.clusters.embedded.control.events import record
 from kserve_nb.clusters.embedded.control.loop import Moment, woken_by
 from kserve_nb.clusters.embedded.gateway import status as gateway_status
 from kserve_nb.clusters.embedded.objects import (
+    CUSTOM_RESOURCE_DEFINITION,
     INFERENCE_SERVICE,
     INGRESS,
     KINDS,
@@ -52,6 +53,12 @@ def isvc(uri: str | None = MODEL, percent: int | None = None, annotations: dict[
             "metadata": {"name": name, "namespace": NS, **({"annotations": annotations} if annotations else {})}}
 
 
+@cache
+def furniture(settings: Settings) -> tuple[tuple[Kind, Object], ...]:
+    """What a new cluster has, but for what only clients look at."""
+    return tuple((kind, body) for kind, body in initial_objects(settings) if kind is not CUSTOM_RESOURCE_DEFINITION)
+
+
 def short(revision: str | None) -> str:
     """`r2` for `…-00002`."""
     return f"r{int(revision[-5:])}" if revision else ""
@@ -63,10 +70,11 @@ class Simulator:
     def __init__(self, gateway: str = "kourier", speed: float = 1.0) -> None:
         self.settings = Settings(speed=speed, gateway=gateway)  # type: ignore[arg-type]
         self.store = Store(None, admission=admit)
-        populate(self.store, self.settings)
-        node = self.store.list(NODE)[0]
-        node["status"]["allocatable"] = {"cpu": "64", "memory": "256Gi", "pods": "110"}
-        self.store.update_status(NODE, node)
+        for kind, body in furniture(self.settings):
+            stored = self.store.create(kind, body)
+            if kind is NODE:
+                room = {"allocatable": {"cpu": "64", "memory": "256Gi", "pods": "110"}}
+                self.store.update_status(NODE, {**stored, "status": room})
         self.store.create(NAMESPACE, {"metadata": {"name": NS}})
         self.now = time.time()
         self.seen: list[Object] = []  # every version of every InferenceService
