@@ -23,7 +23,7 @@ from kserve_nb.clusters import state
 from kserve_nb.clusters.embedded import control
 from kserve_nb.clusters.embedded.api.admission import admit
 from kserve_nb.clusters.embedded.api.app import make_app
-from kserve_nb.clusters.embedded.api.bootstrap import initial_objects
+from kserve_nb.clusters.embedded.api.bootstrap import populate
 from kserve_nb.clusters.embedded.api.store import Store
 from kserve_nb.clusters.embedded.control.events import record as record_event
 from kserve_nb.clusters.embedded.control.loop import Loop
@@ -70,9 +70,7 @@ async def run(name: str, listener: socket.socket, runtime: Path) -> None:
     assert record is not None
     settings = settings_of(record)
     store = Store(folder / "store.db", admission=admit)
-    for kind, obj in initial_objects(settings):
-        if store.find(kind, obj["metadata"].get("namespace"), obj["metadata"]["name"]) is None:
-            store.create(kind, obj)
+    populate(store, settings)
     loop = Loop(store, settings, control.reconcilers(), record_event)
     node = Node(store, settings, folder, runtime)
     gateway = Gateway(store, settings, folder / "envoy", record.admin_port, record.activator_port)

@@ -139,7 +139,7 @@ class Store(Objects):
         new["metadata"] = self._system_fields(kind, new["metadata"], old["metadata"])
         metadata.check(kind, new["metadata"])
         new = self._admit("UPDATE", kind, new, old)
-        if "generation" in old["metadata"] and _intent(new) != _intent(old):
+        if "generation" in old["metadata"] and _intent(kind, new) != _intent(kind, old):
             new["metadata"]["generation"] = old["metadata"]["generation"] + 1
         return self._replace(kind, new, old, dry_run)
 
@@ -291,8 +291,12 @@ def _take_while_older(entries: Mapping[Key, Entry], moment: float) -> Iterator[E
         yield entry
 
 
-def _intent(obj: Object) -> bytes:
-    return encode({key: value for key, value in obj.items() if key not in ("metadata", "status")})
+def _intent(kind: Kind, obj: Object) -> bytes:
+    """What a change of raises the generation; binding a pod to its node does not."""
+    intent = {key: value for key, value in obj.items() if key not in ("metadata", "status")}
+    if kind == POD:
+        intent["spec"] = {key: value for key, value in (obj.get("spec") or {}).items() if key != "nodeName"}
+    return encode(intent)
 
 
 def _finalizers(kind: Kind, obj: Object) -> list[str]:
