@@ -268,3 +268,13 @@ def test_methods_that_are_not_there(server: ApiServer, method: str, path: str) -
     answer = server.request(method, path, {})
 
     assert (answer.status_code, answer.json()["reason"]) == (405, "MethodNotAllowed")
+
+
+def test_a_status_has_the_types_of_its_kind(server: ApiServer) -> None:
+    ok(server.request("POST", SERVICES, isvc("a")))
+
+    refused = server.request("PATCH", f"{SERVICES}/a/status", {"status": {"conditions": "x"}},
+                             headers={"Content-Type": MERGE})
+
+    assert refused.status_code == 422
+    assert 'status.conditions in body must be of type array: "string"' in refused.json()["message"]

@@ -315,3 +315,11 @@ def test_labels_are_checked(store: Store, labels: dict[str, str], text: str) -> 
         store.create(INFERENCE_SERVICE, isvc(labels=labels))
 
     assert refused.value.code == 422 and text in refused.value.message
+
+
+def test_owners_are_whole(store: Store) -> None:
+    with pytest.raises(StatusError) as refused:
+        store.create(INFERENCE_SERVICE, isvc(ownerReferences=[{"apiVersion": "v1", "kind": "Pod", "name": "p"}]))
+
+    assert refused.value.code == 422
+    assert 'metadata.ownerReferences.uid: Invalid value: "": must not be empty' in refused.value.message

@@ -13,7 +13,7 @@ from kserve_nb.clusters.embedded.api.fields import Path
 from kserve_nb.clusters.embedded.api.managers import Entry, Writer
 from kserve_nb.clusters.embedded.api.paths import Target
 from kserve_nb.clusters.embedded.api.store import Store
-from kserve_nb.clusters.embedded.api.writing import check_same, shown
+from kserve_nb.clusters.embedded.api.writing import check_same, shown, store_changed
 from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError, utc
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -44,8 +44,7 @@ async def apply(request: web.Request, store: Store, target: Target) -> web.Respo
         return shown(request, target, store.create(kind, checked, dry_run=dry_run), status=201, warnings=warnings)
     new = applied(kind, live, checked, writer, force=options.flag(request, "force"))
     new, warnings = schemas.validate(kind, new, mode)
-    update = store.update_status if target.subresource == "status" else store.update
-    return shown(request, target, update(kind, new, dry_run=dry_run), warnings=warnings)
+    return shown(request, target, store_changed(store, target, new, dry_run), warnings=warnings)
 
 
 def applied(kind: Kind, live: Object, config: Object, writer: Writer, *, force: bool) -> Object:

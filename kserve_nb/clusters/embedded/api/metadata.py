@@ -61,9 +61,10 @@ def generate_name(base: str) -> str:
 
 
 def check(kind: Kind, meta: Object) -> None:
-    """Refuse metadata that a Kubernetes API server would refuse: name, labels, annotations."""
+    """Refuse metadata that a Kubernetes API server would refuse: name, labels, annotations, owners."""
     name = meta.get("name") or ""
-    causes = [*_name(kind, name), *_labels(meta.get("labels") or {}), *_annotations(meta.get("annotations") or {})]
+    causes = [*_name(kind, name), *_labels(meta.get("labels") or {}), *_annotations(meta.get("annotations") or {}),
+              *_owners(meta.get("ownerReferences") or [])]
     if causes:
         raise invalid(kind, name, causes)
 
@@ -124,3 +125,15 @@ def _annotations(annotations: Object) -> Iterator[Cause]:
     if sum(len(key) + len(value) for key, value in annotations.items()) > _ANNOTATIONS_LIMIT:
         yield Cause("metadata.annotations", "FieldValueTooLong",
                     f"Too long: may not be more than {_ANNOTATIONS_LIMIT} bytes")
+
+
+def _owners(owners: list[Object]) -> Iterator[Cause]:
+    for owner in owners:
+        for field in ("apiVersion", "kind", "name", "uid"):
+            if not isinstance(owner.get(field), str) or not owner[field]:
+                text = "version must not be empty" if field == "apiVersion" else "must not be empty"
+                yield _invalid_value(f"metadata.ownerReferences.{field}", "", text)
+    controllers = [owner for owner in owners if owner.get("controller") is True]
+    if len(controllers) > 1:
+        yield Cause("metadata.ownerReferences", "FieldValueInvalid",
+                    "Invalid value: only one reference can have Controller set to true")

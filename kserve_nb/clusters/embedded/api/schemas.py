@@ -34,13 +34,13 @@ def validate(kind: Kind, body: Object, mode: Literal["Strict", "Warn", "Ignore"]
     return pruned, problems if mode == "Warn" else []
 
 
-def check_values(kind: Kind, body: Object) -> None:
+def check_values(kind: Kind, body: Object, part: Literal["spec", "status"] = "spec") -> None:
     """Refuse values that a custom resource's schema does not allow. Raises StatusError 422 with all of them."""
     type_name = type_of_kind(kind)
-    if type_name is None or is_built_in(kind) or "spec" not in body:
+    if type_name is None or is_built_in(kind) or part not in body:
         return
-    spec = fields_of(type_name).get("spec")
-    causes = list(_value_problems(spec.type, body["spec"], "spec")) if spec else []
+    field = fields_of(type_name).get(part)
+    causes = list(_value_problems(field.type, body[part], part)) if field else []
     if causes:
         raise invalid(kind, body["metadata"]["name"], causes)
 

@@ -52,7 +52,14 @@ def write(store: Store, target: Target, old: Object, body: Object, writer: manag
     """Store a changed object, and who changed what in it."""
     kind = target.kind
     body["metadata"]["managedFields"] = managers.after_update(kind, old, body, writer.name, writer.subresource)
+    return store_changed(store, target, body, dry_run)
+
+
+def store_changed(store: Store, target: Target, body: Object, dry_run: bool) -> Object:
+    """Store a changed object, or its status alone where that is the target."""
+    kind = target.kind
     if target.subresource == "status":
+        schemas.check_values(kind, body, "status")
         return store.update_status(kind, body, dry_run=dry_run)
     return store.update(kind, body, dry_run=dry_run)
 
