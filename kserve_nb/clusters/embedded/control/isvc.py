@@ -52,6 +52,7 @@ from kserve_nb.clusters.embedded.objects import (
 COMPONENT = "v1beta1Controllers"
 FINALIZER = "inferenceservice.finalizers"
 STOP, NO_AUTO_UPDATE = "serving.kserve.io/stop", "serving.kserve.io/disable-auto-update"
+DEPLOYMENT_MODE, KNATIVE, KNATIVE_MODES = "serving.kserve.io/deploymentMode", "Knative", ("Knative", "Serverless")
 LAGS_S = {INFERENCE_SERVICE: 0.1}  # KServe takes its time: for a moment the status is that of the old spec
 ASK_AGAIN_S = 1.0
 
@@ -109,6 +110,7 @@ def is_stopped(isvc: Object) -> bool:
 
 def _predictor(isvc: Object, status: Object, conditions: Conditions, view: Objects, changes: Changes) -> bool:
     """Reconcile the predictor; False to ask again soon. Raises PredictorError."""
+    _check_supported(isvc)
     annotations = source_annotations(isvc, view)
     runtime = _runtime(isvc, status, view)
     _keep_model_config(isvc, view, changes)
@@ -134,6 +136,17 @@ def _predictor(isvc: Object, status: Object, conditions: Conditions, view: Objec
     pods = view.list(POD, isvc["metadata"]["namespace"], {REVISION_LABEL: created}) if created else []
     pods.sort(key=lambda pod: str(pod["metadata"]["creationTimestamp"]), reverse=True)
     return propagate_model(status, conditions, service, pods)
+
+
+def _check_supported(isvc: Object) -> None:
+    """Refuse what a real KServe runs and this cluster cannot, rather than leave it out."""
+    beside = [f"spec.{field}" for field in ("transformer", "explainer") if isvc["spec"].get(field)]
+    mode = (isvc["metadata"].get("annotations") or {}).get(DEPLOYMENT_MODE, KNATIVE)
+    if mode not in KNATIVE_MODES:
+        beside.append(f"deployment mode {mode}")
+    if beside:
+        raise PredictorError(f"{' and '.join(beside)}: the embedded cluster runs predictors in Knative mode alone. "
+                             "Leave it out, or use a kind cluster.")
 
 
 def _runtime(isvc: Object, status: Object, view: Objects) -> Runtime | None:
@@ -216,7 +229,7 @@ def _stop(isvc: Object, status: Object, conditions: Conditions, view: Objects, c
 
 def _finish(isvc: Object, status: Object, changes: Changes) -> None:
     """Write the status where it differs, and tell when the InferenceService became ready or failed (`updateStatus`)."""
-    status["deploymentMode"] = (isvc.get("status") or {}).get("deploymentMode", "Knative")
+    status["deploymentMode"] = (isvc.get("status") or {}).get("deploymentMode", KNATIVE)
     if status == isvc.get("status"):
         return
     changed = {**without_version(isvc), "status": status}
