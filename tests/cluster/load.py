@@ -1,0 +1,98 @@
+"""Users of a model: requests at a steady, bounded rate through the ingress, each kept with what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+
+RATE = 200  # requests a second
+MOST = 200_000  # requests of one load
+LONGEST_S = 60.0  # for one request; one that meets no pod is held until there is one
+
+
+@dataclass(frozen=True)
+class Door:
+    """Where requests go: the host of an InferenceService's URL, and its name."""
+
+    host: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One request and what became of it. Times are of time.monotonic."""
+
+    door: Door
+    sent: float
+    ended: float
+    said: str  # the predictions as JSON; empty where the request was lost
+    trouble: str  # why it was lost; empty where it was not
+
+
+class Load:
+    """Sends the same rows again and again until the block ends, whatever becomes of the requests before (open loop)."""
+
+    def __init__(self, ingress: str, rows: Sequence[Sequence[float]], door: Door):
+        self.door = door  # may be changed under way
+        self.shots: list[Shot] = []  # in the order of their ends
+        self._ingress, self._body = ingress, {"instances": [list(row) for row in rows]}
+        self._sent, self._moved, self._stopped = 0, threading.Condition(), threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="load", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        """Send no more, and wait for the answers that are still to come."""
+        self._stopped.set()
+        self._thread.join(LONGEST_S + 10)
+
+    @property
+    def sent(self) -> int:
+        """Requests so far."""
+        return self._sent
+
+    def wait_for(self, count: int, timeout_s: float) -> None:
+        """Return once so many requests have been sent in all. Raises TimeoutError."""
+        with self._moved:
+            if not self._moved.wait_for(lambda: self._sent >= count, timeout_s):
+                raise TimeoutError(f"only {self._sent} of {count} requests could be sent within {timeout_s:.0f} s")
+
+    async def _run(self) -> None:
+        due, pending = time.monotonic(), set[asyncio.Task[None]]()
+        async with aiohttp.ClientSession(f"http://{self._ingress}", trust_env=False,
+                                         connector=aiohttp.TCPConnector(limit=0),
+                                         timeout=aiohttp.ClientTimeout(LONGEST_S)) as session:
+            while not self._stopped.is_set() and self._sent < MOST:
+                pending.add(task := asyncio.ensure_future(self._shoot(session, self.door)))
+                task.add_done_callback(pending.discard)
+                with self._moved:
+                    self._sent += 1
+                    self._moved.notify_all()
+                due = max(due + 1 / RATE, time.monotonic())  # a late request does not make the next ones a burst
+                await asyncio.sleep(due - time.monotonic())
+            await asyncio.gather(*pending)
+
+    async def _shoot(self, session: aiohttp.ClientSession, door: Door) -> None:
+        began, said, trouble = time.monotonic(), "", ""
+        try:
+            async with session.post(f"/v1/models/{door.name}:predict", json=self._body,
+                                    headers={"Host": door.host}) as answer:
+                text = await answer.text()
+                if answer.status == 200:
+                    said = json.dumps(json.loads(text)["predictions"])
+                else:
+                    trouble = f"{answer.status} {text[:200]!r}"
+        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError) as error:
+            trouble = f"{type(error).__name__} {error}"
+        self.shots.append(Shot(door, began, time.monotonic(), said, trouble))
