@@ -1,0 +1,50 @@
+"""A cluster for the notebooks, and what runs them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from kserve_nb.clusters import state
+from kserve_nb.clusters.embedded import lifecycle
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Runs notebooks on one cluster, each from their own folder, as `kserve-nb run` does."""
+
+    cluster: str
+
+    def nbval(self, *paths: Path) -> subprocess.CompletedProcess[str]:
+        """`pytest --nbval-lax` on these files or folders."""
+        return self._python("pytest", "-q", "-p", "no:cacheprovider", "-p", "conftest", "--nbval-lax",
+                            "--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml"), *map(str, paths))
+
+    def papermill(self, path: Path) -> subprocess.CompletedProcess[str]:
+        """The `papermill` command on this notebook; what it executed is thrown away."""
+        return self._python("papermill", "--no-progress-bar", "--cwd", str(ROOT / "notebooks"), str(path), os.devnull)
+
+    def _python(self, *words: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "KSERVE_NB_NAME": self.cluster}
+        return subprocess.run([sys.executable, "-m", *words], cwd=ROOT, env=environment, capture_output=True,
+                              text=True, timeout=500, check=False)
+
+
+@pytest.fixture(scope="session")
+def runner() -> Iterator[Runner]:
+    """On an embedded cluster that ends with the tests."""
+    name = f"notebooks-{os.getpid()}"
+    lifecycle.up(name, owner=os.getpid())
+    yield Runner(name)
+    record = state.read(name)
+    if record is not None:
+        lifecycle.down(record)

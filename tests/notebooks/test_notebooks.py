@@ -1,0 +1,65 @@
+"""Every notebook runs on a real embedded cluster: alone, in any order, twice in a row, and runs the tutorial's commands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import papermill
+import pytest
+from nbformat import NotebookNode
+
+from tests.notebooks.conftest import NOTEBOOKS, Runner
+from tests.notebooks.tutorial import wrong
+
+# The last first: on an empty cluster, and then each on what a later step has left.
+BACKWARDS = [pytest.param(path, id=path.stem) for path in reversed(NOTEBOOKS)]
+# Run once more on what they have left themselves, which no other notebook leaves; with another parameter where one has some.
+AGAIN: dict[str, dict[str, object]] = {"03_canary": {"percent": 30}, "07_rollback": {}, "08_tag_routing": {}}
+CELL_S = 30  # no cell takes longer
+
+
+def execute(path: Path, runner: Runner, folder: Path, monkeypatch: pytest.MonkeyPatch, **parameters: object) -> NotebookNode:
+    """Run it by papermill with its parameters set; a cell that fails raises."""
+    monkeypatch.setenv("KSERVE_NB_NAME", runner.cluster)
+    monkeypatch.setenv("KSERVE_NB_COMMAND_LOG", str(folder / "commands.jsonl"))
+    return papermill.execute_notebook(
+        str(path), str(folder / path.name), parameters={"timeout_s": 120, **parameters}, kernel_name="python3",
+        cwd=str(path.parent), progress_bar=False, execution_timeout=180)
+
+
+def output(notebook: NotebookNode, cell: str) -> str:
+    (found,) = [item for item in notebook.cells if item.get("id") == cell]
+    return "".join(part.text for part in found.outputs)
+
+
+@pytest.mark.parametrize("path", BACKWARDS)
+def test_passes_alone_and_runs_the_tutorials_commands_as_printed(
+    path: Path, runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    done = execute(path, runner, tmp_path, monkeypatch, cluster="embedded")
+
+    assert any("injected-parameters" in cell.metadata.tags for cell in done.cells)
+    slow = {cell.id: cell.metadata.papermill.duration for cell in done.cells if cell.cell_type == "code"}
+    assert max(slow.values()) < CELL_S, slow
+    assert wrong(path.stem, tmp_path / "commands.jsonl") == {}
+
+    if path.stem in AGAIN:
+        done = execute(path, runner, tmp_path, monkeypatch, **AGAIN[path.stem])
+
+    if "percent" in AGAIN.get(path.stem, {}):
+        assert "PREV=70 (00001) LATEST=30 (00002)" in output(done, "check-percent")
+
+
+def test_a_command_that_no_cell_ran_or_two_did_is_noticed(tmp_path: Path):
+    log = tmp_path / "commands.jsonl"
+    get = {"line": "kubectl get isvc sklearn-iris", "argv": ["kubectl", "get", "isvc", "sklearn-iris"], "stdin": "", "exit": 0}
+    log.write_text(f"{json.dumps(get)}\n" * 2)
+
+    differs = {" ".join(command.words): counts for command, counts in wrong("06_promote", log).items()}
+
+    assert differs == {
+        "kubectl apply -n kserve-test -f -": (1, 0),
+        "kubectl get isvc sklearn-iris": (1, 2),
+        "kubectl get pods -l serving.kserve.io/inferenceservice=sklearn-iris": (1, 0),
+    }

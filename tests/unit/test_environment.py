@@ -1,0 +1,45 @@
+"""What Binder installs is what the project says that it needs."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import yaml
+from packaging.specifiers import SpecifierSet
+
+ROOT = Path(__file__).parents[2]
+
+
+def _environment() -> list[Any]:
+    loaded: dict[str, list[Any]] = yaml.safe_load((ROOT / "environment.yml").read_text())
+    return loaded["dependencies"]
+
+
+def _project() -> dict[str, Any]:
+    loaded: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return loaded
+
+
+def test_binder_sees_the_same_environment_as_the_root():
+    root, binder = (ROOT / "environment.yml").read_bytes(), (ROOT / "binder" / "environment.yml").read_bytes()
+
+    assert root == binder
+
+
+def test_the_environment_lists_the_projects_dependencies():
+    (pip,) = [row["pip"] for row in _environment() if isinstance(row, dict)]
+
+    assert pip == _project()["dependencies"]
+
+
+def test_the_environments_python_is_one_of_the_projects():
+    (python,) = [row for row in _environment() if str(row).startswith("python=")]
+
+    assert python.removeprefix("python=") in SpecifierSet(_project()["requires-python"])
+
+
+def test_binders_scripts_can_be_run():
+    for name in ("postBuild", "start"):
+        assert (ROOT / "binder" / name).stat().st_mode & 0o111, f"binder/{name} is not executable"
