@@ -30,7 +30,8 @@ def refusal_of(body: Object) -> StatusError:
 
 def test_a_bare_service_gets_the_defaults_of_a_real_one() -> None:
     body = service(containers=[{"image": "i", "name": "kserve-container"}])
-    body["metadata"]["ownerReferences"] = [{"kind": "InferenceService", "name": "iris"}]
+    body["metadata"]["ownerReferences"] = [
+        {"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService", "name": "iris", "uid": "1"}]
 
     stored = new_store("kserve-test").create(KNATIVE_SERVICE, body)
 
