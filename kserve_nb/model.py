@@ -184,7 +184,14 @@ class RolloutStatus:
     failure: str = ""  # status.modelStatus.lastFailureInfo.message
     mode: str = ""  # status.deploymentMode: Knative, or Standard, where canaryTrafficPercent does nothing
     resources: Mapping[str, Any] = field(default_factory=dict)  # spec: the model's requests and limits
-    version: str = ""  # metadata.resourceVersion
+    version: str = ""  # metadata.resourceVersion: changes with every write, the controllers' own included
+    uid: str = ""
+    generation: int = 0  # metadata.generation: changes with the spec alone
+
+    @property
+    def edition(self) -> tuple[str, int]:
+        """Differs between two looks where somebody changed the spec in between, or made the object anew."""
+        return self.uid, self.generation
 
     @property
     def latest(self) -> TrafficTarget | None:
@@ -240,6 +247,8 @@ class RolloutStatus:
             mode=status.get("deploymentMode") or "",
             resources=(predictor.get("model") or {}).get("resources") or {},
             version=meta.get("resourceVersion") or "",
+            uid=meta.get("uid") or "",
+            generation=meta.get("generation") or 0,
         )
 
 

@@ -9,6 +9,7 @@ from kserve_nb.manifest import Change
 from kserve_nb.model import Cluster, Pod, RolloutStatus, Split, short
 
 Rows = Sequence[Sequence[str]]
+_CELL = "text-align:left;padding:2px 12px 2px 4px;border-bottom:1px solid var(--jp-border-color2, #e0e0e0)"
 
 
 def cluster_line(cluster: Cluster) -> str:
@@ -80,13 +81,13 @@ def text(table: tuple[Rows, Rows]) -> str:
 
 
 def html(table: tuple[Rows, Rows]) -> str:
-    """A table as HTML, escaped."""
+    """A table as HTML, escaped; its lines and letters take the colours of the front end's theme."""
     header, rows = _without_empty(table)
-    head = "".join(f"<th scope='col' style='text-align:left'>{escape(cell)}</th>" for cell in header[0])
+    head = "".join(f"<th scope='col' style='{_CELL}'>{escape(cell)}</th>" for cell in header[0])
     body = "".join(
-        "<tr>" + "".join(f"<td style='text-align:left'>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+        "<tr>" + "".join(f"<td style='{_CELL}'>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<table style='border-collapse:collapse'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _without_empty(table: tuple[Rows, Rows]) -> tuple[Rows, Rows]:

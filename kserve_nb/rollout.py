@@ -19,6 +19,7 @@ Door = Literal["main", "latest", "prev"]
 T = TypeVar("T")
 
 _LOOK_S = 0.25  # between two looks
+_TRIES = 10  # of a write that comes between two of a controller's
 _FAILED_FOR_S = 2.0  # a conflict between the controllers may flash Ready False for up to a second
 
 
@@ -28,6 +29,10 @@ class NotReadyError(TimeoutError):
 
 class NotPossibleError(RuntimeError):
     """A verb that makes no sense now, or would do harm; says what to do first."""
+
+
+class ChangedError(RuntimeError):
+    """Somebody else changed the InferenceService between the look and the write; nothing was written."""
 
 
 class Rollout:
@@ -55,12 +60,19 @@ class Rollout:
         block = {"modelFormat": {"name": model_format}, "storageUri": model}
         return self._patch({"canaryTrafficPercent": None, "model": block})
 
-    def canary(self, model: str | None = None, percent: int | None = None) -> RolloutStatus:
+    def canary(
+        self, model: str | None = None, percent: int | None = None, *, seen: RolloutStatus | None = None
+    ) -> RolloutStatus:
         """Give a percent of the users a new model, or change the percent, or both.
 
         Args:
             model: the storageUri of a new revision; None keeps the one there is.
             percent: what the canary gets, 0 to 100; None keeps what is asked now.
+            seen: the status on which this was decided, where that took time: with a hand on a slider, say.
+
+        Raises:
+            NotPossibleError: there is nobody to share traffic with.
+            ChangedError: the spec has changed since `seen`, or at this very moment.
         """
         status = self.status()
         percent = status.asked_percent if percent is None else _percent(percent)
@@ -78,7 +90,7 @@ class Rollout:
             )
         self._refuse_unpinning(model, percent, status)
         changes: dict[str, Any] = {"canaryTrafficPercent": percent}
-        return self._patch(changes | ({"model": {"storageUri": model}} if model else {}))
+        return self._patch(changes | ({"model": {"storageUri": model}} if model else {}), seen=seen or status)
 
     def promote(self) -> RolloutStatus:
         """Give the latest revision to all users: takes `canaryTrafficPercent` away."""
@@ -89,7 +101,7 @@ class Rollout:
         status = self.status()
         if status.previous is None and not status.previous_rolledout:
             raise NotPossibleError(f"{self.name}: there is no previous revision to go back to.")
-        return self._patch({"canaryTrafficPercent": 0})
+        return self._patch({"canaryTrafficPercent": 0}, seen=status)
 
     def tag(self, on: bool = True) -> RolloutStatus:
         """Open (or close) the `latest-` host. The annotation lands in the pods' template: a new revision."""
@@ -205,13 +217,28 @@ class Rollout:
         knative = self.client.find(KNATIVE_SERVICE, f"{self.name}-predictor")
         return self.status(), knative
 
-    def _patch(self, predictor: Mapping[str, Any], annotations: Mapping[str, Any] | None = None) -> RolloutStatus:
-        """One merge patch: None takes a field away, what is not named stays."""
+    def _patch(
+        self,
+        predictor: Mapping[str, Any],
+        annotations: Mapping[str, Any] | None = None,
+        seen: RolloutStatus | None = None,
+    ) -> RolloutStatus:
+        """One merge patch: None takes a field away, what is not named stays; what was not seen is not written over."""
+        metadata: dict[str, Any] = {"annotations": annotations} if annotations else {}
         body: dict[str, Any] = {"spec": {"predictor": dict(predictor)}} if predictor else {}
-        if annotations:
-            body["metadata"] = {"annotations": dict(annotations)}
-        self.client.get(INFERENCE_SERVICE, self.name)  # for its better message where there is none
-        return RolloutStatus.of(self.client.patch(INFERENCE_SERVICE, self.name, body))
+        now = self.status()
+        seen = seen or now
+        for _ in range(_TRIES):
+            if now.edition != seen.edition:
+                raise ChangedError(_changed(seen, now))
+            metadata["resourceVersion"] = now.version
+            try:
+                return RolloutStatus.of(self.client.patch(INFERENCE_SERVICE, self.name, body | {"metadata": metadata}))
+            except RefusedError as refused:
+                if refused.reason != "Conflict":
+                    raise
+            now = self.status()  # most often it was a controller, that wrote the status
+        raise ChangedError(f"{self.name}: it is written so often that {_TRIES} tries came too late. Try again.")
 
     def _refuse_unpinning(self, model: str | None, percent: int, status: RolloutStatus | None = None) -> None:
         """Knative would send the percent to the pinned-away revision until the new one is ready."""
@@ -240,6 +267,12 @@ def _percent(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 100:
         raise ValueError(f"canaryTrafficPercent: {value!r} is not a whole number from 0 to 100.")
     return value
+
+
+def _changed(seen: RolloutStatus, now: RolloutStatus) -> str:
+    was, now_is = ("no percent" if p is None else f"{p} %" for p in (seen.asked_percent, now.asked_percent))
+    what = f"it asks for {now_is} now, and asked for {was}" if was != now_is else "its model or settings are others now"
+    return f"{now.name}: somebody else changed it meanwhile: {what}. Nothing was written. Look again, then decide."
 
 
 def _document(document: Mapping[str, Any] | str) -> Mapping[str, Any]:

@@ -140,6 +140,9 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
             api.writes.append(("PATCH", path, body))
             if path not in api.objects:
                 return self._missing(path)
+            version = body.get("metadata", {}).get("resourceVersion")
+            if version not in (None, api.objects[path]["metadata"].get("resourceVersion", "")):
+                return self._answer(409, {"kind": "Status", "reason": "Conflict", "message": f"{path} was modified"})
             api.put(path, merged(api.objects[path], body))
             return self._answer(200, api.objects[path])
 

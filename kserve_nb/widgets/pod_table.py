@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from html import escape
+import time
 from typing import Any
 
 import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these lines
@@ -12,20 +12,27 @@ from kserve_nb import render
 from kserve_nb.client import POD, Object
 from kserve_nb.model import Pod
 from kserve_nb.rollout import Rollout
-from kserve_nb.widgets.faces import with_faces
+from kserve_nb.widgets.faces import note, pods_html, with_faces
 from kserve_nb.widgets.feed import Feed
+
+_FIRST_LOOK_S = 2.0  # that a cell waits for, so that its saved text is not empty
 
 
 class PodTable(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
-    """What `kubectl get pods` shows of one InferenceService, kept up to date until `close()`."""
+    """What `kubectl get pods` shows of one InferenceService, kept up to date until `close()`.
+
+    `close()` ends the watch and leaves the last picture in its place.
+    """
 
     pods: tuple[Pod, ...] = T.Tuple()  # type: ignore[assignment]  # traitlets hands the value out
     error = T.Unicode()  # why the last known pods are all we have; empty while live
+    closed = T.Bool(False)
 
     _feed: Feed[tuple[Pod, ...]] | None = None  # until it has begun
 
     def __init__(self, rollout: Rollout):
         self._name = rollout.name
+        self._changed = ""  # when, on this machine's clock
         self._view = W.HTML()
         super().__init__([self._view])
         self._show()
@@ -40,27 +47,32 @@ class PodTable(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     @property
     def html(self) -> str:
         """The table as HTML."""
-        rows = render.html(render.pod_table(self.pods)) if self.pods else f"<i>{escape(self._name)}: no pods</i>"
-        return rows + (f"<p><b>not live:</b> {escape(self.error)}</p>" if self.error else "")
+        since = f" · last change {self._changed}" if self._changed else ""
+        state = "closed: as it was" if self.closed else "not live" if self.error or not self._changed else "live"
+        shown = pods_html(self._name, self.pods, state + since)
+        return shown + (note("✖", f"not live: {self.error}", urgent=True) if self.error and not self.closed else "")
 
     def close(self) -> None:
-        """Stop the feed and take the view away."""
-        if self._feed is not None:
+        """Stop the feed; what was seen last stays in view, and says that it is no longer live."""
+        if self._feed is not None and not self.closed:
             self._feed.close()
-        super().close()
+            self.closed = True
 
     def _set_pods(self, pods: tuple[Pod, ...]) -> None:
-        self.error = ""
-        self.pods = pods
+        self._changed = time.strftime("%H:%M:%S")
+        self.error, self.pods = "", pods
+        self._show()  # the first look may find what was assumed: no pods
 
     def _set_error(self, message: str) -> None:
         self.error = message
 
-    @T.observe("pods", "error")
+    @T.observe("pods", "error", "closed")
     def _show(self, _change: Any = None) -> None:
         self._view.value = self.html
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        if self._feed is not None:
+            self._feed.wait_first(_FIRST_LOOK_S)
         return with_faces(super()._repr_mimebundle_(**kwargs), self.text, self.html)
 
 

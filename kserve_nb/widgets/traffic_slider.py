@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
@@ -13,134 +15,217 @@ from kserve_nb import manifest, render
 from kserve_nb.client import INFERENCE_SERVICE, Object
 from kserve_nb.model import RolloutStatus
 from kserve_nb.rollout import Rollout
-from kserve_nb.widgets.faces import with_faces
+from kserve_nb.widgets import faces
 from kserve_nb.widgets.feed import Feed
+
+_FIRST_LOOK_S = 2.0  # that a cell waits for, so that its saved text is not empty
+
+
+def _said(callback: Callable[..., None]) -> Callable[..., None]:
+    """A callback has no cell to raise into: what it raises is said in the view."""
+
+    @functools.wraps(callback)
+    def run(self: TrafficSlider, *args: Any) -> None:
+        try:
+            callback(self, *args)
+        except Exception as error:
+            self._say("✖", f"{error}", urgent=True)
+
+    return run
 
 
 class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     """Choose a canary percent, apply it, and see what the cluster answered.
 
-    A drag asks nothing. Apply shows what will happen; Yes asks the cluster. In code: `slider.value = 20`, then
-    `slider.apply(confirm=True)`.
+    A drag (or an arrow key) asks nothing, and shows what Apply would do. Apply asks whether to; Yes writes it. In code:
+    `slider.value = 20`, then `slider.apply(confirm=True)`. `close()` ends the watch and leaves the last picture.
     """
 
     value = T.Int(100, min=0, max=100)  # what the handle shows: a wish
     status: RolloutStatus | None = T.Instance(RolloutStatus, allow_none=True)  # type: ignore[assignment]  # observed
+    error = T.Unicode()  # why the last known status is all we have; empty while live
+    closed = T.Bool(False)
 
     _feed: Feed[RolloutStatus | None] | None = None  # until it has begun
 
     def __init__(self, rollout: Rollout):
         self._rollout = rollout
-        self._handle = W.IntSlider(100, 0, 100, description="canary %", continuous_update=False)
-        self.apply_button = W.Button(description="Apply", tooltip="Show what this will do")
-        self.confirm_button = W.Button(description="Yes, do it", button_style="warning")
-        self.cancel_button = W.Button(description="Cancel")
-        self._observed, self._note = W.HTML(), W.HTML()
-        self._asked = W.HBox([self.confirm_button, self.cancel_button])
-        super().__init__([W.HBox([self._handle, self.apply_button]), self._note, self._asked, self._observed])
-        T.link((self, "value"), (self._handle, "value"))
-        self.apply_button.on_click(lambda _button: self.apply())
-        self.confirm_button.on_click(self._on_confirm)
-        self.cancel_button.on_click(lambda _button: self.cancel())
+        self._looked = False  # whether the cluster has been seen
+        self._question: RolloutStatus | None = None  # what was seen when Apply was pressed, until it is answered
         self._followed = self.value  # the percent that the handle last took from the cluster
+        self._make_views()
+        super().__init__([self._controls, self._plan, self._answers, self._note, self._observed])
+        T.link((self, "value"), (self._handle, "value"))
+        self.apply_button.on_click(self._on_apply)
+        self.confirm_button.on_click(self._on_confirm)
+        self.cancel_button.on_click(self._on_cancel)
         self.observe(self._on_value, "value")
         self.observe(self._on_status, "status")
-        self._ask(False)
-        self._on_status()
-        self._feed = Feed(
-            rollout.client, INFERENCE_SERVICE, "", self._status_of, self._set_status, self._say_not_live
-        )
+        self.observe(self._show, ["error", "closed"])
+        self._show()
+        self._feed = Feed(rollout.client, INFERENCE_SERVICE, "", self._status_of, self._set_status, self._set_error)
 
     def apply(self, confirm: bool = False) -> RolloutStatus | None:
         """What Apply does; with `confirm` also what Yes does: asks the cluster, and raises what it refuses."""
-        if not confirm:
-            self._note.value = f"{escape(self._plan())}<br><code>{escape(self._command())}</code>"
-            self._ask(True)
-            return None
-        self._ask(False)
-        self.status = self._rollout.canary(percent=self.value)
-        self._note.value = f"asked for {self.value} %"
-        return self.status
+        self._note.value = ""
+        seen, self._question = self._question, None if confirm else self.status
+        if confirm:
+            self._write(seen)
+        self._show()
+        return self.status if confirm else None
 
     def cancel(self) -> None:
         """Forget the wish: the handle goes back to what is asked of the cluster."""
-        self._ask(False)
-        self._note.value = ""
+        self._question, self._note.value = None, ""
         if self.status is not None:
             self.value = _percent(self.status)
+        self._show()
 
     @property
     def text(self) -> str:
         """What is asked and seen, in one or two lines."""
-        seen = render.status_line(self.status) if self.status else f"{self._rollout.name}: not seen yet"
-        wish = self.status is not None and self.value != _percent(self.status)
-        return seen + (f"\nwish: {self.value} %, not applied" if wish else "")
+        seen = render.status_line(self.status) if self.status else self._nothing()
+        return seen + (f"\nwish: {self.value} %, not applied" if self._wishes() else "")
 
     @property
     def html(self) -> str:
-        """What is seen, as HTML."""
-        return "<br>".join(escape(line) for line in self.text.splitlines())
+        """What is asked and seen, as HTML."""
+        seen = faces.status_html(self.status) if self.status else f"<div>{escape(self._nothing())}</div>"
+        return seen + (faces.note("…", f"wish: {self.value} %, not applied") if self._wishes() else "")
 
     def close(self) -> None:
-        """Stop the feed and take the view away."""
-        if self._feed is not None:
+        """Stop the feed; what was seen last stays in view, and says that it is no longer live."""
+        if self._feed is not None and not self.closed:
             self._feed.close()
-        super().close()
+            self._question, self.closed = None, True
+
+    # --- what happens -------------------------------------------------------------------------------------------
+
+    def _write(self, seen: RolloutStatus | None) -> None:
+        try:
+            self.status = self._rollout.canary(percent=self.value, seen=seen)
+        except Exception as error:
+            self._say("✖", f"not applied: {error}", urgent=True)
+            raise
+        self._say("✔", f"asked for {self.value} %")
+
+    @_said
+    def _on_apply(self, _button: W.Button) -> None:
+        self.apply()
 
     def _on_confirm(self, _button: W.Button) -> None:
         try:
             self.apply(confirm=True)
-        except Exception as error:  # a callback has no cell to raise into: say it in the view
-            self._note.value = f"<b>not applied:</b> {escape(str(error))}"
+        except Exception:  # it has been said in the view
+            self._show()
 
+    @_said
+    def _on_cancel(self, _button: W.Button) -> None:
+        self.cancel()
+
+    @_said
     def _on_value(self, _change: Any) -> None:
-        self._ask(False)
-        self._note.value = ""
-        self._observed.value = self.html
+        self._question, self._note.value = None, ""
+        self._show()
 
-    def _on_status(self, _change: Any = None) -> None:
-        if self.status is not None:
+    @_said
+    def _on_status(self, _change: Any) -> None:
+        now, asked = self.status, self._question
+        if now is not None:
             untouched = self.value == self._followed
-            self._followed = _percent(self.status)
+            self._followed = _percent(now)
             if untouched:
                 self.value = self._followed
-        self.apply_button.disabled = bool(self._locked())
-        self._handle.disabled = bool(self._locked())
-        self._observed.value = self.html + (f"<br><i>{escape(self._locked())}</i>" if self._locked() else "")
+        if asked is not None and (now is None or now.edition != asked.edition):
+            self._question = None
+            self._say("✖", "not applied: it was changed meanwhile. Look again, then Apply.", urgent=True)
+        self._show()
+
+    # --- what is shown ------------------------------------------------------------------------------------------
+
+    def _make_views(self) -> None:
+        self._handle = W.IntSlider(
+            100, 0, 100, description="canary %", continuous_update=False,
+            layout=W.Layout(width="auto", flex="1 1 260px", max_width="460px"),
+            tooltip="the percent of the users that the latest revision gets; arrow keys move it",
+        )  # fmt: skip
+        self.apply_button = W.Button(description="Apply", tooltip="asks whether to do what is said below")
+        self.confirm_button = W.Button(description="Yes, do it", button_style="warning", tooltip="writes it")
+        self.cancel_button = W.Button(description="Cancel", tooltip="forgets the wish")
+        self._plan, self._note, self._observed = W.HTML(), W.HTML(), W.HTML()
+        self._controls = _row(self._handle, self.apply_button)
+        self._answers = _row(W.HTML("<b>Apply this?</b>"), self.confirm_button, self.cancel_button)
+
+    def _show(self, _change: Any = None) -> None:
+        locked = self._locked()
+        self._handle.disabled = bool(locked)
+        self.apply_button.disabled = bool(locked) or not self._wishes()
+        self._plan.value = faces.note("⊘", f"locked: {locked}") if locked else self._plan_html()
+        self._answers.layout.display = "none" if self._question is None else None
+        not_live = faces.note("✖", f"not live: {self.error}", urgent=True) if self.error and not self.closed else ""
+        self._observed.value = self.html + not_live
+
+    def _say(self, glyph: str, text: str, *, urgent: bool = False) -> None:
+        self._note.value = faces.note(glyph, text, urgent=urgent)
+
+    def _wishes(self) -> bool:
+        return self.status is not None and self.value != _percent(self.status)
+
+    def _nothing(self) -> str:
+        name = self._rollout.name
+        return f"{name}: there is none in {self._rollout.client.namespace}" if self._looked else f"{name}: not seen yet"
 
     def _locked(self) -> str:
         """Why nothing can be applied; empty where it can."""
         now = self.status
+        if self.closed:
+            return "closed: this is how it was. Run the cell again for a live one"
         if now is None:
-            return "waiting for the first look at the cluster"
+            return f"{self._nothing()}. rollout.deploy(model) makes one" if self._looked else "looking at the cluster"
+        if now.mode in ("Standard", "RawDeployment"):
+            return f"it runs in {now.mode} mode, where a canary percent does nothing"
+        if not now.latest_rolledout:
+            return "the first revision is not ready yet. await rollout.wait()"
         if now.previous is None and not now.previous_rolledout:
-            return "first rollout: there is no other revision to share traffic with. rollout.canary(model, percent)"
+            return "first rollout: nothing to split with. Bring a second model: rollout.canary(model, percent=10)"
         return ""
 
-    def _plan(self) -> str:
+    def _plan_html(self) -> str:
         now = _percent(self.status) if self.status else None
+        if not self._wishes():
+            return faces.note("·", f"nothing to apply: {now} % is what is asked. Drag the handle, or use arrow keys")
         change = manifest.percent_change(now, self.value)
-        return f"{now} → {self.value} %: {change.consequence}. Apply this?"
-
-    def _command(self) -> str:
         patch = json.dumps({"spec": {"predictor": {"canaryTrafficPercent": self.value}}})
-        return f"kubectl patch isvc {self._rollout.name} --type=merge -p '{patch}'"
+        namespace = self._rollout.client.namespace
+        line = f"kubectl patch isvc {self._rollout.name} -n {namespace} --type=merge -p '{patch}'"
+        return faces.note("→", f"{now} → {self.value} %: {change.consequence}") + faces.command(line)
 
-    def _ask(self, asked: bool) -> None:
-        self._asked.layout.display = None if asked else "none"
+    # --- what the feed brings -----------------------------------------------------------------------------------
 
     def _status_of(self, objects: list[Object]) -> RolloutStatus | None:
         mine = [item for item in objects if item["metadata"]["name"] == self._rollout.name]
         return RolloutStatus.of(mine[0]) if mine else None
 
     def _set_status(self, status: RolloutStatus | None) -> None:
+        self._looked, self.error = True, ""
+        now = self.status
+        if now and status and now.uid == status.uid and status.generation < now.generation:
+            return  # it was under way when our own write came back
         self.status = status
+        self._show()  # the first look may find what was assumed: nothing
 
-    def _say_not_live(self, message: str) -> None:
-        self._observed.value = f"{self.html}<br><b>not live:</b> {escape(message)}"
+    def _set_error(self, message: str) -> None:
+        self.error = message
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        return with_faces(super()._repr_mimebundle_(**kwargs), self.text, self.html)
+        if self._feed is not None:
+            self._feed.wait_first(_FIRST_LOOK_S)
+        return faces.with_faces(super()._repr_mimebundle_(**kwargs), self.text, self.html)
+
+
+def _row(*widgets: W.Widget) -> W.HBox:
+    """Side by side where there is room, below each other where not."""
+    return W.HBox(widgets, layout=W.Layout(flex_flow="row wrap"))
 
 
 def _percent(status: RolloutStatus) -> int:

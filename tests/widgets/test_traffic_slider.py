@@ -55,10 +55,11 @@ def test_a_drag_asks_nothing_until_it_is_confirmed(api: FakeApi, slider: Traffic
     assert slider.value == 20 and asked(api) == []
     assert "wish: 20 %, not applied" in slider.text
 
+    assert "10 → 20 %: only traffic: LATEST gets 20 %, PREV the other 80 %" in slider._plan.value
+    assert "kubectl patch isvc sklearn-iris -n kserve-test --type=merge" in slider._plan.value
+
     click(slider.apply_button)
     assert asked(api) == []
-    assert "10 → 20 %: only traffic: LATEST gets 20 %, PREV the other 80 %" in slider._note.value
-    assert "kubectl patch isvc sklearn-iris --type=merge" in slider._note.value
 
     click(slider.confirm_button)
     assert asked(api) == [20]
@@ -79,17 +80,17 @@ def test_cancel_takes_the_handle_back(api: FakeApi, slider: TrafficSlider) -> No
     click(slider.cancel_button)
 
     assert slider.value == 10 and asked(api) == []
-    assert slider._asked.layout.display == "none"
+    assert slider._answers.layout.display == "none"
 
 
 def test_another_drag_takes_the_question_away(slider: TrafficSlider) -> None:
     drag(slider, 20)
     click(slider.apply_button)
-    assert slider._asked.layout.display is None
+    assert slider._answers.layout.display is None
 
     drag(slider, 30)
 
-    assert slider._asked.layout.display == "none"
+    assert slider._answers.layout.display == "none"
 
 
 def test_an_error_is_said_in_the_view_and_raised_in_code(api: FakeApi, slider: TrafficSlider) -> None:
@@ -99,7 +100,7 @@ def test_an_error_is_said_in_the_view_and_raised_in_code(api: FakeApi, slider: T
     click(slider.apply_button)
     click(slider.confirm_button)
 
-    assert "<b>not applied:</b>" in slider._note.value
+    assert "✖ not applied: sklearn-iris" in slider._note.value
     with pytest.raises(Exception, match=r"rollout\.deploy"):
         slider.apply(confirm=True)
 
@@ -124,7 +125,8 @@ def test_a_first_rollout_is_locked(api: FakeApi, rollout: Rollout) -> None:
     slider = TrafficSlider(rollout)
     until(slider, None)
 
-    assert slider.apply_button.disabled and "first rollout" in slider._observed.value
+    assert slider.apply_button.disabled and slider._handle.disabled
+    assert "locked: first rollout: nothing to split with" in slider._plan.value
     slider.value = 10
     with pytest.raises(NotPossibleError, match="one revision alone"):
         slider.apply(confirm=True)
