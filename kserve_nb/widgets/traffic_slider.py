@@ -200,7 +200,7 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         patch = json.dumps({"spec": {"predictor": {"canaryTrafficPercent": self.value}}}, separators=(",", ":"))
         namespace = self._rollout.client.namespace
         line = f"kubectl patch isvc {self._rollout.name} -n {namespace} --type=merge -p '{patch}'"
-        return faces.note("→", f"{now} → {self.value} %: {change.consequence}") + faces.command(line)
+        return faces.note("▸", f"Apply changes {now} → {self.value} %: {change.consequence}") + faces.command(line)
 
     # --- what the feed brings -----------------------------------------------------------------------------------
 
