@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -166,8 +167,7 @@ def _ingress_class(facts: Facts) -> Iterator[Finding]:
             "K07", severity, "KServe", "config map config-network", f"ingress-class: {name}",
             f"That needs the Service {wanted}; there is {', '.join(have) or 'no gateway'}. "
             "New routes stay IngressNotConfigured.",
-            "kubectl patch configmap -n knative-serving config-network --type merge -p "
-            f"'{{\"data\":{{\"ingress-class\":\"{_other(have)}.ingress.networking.knative.dev\"}}}}'",
+            _take_class(have),
         )  # fmt: skip
     elif wanted == "kourier" and facts.setting("ingress").get("disableIstioVirtualHost") is False:
         yield Finding(
@@ -177,8 +177,13 @@ def _ingress_class(facts: Facts) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _other(have: list[str]) -> str:
-    return "kourier" if "kourier" in have else "istio"
+def _take_class(have: list[str]) -> str:
+    """What makes Knative use the gateway that there is."""
+    if not have:
+        return "install the gateway, as KServe's quick start does; or kserve-nb up"
+    name = next(name for name, service in _GATEWAYS.items() if service in have)
+    data = json.dumps({"data": {"ingress-class": f"{name}.ingress.networking.knative.dev"}})
+    return f"kubectl patch configmap -n knative-serving config-network --type merge -p '{data}'"
 
 
 def labelled_namespace(facts: Facts) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from kserve_nb.doctor.finding import Finding
 _DEFAULT = "-predictor-default"
 _JSON = ("application/json", "application/cloudevents+json", "application/ld+json", "application/octet-stream")
 _MODEL = re.compile(r"/v[12]/models/([^/:]+)(?P<rest>.*)")
+_CONTENT_TYPE = re.compile(r"""-H\s+(['"])content-type:.*?\1\s*""", re.IGNORECASE)
 _INSIDE = ".svc.cluster.local"
 _NO_FILE = 26  # curl's exit code
 
@@ -151,7 +152,7 @@ def _body(command: Command) -> Iterator[Finding]:
             "R07", "blocker", "command", f"Content-Type: {command.content_type}", command.line,
             "curl -d announces a form, and the header is compared to the letter: the model answers 500, "
             '"Expected 2D array, got scalar array instead".',
-            command.line.replace("curl ", "curl -H 'Content-Type: application/json' ", 1),
+            _CONTENT_TYPE.sub("", command.line).replace("curl ", "curl -H 'Content-Type: application/json' ", 1),
         )  # fmt: skip
     if command.body and command.path.startswith("/v1/") and _misshapen(command.body):
         yield Finding(

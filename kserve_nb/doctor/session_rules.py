@@ -14,7 +14,7 @@ _OURS = "kserve_nb"  # in a code cell: other notebooks are none of our business
 _VIEW, _STATE = "application/vnd.jupyter.widget-view+json", "application/vnd.jupyter.widget-state+json"
 _WIDGETS = re.compile(r"TrafficSlider|PodTable|DoctorPanel|ipywidgets")
 _BLOCKING = re.compile(r"time\.sleep\(|kubectl .*(?:--watch\b|-w\b)|asyncio\.run\(")
-_DRAGGED = re.compile(r"\binteract\(|Slider\((?!.*continuous_update=False).*\)")
+_DRAGGED = re.compile(r"\binteract\(|\b(?:Int|Float)\w*Slider\((?!.*continuous_update=False).*\)")
 _HAND = re.compile(r"\b(?:input|getpass)\(")
 _COMPARED = "NBVAL_CHECK_OUTPUT"
 _CHANGING = re.compile(r"\b\d\d:\d\d:\d\d\b|\b0x[0-9a-f]{6,}\b|-deployment-[0-9a-f]{8,10}-\w{5}\b")
