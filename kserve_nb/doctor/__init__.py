@@ -65,8 +65,9 @@ def examine(
     if pasted:
         known = {finding.id for finding in pasted}
         found = (*pasted, *(f for f in found if f.severity == "blocker" and f.id not in known))
-    looked = facts.looked if not (curl or error) or pasted else f"nothing is known of that; {facts.looked}"
-    return Report(found, looked, time.monotonic() - began)
+    about = ["the command gets its answer"] if curl else []
+    about += ["the message is not known"] if error else []
+    return Report(found, "; ".join([*about, facts.looked]), time.monotonic() - began)
 
 
 def _explain_curl(line: str, facts: Facts, variables: Mapping[str, Any], folder: Path) -> list[Finding]:

@@ -44,7 +44,7 @@ def no_cluster(facts: Facts) -> Iterator[Finding]:
         return
     tools = facts.session.tools if facts.session else frozenset()
     without = [tool for tool in ("docker", "kind") if tool not in tools]
-    why = "The API server is not up, or this machine cannot reach it."
+    why = "The API server is not up, cannot be reached, or does not take these credentials."
     if without:
         why += f" {' and '.join(without)} {'are' if len(without) > 1 else 'is'} not installed: take the embedded one."
     where = facts.context or facts.server or "kubeconfig"

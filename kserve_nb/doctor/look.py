@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import yaml
+from kubernetes.config import ConfigException
 
 from kserve_nb.client import (
     INFERENCE_SERVICE,
@@ -37,6 +38,7 @@ _DRY_RUN = "kserve-nb-doctor"  # an InferenceService that is never stored
 _UNKNOWN_HOST = "no-such-model.example.com"
 _ANSWER_S = 3.0  # the first question, and each probe
 _LOG_LINES = 20
+_NOBODY = (UNREACHABLE, "Unauthorized")  # reasons for which nothing at all can be read
 _MOST = 5  # models that are asked for an answer
 
 
@@ -49,9 +51,9 @@ def look(cluster: Cluster, session: Session, *, probing: bool = True) -> Facts:
         version = json.loads(client.raw("/version", _ANSWER_S)).get("gitVersion") or ""
         facts = _look(client, replace(facts, version=version))
     except RefusedError as refused:
-        return replace(facts, unreachable=str(refused)) if refused.reason == UNREACHABLE else facts
-    except (OSError, ValueError) as error:  # no such kubeconfig, or one that names nothing
-        return replace(facts, unreachable=f"{type(error).__name__}: {error}")
+        return replace(facts, unreachable=str(refused))
+    except (ConfigException, OSError, ValueError) as error:  # no such kubeconfig, or one that names nothing
+        return replace(facts, unreachable=f"{cluster.kubeconfig}: {error}")
     facts = replace(facts, ingress=_address(facts, session))
     return _probed(facts, Ingress(facts.ingress)) if probing and facts.ingress else facts
 
@@ -66,22 +68,22 @@ def _look(client: Client, facts: Facts) -> Facts:
             lacking.append(f"{kind.plural}.{kind.group}")
             return []
         except RefusedError as refused:
-            if refused.reason == UNREACHABLE:
+            if refused.reason in _NOBODY:
                 raise
             return []  # not ours to read
 
     kinds = (INFERENCE_SERVICE, KNATIVE_SERVICE, REVISION, POD, _EVENT)
     services = services_of(*map(every, kinds))
-    namespace = _find(client, NAMESPACE, client.namespace)
+    labels = _namespace_labels(client)
     return replace(
         facts,
         services=tuple(replace(service, logs=_logs(client, service)) for service in services),
         lacking=tuple(lacking),
-        namespace_labels=None if namespace is None else namespace["metadata"].get("labels") or {},
+        namespace_labels=labels,
         configs=_configs(client),
         gateways=_gateways(client),
         nodes=tuple(every(_NODE)),
-        dry_run=_dry_run(client) if namespace is not None and not lacking else "",
+        dry_run=_dry_run(client) if labels is not None and not lacking else "",
     )
 
 
@@ -97,14 +99,15 @@ def _context(kubeconfig: Path) -> tuple[str, str]:
     return name, (clusters.get((contexts.get(name) or {}).get("cluster")) or {}).get("server") or ""
 
 
-def _find(client: Client, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
-    """The object; None too where it is not ours to read."""
+def _namespace_labels(client: Client) -> dict[str, str] | None:
+    """The namespace's labels, none where it is not ours to read; None where there is no such namespace."""
     try:
-        return client.find(kind, name, namespace)
+        namespace = client.find(NAMESPACE, client.namespace)
     except RefusedError as refused:
-        if refused.reason == UNREACHABLE:
+        if refused.reason in _NOBODY:
             raise
-        return None
+        return {}
+    return None if namespace is None else namespace["metadata"].get("labels") or {}
 
 
 def _configs(client: Client) -> dict[str, Mapping[str, str] | None]:
