@@ -38,7 +38,7 @@ def test_it_shows_the_pods_as_text_and_html(table: PodTable) -> None:
     bundle = table._repr_mimebundle_()
     assert bundle["text/plain"] == table.text and "<td" in bundle["text/html"]
     assert "application/vnd.jupyter.widget-view+json" in bundle
-    assert table.children[0].value == table.html
+    assert "pods of <b>sklearn-iris</b> · live · last change" in table._view.value
 
 
 def test_it_follows_the_cluster(api: FakeApi, table: PodTable) -> None:
@@ -63,7 +63,7 @@ def test_an_outage_leaves_the_last_pods_and_says_so(table: PodTable) -> None:
 
     table._set_error("the cluster <does> not answer")
 
-    assert "not live" in table.html and "&lt;does&gt;" in table.html and len(table.pods) == 2
+    assert "✖ not live" in table._view.value and "&lt;does&gt;" in table._view.value and len(table.pods) == 2
 
 
 def test_unknown_arguments_are_errors(rollout: Rollout) -> None:

@@ -53,7 +53,7 @@ async def serve_api(store: Store, settings: Settings, record: Record, folder: Pa
     """Answer on the listening socket that the supervisor holds."""
     app = make_app(store, settings, token=record.token)
     app.middlewares.insert(0, note_use(folder, min(60, record.idle_s / 4)))
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)  # watches end with clients
     await runner.setup()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(folder / "tls.crt", folder / "tls.key")

@@ -12,6 +12,7 @@ import contextlib
 import ctypes
 import logging
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -31,7 +32,16 @@ STOP_S = 5.0  # how long a child may take to end before it is killed
 STEADY_S = 10.0  # a child that lived so long had started well
 RETRY_FIRST_S, RETRY_MOST_S = 0.05, 5.0
 PR_SET_PDEATHSIG = 1
+MANY_FILES = 65536
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def allow_many_files() -> None:
+    """Raise the soft limit of open files for this process and its children: each held request takes one or two."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MANY_FILES if hard == resource.RLIM_INFINITY else min(MANY_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def settings_of(record: Record) -> Settings:
@@ -152,6 +162,7 @@ async def _run_until(parts: list[Child], ends: list[Callable[[], Awaitable[objec
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    allow_many_files()
     asyncio.run(supervise(sys.argv[1]))
 
 

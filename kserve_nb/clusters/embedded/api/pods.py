@@ -21,10 +21,14 @@ async def log(request: web.Request, store: Store, target: Target) -> web.StreamR
         since=logs.since(options.integer(request, "sinceSeconds"), request.query.get("sinceTime", "")))
     previous = options.flag(request, "previous")
     path = _log_path(store, pod, container, previous=previous)
+
+    def current() -> str | None:
+        return None if request.transport is None else _log_path_now(store, pod, container)
+
     response = web.StreamResponse(headers=headers() | {"Content-Type": "text/plain"})
     await response.prepare(request)
     try:
-        async for text in logs.read(path, wish, lambda: _log_path_now(store, pod, container), store.history):
+        async for text in logs.read(path, wish, current, store.history):
             await response.write(text)
         await response.write_eof()
     except ConnectionError:

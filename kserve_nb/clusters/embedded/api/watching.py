@@ -106,7 +106,7 @@ async def watch(request: web.Request, store: Store, target: Target) -> web.Strea
         await response.prepare(request)
         await response.write(first)
         if b'"type":"ERROR"' not in first[:20]:
-            await _follow(store, subscription, response, lines, wish)
+            await _follow(request, store, subscription, response, lines, wish)
         await response.write_eof()
     except ConnectionError:
         pass  # the client has gone, as watches end
@@ -149,11 +149,11 @@ def _first_lines(store: Store, target: Target, lines: _Lines, wish: _Wish) -> by
         return orjson.dumps({"type": "ERROR", "object": status_of(error)}) + b"\n"
 
 
-async def _follow(store: Store, subscription: Subscription, response: web.StreamResponse, lines: _Lines,
-                  wish: _Wish) -> None:
+async def _follow(request: web.Request, store: Store, subscription: Subscription, response: web.StreamResponse,
+                  lines: _Lines, wish: _Wish) -> None:
     loop = asyncio.get_running_loop()
     end = loop.time() + wish.timeout_s
-    while (left := end - loop.time()) > 0 and not subscription.closed:
+    while (left := end - loop.time()) > 0 and not subscription.closed and request.transport is not None:
         try:
             async with asyncio.timeout(min(left, BOOKMARK_EVERY_S)):
                 changes = await subscription.batch()

@@ -123,7 +123,10 @@ class Loop:
         by_kind = {(k.api_version, k.kind): k for k in kinds}
         async for event in self.objects.watch(*kinds):
             if event.type != "BOOKMARK":
-                self._enqueue(by_kind[event.object["apiVersion"], event.object["kind"]], event)
+                try:
+                    self._enqueue(by_kind[event.object["apiVersion"], event.object["kind"]], event)
+                except Exception:  # one odd object must not end the loop for all others
+                    log.exception("nobody can be woken by %s", key_of(event.object))
 
     def _enqueue(self, kind: Kind, event: WatchEvent) -> None:
         for index, reconciler in enumerate(self.reconcilers):
