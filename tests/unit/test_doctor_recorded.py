@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from kserve_nb.doctor import Facts
 from kserve_nb.doctor.facts import services_of
@@ -87,6 +88,14 @@ def test_an_old_kubernetes_is_named() -> None:
     found = report(Facts("kserve-test", namespace_labels={}, version=_old_version()))
 
     assert "K03" in found.text.splitlines()[0] and "v1.29.3" in found.text
+
+
+def test_a_webhook_that_does_not_listen_is_named() -> None:
+    texts = yaml.safe_load((DATA / "texts.yaml").read_text(encoding="utf-8"))
+    for row in (row for row in texts if row["rule"] == "K05"):
+        found = report(replace(recorded(ROLLOUT / "01-create"), dry_run=row["text"]))
+
+        assert "K05" in found.text.splitlines()[0] and found.blocked, found.text
 
 
 def _old_version() -> str:
