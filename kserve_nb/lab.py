@@ -11,12 +11,14 @@ from typing import Any
 
 from IPython import get_ipython  # type: ignore[attr-defined]  # IPython exports it without saying so
 
-from kserve_nb import clusters, magics, manifest, render
+from kserve_nb import clusters, doctor, magics, manifest, render
 from kserve_nb.checks import Checks
 from kserve_nb.client import INFERENCE_SERVICE, NAMESPACE, POD, SERVICE, Client, Kind, RefusedError
+from kserve_nb.doctor import Report
 from kserve_nb.ingress import GATEWAYS, Ingress, NoGatewayError, address_from, address_of
 from kserve_nb.model import Cluster, Pod, RolloutStatus, short
 from kserve_nb.rollout import NotReadyError, Rollout
+from kserve_nb.traffic import Tally
 
 _NODE = Kind("", "v1", "nodes", namespaced=False)
 _LOOK_S = 0.25
@@ -99,6 +101,19 @@ class Lab:
                     "Look at %kubectl get isvc,pods."
                 )
             await asyncio.sleep(_LOOK_S)
+
+    def doctor(self, *, curl: str | None = None, error: str | None = None, tally: Tally | None = None) -> Report:
+        """Name the first thing that is wrong, and what to do; changes nothing.
+
+        Args:
+            curl: a command to explain, as %%curl takes it.
+            error: a message to explain.
+            tally: a sample of requests to explain.
+        """
+        shell = get_ipython()  # type: ignore[no-untyped-call]  # IPython does not type it
+        variables = shell.user_ns if shell is not None else {}
+        own = {name: value for name, value in variables.items() if isinstance(value, str | int)}
+        return doctor.examine(self.cluster, curl=curl, error=error, tally=tally, variables=own)
 
     def __repr__(self) -> str:
         return render.cluster_line(self.cluster)
