@@ -220,11 +220,8 @@ def lab(name: str, browser: bool, jupyter_options: tuple[str, ...]) -> None:
             *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []), *jupyter_options]
     environment = {**os.environ, "KSERVE_NB_NAME": name, "KUBECONFIG": record.kubeconfig,
                    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-    try:
-        code = subprocess.run(argv, env=environment, check=False).returncode
-    except KeyboardInterrupt:
-        code = 0
-    sys.exit(code)
+    sys.stdout.flush()
+    os.execve(sys.executable, argv, environment)  # Jupyter becomes this process, which owns the cluster
 
 
 def notebooks_folder() -> Path:
