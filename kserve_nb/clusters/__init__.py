@@ -1,4 +1,4 @@
-"""Clusters to learn on: an embedded one, one that is already there. Each is a kubeconfig and an ingress address."""
+"""Clusters to learn on: embedded, in kind, or already there. Each is a kubeconfig and an ingress address."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def connect(cluster: str | None = None, *, name: str | None = None, kubeconfig: 
     """The cluster of that name, started or attached where it is not up yet.
 
     Args:
-        cluster: `embedded` or `attach`; None or `auto` takes the named cluster as it is, attaches where a kubeconfig is
+        cluster: `embedded`, `kind` or `attach`; None or `auto` takes the named cluster as it is, attaches where a kubeconfig is
             given, and starts an embedded one otherwise.
         name: which of the clusters on this machine; $KSERVE_NB_NAME or `default` where not given.
         kubeconfig: attach: the file that tells how to reach it.
@@ -44,8 +44,14 @@ def connect(cluster: str | None = None, *, name: str | None = None, kubeconfig: 
         from kserve_nb.clusters.embedded import lifecycle  # an attached cluster needs none of it
 
         record = lifecycle.up(name, namespace=namespace)
+    elif wanted == "kind":
+        from kserve_nb.clusters import kind
+
+        if record is None or record.cluster != "kind" or kind.missing(record):
+            record = kind.up(name, namespace=namespace)
     else:
-        raise ClusterError(f"there is no kind of cluster named {cluster!r}: say 'embedded' or 'attach', or nothing.")
+        raise ClusterError(
+            f"there is no kind of cluster named {cluster!r}: say 'embedded', 'kind' or 'attach', or nothing.")
     return of(record, namespace)
 
 

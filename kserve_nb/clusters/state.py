@@ -45,6 +45,8 @@ class Record:
     admin_port: int = 0
     activator_port: int = 0
     token: str = ""
+    made: str = ""  # kind: the container that is its node, by Docker's id; tells our cluster from another of its name
+    steps: tuple[str, ...] = ()  # kind: what has been installed in it
 
     @property
     def alive(self) -> bool:
