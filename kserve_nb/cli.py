@@ -69,8 +69,9 @@ def main() -> None:
 @click.option("--manifests", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="kind: a folder with the manifests to install.  [default: from the network]")
 @click.option("--kubeconfig", type=click.Path(path_type=Path), help="attach: how to reach it.  [default: $KUBECONFIG]")
-@click.option("--context", help="attach: a context of the kubeconfig.  [default: its current one]")
-@click.option("--ingress", metavar="HOST:PORT", help="attach: the address of its ingress gateway.")
+@click.option("--context", help="attach: a context of the kubeconfig; one that looks like production must be named.  "
+              "[default: its current one]")
+@click.option("--ingress", metavar="HOST:PORT", help="attach: the address of its ingress gateway.  [default: found]")
 @click.option("--namespace", default="kserve-test", show_default=True,
               help="The namespace of the kubeconfig's context.")
 def up(name: str, kind: str, speed: float | None, gateway: str | None, ingress_port: int | None,
@@ -104,7 +105,8 @@ def _refuse(kind: str, options: dict[str, object]) -> None:
 def _show(record: Record) -> None:
     how = f", {record.gateway} URLs, windows {record.speed:g} times as fast as real ones" if record.pid else ""
     click.echo(f"cluster     {record.name} ({record.cluster}{how})")
-    click.echo(f"kubeconfig  {record.kubeconfig}\ningress     {record.ingress}\nnamespace   {record.namespace}")
+    ingress = record.ingress or "found by connect(): LoadBalancer, NodePort or port-forward"
+    click.echo(f"kubeconfig  {record.kubeconfig}\ningress     {ingress}\nnamespace   {record.namespace}")
 
 
 @main.command()
@@ -180,7 +182,9 @@ def env(name: str) -> None:
     """Print shell exports that make kubectl and the tutorial's curl lines work: eval "$(kserve-nb env)"."""
     record = _up(name)
     host, _, port = record.ingress.rpartition(":")
-    exports = {"KUBECONFIG": record.kubeconfig, "INGRESS_HOST": host, "INGRESS_PORT": port, "KSERVE_NB_NAME": name}
+    exports = {"KUBECONFIG": record.kubeconfig, "KSERVE_NB_NAME": name}
+    if record.ingress:  # the tutorial's variables, and the one that KServe's own tests read
+        exports |= {"INGRESS_HOST": host, "INGRESS_PORT": port, "KSERVE_INGRESS_HOST_PORT": record.ingress}
     asked = subprocess.run(
         [_kubectl(), "--kubeconfig", record.kubeconfig, "-n", record.namespace, "--request-timeout=5s", "get", "isvc",
          "sklearn-iris", "-o", "jsonpath={.status.url}"], capture_output=True, text=True, check=False)

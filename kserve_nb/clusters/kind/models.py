@@ -50,7 +50,7 @@ def _deployment(labels: dict[str, str]) -> Object:
 
 
 def _storage_container() -> Object:
-    """KServe merges this over its init container, whose arguments stay (pkg/webhook/admission/pod, MergeContainerWithPatch)."""
+    """KServe merges this over its init container, whose arguments stay (pkg/webhook/admission/pod)."""
     container = {
         "name": "storage-initializer", "image": f"kserve/storage-initializer:v{part('kserve').version}",
         "imagePullPolicy": "IfNotPresent",
