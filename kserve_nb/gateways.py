@@ -67,8 +67,8 @@ def _in_cluster(cluster: Cluster, client: Client, search: Search) -> Ingress:
             return found
     tried = "; ".join(search.story)
     raise NoGatewayError(
-        f"no ingress gateway is found ({tried}). Forward a port to it, for example kubectl port-forward -n istio-system "
-        'service/istio-ingressgateway 8080:80, then connect(ingress="127.0.0.1:8080").')
+        f"no ingress gateway is found ({tried}). Forward a port to it, for example kubectl port-forward "
+        '-n istio-system service/istio-ingressgateway 8080:80, then connect(ingress="127.0.0.1:8080").')
 
 
 def _service(client: Client, namespace: str, name: str, search: Search) -> Object | None:

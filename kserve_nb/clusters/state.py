@@ -88,7 +88,8 @@ def read(name: str) -> Record | None:
     """The record of the named cluster, None where there is none."""
     file = folder(name) / "cluster.json"
     try:
-        return Record(**json.loads(file.read_text()))
+        row = json.loads(file.read_text())
+        return Record(**row | {"steps": tuple(row.get("steps", ()))})
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
