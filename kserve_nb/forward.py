@@ -15,6 +15,7 @@ _BEGUN = re.compile(r"^Forwarding from 127\.0\.0\.1:")
 # kubectl goes on listening after these, and answers nobody any more.
 _BROKEN = re.compile(r"lost connection to pod|error forwarding port|error creating (forwarding|error) stream")
 _START_S = 20.0
+_FAILURES = 2  # in a row at the beginning: what kubectl says then holds
 _PAUSES_S = (0.1, 0.5, 1.0, 2.0)  # before it is begun again, the last one for ever
 
 
@@ -38,6 +39,7 @@ class PortForward:
         self._changed = threading.Condition()
         self._up = self._closed = False
         self._said = ""
+        self._failures = 0  # in a row, without having forwarded
         self._process: subprocess.Popen[str] | None = None
         self._thread = threading.Thread(target=self._keep, daemon=True, name=f"port-forward {target}")
 
@@ -45,7 +47,9 @@ class PortForward:
         """Begin, and return once it forwards. Raises ForwardError with what kubectl said instead."""
         atexit.register(self.close)
         self._thread.start()
-        if not self.wait(_START_S):
+        with self._changed:
+            self._changed.wait_for(lambda: self._up or self._failures >= _FAILURES, _START_S)
+        if not self._up:
             self.close()
             raise ForwardError(f"kubectl port-forward -n {self.namespace} {self.target}: {self._said or 'no answer'}")
         return self
@@ -66,13 +70,13 @@ class PortForward:
             self._thread.join(5)
 
     def _keep(self) -> None:
-        failures = 0
         while not self._closed:
             before = self.generation
             self._run_once()
-            failures = 0 if self.generation > before else failures + 1
             with self._changed:
-                self._changed.wait_for(lambda: self._closed, _PAUSES_S[min(failures, len(_PAUSES_S) - 1)])
+                self._failures = 0 if self.generation > before else self._failures + 1
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._closed, _PAUSES_S[min(self._failures, len(_PAUSES_S) - 1)])
 
     def _run_once(self) -> None:
         """One kubectl, to its end."""

@@ -123,7 +123,7 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
                 api.objects.update(api.frames.pop(0))
             if path in api.objects:
                 return self._answer(200, api.objects[path])
-            if path.rpartition("/")[2] in ("inferenceservices", "services", "pods", "revisions"):
+            if path.rpartition("/")[2] in ("inferenceservices", "services", "pods", "revisions", "nodes"):
                 return self._answer(200, api.snapshot(path))
             return self._missing(path)
 
