@@ -107,6 +107,14 @@ def test_both_models_come_and_disagree(server: str, tmp_path: Path) -> None:
     assert (old.predict([DISAGREEMENT])[0], new.predict([DISAGREEMENT])[0]) == (1, 2)
 
 
+def test_a_model_that_is_not_there_fails_as_it_does_in_kserve(server: str, tmp_path: Path) -> None:
+    uri = "gs://kfserving-examples/models/sklearn/1.0/model-that-is-not-there"
+
+    done = fetched(server, tmp_path, uri)
+
+    assert done.returncode == 1 and f"Failed to fetch model. No model found in {uri}." in done.stderr
+
+
 def test_other_models_are_left_to_kserves_own_initializer(server: str, tmp_path: Path) -> None:
     own = tmp_path / "initializer"
     own.write_text('#!/bin/sh\necho "$@" > "$2.asked"\n')

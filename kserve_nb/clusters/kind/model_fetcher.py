@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from http import HTTPStatus
 from pathlib import Path
 
 FILE = "model.joblib"
@@ -19,7 +20,12 @@ TRIES = 5
 
 
 def fetch(server: str, uri: str, folder: str) -> bool:
-    """Put the model of that URI into the folder; False where the server has none. Raises OSError without a server."""
+    """Put the model of that URI into the folder; False where it is not the server's to have.
+
+    Raises:
+        RuntimeError: the server should have it, and has not; in the words of KServe's storage initializer.
+        OSError: there is no server.
+    """
     address = f"{server}/{uri.removeprefix('gs://').rstrip('/')}/{FILE}"
     for left in reversed(range(TRIES)):
         try:
@@ -28,7 +34,9 @@ def fetch(server: str, uri: str, folder: str) -> bool:
                 (Path(folder) / FILE).write_bytes(answer.read())
             return True
         except urllib.error.HTTPError as error:
-            if error.code == 404:
+            if error.code == HTTPStatus.NOT_FOUND:
+                raise RuntimeError(f"Failed to fetch model. No model found in {uri}.") from None
+            if error.code == HTTPStatus.MISDIRECTED_REQUEST:
                 return False
             raise
         except OSError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import joblib
@@ -30,13 +31,15 @@ def trained(kernels: dict[str, str]) -> dict[str, bytes]:
 
 
 def handler(files: dict[str, bytes]) -> type[BaseHTTPRequestHandler]:
-    """A handler that answers with those files, and with 404 for every other path."""
+    """A handler that answers with those files; 404 for what their folders lack, 421 for what is in other folders."""
+    folders = tuple(path.rsplit("/", 2)[0] + "/" for path in files if path.count("/") > 1)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             """Answer with the file of this path."""
             data = files.get(self.path)
-            self.send_response(404 if data is None else 200)
+            absent = HTTPStatus.NOT_FOUND if self.path.startswith(folders) else HTTPStatus.MISDIRECTED_REQUEST
+            self.send_response(absent if data is None else HTTPStatus.OK)
             self.send_header("Content-Length", str(len(data or b"")))
             self.end_headers()
             self.wfile.write(data or b"")
