@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kserve_nb import clusters
 from kserve_nb.clusters import attach, state
 from kserve_nb.clusters import kind as kind_cluster
 from kserve_nb.clusters.embedded import lifecycle
 from kserve_nb.clusters.state import ClusterError, Record
+from kserve_nb.model import Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +51,7 @@ def main() -> None:
     kserve-nb lab      open the tutorial (starts an embedded cluster where none is up)
     kserve-nb up       start a cluster in the background;  kserve-nb down  ends it
     eval "$(kserve-nb env)" && kubectl get pods    use it from a terminal
+    kserve-nb doctor   name what is wrong, and what to do
     """
 
 
@@ -233,6 +236,7 @@ def lab(name: str, browser: bool, jupyter_options: tuple[str, ...]) -> None:
     folder = notebooks_folder()
     argv = [sys.executable, "-m", "jupyter", "lab", "--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={folder}",
             "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+            f"--LabApp.app_settings_dir={Path(__file__).with_name('lab_settings')}",  # widgets are kept when saved
             "--LabApp.default_url=/lab/tree/" + _first(folder), *([] if browser else ["--no-browser"]),
             *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []), *jupyter_options]
     environment = {**os.environ, "KSERVE_NB_NAME": name, "KUBECONFIG": record.kubeconfig,
@@ -285,3 +289,24 @@ def run(name: str, parameters: tuple[tuple[str, str], ...], output: Path | None,
     click.echo(f"{len(reports) - len(failed)} passed, {len(failed)} failed"
                + "".join(f"; {report.notebook.name}" for report in failed))
     sys.exit(1 if failed else 0)
+
+
+@main.command()
+@NAME
+@click.option("--curl", metavar="COMMAND", help="Explain this curl command first.")
+@click.option("--error", metavar="TEXT", help="Explain this message first; - reads it from standard input.")
+@click.option("-o", "output", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
+def doctor(name: str, curl: str | None, error: str | None, output: str) -> None:
+    """Name what is wrong and what to do about it; changes nothing. Exit code 1 where something blocks the way."""
+    from kserve_nb.doctor import examine
+
+    record = state.read(name)
+    cluster = _nowhere(name) if record is None else clusters.of(record)
+    report = examine(cluster, curl=curl, error=sys.stdin.read() if error == "-" else error)
+    click.echo(report.to_json() if output == "json" else report.text)
+    sys.exit(1 if report.blocked else 0)
+
+
+def _nowhere(name: str) -> Cluster:
+    """A cluster that is not up, for the doctor to say so."""
+    return Cluster(state.folder(name) / "kubeconfig", "", name=name)

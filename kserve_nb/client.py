@@ -122,10 +122,20 @@ class Client:
                 return f"RBAC does not let you {verb} {plural} in namespace {self.namespace}"
         return ""
 
-    def create(self, kind: Kind, body: Mapping[str, Any]) -> Object:
-        """Create the object. Raises RefusedError with reason AlreadyExists where there is one."""
-        self._require_rights()
-        return self._call("POST", kind.path(self.namespace), body)
+    def create(self, kind: Kind, body: Mapping[str, Any], *, dry_run: bool = False) -> Object:
+        """Create the object. Raises RefusedError with reason AlreadyExists where there is one.
+
+        With `dry_run` all is done but the storing: admission is asked.
+        """
+        if not dry_run:
+            self._require_rights()
+        query = [("dryRun", "All")] if dry_run else []
+        return self._call("POST", kind.path(self.namespace), body, query=query)
+
+    def raw(self, path: str, timeout_s: float = _TIMEOUT_S) -> str:
+        """The body that a path answers with, as `kubectl get --raw` prints it."""
+        body: bytes = self._send("GET", path, None, [], "", timeout_s).data
+        return body.decode("utf-8", "replace")
 
     def patch(self, kind: Kind, name: str, body: Mapping[str, Any]) -> Object:
         """Merge-patch the object: what is None goes away, what is absent stays."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ _NODE = Kind("", "v1", "nodes", namespaced=False)
 _HTTP_PORTS = ("http2", "http", "http80")
 _REACHABLE = ("ExternalIP", "InternalIP")  # of a node's addresses
 _LOOK_S = 3.0  # for an address that may lead nowhere
+_NODES = 3  # addresses that are tried: a NodePort is open on all nodes or on none
 _UNKNOWN_HOST = "no-such-model.example.com"
 
 
@@ -98,6 +99,23 @@ def _candidates(client: Client, service: Object, search: Search) -> Iterator[tup
         yield "NodePort", f"{host}:{port['nodePort']}"
 
 
+def address_of(service: Mapping[str, Any], nodes: Iterable[Mapping[str, Any]] = ()) -> str:
+    """HOST:PORT that a gateway's Service says by itself: its load balancer's, else a node's with the NodePort.
+
+    Raises:
+        NoGatewayError: it has neither; says what to do.
+    """
+    port = http_port(service)
+    for host in balancer_hosts(service):
+        return f"{host}:{port['port']}"
+    for host in _addresses(nodes) if port.get("nodePort") else ():
+        return f"{host}:{port['nodePort']}"
+    name, namespace = service["metadata"]["name"], service["metadata"].get("namespace", "")
+    raise NoGatewayError(
+        f"{name}: EXTERNAL-IP is pending and no NodePort can be reached. Forward a port: kubectl port-forward "
+        f"-n {namespace} service/{name} 8080:{port['port']}, then connect(ingress=\"127.0.0.1:8080\").")
+
+
 def balancer_hosts(service: Mapping[str, Any]) -> list[str]:
     """What a Service's load balancer is reached by; empty while it is pending."""
     rows = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
@@ -120,9 +138,12 @@ def _node_hosts(client: Client, service: Object, search: Search) -> list[str]:
     except RefusedError as refused:
         search.note(f"NodePort: {refused}")
         return []
-    hosts += [row["address"] for node in nodes for row in (node.get("status") or {}).get("addresses") or []
-              if row.get("type") in _REACHABLE]
-    return list(dict.fromkeys(hosts))[:3]
+    return list(dict.fromkeys([*hosts, *_addresses(nodes)]))[:_NODES]
+
+
+def _addresses(nodes: Iterable[Mapping[str, Any]]) -> list[str]:
+    return [row["address"] for node in nodes for row in (node.get("status") or {}).get("addresses") or []
+            if row.get("type") in _REACHABLE]
 
 
 def _forwarded(cluster: Cluster, namespace: str, service: Object, search: Search) -> Ingress | None:

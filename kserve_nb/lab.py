@@ -11,11 +11,13 @@ from typing import Any
 
 from IPython import get_ipython  # type: ignore[attr-defined]  # IPython exports it without saying so
 
-from kserve_nb import clusters, gateways, magics, manifest, render
+from kserve_nb import clusters, doctor, gateways, magics, manifest, render
 from kserve_nb.checks import Checks
 from kserve_nb.client import INFERENCE_SERVICE, NAMESPACE, POD, Client, ReadOnlyError, RefusedError
+from kserve_nb.doctor import Report
 from kserve_nb.model import Cluster, Pod, RolloutStatus, short
 from kserve_nb.rollout import NotReadyError, Rollout
+from kserve_nb.traffic import Tally
 
 _LOOK_S = 0.25
 
@@ -107,8 +109,24 @@ class Lab:
                 )
             await asyncio.sleep(_LOOK_S)
 
+    def doctor(self, *, curl: str | None = None, error: str | None = None, tally: Tally | None = None) -> Report:
+        """Name the first thing that is wrong, and what to do; changes nothing.
+
+        Args:
+            curl: a command to explain, as %%curl takes it.
+            error: a message to explain.
+            tally: a sample of requests to explain.
+        """
+        shell = get_ipython()  # type: ignore[no-untyped-call]  # IPython does not type it
+        variables = shell.user_ns if shell is not None else {}
+        own = {name: value for name, value in variables.items() if isinstance(value, str | int)}
+        return doctor.examine(self.cluster, curl=curl, error=error, tally=tally, variables=own)
+
     def __repr__(self) -> str:
         return render.cluster_line(self.cluster)
+
+    def _repr_html_(self) -> str:
+        return render.cluster_html(self.cluster)
 
     def _make_namespace(self) -> None:
         try:

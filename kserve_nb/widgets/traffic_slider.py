@@ -11,7 +11,7 @@ from typing import Any
 import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these lines
 import traitlets as T  # noqa: N812 - as above
 
-from kserve_nb import manifest, render
+from kserve_nb import kserve_versions, manifest, render
 from kserve_nb.client import INFERENCE_SERVICE, Object
 from kserve_nb.model import RolloutStatus
 from kserve_nb.rollout import Rollout
@@ -90,8 +90,7 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     @property
     def html(self) -> str:
         """What is asked and seen, as HTML."""
-        seen = faces.status_html(self.status) if self.status else f"<div>{escape(self._nothing())}</div>"
-        return seen + (faces.note("…", f"wish: {self.value} %, not applied") if self._wishes() else "")
+        return self._seen_html() + (faces.note("…", f"wish: {self.value} %, not applied") if self._wishes() else "")
 
     def close(self) -> None:
         """Stop the feed; what was seen last stays in view, and says that it is no longer live."""
@@ -145,7 +144,7 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
     def _make_views(self) -> None:
         self._handle = W.IntSlider(
-            100, 0, 100, description="canary %", continuous_update=False,
+            100, 0, 100, description="canary %",  # every step is sent: an arrow key has no release
             layout=W.Layout(width="auto", flex="1 1 260px", max_width="460px"),
             tooltip="the percent of the users that the latest revision gets; arrow keys move it",
         )  # fmt: skip
@@ -163,7 +162,10 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         self._plan.value = faces.note("⊘", f"locked: {locked}") if locked else self._plan_html()
         self._answers.layout.display = "none" if self._question is None else None
         not_live = faces.note("✖", f"not live: {self.error}", urgent=True) if self.error and not self.closed else ""
-        self._observed.value = self.html + not_live
+        self._observed.value = self._seen_html() + not_live
+
+    def _seen_html(self) -> str:
+        return faces.status_html(self.status) if self.status else f"<div>{escape(self._nothing())}</div>"
 
     def _say(self, glyph: str, text: str, *, urgent: bool = False) -> None:
         self._note.value = faces.note(glyph, text, urgent=urgent)
@@ -182,7 +184,9 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
             return "closed: this is how it was. Run the cell again for a live one"
         if now is None:
             return f"{self._nothing()}. rollout.deploy(model) makes one" if self._looked else "looking at the cluster"
-        if now.mode in ("Standard", "RawDeployment"):
+        if self._rollout.read_only:
+            return f"read-only: {self._rollout.read_only}"
+        if kserve_versions.ignores_canary(now.mode):
             return f"it runs in {now.mode} mode, where a canary percent does nothing"
         if not now.latest_rolledout:
             return "the first revision is not ready yet. await rollout.wait()"
@@ -195,10 +199,10 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         if not self._wishes():
             return faces.note("·", f"nothing to apply: {now} % is what is asked. Drag the handle, or use arrow keys")
         change = manifest.percent_change(now, self.value)
-        patch = json.dumps({"spec": {"predictor": {"canaryTrafficPercent": self.value}}})
+        patch = json.dumps({"spec": {"predictor": {"canaryTrafficPercent": self.value}}}, separators=(",", ":"))
         namespace = self._rollout.client.namespace
         line = f"kubectl patch isvc {self._rollout.name} -n {namespace} --type=merge -p '{patch}'"
-        return faces.note("→", f"{now} → {self.value} %: {change.consequence}") + faces.command(line)
+        return faces.note("▸", f"Apply changes {now} → {self.value} %: {change.consequence}") + faces.command(line)
 
     # --- what the feed brings -----------------------------------------------------------------------------------
 

@@ -68,4 +68,4 @@ def gateway_service(node_port: int) -> Object:
 
     There is no load balancer in a kind cluster: a Service of that type stays pending.
     """
-    return {"spec": {"type": "NodePort", "ports": [{"port": 80, "nodePort": node_port}]}}
+    return {"spec": {"type": "NodePort", "ports": [{"name": "http2", "port": 80, "nodePort": node_port}]}}
