@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from kserve_nb.doctor.facts import KSERVE_CONFIG, Cause, Facts, Service
 from kserve_nb.doctor.finding import Finding, Severity
+from kserve_nb.kserve_versions import ignores_canary
 from kserve_nb.model import conditions_of, short
 
 OLDEST = (1, 32)  # KServe's quick start: "Kubernetes 1.32 or later"
@@ -17,7 +18,6 @@ _TUTORIAL = re.compile(
 )
 _PRODUCTION = re.compile(r"(^|[^a-z])(prod|production|live)([^a-z]|$)", re.IGNORECASE)
 _LOCAL = ("127.0.0.1", "localhost", "::1")
-_STANDARD = ("Standard", "RawDeployment")
 _ISTIO = "istio.ingress.networking.knative.dev"  # what Knative takes where config-network says nothing
 _GATEWAYS = {"istio": "istio-ingressgateway", "kourier": "kourier"}
 _WEBHOOK = re.compile(r"failed (?:to call|calling) webhook|no endpoints available|connection refused")
@@ -112,14 +112,14 @@ def webhook_down(facts: Facts) -> Iterator[Finding]:
 def standard_mode(facts: Facts) -> Iterator[Finding]:
     """K06: KServe's own default, an annotation, or what became of an InferenceService."""
     default = facts.setting("deploy").get("defaultDeploymentMode", "")
-    if default in _STANDARD:
+    if ignores_canary(default):
         yield Finding(
             "K06", "blocker", "KServe", f"config map {KSERVE_CONFIG}, deploy", f'defaultDeploymentMode: "{default}"',
             "In this mode KServe makes plain Deployments, without Knative: canaryTrafficPercent is ignored silently.",
             f"kubectl edit configmap -n kserve {KSERVE_CONFIG}   # deploy: {{\"defaultDeploymentMode\": \"Knative\"}}",
         )  # fmt: skip
     for service in facts.services:
-        if service.mode in _STANDARD:
+        if ignores_canary(service.mode):
             yield Finding(
                 "K06", "blocker", "service", f"InferenceService {service.name}", f"deploymentMode: {service.mode}",
                 "In this mode there are no revisions, and canaryTrafficPercent is ignored silently. "
@@ -218,7 +218,7 @@ def no_model(facts: Facts) -> Iterator[Finding]:
 def no_revision(facts: Facts) -> Iterator[Finding]:
     """K17: RevisionMissing and its like say that something failed; the deepest cause says what."""
     for service in facts.services:
-        if not _failing(service) or service.mode in _STANDARD or _explained(service, facts):
+        if not _failing(service) or ignores_canary(service.mode) or _explained(service, facts):
             continue
         where, saw = _deepest(service)
         yield Finding(

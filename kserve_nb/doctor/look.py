@@ -26,7 +26,8 @@ from kserve_nb.client import (
 )
 from kserve_nb.doctor.facts import KSERVE_CONFIG, Facts, Probe, Service, cause_of, services_of
 from kserve_nb.doctor.session import Session
-from kserve_nb.ingress import GATEWAYS, Ingress, NoGatewayError, PredictError, address_from, address_of, host_of
+from kserve_nb.gateways import GATEWAYS, address_of
+from kserve_nb.ingress import Ingress, NoGatewayError, PredictError, address_from, host_of
 from kserve_nb.manifest import MODEL, inference_service
 from kserve_nb.model import Cluster
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from kserve_nb.doctor.facts import Facts, Service
 from kserve_nb.doctor.finding import Finding, Severity
-from kserve_nb.ingress import GATEWAYS, host_of
+from kserve_nb.gateways import GATEWAYS
+from kserve_nb.ingress import host_of
 from kserve_nb.model import short
 
 _LOCAL = ("127.0.0.1", "localhost")
