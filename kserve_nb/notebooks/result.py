@@ -72,8 +72,9 @@ def lines(run: Run) -> str:
     if run.passed:
         return head
     where = f"cell {run.failed_cell.name}:\n" if run.failed_cell else ""
-    seen = f"{where}{run.error}\n{run.aftermath.doctor}".strip()
-    return "\n        ".join([head, *seen.splitlines(), f"executed notebook: {run.output}"])
+    left = f"executed notebook: {run.output}" if run.cells else ""
+    seen = "\n".join(filter(None, [f"{where}{run.error}", run.aftermath.doctor, left]))
+    return "\n        ".join([head, *seen.splitlines()])
 
 
 def cells_of(notebook: Mapping[str, Any], failed: bool) -> tuple[Cell, ...]:
