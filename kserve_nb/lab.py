@@ -89,7 +89,7 @@ class Lab:
         return rollout.status()
 
     async def reset(self, timeout_s: float = 180) -> None:
-        """Delete the tutorial's InferenceService, and wait until it and its pods have gone, the Terminating ones too."""
+        """Delete the tutorial's InferenceService, and wait until it and all its pods, Terminating ones too, are gone."""
         rollout = self.rollout()
         await asyncio.to_thread(rollout.delete)
         late = (
