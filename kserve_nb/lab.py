@@ -101,6 +101,9 @@ class Lab:
     def __repr__(self) -> str:
         return render.cluster_line(self.cluster)
 
+    def _repr_html_(self) -> str:
+        return render.cluster_html(self.cluster)
+
     async def _make_namespace(self, timeout_s: float) -> None:
         """See that the namespace is there; one that is being deleted goes first."""
         name = self.client.namespace

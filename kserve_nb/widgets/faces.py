@@ -31,8 +31,8 @@ def note(glyph: str, text: str, *, urgent: bool = False) -> str:
 def command(text: str) -> str:
     """A command to copy: one click picks all of it."""
     return (
-        "<div style='line-height:1.4;overflow-x:auto'>the same as a command: "
-        f"<code style='user-select:all;white-space:pre' title='click to pick all of it'>{escape(text)}</code></div>"
+        "<div style='line-height:1.4'>the same as a command: <code title='click to pick all of it' "
+        f"style='user-select:all;white-space:pre-wrap;overflow-wrap:anywhere'>{escape(text)}</code></div>"
     )
 
 

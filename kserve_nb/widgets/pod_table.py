@@ -46,11 +46,8 @@ class PodTable(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
     @property
     def html(self) -> str:
-        """The table as HTML."""
-        since = f" · last change {self._changed}" if self._changed else ""
-        state = "closed: as it was" if self.closed else "not live" if self.error or not self._changed else "live"
-        shown = pods_html(self._name, self.pods, state + since)
-        return shown + (note("✖", f"not live: {self.error}", urgent=True) if self.error and not self.closed else "")
+        """The table as HTML, as it is at this moment."""
+        return pods_html(self._name, self.pods, f"as seen at {self._changed}" if self._changed else "not seen yet")
 
     def close(self) -> None:
         """Stop the feed; what was seen last stays in view, and says that it is no longer live."""
@@ -68,7 +65,10 @@ class PodTable(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
     @T.observe("pods", "error", "closed")
     def _show(self, _change: Any = None) -> None:
-        self._view.value = self.html
+        since = f" · last change {self._changed}" if self._changed else ""
+        state = "closed: as it was" if self.closed else "not live" if self.error or not since else "live"
+        why = note("✖", f"not live: {self.error}", urgent=True) if self.error and not self.closed else ""
+        self._view.value = pods_html(self._name, self.pods, state + since) + why
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         if self._feed is not None:
