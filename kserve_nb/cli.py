@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -281,6 +282,9 @@ def _chosen(workers: str | None, notebooks: tuple[Path, ...]) -> tuple[int, tupl
     missing = [str(path) for path in notebooks if not path.is_file()]
     if missing:
         raise click.UsageError(f"there is no notebook {', '.join(missing)}")
+    twice = [name for name, count in Counter(path.name for path in notebooks).items() if count > 1]
+    if twice:
+        raise click.UsageError(f"two notebooks are named {twice[0]}, and would be executed into one file")
     if workers is not None and int(workers) < 1:
         raise click.UsageError("--parallel takes a number from 1 on")
     chosen = notebooks or tuple(sorted(notebooks_folder().glob("*.ipynb")))

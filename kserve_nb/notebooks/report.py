@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 
-import nbformat
 from traitlets.config import Config
 
 from kserve_nb.notebooks.result import Cell, Run, verdict
@@ -31,7 +30,7 @@ def html(runs: Sequence[Run], title: str) -> str:
 
 def _css() -> str:
     """Our own style, and nbconvert's colours of code."""
-    from pygments.formatters import HtmlFormatter  # with nbconvert, a second: paid by those who run notebooks
+    from pygments.formatters import HtmlFormatter  # as nbconvert
 
     return (files("kserve_nb.notebooks") / "report.css").read_text() + str(HtmlFormatter().get_style_defs(".highlight"))
 
@@ -79,6 +78,7 @@ def _executed(run: Run) -> str:
     """The body of the executed notebook as nbconvert shows it; of a widget its text, which needs no script."""
     if not run.output.exists():
         return "<p>it was not executed</p>"
+    import nbformat  # seconds: paid by those who have run a notebook
     from nbconvert import HTMLExporter
 
     config = Config({"NbConvertBase": {"display_data_priority": _SHOWN}})

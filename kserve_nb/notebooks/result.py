@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from nbconvert.filters import strip_ansi
-
 State = Literal["passed", "failed", "not run"]
 _INJECTED = "injected-parameters"
 
@@ -106,6 +104,8 @@ def _state(cell: Mapping[str, Any]) -> State:
 
 
 def _texts(outputs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    from nbconvert.filters import strip_ansi  # seconds: paid by those who have run a notebook
+
     for output in outputs:
         if output["output_type"] == "error":
             yield strip_ansi("\n".join(output["traceback"]) or f"{output['ename']}: {output['evalue']}")

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import yaml
 
 from kserve_nb.clusters import of
@@ -84,7 +83,7 @@ def run(plan: Plan, number: int, record: Record, row: int = 0) -> Run:
 
 def _execute(notebook: Path, output: Path, parameters: Mapping[str, Any], bar: dict[str, Any] | bool) -> str:
     """What was raised; empty where nothing was."""
-    import papermill  # a second: paid by those who run notebooks
+    import papermill  # seconds: paid by those who run notebooks
 
     output.parent.mkdir(parents=True, exist_ok=True)
     output.unlink(missing_ok=True)  # of an earlier run, which would be taken for this one's
@@ -109,6 +108,8 @@ def _parameters(notebook: Path) -> Sequence[str]:
 
 def _cells(output: Path, failed: bool) -> tuple[Any, ...]:
     """The cells as they were executed; none where papermill did not come so far."""
+    import nbformat  # as papermill
+
     return cells_of(nbformat.read(output, as_version=4), failed) if output.exists() else ()
 
 

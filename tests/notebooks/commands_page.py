@@ -60,7 +60,8 @@ def places(block: Block, wanted: Command) -> list[Place]:
 def placed(block: Block) -> list[Place]:
     """The cells that do what a block says; each of its commands, files and assignments is done by one."""
     found = [place for wanted in printed(block) for place in places(block, wanted)]
-    said = [f'"{Path(name).name}"' for name in files(block)] + [f'{name} = "{value}"' for name, value in assigned(block)]
+    said = [f'"{Path(name).name}"' for name in files(block)]
+    said += [f'{name} = "{value}"' for name, value in assigned(block)]
     cells = _cells(block.notebook)
     found += [Place(block.notebook, name) for words in said for name, source in cells if words in source]
     return list(dict.fromkeys(found))
