@@ -5,13 +5,24 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ParamSpec
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from kserve_nb.client import NotFoundError
 from kserve_nb.ingress import PredictError
 from kserve_nb.rollout import NotPossibleError
 
 P = ParamSpec("P")
+
+
+class Asking(Protocol):
+    """What has checks for methods: asked of a failure, it says what the doctor has found, or nothing."""
+
+    @property
+    def doctor(self) -> Callable[[], str]:
+        """Names what blocks the way, in a line; empty where nothing does."""
+
+
+A = TypeVar("A", bound=Asking)
 
 
 @dataclass(frozen=True)
@@ -31,29 +42,40 @@ class CheckFailed(AssertionError):  # noqa: N818 - the name that notebooks print
 
     def __init__(self, title: str, expected: str, saw: str, do: str):
         self.title, self.expected, self.saw, self.do = title, expected, saw, do
-        lines = (f"✖ {title}", f"  expected {_flat(expected)}     saw {_flat(saw)}", f"  do: {_flat(do)}")
-        super().__init__("\n".join(lines))
+        self.doctor = ""
+        super().__init__(title)
+
+    def __str__(self) -> str:
+        found = f"; the doctor: {_flat(self.doctor)}" if self.doctor else ""
+        seen = f"  expected {_flat(self.expected)}     saw {_flat(self.saw)}"
+        return f"✖ {self.title}\n{seen}\n  do: {_flat(self.do)}{found}"
 
     def _render_traceback_(self) -> list[str]:
         return str(self).splitlines()
 
 
 def check(
-    method: Callable[P, tuple[str, dict[str, Any]]],
-) -> Callable[P, Passed]:
+    method: Callable[Concatenate[A, P], tuple[str, dict[str, Any]]],
+) -> Callable[Concatenate[A, P], Passed]:
     """Make a check of a method that returns its line and what it saw: print the line, return the record.
 
     Where there is nothing to look at (no namespace, no service, no door) the check fails in three lines as well.
+    The doctor is asked about every failure; what blocks the way stands at the end of the third line.
     """
 
     @functools.wraps(method)
-    def run(*args: P.args, **kwargs: P.kwargs) -> Passed:
+    def run(self: A, /, *args: P.args, **kwargs: P.kwargs) -> Passed:
         try:
-            line, seen = method(*args, **kwargs)
+            line, seen = method(self, *args, **kwargs)
         except (NotFoundError, NotPossibleError, PredictError) as error:
             fact, _, next_step = str(error).partition(". ")
             title = f"{method.__name__}: nothing to look at"
-            raise CheckFailed(title, "that the steps before are done", fact, next_step or fact) from None
+            failed = CheckFailed(title, "that the steps before are done", fact, next_step or fact)
+            failed.doctor = self.doctor()
+            raise failed from None
+        except CheckFailed as failed:
+            failed.doctor = self.doctor()
+            raise
         print(f"✔ {line}")  # noqa: T201 - a check's output is its line
         return Passed(method.__name__, line, seen)
 

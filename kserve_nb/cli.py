@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +21,7 @@ from kserve_nb.clusters.state import ClusterError, Record
 from kserve_nb.model import Cluster
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 NAME = click.option("--name", default=lambda: os.environ.get("KSERVE_NB_NAME", "default"), show_default="default",
                     help="Which cluster; several live side by side.")
@@ -261,31 +263,67 @@ def _first(folder: Path) -> str:
 @main.command()
 @NAME
 @click.option("-p", "--parameter", "parameters", nargs=2, multiple=True, metavar="NAME VALUE",
-              help="Set a notebook's parameter; may be repeated.")
-@click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Where the executed notebooks go.  "
-              "[default: build/notebooks]")
-@click.argument("notebooks", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
-def run(name: str, parameters: tuple[tuple[str, str], ...], output: Path | None, notebooks: tuple[Path, ...]) -> None:
+              help="Set a notebook's parameter; may be repeated. The value is read as YAML: 20 is a number.")
+@click.option("--parallel", "workers", is_flag=False, flag_value=str(os.cpu_count() or 1),
+              metavar="[N]", help="Run so many at a time, each on an embedded cluster of its own.  [default: one after "
+              "the other; without N as many as there are processors]")
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), default=Path("build/notebooks"),
+              show_default=True, help="Where the executed notebooks and report.html go.")
+@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Also write JUnit XML to this file.")
+@click.argument("notebooks", nargs=-1, type=click.Path(path_type=Path, dir_okay=False))
+def run(name: str, parameters: tuple[tuple[str, str], ...], workers: str | None, output: Path, junit: Path | None,
+        notebooks: tuple[Path, ...]) -> None:
     """Run notebooks from top to bottom, without a browser; without arguments all of the tutorial, in order.
 
-    Starts a cluster where none is up, and ends what it started.
+    Starts a cluster where none is up, and ends what it started. The exit code is 0 where all passed, and 1 otherwise.
     """
+    from kserve_nb import diagnosis
     from kserve_nb import notebooks as runner
 
-    chosen = list(notebooks) or sorted(notebooks_folder().glob("*.ipynb"))
+    count, chosen = _chosen(workers, notebooks)
+    try:
+        values = runner.read(parameters, chosen)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    plan = runner.Plan(chosen, output.resolve(), diagnosis.in_full, values, sys.stderr.isatty())
+    with runner.reporting(plan, click.echo, junit) as said:
+        if count:
+            runner.run_parallel(plan, state.read(name), count, said)
+        else:
+            with _borrowed(name) as record:
+                runner.run_all(plan, record, said)
+    click.echo(f"report: {plan.report}\n{runner.verdict(said.runs)}")
+    sys.exit(0 if all(done.passed for done in said.runs) else 1)
+
+
+def _chosen(workers: str | None, notebooks: tuple[Path, ...]) -> tuple[int, tuple[Path, ...]]:
+    """How many notebooks at a time (0: all on one cluster), and which; `--parallel` takes the word behind it."""
+    if workers is not None and not workers.isdecimal():
+        notebooks, workers = (Path(workers), *notebooks), str(os.cpu_count() or 1)
+    missing = [str(path) for path in notebooks if not path.is_file()]
+    if missing:
+        raise click.UsageError(f"there is no notebook {', '.join(missing)}")
+    twice = [name for name, count in Counter(path.name for path in notebooks).items() if count > 1]
+    if twice:
+        raise click.UsageError(f"two notebooks are named {twice[0]}, and would be executed into one file")
+    if workers is not None and int(workers) < 1:
+        raise click.UsageError("--parallel takes a number from 1 on")
+    chosen = notebooks or tuple(sorted(notebooks_folder().glob("*.ipynb")))
     if not chosen:
         raise ClusterError("there is no notebook to run: name one, or run this in a clone of the project.")
+    return min(int(workers or 0), len(chosen)), chosen
+
+
+@contextmanager
+def _borrowed(name: str) -> Iterator[Record]:
+    """The named cluster, which ends afterwards where it was not up before."""
     started = state.read(name) is None
     record = _borrow(name, lambda text: click.echo(text, err=True))
     try:
-        reports = runner.run_all(chosen, record, dict(parameters), output or Path("build/notebooks"), say=click.echo)
+        yield record
     finally:
         if started:
             lifecycle.down(record)
-    failed = [report for report in reports if report.error]
-    click.echo(f"{len(reports) - len(failed)} passed, {len(failed)} failed"
-               + "".join(f"; {report.notebook.name}" for report in failed))
-    sys.exit(1 if failed else 0)
 
 
 @main.command()

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from IPython import get_ipython  # type: ignore[attr-defined]  # IPython exports it without saying so
 
-from kserve_nb import clusters, doctor, gateways, magics, manifest, render
+from kserve_nb import clusters, diagnosis, doctor, gateways, magics, manifest, render
 from kserve_nb.checks import Checks
-from kserve_nb.client import INFERENCE_SERVICE, NAMESPACE, POD, Client, ReadOnlyError, RefusedError
+from kserve_nb.client import INFERENCE_SERVICE, NAMESPACE, Client, ReadOnlyError, RefusedError
 from kserve_nb.doctor import Report
 from kserve_nb.model import Cluster, Pod, RolloutStatus, short
 from kserve_nb.rollout import NotReadyError, Rollout
@@ -55,7 +56,7 @@ class Lab:
         self.client.read_only = cluster.read_only or self.client.forbidden()
         self.ingress = gateways.find(cluster, self.client, os.environ)
         self.cluster = replace(cluster, ingress=self.ingress.address, read_only=self.client.read_only)
-        self.check = Checks(self.client, self.ingress)
+        self.check = Checks(self.client, self.ingress, doctor=lambda: diagnosis.in_a_line(self.cluster))
 
     @property
     def read_only(self) -> str:
@@ -85,7 +86,7 @@ class Lab:
         wanted = names[: names.index(step) + 1]
         if self.read_only:
             return await asyncio.to_thread(self._found_at, rollout, step, wanted)
-        await asyncio.to_thread(self._make_namespace)
+        await self._make_namespace(timeout_s)
         done = await asyncio.to_thread(self._done, rollout, wanted)
         if not done:
             await self.reset(timeout_s)
@@ -97,17 +98,14 @@ class Lab:
         return rollout.status()
 
     async def reset(self, timeout_s: float = 180) -> None:
-        """Delete the tutorial's InferenceService, and wait until it and its pods have gone."""
+        """Delete the tutorial's InferenceService; wait until it and all its pods, Terminating ones too, are gone."""
         rollout = self.rollout()
-        deadline = time.monotonic() + timeout_s
         await asyncio.to_thread(rollout.delete)
-        while await asyncio.to_thread(self._left, rollout):
-            if time.monotonic() > deadline:
-                raise NotReadyError(
-                    f"{rollout.name}: it or its pods are still there {timeout_s:.0f} s after it was deleted. "
-                    "Look at %kubectl get isvc,pods."
-                )
-            await asyncio.sleep(_LOOK_S)
+        late = (
+            f"{rollout.name}: it or its pods are still there {timeout_s:.0f} s after it was deleted. "
+            "Look at %kubectl get isvc,pods."
+        )
+        await _until_not(lambda: self._left(rollout), timeout_s, late)
 
     def doctor(self, *, curl: str | None = None, error: str | None = None, tally: Tally | None = None) -> Report:
         """Name the first thing that is wrong, and what to do; changes nothing.
@@ -128,13 +126,20 @@ class Lab:
     def _repr_html_(self) -> str:
         return render.cluster_html(self.cluster)
 
-    def _make_namespace(self) -> None:
+    async def _make_namespace(self, timeout_s: float) -> None:
+        """See that the namespace is there; one that is being deleted goes first."""
+        name = self.client.namespace
+        late = f"{name}: the namespace is still being deleted after {timeout_s:.0f} s. Look at %kubectl get ns,all."
+        await _until_not(self._namespace_ends, timeout_s, late)
         try:
-            self.client.create(NAMESPACE, {"metadata": {"name": self.client.namespace}})
+            await asyncio.to_thread(self.client.create, NAMESPACE, {"metadata": {"name": name}})
         except RefusedError as refused:
-            if refused.reason == "AlreadyExists":
-                return
-            self.client.require_namespace()  # who may not create one may have been given one
+            if refused.reason != "AlreadyExists":
+                self.client.require_namespace()  # who may not create one may have been given one
+
+    def _namespace_ends(self) -> bool:
+        found = self.client.find(NAMESPACE, self.client.namespace)
+        return found is not None and "deletionTimestamp" in found["metadata"]
 
     def _done(self, rollout: Rollout, wanted: list[str]) -> int:
         """How many of these steps have been taken, and nothing beyond them."""
@@ -159,10 +164,16 @@ class Lab:
         return rollout.status()
 
     def _left(self, rollout: Rollout) -> bool:
-        label = f"serving.kserve.io/inferenceservice={rollout.name}"
-        return self.client.find(INFERENCE_SERVICE, rollout.name) is not None or any(
-            not Pod.of(item).terminating for item in self.client.find_all(POD, label)
-        )
+        return self.client.find(INFERENCE_SERVICE, rollout.name) is not None or bool(rollout.pods())
+
+
+async def _until_not(holds: Callable[[], bool], timeout_s: float, late: str) -> None:
+    """Wait until it no longer holds. Raises NotReadyError with what is late."""
+    deadline = time.monotonic() + timeout_s
+    while await asyncio.to_thread(holds):
+        if time.monotonic() > deadline:
+            raise NotReadyError(late)
+        await asyncio.sleep(_LOOK_S)
 
 
 def connect(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kserve_nb.ingress import Answer, Ingress, LostError, PredictError, Rows
-from kserve_nb.model import RolloutStatus, Split, TrafficTarget, short
+from kserve_nb.model import RolloutStatus, Split, short
 from kserve_nb.render import split_line
 from kserve_nb.rollout import NotPossibleError, Rollout
 
@@ -21,7 +21,7 @@ HALF_WIDTH = 0.02  # of the 95 % interval: a wider one cannot tell 10 % from 12 
 FEWEST = 100  # requests that a verdict needs at the least, as at 0 and 100 %
 CAP = 3000  # requests of one check
 _SENDERS = 4  # requests under way at a time: bounded, and enough for two cores
-_MISSED = 1e-9  # the chance that a search for an input on which the revisions disagree never meets the canary
+MISSED = 1e-9  # chance that the search for an input on which the revisions disagree never meets LATEST
 
 _Outcome = Answer | PredictError  # PredictError: none came
 Word = Literal["consistent", "not", "too few", "unseen"]
@@ -75,7 +75,11 @@ class Tally:
         return judge(self.hits, self.split.attributed, percent)
 
     def __repr__(self) -> str:
-        judged = "traffic changed meanwhile: send again" if self.moved else repr(self.verdict())
+        judged = repr(self.verdict())
+        if self.moved:
+            judged = "traffic changed meanwhile: send again"
+        elif not self.split.attributed:
+            judged = "nobody can tell which revision answered"
         return f"{split_line(self.split)}\n{judged}\nhow we know: {self.how}"
 
 
@@ -173,8 +177,11 @@ def find_probe(rollout: Rollout, status: RolloutStatus, candidates: Rows = IRIS_
     if latest.percent == 0 and not latest.url:  # nobody can ask it: all we can see is that others do not answer
         how = f"answers unlike {short(previous.revision)} on {len(candidates)} rows are {short(latest.revision)}'s"
         return Probe(candidates, {previous.revision: old}, how, latest.revision)
-    new = _ask_latest(rollout, candidates, old, latest)
+    new = _ask_latest(rollout, candidates, old, 0 if latest.url else latest.percent)
     differ = [n for n, pair in enumerate(zip(old, new, strict=True)) if pair[0] != pair[1]]
+    if not differ and latest.percent == 0:
+        how = f"{short(previous.revision)} and {short(latest.revision)} answer alike; the traffic list gives"
+        return Probe(candidates[:1], {}, f"{how} {short(latest.revision)} nothing")
     if not differ:
         both = f"{short(previous.revision)} and {short(latest.revision)}"
         how = (
@@ -188,21 +195,21 @@ def find_probe(rollout: Rollout, status: RolloutStatus, candidates: Rows = IRIS_
     return Probe((candidates[at],), {latest.revision: (new[at],), previous.revision: (old[at],)}, how)
 
 
-def _ask_latest(rollout: Rollout, rows: Rows, old: tuple[Any, ...], latest: TrafficTarget) -> tuple[Any, ...]:
-    """What the latest revision says, by its own door or by the main one's first answer unlike `prev-`."""
-    if latest.url:
+def searches(percent: int) -> int:
+    """Requests after which LATEST, that gets this percent, has been met but for one search in 1e9."""
+    return math.ceil(math.log(MISSED) / math.log1p(-percent / 100)) if percent < 100 else 1
+
+
+def _ask_latest(rollout: Rollout, rows: Rows, old: tuple[Any, ...], percent: int) -> tuple[Any, ...]:
+    """What the latest revision says, by its own door, or (with a percent) by the main one's first answer unlike old."""
+    if not percent:
         return tuple(rollout.predict(rows, door="latest"))
     host = rollout.host()
-    for _ in range(_searches(latest.percent)):
+    for _ in range(searches(percent)):
         answer = tuple(rollout.ingress.predict(host, rollout.name, rows))
         if answer != old:
             return answer
     return old
-
-
-def _searches(percent: int) -> int:
-    """Requests after which all have missed a canary of that percent in 1 of 1e9 searches."""
-    return 1 if percent >= 100 else min(math.ceil(math.log(_MISSED) / math.log(1 - percent / 100)), CAP)
 
 
 def _send(rollout: Rollout, rows: Rows, count: int) -> list[_Outcome]:

@@ -50,9 +50,9 @@ def printed(block: Block) -> list[Command]:
     found = [Command(tuple(shlex.split(line)), body.strip()) for line, name, body in documents if not name]
     for line in _HERE_DOCUMENT.sub("", block.text).splitlines():
         captured = _CAPTURED.match(line)
-        command = (captured[1] if captured else line).strip()
-        if command.startswith(("kubectl ", "curl ")):
-            found.append(_command(command))
+        plain = (captured[1] if captured else line).strip()
+        if plain.startswith(("kubectl ", "curl ")):
+            found.append(command(plain))
     return found
 
 
@@ -70,7 +70,7 @@ def run(log: Path) -> list[Command]:
     """The commands that the magics wrote into their log; those that failed are not among them."""
     rows = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     return [
-        Command(tuple(row["argv"]), row["stdin"].strip()) if row["argv"][0] == "kubectl" else _command(row["line"])
+        Command(tuple(row["argv"]), row["stdin"].strip()) if row["argv"][0] == "kubectl" else command(row["line"])
         for row in rows
         if row["exit"] == 0 or "--allow AlreadyExists" in row["line"]
     ]
@@ -83,7 +83,7 @@ def wrong(notebook: str, log: Path) -> dict[Command, tuple[int, int]]:
     return {command: (count, ran[command]) for command, count in expected.items() if ran[command] != count}
 
 
-def _command(line: str) -> Command:
+def command(line: str, stdin: str = "") -> Command:
     """A command without the pipe behind it: its output is cut by Python, or goes through our own jq."""
     words = shlex.split(line)
-    return Command(tuple(words[: words.index("|")] if "|" in words else words))
+    return Command(tuple(words[: words.index("|")] if "|" in words else words), stdin)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -100,6 +102,33 @@ def test_a_check_fails_with_three_lines(
     assert capsys.readouterr().out == ""
 
 
+class Hinting:
+    """The same checks, asked with `hint=True`."""
+
+    def __init__(self, check: Checks):
+        self._check = check
+
+    def __getattr__(self, name: str) -> Any:
+        return functools.partial(getattr(self._check, name), hint=True)
+
+
+@pytest.mark.parametrize(("step", "call", "_saw"), FAILING)
+def test_a_failure_points_to_the_next_step_and_a_hint_tells_it(
+    api: FakeApi, check: Checks, step: str, call: Call, _saw: str
+) -> None:
+    api.load(step)
+    told = []
+
+    for asked in (check, Hinting(check)):
+        with pytest.raises(CheckFailed) as failed:
+            call(asked)  # type: ignore[arg-type]
+        told.append(failed.value.do)
+
+    pointer = told[0].removesuffix(" (hint=True tells how)")
+    assert pointer != told[0]
+    assert told[1].startswith(f"{pointer}: ") and "hint=True" not in told[1]
+
+
 def test_a_hint_says_how(api: FakeApi, check: Checks) -> None:
     api.load("02-canary-10")
 
@@ -149,3 +178,36 @@ def test_pods_that_are_not_ready_are_told(api: FakeApi, check: Checks) -> None:
 
     with pytest.raises(CheckFailed, match="00001 1/2 Running"):
         check.pods()
+
+
+def test_a_percent_of_100_promotes_as_well(api: FakeApi, check: Checks) -> None:
+    api.load("04-promote")
+    api.objects[f"{ISVC}/sklearn-iris"]["spec"]["predictor"]["canaryTrafficPercent"] = 100
+
+    assert check.promoted().line == "00002 has everyone (LATEST=100, PREV empty)"
+
+
+def test_a_failure_says_what_the_doctor_has_found(api: FakeApi, gateway: FakeGateway) -> None:
+    asked = []
+
+    def doctor() -> str:
+        asked.append(1)
+        return "K13 the model cannot be downloaded (pod a-b)"
+
+    check = Checks(Client(api.cluster()), Ingress(gateway.address), doctor=doctor)
+    api.load("02-canary-10")
+
+    check.split_status(10)
+    assert asked == []
+
+    for failing in (check.promoted, check.first_ready):
+        with pytest.raises(CheckFailed) as failed:
+            failing()
+        lines = failed.value._render_traceback_()
+        assert len(lines) == 3 and lines[2].endswith("; the doctor: K13 the model cannot be downloaded (pod a-b)")
+    assert asked == [1, 1]
+
+
+@pytest.mark.parametrize("name", [name for name, _ in inspect.getmembers(Checks, callable) if name[0] != "_"])
+def test_every_check_takes_a_hint(name: str) -> None:
+    assert inspect.signature(getattr(Checks, name)).parameters["hint"].default is False

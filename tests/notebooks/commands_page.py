@@ -1,0 +1,98 @@
+"""docs/commands.md: which cell runs which command block of KServe's pages.
+
+`python -m tests.notebooks.commands_page` writes it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+
+import nbformat
+
+from tests.notebooks.tutorial import Block, Command, assigned, blocks, command, files, printed
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "commands.md"
+_MAGIC = re.compile(r"^(?:\w+ = )?%(kubectl .*)$", re.MULTILINE)
+_HERE = re.compile(r"<<EOF(.*?)\n.*?^EOF$", re.MULTILINE | re.DOTALL)
+_ALLOW = re.compile(r"^kubectl --allow \w+ ")
+_HEAD = """# Every command of the tutorial, and the cell that runs it
+
+KServe's canary example sends its readers to *First InferenceService* first. All command blocks of both pages stand
+here in their order, each command with the one cell that runs it as it is printed. Made by
+`python -m tests.notebooks.commands_page` from `tests/data/tutorial_commands.yaml` and the notebooks; tests compare it
+with them, and what the cells really ran with the pages.
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A code cell."""
+
+    notebook: str
+    cell: str
+
+    def __str__(self) -> str:
+        return f"[{self.notebook}](../notebooks/{self.notebook}.ipynb), cell `{self.cell}`"
+
+
+def commands_of(source: str) -> Iterator[Command]:
+    """The kubectl and curl commands that a cell's magics run."""
+    first, _, rest = source.partition("\n")
+    if first.startswith("%%kubectl "):
+        yield command(first.removeprefix("%%"), rest.strip())
+    elif first.startswith("%%curl"):
+        yield command(re.sub(r"\\\n\s*", " ", rest.strip()))
+    else:
+        yield from (command(_ALLOW.sub("kubectl ", line)) for line in _MAGIC.findall(source))
+
+
+def places(block: Block, wanted: Command) -> list[Place]:
+    """The cells of the block's notebook that run this command."""
+    return [Place(block.notebook, name) for name, source in _cells(block.notebook) if wanted in commands_of(source)]
+
+
+def placed(block: Block) -> list[Place]:
+    """The cells that do what a block says; each of its commands, files and assignments is done by one."""
+    found = [place for wanted in printed(block) for place in places(block, wanted)]
+    said = [f'"{Path(name).name}"' for name in files(block)]
+    said += [f'{name} = "{value}"' for name, value in assigned(block)]
+    cells = _cells(block.notebook)
+    found += [Place(block.notebook, name) for words in said for name, source in cells if words in source]
+    return list(dict.fromkeys(found))
+
+
+def text() -> str:
+    """The page."""
+    parts = [_HEAD]
+    for page, of_page in groupby(blocks(), lambda block: block.page):
+        parts += [f"\n## {page}\n", "| step of the page | commands | run by |", "| --- | --- | --- |"]
+        parts += [_row(block) for block in of_page]
+    return "\n".join(parts) + "\n"
+
+
+def _row(block: Block) -> str:
+    by = "<br>".join(map(str, placed(block))) if block.notebook else f"no cell: {block.not_run}"
+    return f"| {block.step} | {'<br>'.join(_shown(block))} | {by} |"
+
+
+def _shown(block: Block) -> list[str]:
+    """The block's lines without what a here document holds."""
+    lines = _HERE.sub(r"<<EOF\1 …", block.text).strip().splitlines()
+    return [f"`{line}`".replace("|", "\\|") for line in lines if not line.startswith("#")]
+
+
+@cache
+def _cells(notebook: str) -> list[tuple[str, str]]:
+    found = nbformat.read(ROOT / "notebooks" / f"{notebook}.ipynb", as_version=4)
+    return [(cell.id, cell.source) for cell in found.cells if cell.cell_type == "code"]
+
+
+if __name__ == "__main__":
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(text(), encoding="utf-8")
