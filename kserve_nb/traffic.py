@@ -78,7 +78,7 @@ class Tally:
         judged = repr(self.verdict())
         if self.moved:
             judged = "traffic changed meanwhile: send again"
-        elif not self.split.attributed:
+        elif not self.split.attributed and not self.alike:
             judged = "nobody can tell which revision answered"
         return f"{split_line(self.split)}\n{judged}\nhow we know: {self.how}"
 
