@@ -18,6 +18,10 @@ DATA = Path(__file__).parent / "data" / "rollout"
 NAMESPACE = "/api/v1/namespaces/kserve-test"
 PODS = f"{NAMESPACE}/pods"
 ISVC = "/apis/serving.kserve.io/v1beta1/namespaces/kserve-test/inferenceservices"
+EVENTS = f"{NAMESPACE}/events"
+KNATIVE = "/apis/serving.knative.dev/v1/namespaces/kserve-test"
+ROUTES, REVISIONS = f"{KNATIVE}/routes", f"{KNATIVE}/revisions"
+COLLECTIONS = ("inferenceservices", "services", "routes", "revisions", "pods", "events")
 KSVC = "/apis/serving.knative.dev/v1/namespaces/kserve-test/services"
 
 
@@ -40,6 +44,7 @@ class FakeApi:
     def __init__(self, folder: Path):
         self.objects: dict[str, dict[str, Any]] = {}
         self.writes: list[tuple[str, str, Any]] = []
+        self.logs: dict[str, str] = {}  # by path
         self.frames: list[dict[str, dict[str, Any]]] = []  # each look at a Knative Service brings the next one
         self._events: list[tuple[str, str, dict[str, Any]]] = []
         self._changed = threading.Condition()
@@ -121,7 +126,9 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
                 api.objects.update(api.frames.pop(0))
             if path in api.objects:
                 return self._answer(200, api.objects[path])
-            if path.rpartition("/")[2] in ("inferenceservices", "services", "pods", "revisions"):
+            if path in api.logs:
+                return self._answer(200, api.logs[path])
+            if path.rpartition("/")[2] in COLLECTIONS:
                 return self._answer(200, api.snapshot(path))
             return self._missing(path)
 
@@ -177,7 +184,7 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
             self._answer(404, {"kind": "Status", "reason": "NotFound", "message": f"{path} not found"})
 
         def _answer(self, code: int, body: Any) -> None:
-            data = json.dumps(body).encode()
+            data = (body if isinstance(body, str) else json.dumps(body)).encode()
             self.send_response(code)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))

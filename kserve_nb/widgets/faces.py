@@ -53,7 +53,7 @@ def pods_html(name: str, pods: Iterable[Pod], state: str) -> str:
     """The table of a rollout's pods, with a glyph before each state."""
     caption = f"<div style='line-height:1.6'>pods of <b>{escape(name)}</b> · {escape(state)}</div>"
     (header,), rows = render.pod_table(pods)
-    marked = [(row[0], row[1], f"{_pod_glyph(row[1], row[2])} {row[2]}", *row[3:]) for row in rows]
+    marked = [(row[0], row[1], f"{pod_glyph(row[1], row[2])} {row[2]}", *row[3:]) for row in rows]
     return caption + (render.html(((header,), marked)) if marked else "<i>no pods</i>")
 
 
@@ -80,7 +80,8 @@ def _name(target: TrafficTarget) -> str:
     return "LATEST" if target.latest else target.tag.upper() or "TARGET"
 
 
-def _pod_glyph(ready: str, state: str) -> str:
+def pod_glyph(ready: str, state: str) -> str:
+    """The mark before a pod's state, so that nobody has to tell states apart by colour."""
     if state == "Terminating":
         return "↓"
     if state == "Running":
