@@ -114,7 +114,7 @@ def course_of(history: History) -> Course:
         start=history.frames[0].at if history.frames else history.until,
         end=history.until,
         traffic={name: tuple(traffic.get(name, ())) for name in sorted({*traffic, *pods})},
-        pods={name: {pod: tuple(spans) for pod, spans in sorted(found.items())} for name, found in pods.items()},
+        pods={revision: _by_start(found) for revision, found in pods.items()},
         actions=tuple(_actions(history.frames)),
         unobserved=tuple(gaps),
     )
@@ -124,8 +124,10 @@ def narrative(history: History) -> tuple[tuple[float, str], ...]:
     """The course as sentences, one a change: what was asked, what was routed, which pods came and went."""
     lines: list[tuple[float, str]] = []
     known = [frame for frame in history.frames if frame.seen]
-    for before, now in pairwise([Frame(0.0, True), *known]):
-        lines += [(now.at, text) for text in (*_asked(before, now), *_moved(before, now), *_pods(before, now))]
+    for frame in known[:1]:
+        lines += [(frame.at, f"found {text}") for text in _all(Frame(0.0, True), frame)]
+    for before, now in pairwise(known):
+        lines += [(now.at, text) for text in _all(before, now)]
     lines += [(frame.at, "the cluster does not answer: nothing is known from here on")
               for frame in history.frames[1:] if not frame.seen]  # fmt: skip
     return tuple(sorted(lines, key=lambda line: line[0]))
@@ -146,6 +148,10 @@ def last_line(text: str) -> str:
     return (text.strip().splitlines() or [""])[-1]
 
 
+def _by_start(pods: dict[str, list[Span]]) -> dict[str, tuple[Span, ...]]:
+    return {name: tuple(spans) for name, spans in sorted(pods.items(), key=lambda item: item[1][0].start)}
+
+
 def _join(spans: list[Span], new: Span) -> None:
     """Add a span, or make the last one longer where it goes on unchanged."""
     if spans and spans[-1].end == new.start and spans[-1].what == new.what:
@@ -154,8 +160,14 @@ def _join(spans: list[Span], new: Span) -> None:
         spans.append(new)
 
 
+def _all(before: Frame, now: Frame) -> list[str]:
+    return [*_asked(before, now), *_moved(before, now), *_pods(before, now)]
+
+
 def _actions(frames: Sequence[Frame]) -> Iterable[tuple[float, str]]:
     known = [frame for frame in frames if frame.seen]
+    for frame in known[:1]:
+        yield from ((frame.at, f"found {text}") for text in _asked(Frame(0.0, True), frame))
     for before, now in pairwise(known):
         for text in _asked(before, now):
             yield now.at, text

@@ -96,10 +96,11 @@ def judge_answer(
 ) -> Trace:
     """Say which hop an answer comes from. Pure.
 
-    Envoy adds `x-envoy-upstream-service-time` to what its upstream answered; what it answers by itself lacks it.
+    Envoy adds `x-envoy-upstream-service-time` to what its upstream answered; what it answers by itself lacks it, and
+    is no JSON, which all answers of the model server are.
     """
     upstream = answer.headers.get("x-envoy-upstream-service-time")
-    if upstream is None and answer.status >= http.HTTPStatus.BAD_REQUEST:
+    if upstream is None and answer.status >= http.HTTPStatus.BAD_REQUEST and not answer.text.startswith("{"):
         why = _gateway_words(answer)
         return _stopped(known, known.hops, "gateway", why, whole_ms)
     inside = float(upstream) if upstream is not None else None

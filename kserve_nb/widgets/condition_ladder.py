@@ -33,7 +33,7 @@ class ConditionLadder(W.VBox):  # type: ignore[misc]  # ipywidgets ships no type
     def __init__(self, rollout: Rollout):
         self._picture = Picture(lambda: self.html)
         self._button = W.ToggleButton(description="show all conditions", tooltip="also those that hold")
-        self._button.layout.width = "auto"
+        self._button.layout.width = "max-content"
         super().__init__([self._picture.view, self._button])
         T.link((self, "every"), (self._button, "value"))
         self._seat = Seat(rollout, lambda snapshot: self.set_trait("snapshot", snapshot))

@@ -23,6 +23,7 @@ STALE_S = 5.0  # without an answer of the cluster
 FIRST_LOOK_S = 2.0  # that a cell waits for, so that its saved text is not empty
 GHOST_S = 60.0  # that a pod stays in view after it went
 _CONTACT_S = 2.0  # between two questions whether the cluster is there
+_TELL_S = 5.0  # after which the last snapshot is handed on once more
 _FRAMES_KEPT = 600
 _GHOSTS_KEPT = 20
 
@@ -30,7 +31,7 @@ Taker = Callable[[Snapshot], None]
 
 
 class Live:
-    """A rollout as its cluster shows it, until `close()`: nothing is handed on twice, nor more than 4 times a second.
+    """A rollout as its cluster shows it, until `close()`, handed on at most 4 times a second.
 
     Its threads are one a kind of object, one that asks whether the cluster is there, and one that hands on.
     """
@@ -43,6 +44,7 @@ class Live:
         self._ghosts: tuple[Ghost, ...] = ()
         self._observed: Observed | None = None
         self._heard, self._outage = 0.0, ""  # when the cluster last answered, and why it does not
+        self._told = self._clock.now()
         self._changed, self._first, self._closed = threading.Event(), threading.Event(), threading.Event()
         self.snapshot = self._base = Snapshot(name, client.namespace, client.server)
         self._pace = Pace(self._draw, self._clock, f"picture of {name}")
@@ -140,6 +142,8 @@ class Live:
             now = self._timed()
             if now != self.snapshot:
                 self._hand_on(now)
+            elif self._clock.now() - self._told > _TELL_S:
+                self._tell()  # nothing is new, but who draws an axis of time draws it longer
         if self._looked() or self._outage:
             self._first.set()
 
@@ -172,6 +176,10 @@ class Live:
         frame = Frame.of(self.snapshot, self._clock.now())
         if not self._frames or not frame.same(self._frames[-1]):
             self._frames.append(frame)
+        self._tell()
+
+    def _tell(self) -> None:
+        self._told = self._clock.now()
         for taker in tuple(self._takers):
             taker(self.snapshot)
 

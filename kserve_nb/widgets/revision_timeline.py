@@ -47,7 +47,7 @@ class RevisionTimeline(W.VBox):  # type: ignore[misc]  # ipywidgets ships no typ
         T.link((self, "minutes"), (self._window, "value"))
         T.link((self, "back_s"), (self._scrub, "value"))
         self.save_button.on_click(self._on_save)
-        self._seat = Seat(rollout, lambda snapshot: self.set_trait("snapshot", snapshot))
+        self._seat = Seat(rollout, self._take)
 
     @property
     def text(self) -> str:
@@ -88,10 +88,14 @@ class RevisionTimeline(W.VBox):  # type: ignore[misc]  # ipywidgets ships no typ
         except OSError as error:
             self.saved = f"not saved: {error}"
 
-    @T.observe("snapshot", "minutes", "back_s", "saved")
-    def _show(self, change: Any) -> None:
-        if change["name"] == "snapshot" and getattr(self, "_seat", None) and not self.back_s:
+    def _take(self, snapshot: Snapshot) -> None:
+        if hasattr(self, "_seat") and not self.back_s:
             self._history = self._seat.live.history()  # while a hand looks back, the picture stands still
+        self.snapshot = snapshot
+        self._show()
+
+    @T.observe("minutes", "back_s", "saved")
+    def _show(self, _change: Any = None) -> None:
         shown = self._shown()
         known = shown.until - shown.frames[0].at if shown.frames else 1
         self._scrub.max = max(int(known), 1, self.back_s)

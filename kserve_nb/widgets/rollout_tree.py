@@ -33,7 +33,8 @@ class RolloutTree(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
     def __init__(self, rollout: Rollout):
         self._picture = Picture(lambda: self.html)
-        self._button = W.ToggleButton(tooltip="revisions that have neither traffic nor pods", layout={"width": "auto"})
+        self._button = W.ToggleButton(tooltip="revisions that have neither traffic nor pods")
+        self._button.layout.width = "max-content"
         super().__init__([self._picture.view, self._button])
         T.link((self, "older"), (self._button, "value"))
         self._seat = Seat(rollout, lambda snapshot: self.set_trait("snapshot", snapshot))

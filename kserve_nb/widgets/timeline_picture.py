@@ -79,7 +79,8 @@ def _asked(course: Course, x: _X) -> tuple[list[str], float]:
     """Flags of what was asked, in as many rows as they need not to lie on each other."""
     ends = [0.0] * _ROWS
     parts: list[str] = []
-    for at, words in course.actions:
+    for at, said in course.actions:
+        words = said.replace("asked: ", "")  # the lane says so
         width = 6.4 * len(words) + 14
         row = next((n for n, end in enumerate(ends) if end <= x(at)), _ROWS - 1)
         left = min(x(at), _RIGHT - width)

@@ -36,7 +36,7 @@ class YamlDiff(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
     def __init__(self, rollout: Rollout, document: Mapping[str, Any] | str):
         self._picture = Picture(lambda: self.html)
-        self._button = W.ToggleButton(description="show unchanged lines", layout={"width": "auto"})
+        self._button = W.ToggleButton(description="show unchanged lines", layout={"width": "max-content"})
         super().__init__([self._picture.view, self._button])
         self.document = document if isinstance(document, str) else dict(document)
         T.link((self, "whole"), (self._button, "value"))
