@@ -10,7 +10,8 @@ from bench.cluster import MODEL, cluster, kubectl, manifest, until
 from bench.table import show
 
 IDLE_S = 20
-PARTS = {"embedded.supervisor": "supervisor", "embedded.server": "server: API, control, node, gateway",
+THINKS = "server: API, control, node, gateway"
+PARTS = {"embedded.supervisor": "supervisor", "embedded.server": THINKS,
          "node.runtime": "model runtime and pods", "envoy": "Envoy"}
 
 
@@ -41,6 +42,8 @@ def run() -> None:
             part[1] += process.memory_full_info().pss / 2**20
             part[2] += (sum(process.cpu_times()[:2]) - before[process]) / IDLE_S * 100
         rows = [(name, int(count), f"{pss:.0f}", f"{cpu:.2f}") for name, (count, pss, cpu) in parts.items()]
+        thinking = sum(cpu for name, (_, _, cpu) in parts.items() if name in (THINKS, "supervisor"))
         total = [sum(column) for column in zip(*parts.values(), strict=True)]
         rows.append(("all (at most 450 MiB)", int(total[0]), f"{total[1]:.0f}", f"{total[2]:.2f}"))
+        rows.append(("supervisor and server (at most 0.5 %)", "", "", f"{thinking:.2f}"))
         show(f"Two revisions running, idle for {IDLE_S} s", ("part", "processes", "PSS MiB", "CPU % of a core"), rows)

@@ -212,6 +212,7 @@ def lab(name: str, browser: bool, jupyter_options: tuple[str, ...]) -> None:
     folder = notebooks_folder()
     argv = [sys.executable, "-m", "jupyter", "lab", "--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={folder}",
             "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+            f"--LabApp.app_settings_dir={Path(__file__).with_name('lab_settings')}",  # widgets are kept when saved
             "--LabApp.default_url=/lab/tree/" + _first(folder), *([] if browser else ["--no-browser"]),
             *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []), *jupyter_options]
     environment = {**os.environ, "KSERVE_NB_NAME": name, "KUBECONFIG": record.kubeconfig,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -14,6 +15,9 @@ from kubernetes import client as kubernetes
 from kubernetes import config
 
 from kserve_nb.model import Cluster
+
+# What urllib3 tries again it says on stderr, in whatever cell is running; who gives up is told here what happened.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 Object = dict[str, Any]
 UNREACHABLE = "Unreachable"  # the reason of a refusal that no API server wrote

@@ -103,6 +103,9 @@ class Lab:
     def __repr__(self) -> str:
         return render.cluster_line(self.cluster)
 
+    def _repr_html_(self) -> str:
+        return render.cluster_html(self.cluster)
+
     def _make_namespace(self) -> None:
         try:
             self.client.create(NAMESPACE, {"metadata": {"name": self.client.namespace}})

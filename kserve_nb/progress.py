@@ -58,9 +58,10 @@ def failure(status: RolloutStatus, knative: Mapping[str, Any] | None) -> str:
         return status.failure or predictor.message or status.model_state
     if knative is None or not _follows(status, knative) or not _observed(knative) or not _same_created(status, knative):
         return ""  # what the status says may be about an earlier change
-    if status.model_state in _FAILED_STATES or predictor.status == "False":
+    if status.model_state in _FAILED_STATES:
         return status.failure or predictor.message or status.model_state
-    return ""
+    # KServe never clears lastFailureInfo: here it may speak of an earlier revision.
+    return predictor.message or predictor.reason if predictor.status == "False" else ""
 
 
 def _missing_revision(status: RolloutStatus) -> str:

@@ -9,13 +9,26 @@ from kserve_nb.manifest import Change
 from kserve_nb.model import Cluster, Pod, RolloutStatus, Split, short
 
 Rows = Sequence[Sequence[str]]
-_CELL = "text-align:left;padding:2px 12px 2px 4px;border-bottom:1px solid var(--jp-border-color2, #e0e0e0)"
+# JupyterLab breaks long lines, and kubectl's tables with them: in a notebook of ours they are scrolled.
+_UNBROKEN = (
+    ".jp-Notebook:has(.kserve-nb-lab) .jp-RenderedText[data-mime-type='application/vnd.jupyter.stdout']"
+    "{overflow-x:auto}"
+    ".jp-Notebook:has(.kserve-nb-lab) .jp-RenderedText[data-mime-type='application/vnd.jupyter.stdout'] pre"
+    "{white-space:pre;word-break:normal}"
+)
+_RULE = "1px solid var(--jp-border-color2, #e0e0e0)"
+_CELL = f"text-align:left;line-height:1.4;padding:3px 16px 3px 4px;border-bottom:{_RULE}"
 
 
 def cluster_line(cluster: Cluster) -> str:
     """One line: which cluster, namespace and gateway, and how fast its windows pass."""
     speed = f" · windows {cluster.speed:g} times as fast as real ones" if cluster.speed != 1 else ""
     return f"{cluster.kind} cluster {cluster.name} · namespace {cluster.namespace} · gateway {cluster.ingress}{speed}"
+
+
+def cluster_html(cluster: Cluster) -> str:
+    """That line, and the style that keeps the tables of its notebook's commands in one piece."""
+    return f"<style>{_UNBROKEN}</style><pre class='kserve-nb-lab'>{escape(cluster_line(cluster))}</pre>"
 
 
 def status_line(status: RolloutStatus) -> str:

@@ -14,8 +14,7 @@ from kserve_nb.rollout import Rollout
 from kserve_nb.rungs import Rung
 from kserve_nb.snapshot import Snapshot, clock, moment
 from kserve_nb.widgets.draw import Picture, framed, with_state
-from kserve_nb.widgets.faces import with_faces
-from kserve_nb.widgets.live import FIRST_LOOK_S, Seat, leave
+from kserve_nb.widgets.live import Seat, faces_of, leave
 
 _GLYPHS = {"holds": "✔", "waits": "◌", "fails": "✖"}
 _HEAD = ("", "OF", "CONDITION", "STATUS", "SINCE", "WHY")
@@ -62,8 +61,7 @@ class ConditionLadder(W.VBox):  # type: ignore[misc]  # ipywidgets ships no type
         self._picture.draw()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        self._seat.live.wait_first(FIRST_LOOK_S)
-        return with_faces(super()._repr_mimebundle_(**kwargs), self.text, self.html)
+        return faces_of(self, super()._repr_mimebundle_(**kwargs))
 
 
 def text(snapshot: Snapshot, *, every: bool = False) -> str:

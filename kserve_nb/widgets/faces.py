@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from html import escape
 from typing import Any
 
-from kserve_nb import progress, render
-from kserve_nb.model import Pod, RolloutStatus, TrafficTarget, short
+from kserve_nb import progress
+from kserve_nb.model import RolloutStatus, TrafficTarget, short
 
 _LINE = "var(--jp-border-color1, #bdbdbd)"
 _BRAND = "var(--jp-brand-color1, #1976d2)"
@@ -31,8 +30,8 @@ def note(glyph: str, text: str, *, urgent: bool = False) -> str:
 def command(text: str) -> str:
     """A command to copy: one click picks all of it."""
     return (
-        "<div style='line-height:1.4;overflow-x:auto'>the same as a command: "
-        f"<code style='user-select:all;white-space:pre' title='click to pick all of it'>{escape(text)}</code></div>"
+        "<div style='line-height:1.4'>the same as a command: <code title='click to pick all of it' "
+        f"style='user-select:all;white-space:pre-wrap;overflow-wrap:anywhere'>{escape(text)}</code></div>"
     )
 
 
@@ -47,14 +46,6 @@ def status_html(status: RolloutStatus) -> str:
     return _bar(targets, ", ".join(words)) + f"<div style='line-height:1.6'>{name}: {' · '.join(shown)}</div>" + _left(
         status
     )
-
-
-def pods_html(name: str, pods: Iterable[Pod], state: str) -> str:
-    """The table of a rollout's pods, with a glyph before each state."""
-    caption = f"<div style='line-height:1.6'>pods of <b>{escape(name)}</b> · {escape(state)}</div>"
-    (header,), rows = render.pod_table(pods)
-    marked = [(row[0], row[1], f"{pod_glyph(row[1], row[2])} {row[2]}", *row[3:]) for row in rows]
-    return caption + (render.html(((header,), marked)) if marked else "<i>no pods</i>")
 
 
 def _bar(targets: list[TrafficTarget], words: str) -> str:

@@ -14,8 +14,9 @@ from kserve_nb.client import Client, RefusedError
 from kserve_nb.history import Frame, History
 from kserve_nb.model import Split
 from kserve_nb.rollout import Rollout
-from kserve_nb.snapshot import KINDS, Ghost, Observed, Snapshot, concerns, snapshot_of
+from kserve_nb.snapshot import KINDS, Ghost, Observed, Snapshot, clock, concerns, snapshot_of
 from kserve_nb.traffic import Tally
+from kserve_nb.widgets.faces import with_faces
 from kserve_nb.widgets.pace import Clock, Machine, Pace
 from kserve_nb.widgets.watch import Watch
 
@@ -53,6 +54,7 @@ class Live:
         }
         self._contact = threading.Thread(target=self._keep_contact, name=f"contact of {name}", daemon=True)
         self._contact.start()
+        self._pace.start()
 
     @property
     def closed(self) -> bool:
@@ -193,6 +195,13 @@ def leave(widget: Any) -> None:
     seat: Seat | None = widget.__dict__.get("_seat")
     if seat is not None:
         seat.leave()
+
+
+def faces_of(widget: Any, bundle: Any) -> dict[str, Any]:
+    """A widget's mime bundle with its words as text and as HTML; the HTML says when that was, as it may be saved."""
+    widget._seat.live.wait_first(FIRST_LOOK_S)
+    seen_at = f"as seen at {clock(widget.snapshot.at)}" if widget.snapshot.at else "not seen yet"
+    return with_faces(bundle, widget.text, widget.html + f"<div style='opacity:.7'>{seen_at}</div>")
 
 
 class Seat:

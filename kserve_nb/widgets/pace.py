@@ -36,7 +36,7 @@ class Machine:
 
 
 class Pace:
-    """A thread that calls `draw` soon after `touch()`, until `close()`.
+    """A thread that calls `draw` soon after `touch()`, from `start()` until `close()`.
 
     A flood of touches makes four calls a second, and one more after the last of them.
     """
@@ -45,6 +45,9 @@ class Pace:
         self._draw, self._clock = draw, clock
         self._touched, self._closed = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin to draw; what was touched before is drawn at once."""
         self._thread.start()
 
     @property

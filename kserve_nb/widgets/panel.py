@@ -7,9 +7,10 @@ from typing import Any
 import ipywidgets as W  # noqa: N812 - short, as widgets fill these lines
 
 from kserve_nb.rollout import Rollout
+from kserve_nb.snapshot import Snapshot
 from kserve_nb.widgets.condition_ladder import ConditionLadder
 from kserve_nb.widgets.draw import WIDTH
-from kserve_nb.widgets.faces import with_faces
+from kserve_nb.widgets.live import faces_of
 from kserve_nb.widgets.pod_table import PodTable
 from kserve_nb.widgets.request_trace import RequestTrace
 from kserve_nb.widgets.revision_timeline import RevisionTimeline
@@ -36,8 +37,14 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         self.conditions, self.request = ConditionLadder(rollout), RequestTrace(rollout)
         below = W.Tab([getattr(self, name) for name in _BELOW.values()], titles=list(_BELOW))
         above = (self.line, self.slider, self.tree, self.chart)
+        self._seat = self.line._seat
         self._parts = (*above, self.pods, self.timeline, self.conditions, self.request)
         super().__init__([*above, below], layout=W.Layout(max_width=f"{WIDTH + 40}px"))
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What its parts show."""
+        return self.line.snapshot
 
     @property
     def text(self) -> str:
@@ -63,6 +70,5 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         return (self.line, self.tree, self.chart, self.pods, self.timeline, self.conditions)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        self.slider._repr_mimebundle_()  # waits for its first look
-        self.line._repr_mimebundle_()
-        return with_faces(super()._repr_mimebundle_(**kwargs), self.text, self.html)
+        self.slider._repr_mimebundle_()  # waits for its first look, as the others do
+        return faces_of(self, super()._repr_mimebundle_(**kwargs))

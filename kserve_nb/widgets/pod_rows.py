@@ -6,12 +6,12 @@ from html import escape
 
 from kserve_nb import render
 from kserve_nb.model import Pod, short
-from kserve_nb.snapshot import Snapshot, clock
+from kserve_nb.snapshot import Ghost, Snapshot, clock
 from kserve_nb.widgets.draw import FAINT, framed, revision_role, with_state
 from kserve_nb.widgets.faces import pod_glyph
 
 _ROWS_SHOWN = 20  # of one revision: a thousand pods are still one screen
-_HEAD = ("POD", "READY", "STATUS", "RESTARTS", "WHY")
+_HEAD = ("REVISION", "READY", "STATUS", "RESTARTS", "POD", "WHY")
 
 
 def text(snapshot: Snapshot, revision: str = "") -> str:
@@ -35,16 +35,16 @@ def html(snapshot: Snapshot, revision: str = "") -> str:
     for name in sorted({*groups, *(ghost.pod.revision for ghost in ghosts)}):
         pods = groups.get(name, [])
         role = " ".join(filter(None, (short(name), revision_role(snapshot, name))))
-        body += f"<tr><th scope='rowgroup' colspan='5' {cell}>{escape(role)} · {_count(pods)}</th></tr>"
+        body += f"<tr><th scope='rowgroup' colspan='6' {cell}>{escape(role)} · {_count(pods)}</th></tr>"
         body += "".join(_row(_cells(pod), cell) for pod in pods[:_ROWS_SHOWN])
         if len(pods) > _ROWS_SHOWN:
-            body += f"<tr><td colspan='5' {cell}>and {len(pods) - _ROWS_SHOWN} more</td></tr>"
+            body += f"<tr><td colspan='6' {cell}>and {len(pods) - _ROWS_SHOWN} more</td></tr>"
         for ghost in ghosts:
             if ghost.pod.revision == name:
-                body += _row((_tail(ghost.pod), "", f"† gone at {clock(ghost.gone_at)}", "", ""), cell, gone=True)
+                body += _row(_ghost(ghost), cell, gone=True)
     head = "".join(f"<th scope='col' {cell}>{name}</th>" for name in _HEAD)
     table = f"<table style='border-collapse:collapse'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    caption = f"<div style='line-height:1.6'>pods of <b>{escape(snapshot.name)}</b> · {snapshot.state}</div>"
+    caption = f"<div style='line-height:1.6'>pods of <b>{escape(snapshot.name)}</b></div>"
     wanted = f"<div role='status' style='line-height:1.6'>{escape(should_be(snapshot))}</div>"
     return framed(snapshot, caption + (table if body else "<i>no pods</i>") + wanted)
 
@@ -85,7 +85,11 @@ def _count(pods: list[Pod]) -> str:
 def _cells(pod: Pod) -> tuple[str, ...]:
     ready = f"{pod.ready}/{pod.containers}"
     state = f"{pod_glyph(ready, pod.status)} {pod.status}"
-    return _tail(pod), ready, state, str(pod.restarts), pod.message.strip()[:80]
+    return short(pod.revision), ready, state, str(pod.restarts), _tail(pod), pod.message.strip()[:80]
+
+
+def _ghost(ghost: Ghost) -> tuple[str, ...]:
+    return short(ghost.pod.revision), "", f"† gone at {clock(ghost.gone_at)}", "", _tail(ghost.pod), ""
 
 
 def _tail(pod: Pod) -> str:

@@ -15,8 +15,7 @@ from kserve_nb.rollout import Rollout
 from kserve_nb.snapshot import Snapshot, clock
 from kserve_nb.widgets import pod_rows
 from kserve_nb.widgets.draw import LINE, Picture
-from kserve_nb.widgets.faces import with_faces
-from kserve_nb.widgets.live import FIRST_LOOK_S, Seat, leave
+from kserve_nb.widgets.live import Seat, faces_of, leave
 
 _LINES = 20  # of a log
 _AGAIN_S = 2.0  # between two looks at a log that is followed
@@ -134,8 +133,7 @@ class PodTable(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         return f"<pre tabindex='0' aria-label='{label}' style='{style};white-space:pre-wrap'>{escape(words)}</pre>"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        self._seat.live.wait_first(FIRST_LOOK_S)
-        return with_faces(super()._repr_mimebundle_(**kwargs), self.text, self.html)
+        return faces_of(self, super()._repr_mimebundle_(**kwargs))
 
 
 def _set_options(dropdown: W.Dropdown, options: list[tuple[str, str]], chosen: str) -> None:

@@ -14,8 +14,8 @@ from kserve_nb.history import History
 from kserve_nb.rollout import Rollout
 from kserve_nb.snapshot import Snapshot, clock
 from kserve_nb.widgets.draw import Picture, framed, with_state
-from kserve_nb.widgets.faces import note, with_faces
-from kserve_nb.widgets.live import FIRST_LOOK_S, Seat, leave
+from kserve_nb.widgets.faces import note
+from kserve_nb.widgets.live import Seat, faces_of, leave
 from kserve_nb.widgets.timeline_picture import frame_text, label, picture, story
 
 _WINDOWS = (("2 minutes", 2), ("10 minutes", 10), ("1 hour", 60), ("all of it", 0))
@@ -102,8 +102,7 @@ class RevisionTimeline(W.VBox):  # type: ignore[misc]  # ipywidgets ships no typ
         self._picture.draw()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        self._seat.live.wait_first(FIRST_LOOK_S)
-        return with_faces(super()._repr_mimebundle_(**kwargs), self.text, self.html)
+        return faces_of(self, super()._repr_mimebundle_(**kwargs))
 
 
 def text(snapshot: Snapshot, history: History, cursor: float | None = None) -> str:

@@ -14,8 +14,8 @@ from kserve_nb.model import Pod, Revision, short
 from kserve_nb.rollout import Rollout
 from kserve_nb.snapshot import Snapshot
 from kserve_nb.widgets.draw import FAINT, Picture, framed, revision_role, shares, with_state
-from kserve_nb.widgets.faces import pod_glyph, with_faces
-from kserve_nb.widgets.live import FIRST_LOOK_S, Seat, leave
+from kserve_nb.widgets.faces import pod_glyph
+from kserve_nb.widgets.live import Seat, faces_of, leave
 from kserve_nb.widgets.status_line import GLYPHS, headline
 
 _PODS_SHOWN = 6  # of one revision
@@ -66,8 +66,7 @@ class RolloutTree(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         self._picture.draw()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        self._seat.live.wait_first(FIRST_LOOK_S)
-        return with_faces(super()._repr_mimebundle_(**kwargs), self.text, self.html)
+        return faces_of(self, super()._repr_mimebundle_(**kwargs))
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ from kserve_nb.widgets.draw import (
     text_at,
     with_state,
 )  # fmt: skip
-from kserve_nb.widgets.faces import note, with_faces
-from kserve_nb.widgets.live import FIRST_LOOK_S, Seat, leave
+from kserve_nb.widgets.faces import note
+from kserve_nb.widgets.live import Seat, faces_of, leave
 
 _BATCH = 25  # requests between two pictures
 _COUNTS = (50, 300, 1000)
@@ -137,8 +137,7 @@ class SplitChart(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         self._picture.draw()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        self._seat.live.wait_first(FIRST_LOOK_S)
-        return with_faces(super()._repr_mimebundle_(**kwargs), self.text, self.html)
+        return faces_of(self, super()._repr_mimebundle_(**kwargs))
 
 
 def text(snapshot: Snapshot) -> str:

@@ -14,8 +14,7 @@ from kserve_nb.rollout import Rollout
 from kserve_nb.snapshot import Snapshot
 from kserve_nb.traffic import judge
 from kserve_nb.widgets.draw import Picture, framed, share_words, with_state
-from kserve_nb.widgets.faces import with_faces
-from kserve_nb.widgets.live import FIRST_LOOK_S, Seat, leave
+from kserve_nb.widgets.live import Seat, faces_of, leave
 
 GLYPHS = {"settled": "✔", "moving": "◌", "failed": "✖", "absent": "·", "not seen yet": "…"}
 
@@ -54,8 +53,7 @@ class StatusLine(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         self._picture.draw()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        self._seat.live.wait_first(FIRST_LOOK_S)
-        return with_faces(super()._repr_mimebundle_(**kwargs), self.text, self.html)
+        return faces_of(self, super()._repr_mimebundle_(**kwargs))
 
 
 def text(snapshot: Snapshot) -> str:

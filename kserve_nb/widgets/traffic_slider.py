@@ -90,8 +90,7 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     @property
     def html(self) -> str:
         """What is asked and seen, as HTML."""
-        seen = faces.status_html(self.status) if self.status else f"<div>{escape(self._nothing())}</div>"
-        return seen + (faces.note("…", f"wish: {self.value} %, not applied") if self._wishes() else "")
+        return self._seen_html() + (faces.note("…", f"wish: {self.value} %, not applied") if self._wishes() else "")
 
     def close(self) -> None:
         """Stop the feed; what was seen last stays in view, and says that it is no longer live."""
@@ -145,7 +144,7 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
     def _make_views(self) -> None:
         self._handle = W.IntSlider(
-            100, 0, 100, description="canary %", continuous_update=False,
+            100, 0, 100, description="canary %",  # every step is sent: an arrow key has no release
             layout=W.Layout(width="auto", flex="1 1 260px", max_width="460px"),
             tooltip="the percent of the users that the latest revision gets; arrow keys move it",
         )  # fmt: skip
@@ -163,7 +162,10 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         self._plan.value = faces.note("⊘", f"locked: {locked}") if locked else self._plan_html()
         self._answers.layout.display = "none" if self._question is None else None
         not_live = faces.note("✖", f"not live: {self.error}", urgent=True) if self.error and not self.closed else ""
-        self._observed.value = self.html + not_live
+        self._observed.value = self._seen_html() + not_live
+
+    def _seen_html(self) -> str:
+        return faces.status_html(self.status) if self.status else f"<div>{escape(self._nothing())}</div>"
 
     def _say(self, glyph: str, text: str, *, urgent: bool = False) -> None:
         self._note.value = faces.note(glyph, text, urgent=urgent)
@@ -195,7 +197,7 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         if not self._wishes():
             return faces.note("·", f"nothing to apply: {now} % is what is asked. Drag the handle, or use arrow keys")
         change = manifest.percent_change(now, self.value)
-        patch = json.dumps({"spec": {"predictor": {"canaryTrafficPercent": self.value}}})
+        patch = json.dumps({"spec": {"predictor": {"canaryTrafficPercent": self.value}}}, separators=(",", ":"))
         namespace = self._rollout.client.namespace
         line = f"kubectl patch isvc {self._rollout.name} -n {namespace} --type=merge -p '{patch}'"
         return faces.note("→", f"{now} → {self.value} %: {change.consequence}") + faces.command(line)

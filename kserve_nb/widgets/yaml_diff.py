@@ -17,8 +17,8 @@ from kserve_nb.manifest import Change
 from kserve_nb.rollout import Rollout
 from kserve_nb.snapshot import Snapshot
 from kserve_nb.widgets.draw import BAD, GOOD, LINE, Picture, framed, with_state
-from kserve_nb.widgets.faces import note, with_faces
-from kserve_nb.widgets.live import FIRST_LOOK_S, Seat, leave
+from kserve_nb.widgets.faces import note
+from kserve_nb.widgets.live import Seat, faces_of, leave
 
 _AROUND = 2  # unchanged lines shown beside a change, until `whole` is set
 
@@ -67,8 +67,7 @@ class YamlDiff(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
             self._picture.draw()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        self._seat.live.wait_first(FIRST_LOOK_S)
-        return with_faces(super()._repr_mimebundle_(**kwargs), self.text, self.html)
+        return faces_of(self, super()._repr_mimebundle_(**kwargs))
 
 
 @dataclass(frozen=True)

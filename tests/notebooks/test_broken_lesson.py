@@ -22,7 +22,8 @@ def broken(name: str, cell: str, old: str, new: str, folder: Path, *, output: bo
 
 
 def test_a_promote_that_keeps_its_percent_fails(runner: Runner, tmp_path: Path):
-    lesson = broken("06_promote", "apply-promote", "  predictor:\n", "  predictor:\n    canaryTrafficPercent: 60\n", tmp_path)
+    with_field = "  predictor:\n    canaryTrafficPercent: 60\n"
+    lesson = broken("06_promote", "apply-promote", "  predictor:\n", with_field, tmp_path)
 
     done = runner.papermill(lesson)
 

@@ -1,4 +1,4 @@
-"""Every notebook runs on a real embedded cluster: alone, in any order, twice in a row, and runs the tutorial's commands."""
+"""Every notebook runs on an embedded cluster, alone, in any order, twice in a row, and runs the tutorial's commands."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from tests.notebooks.tutorial import wrong
 
 # The last first: on an empty cluster, and then each on what a later step has left.
 BACKWARDS = [pytest.param(path, id=path.stem) for path in reversed(NOTEBOOKS)]
-# Run once more on what they have left themselves, which no other notebook leaves; with another parameter where one has some.
+# Run once more on what they have left themselves, which no other notebook leaves; with another parameter if they can.
 AGAIN: dict[str, dict[str, object]] = {"03_canary": {"percent": 30}, "07_rollback": {}, "08_tag_routing": {}}
 CELL_S = 30  # no cell takes longer
 
 
-def execute(path: Path, runner: Runner, folder: Path, monkeypatch: pytest.MonkeyPatch, **parameters: object) -> NotebookNode:
+def execute(
+    path: Path, runner: Runner, folder: Path, monkeypatch: pytest.MonkeyPatch, **parameters: object
+) -> NotebookNode:
     """Run it by papermill with its parameters set; a cell that fails raises."""
     monkeypatch.setenv("KSERVE_NB_NAME", runner.cluster)
     monkeypatch.setenv("KSERVE_NB_COMMAND_LOG", str(folder / "commands.jsonl"))
@@ -53,7 +55,8 @@ def test_passes_alone_and_runs_the_tutorials_commands_as_printed(
 
 def test_a_command_that_no_cell_ran_or_two_did_is_noticed(tmp_path: Path):
     log = tmp_path / "commands.jsonl"
-    get = {"line": "kubectl get isvc sklearn-iris", "argv": ["kubectl", "get", "isvc", "sklearn-iris"], "stdin": "", "exit": 0}
+    line = "kubectl get isvc sklearn-iris"
+    get = {"line": line, "argv": line.split(), "stdin": "", "exit": 0}
     log.write_text(f"{json.dumps(get)}\n" * 2)
 
     differs = {" ".join(command.words): counts for command, counts in wrong("06_promote", log).items()}

@@ -39,12 +39,15 @@ class Command:
 def blocks() -> list[Block]:
     """All blocks of both pages, in order."""
     rows = yaml.safe_load(DATA.read_text())
-    return [Block(row["page"], row["step"], row["block"], row.get("notebook", ""), row.get("not_run", "")) for row in rows]
+    return [
+        Block(row["page"], row["step"], row["block"], row.get("notebook", ""), row.get("not_run", "")) for row in rows
+    ]
 
 
 def printed(block: Block) -> list[Command]:
     """The kubectl and curl commands of a block."""
-    found = [Command(tuple(shlex.split(line)), body.strip()) for line, name, body in _HERE_DOCUMENT.findall(block.text) if not name]
+    documents = _HERE_DOCUMENT.findall(block.text)
+    found = [Command(tuple(shlex.split(line)), body.strip()) for line, name, body in documents if not name]
     for line in _HERE_DOCUMENT.sub("", block.text).splitlines():
         captured = _CAPTURED.match(line)
         command = (captured[1] if captured else line).strip()

@@ -18,6 +18,7 @@ from kserve_nb.clusters.embedded.api.store import Store
 from kserve_nb.clusters.embedded.objects import POD, SANDBOX, StatusError
 
 _TUNNEL, _CHANNELS = "SPDY/3.1+portforward.k8s.io", "v4.channel.k8s.io"
+_OLDER = "channel.k8s.io"  # the same channels; so does who names no protocol (kubernetes pkg/kubelet cri/streaming)
 _BLOCK = 64 * 1024
 
 Send = Callable[[bytes], Awaitable[None]]
@@ -30,12 +31,12 @@ async def forward(request: web.Request, store: Store, target: Target) -> web.Str
     if (pod.get("status") or {}).get("phase") != "Running":
         raise StatusError(400, "BadRequest", f'unable to forward port because pod is not running. Current status='
                                              f'{(pod.get("status") or {}).get("phase", "Pending")}')
-    socket = web.WebSocketResponse(protocols=(_TUNNEL, _CHANNELS), heartbeat=None)
+    socket = web.WebSocketResponse(protocols=(_TUNNEL, _CHANNELS, _OLDER), heartbeat=None)
     if not socket.can_prepare(request).ok:
         raise StatusError(400, "BadRequest", "Upgrade request required: port-forward is served over WebSocket, which "
                                              "kubectl uses since version 1.31")
     ports = _ports(request)
-    if socket.can_prepare(request).protocol is None:
+    if "Sec-WebSocket-Protocol" in request.headers and socket.can_prepare(request).protocol is None:
         raise StatusError(400, "BadRequest", f"port-forward is served as {_TUNNEL} and {_CHANNELS}")
     await socket.prepare(request)
 

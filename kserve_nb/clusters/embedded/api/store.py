@@ -86,9 +86,12 @@ class Store(Objects):
             raise NotFoundError(kind, name)
         return entry
 
-    def entries(self, kind: Kind, namespace: str | None = None) -> list[Entry]:
+    def entries(self, kind: Kind, namespace: str | None = None,
+                labels: Mapping[str, str] | None = None) -> list[Entry]:
         """All objects of a kind as they are stored, in a namespace or everywhere, by namespace and name."""
-        found = [e for e in self._entries[kind].values() if namespace is None or e.namespace == namespace]
+        wanted = (labels or {}).items()
+        found = [e for e in self._entries[kind].values()
+                 if (namespace is None or e.namespace == namespace) and wanted <= e.labels.items()]
         return sorted(found, key=lambda e: (e.namespace or "", e.name))
 
     def get(self, kind: Kind, namespace: str | None, name: str) -> Object:
@@ -99,9 +102,7 @@ class Store(Objects):
         return None if entry is None else entry.copy()
 
     def list(self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> list[Object]:
-        wanted = (labels or {}).items()
-        return [entry.copy() for entry in self.entries(kind, namespace)
-                if all(entry.labels.get(key) == value for key, value in wanted)]
+        return [entry.copy() for entry in self.entries(kind, namespace, labels)]
 
     async def watch(self, *kinds: Kind) -> AsyncIterator[WatchEvent]:
         subscription = self.history.subscribe(kinds)

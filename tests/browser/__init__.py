@@ -1,0 +1,1 @@
+"""The tutorial in a real browser."""

@@ -1,0 +1,145 @@
+"""JupyterLab as a test plays it: open a notebook, run it, look at it."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import requests
+
+DEADLINE_S = 60.0  # of one condition, on a machine that does much else
+_LOOK_S = 0.1
+_PANEL = ".jp-NotebookPanel:not(.lm-mod-hidden)"
+
+
+def until(condition: Callable[[], Any], say: Callable[[], str] = lambda: "", deadline_s: float = DEADLINE_S) -> Any:
+    """What the condition gives, once that is true; fails with what `say` says when the deadline has passed."""
+    clock, never = threading.Event(), int(deadline_s / _LOOK_S)
+    for _ in range(never):
+        found = condition()
+        if found:
+            return found
+        clock.wait(_LOOK_S)
+    raise AssertionError(f"not within {deadline_s:.0f} s: {say()}")
+
+
+class Jupyter:
+    """A server on a folder of notebooks, spoken to by REST."""
+
+    def __init__(self, folder: Path, port: int):
+        self.folder, self.port, self.token = folder, port, secrets.token_hex(8)
+        self.url = f"http://127.0.0.1:{port}"
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.headers["Authorization"] = f"token {self.token}"
+
+    def answers(self) -> bool:
+        try:
+            return self._session.get(f"{self.url}/api/status", timeout=5).ok
+        except requests.RequestException:
+            return False
+
+    def shut_down(self) -> None:
+        self._session.post(f"{self.url}/api/shutdown", timeout=10)
+
+    def kernel(self, path: str) -> dict[str, Any] | None:
+        sessions = self._session.get(f"{self.url}/api/sessions", timeout=10).json()
+        return next((found["kernel"] for found in sessions if found["path"] == path), None)
+
+    def idle(self, path: str) -> bool:
+        return (self.kernel(path) or {}).get("execution_state") == "idle"
+
+    def end_kernel(self, path: str) -> None:
+        for found in self._session.get(f"{self.url}/api/sessions", timeout=10).json():
+            if found["path"] == path:
+                self._session.delete(f"{self.url}/api/sessions/{found['id']}", timeout=10)
+
+    def write(self, path: str, notebook: dict[str, Any]) -> None:
+        (self.folder / path).write_text(json.dumps(notebook))
+
+    def read(self, path: str) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads((self.folder / path).read_text())
+        return loaded
+
+
+def notebook(*cells: str) -> dict[str, Any]:
+    """A notebook of these code cells."""
+    made = [{"cell_type": "code", "id": f"c{n}", "metadata": {}, "execution_count": None, "outputs": [], "source": text}
+            for n, text in enumerate(cells)]
+    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    return {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": kernel}, "cells": made}
+
+
+class Notebook:
+    """One notebook in a tab of the browser."""
+
+    def __init__(self, page: Any, jupyter: Jupyter, path: str):
+        self.page, self.jupyter, self.path = page, jupyter, path
+        self.panel = page.locator(_PANEL)
+
+    def open(self) -> None:
+        self.page.goto(f"{self.jupyter.url}/lab/tree/{self.path}?token={self.jupyter.token}&reset")
+        self.panel.locator(".jp-Cell").first.wait_for(timeout=DEADLINE_S * 1000)
+
+    def run_all(self) -> None:
+        """Run all cells and wait until they have run; a first try on a cold kernel may be lost, so it is repeated."""
+        until(lambda: self.jupyter.idle(self.path), lambda: f"kernel of {self.path}: {self.jupyter.kernel(self.path)}")
+        self._menu("Run", "Run All Cells")
+        try:
+            until(self._begun, deadline_s=15)
+        except AssertionError:
+            self._menu("Run", "Run All Cells")
+        until(self._done, lambda: f"prompts of {self.path}: {self._prompts()}")
+
+    def save(self) -> None:
+        before = (self.jupyter.folder / self.path).stat().st_mtime_ns
+        self.page.keyboard.press("Control+s")
+        until(lambda: (self.jupyter.folder / self.path).stat().st_mtime_ns > before)
+
+    def errors(self) -> list[str]:
+        found: list[str] = self.panel.locator("[data-mime-type='application/vnd.jupyter.error']").all_inner_texts()
+        return found
+
+    def drag(self, percent: int) -> None:
+        """Drag the slider's handle with the mouse."""
+        until(self._grasp)
+        along = self.panel.locator(".noUi-base").bounding_box()
+        middle = along["y"] + along["height"] / 2
+        self.page.mouse.move(along["x"] + along["width"] * percent / 100, middle, steps=12)
+        self.page.mouse.up()
+
+    def button(self, name: str) -> Any:
+        """A button of the notebook by its name."""
+        return self.panel.get_by_role("button", name=name, exact=True)
+
+    def shows(self, text: str | re.Pattern[str]) -> None:
+        """Wait until the notebook shows this text; cells of a table stand in it without a space."""
+        self.panel.locator(".jp-OutputArea-output").filter(has_text=text).first.wait_for(timeout=DEADLINE_S * 1000)
+
+    def _grasp(self) -> bool:
+        """Press the mouse on the handle; JupyterLab may move the page at that very moment."""
+        self.panel.locator(".noUi-handle").hover()
+        self.page.mouse.down()
+        if self.panel.locator(".noUi-handle.noUi-active").count() == 1:
+            return True
+        self.page.mouse.up()
+        return False
+
+    def _menu(self, menu: str, item: str) -> None:
+        self.page.get_by_role("menuitem", name=menu, exact=True).click()
+        self.page.get_by_role("menuitem", name=item, exact=True).click()
+
+    def _prompts(self) -> list[str]:
+        found: list[str] = self.panel.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()
+        return [text.strip() for text in found]
+
+    def _begun(self) -> bool:
+        return any(text != "[ ]:" for text in self._prompts())
+
+    def _done(self) -> bool:
+        return self.jupyter.idle(self.path) and not {"[ ]:", "[*]:"} & set(self._prompts())

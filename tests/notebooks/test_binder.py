@@ -1,0 +1,71 @@
+"""A Binder session: 1 GiB, no Docker, no root, no network, and packages that nobody can write to."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.notebooks import confined
+from tests.notebooks.conftest import NOTEBOOKS, ROOT
+
+GIB = 2**30
+# Jupyter runs beside the notebooks, as it does in a session; it is ended, and what the notebooks say counts.
+SESSION = """
+jupyter lab --no-browser --ServerApp.ip=127.0.0.1 --ServerApp.port=0 --ServerApp.root_dir="$1" > lab.log 2>&1 &
+lab=$!
+kserve-nb run --output executed
+code=$?
+kill $lab; wait $lab
+exit $code
+"""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A home that nobody may be given: pytest's own folders are closed to other users."""
+    made = Path(tempfile.mkdtemp(prefix="binder-"))
+    yield made
+    shutil.rmtree(made)
+
+
+def environment(home: Path) -> dict[str, str]:
+    return {"HOME": str(home), "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "LANG": "C.UTF-8",
+            "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def test_all_notebooks_run_in_one_gibibyte(folder: Path):
+    done = confined.run(["sh", "-c", SESSION, "session", str(ROOT)], folder=folder, env=environment(folder),
+                        limit_bytes=GIB, timeout_s=400)
+
+    print(f"{done.output}\n{done.peak_bytes / 2**20:.0f} MiB at most")
+    assert done.code == 0, done.output[-3000:]
+    assert done.output.strip().splitlines()[-1] == f"{len(NOTEBOOKS)} passed, 0 failed"
+    assert done.left == 0
+
+
+@pytest.mark.parametrize("by", ["cgroup", "samples"])
+def test_more_than_the_limit_fails(by: str, folder: Path, monkeypatch: pytest.MonkeyPatch):
+    if by == "samples":
+        monkeypatch.setattr(confined, "CGROUPS", ())
+    held = "import time; data = bytearray(b'x') * (300 << 20); time.sleep(5)"
+
+    done = confined.run(["python", "-c", held], folder=folder, env=environment(folder), limit_bytes=200 << 20,
+                        timeout_s=60)
+
+    assert done.code != 0
+
+
+def test_a_session_has_no_rights_and_as_root_we_take_its_network(folder: Path):
+    checks = ['test "$(id -u)" != 0', f"! touch {ROOT}/../binder-was-here"]
+    if confined.can_be_alone():
+        checks.append("test $(wc -l < /proc/net/route) -le 1")  # a header, and no way out
+
+    done = confined.run(["sh", "-c", " && ".join(checks)], folder=folder, env=environment(folder), limit_bytes=GIB,
+                        timeout_s=60)
+
+    assert done.code == 0, done.output
