@@ -26,7 +26,7 @@ class ConditionLadder(W.VBox):  # type: ignore[misc]  # ipywidgets ships no type
     Those that hold are left out, but for each object's Ready, until `every` is set, in code or by the button.
     """
 
-    snapshot: Snapshot = T.Instance(Snapshot)  # type: ignore[assignment]  # traitlets hands the value out
+    snapshot: Snapshot = T.Instance(Snapshot, ("",))  # type: ignore[assignment]  # traitlets hands the value out
     every = T.Bool(False)
 
     def __init__(self, rollout: Rollout):

@@ -30,7 +30,7 @@ class PodTable(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     `close()` ends the watch and leaves the last picture in its place.
     """
 
-    snapshot: Snapshot = T.Instance(Snapshot)  # type: ignore[assignment]  # traitlets hands the value out
+    snapshot: Snapshot = T.Instance(Snapshot, ("",))  # type: ignore[assignment]  # traitlets hands the value out
     revision = T.Unicode()
     picked = T.Unicode()
     log = T.Unicode()

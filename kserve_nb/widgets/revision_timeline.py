@@ -28,7 +28,7 @@ class RevisionTimeline(W.VBox):  # type: ignore[misc]  # ipywidgets ships no typ
     `back_s` looks so many seconds back (the slider below the picture); `export(path)` writes it as one HTML file.
     """
 
-    snapshot: Snapshot = T.Instance(Snapshot)  # type: ignore[assignment]  # traitlets hands the value out
+    snapshot: Snapshot = T.Instance(Snapshot, ("",))  # type: ignore[assignment]  # traitlets hands the value out
     minutes = T.Int(10, min=0)  # how much of it is shown; 0 is all
     back_s = T.Int(0, min=0)  # the moment looked at, seconds before the newest; 0 is now
     saved = T.Unicode()  # what became of the last export

@@ -28,7 +28,7 @@ class RolloutTree(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     Revisions without traffic and pods are left out until `older` is set, in code or by the button.
     """
 
-    snapshot: Snapshot = T.Instance(Snapshot)  # type: ignore[assignment]  # traitlets hands the value out
+    snapshot: Snapshot = T.Instance(Snapshot, ("",))  # type: ignore[assignment]  # traitlets hands the value out
     older = T.Bool(False)
 
     def __init__(self, rollout: Rollout):

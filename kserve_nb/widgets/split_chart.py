@@ -44,7 +44,7 @@ class SplitChart(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     A button sends requests and the chart follows; in code: `chart.send(300)`. When traffic moves, counting begins anew.
     """
 
-    snapshot: Snapshot = T.Instance(Snapshot)  # type: ignore[assignment]  # traitlets hands the value out
+    snapshot: Snapshot = T.Instance(Snapshot, ("",))  # type: ignore[assignment]  # traitlets hands the value out
     sending = T.Unicode()  # how far it has come; empty while nothing is sent
     error = T.Unicode()  # why the last requests were not sent
 

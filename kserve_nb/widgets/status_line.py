@@ -22,7 +22,7 @@ GLYPHS = {"settled": "✔", "moving": "◌", "failed": "✖", "absent": "·", "n
 class StatusLine(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     """Asked, routed and observed in one line, live until `close()`."""
 
-    snapshot: Snapshot = T.Instance(Snapshot)  # type: ignore[assignment]  # traitlets hands the value out
+    snapshot: Snapshot = T.Instance(Snapshot, ("",))  # type: ignore[assignment]  # traitlets hands the value out
 
     def __init__(self, rollout: Rollout):
         self._picture = Picture(lambda: self.html)

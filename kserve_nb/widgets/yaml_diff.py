@@ -30,7 +30,7 @@ class YamlDiff(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         document: the document or its YAML; also as the trait `document`, which may be set again.
     """
 
-    snapshot: Snapshot = T.Instance(Snapshot)  # type: ignore[assignment]  # traitlets hands the value out
+    snapshot: Snapshot = T.Instance(Snapshot, ("",))  # type: ignore[assignment]  # traitlets hands the value out
     document = T.Union([T.Dict(), T.Unicode()])
     whole = T.Bool(False)
 
@@ -63,8 +63,7 @@ class YamlDiff(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
     @T.observe("snapshot", "document", "whole")
     def _show(self, _change: Any) -> None:
-        if self.traits()["snapshot"].get(self, None) is not None:
-            self._picture.draw()
+        self._picture.draw()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         return faces_of(self, super()._repr_mimebundle_(**kwargs))

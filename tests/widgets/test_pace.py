@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 
 from kserve_nb.widgets.pace import Machine, Pace
 
@@ -43,7 +44,7 @@ def test_a_flood_makes_four_pictures_a_second() -> None:
 
     assert pace.closed
     assert 35 <= len(drawn) <= 41
-    assert all(later - earlier >= 0.25 for earlier, later in zip(drawn, drawn[1:], strict=False))
+    assert all(later - earlier >= 0.25 for earlier, later in pairwise(drawn))
 
 
 def test_the_last_change_of_a_burst_is_drawn() -> None:
