@@ -40,7 +40,7 @@ def rungs_of(
     held = [rung for obj in pods for rung in _of_pod(obj, newest)]
     rows = [("Revision", obj) for obj in revision] + [("Route", route), ("Service", knative)]
     above = [rung for kind, obj in rows if obj for rung in _conditions(kind, obj)]
-    return (*held, *above, *_model(isvc), *_conditions("InferenceService", isvc))
+    return (*_model(isvc), *held, *above, *_conditions("InferenceService", isvc))
 
 
 def _conditions(kind: str, obj: Object) -> list[Rung]:
@@ -67,7 +67,7 @@ def _of_pod(obj: Object, newest: str) -> list[Rung]:
 
 
 def _model(isvc: Object) -> list[Rung]:
-    """What KServe says of the model itself, with the end of the container's log."""
+    """What KServe says of the model itself, with the end of the container's log: there is nothing deeper."""
     status = (isvc.get("status") or {}).get("modelStatus") or {}
     info, word = status.get("lastFailureInfo") or {}, status.get("transitionStatus") or ""
     if word not in ("BlockedByFailedLoad", "InvalidSpec"):

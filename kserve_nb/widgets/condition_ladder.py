@@ -13,7 +13,7 @@ from kserve_nb.model import short
 from kserve_nb.rollout import Rollout
 from kserve_nb.rungs import Rung
 from kserve_nb.snapshot import Snapshot, clock, moment
-from kserve_nb.widgets.draw import Picture, framed, with_state
+from kserve_nb.widgets.draw import Picture, cell, framed, table, with_state
 from kserve_nb.widgets.live import Seat, faces_of, leave
 
 _GLYPHS = {"holds": "✔", "waits": "◌", "fails": "✖"}
@@ -66,14 +66,15 @@ class ConditionLadder(W.VBox):  # type: ignore[misc]  # ipywidgets ships no type
 
 def text(snapshot: Snapshot, *, every: bool = False) -> str:
     """One sentence, and the ladder below it."""
-    table = render.text(_table(snapshot, every)) if snapshot.rungs else ""
-    return with_state(snapshot, "\n".join(filter(None, (sentence(snapshot), table))))
+    below = render.text(_table(snapshot, every)) if snapshot.rungs else ""
+    return with_state(snapshot, "\n".join(filter(None, (sentence(snapshot), below))))
 
 
 def html(snapshot: Snapshot, *, every: bool = False) -> str:
     """The same as HTML."""
-    table = render.html(_table(snapshot, every)) if snapshot.rungs else ""
-    return framed(snapshot, f"<div style='line-height:1.6' role='status'>{escape(sentence(snapshot))}</div>{table}")
+    body = "".join(_row(*row) for row in _table(snapshot, every)[1])
+    said = f"<div style='line-height:1.6;overflow-wrap:anywhere' role='status'>{escape(sentence(snapshot))}</div>"
+    return framed(snapshot, said + (table(_HEAD[:-1], body) if body else ""))
 
 
 def sentence(snapshot: Snapshot) -> str:
@@ -98,6 +99,14 @@ def _table(snapshot: Snapshot, every: bool) -> tuple[render.Rows, render.Rows]:
         )
         for rung in shown
     ]  # fmt: skip
+
+
+def _row(*cells: str) -> str:
+    """A rung, and why below it: it may be long."""
+    *short_ones, why = cells
+    row = "".join(f"<td {cell()}>{escape(words)}</td>" for words in short_ones)
+    below = f"<tr><td></td><td colspan='4' {cell('overflow-wrap:anywhere')}>{escape(why)}</td></tr>" if why else ""
+    return f"<tr>{row}</tr>{below}"
 
 
 def _whom(rung: Rung) -> str:

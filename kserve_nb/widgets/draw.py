@@ -25,6 +25,19 @@ GOOD = "var(--jp-success-color1, #2e7d32)"
 _log = logging.getLogger(__name__)
 
 
+def cell(more: str = "white-space:nowrap") -> str:
+    """The attributes of a table's cell."""
+    style = "text-align:left;vertical-align:top;line-height:1.4;padding:3px 14px 3px 4px"
+    return f"style='{style};border-bottom:1px solid {FAINT};{more}'"
+
+
+def table(head: tuple[str, ...], body: str) -> str:
+    """A table that is scrolled where its cell is narrow."""
+    names = "".join(f"<th scope='col' {cell()}>{name}</th>" for name in head)
+    inner = f"<thead><tr>{names}</tr></thead><tbody>{body}</tbody>"
+    return f"<div style='overflow-x:auto'><table style='border-collapse:collapse'>{inner}</table></div>"
+
+
 class Picture:
     """The HTML of a widget, drawn anew when what it shows has changed; an error is said in its place."""
 

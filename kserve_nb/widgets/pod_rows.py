@@ -7,7 +7,7 @@ from html import escape
 from kserve_nb import render
 from kserve_nb.model import Pod, short
 from kserve_nb.snapshot import Ghost, Snapshot, clock
-from kserve_nb.widgets.draw import FAINT, framed, revision_role, with_state
+from kserve_nb.widgets.draw import cell, framed, revision_role, table, with_state
 from kserve_nb.widgets.faces import pod_glyph
 
 _ROWS_SHOWN = 20  # of one revision: a thousand pods are still one screen
@@ -21,32 +21,29 @@ def text(snapshot: Snapshot, revision: str = "") -> str:
     header, rows = render.pod_table(shown)
     hidden = {short(name): len(pods) - _ROWS_SHOWN for name, pods in groups.items()}
     more = [f"{name}: and {count} more" for name, count in hidden.items() if count > 0]
-    table = render.text((header, rows)) if rows else f"{snapshot.name}: no pods"
+    shown_pods = render.text((header, rows)) if rows else f"{snapshot.name}: no pods"
     gone = [f"gone at {clock(ghost.gone_at)}: pod of {short(ghost.pod.revision)}" for ghost in snapshot.ghosts]
-    return with_state(snapshot, "\n".join(filter(None, (table, *more, should_be(snapshot), *gone))))
+    return with_state(snapshot, "\n".join(filter(None, (shown_pods, *more, should_be(snapshot), *gone))))
 
 
 def html(snapshot: Snapshot, revision: str = "") -> str:
     """The same as a table; pods that have gone are struck through for a while."""
-    cell = f"style='text-align:left;line-height:1.4;padding:3px 14px 3px 4px;border-bottom:1px solid {FAINT}'"
     groups = _groups(snapshot, revision)
     ghosts = [ghost for ghost in snapshot.ghosts if revision in ("", ghost.pod.revision)]
     body = ""
     for name in sorted({*groups, *(ghost.pod.revision for ghost in ghosts)}):
         pods = groups.get(name, [])
         role = " ".join(filter(None, (short(name), revision_role(snapshot, name))))
-        body += f"<tr><th scope='rowgroup' colspan='6' {cell}>{escape(role)} · {_count(pods)}</th></tr>"
-        body += "".join(_row(_cells(pod), cell) for pod in pods[:_ROWS_SHOWN])
+        body += f"<tr><th scope='rowgroup' colspan='6' {cell()}>{escape(role)} · {_count(pods)}</th></tr>"
+        body += "".join(_row(_cells(pod)) for pod in pods[:_ROWS_SHOWN])
         if len(pods) > _ROWS_SHOWN:
-            body += f"<tr><td colspan='6' {cell}>and {len(pods) - _ROWS_SHOWN} more</td></tr>"
+            body += f"<tr><td colspan='6' {cell()}>and {len(pods) - _ROWS_SHOWN} more</td></tr>"
         for ghost in ghosts:
             if ghost.pod.revision == name:
-                body += _row(_ghost(ghost), cell, gone=True)
-    head = "".join(f"<th scope='col' {cell}>{name}</th>" for name in _HEAD)
-    table = f"<table style='border-collapse:collapse'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+                body += _row(_ghost(ghost), gone=True)
     caption = f"<div style='line-height:1.6'>pods of <b>{escape(snapshot.name)}</b></div>"
     wanted = f"<div role='status' style='line-height:1.6'>{escape(should_be(snapshot))}</div>"
-    return framed(snapshot, caption + (table if body else "<i>no pods</i>") + wanted)
+    return framed(snapshot, caption + (table(_HEAD, body) if body else "<i>no pods</i>") + wanted)
 
 
 def should_be(snapshot: Snapshot) -> str:
@@ -96,7 +93,7 @@ def _tail(pod: Pod) -> str:
     return f"…{pod.name[-5:]}"
 
 
-def _row(cells: tuple[str, ...], cell: str, *, gone: bool = False) -> str:
+def _row(cells: tuple[str, ...], *, gone: bool = False) -> str:
     words = (f"<s>{escape(words)}</s>" if gone and not words.startswith("†") else escape(words) for words in cells)
-    row = "".join(f"<td {cell}>{word}</td>" for word in words)
+    row = "".join(f"<td {cell()}>{word}</td>" for word in words)
     return f"<tr style='opacity:.6'>{row}</tr>" if gone else f"<tr>{row}</tr>"

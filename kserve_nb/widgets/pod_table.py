@@ -118,9 +118,9 @@ class PodTable(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         """Let the hand choose among what there is; what it has chosen stays."""
         revisions = sorted({pod.revision for pod in self.snapshot.pods} | ({self.revision} - {""}))
         _set_options(self._filter, [("all", ""), *((short(name), name) for name in revisions)], self.revision)
-        names = [pod.name for pod in self.snapshot.pods[:_PICKABLE]]
-        names += [self.picked] if self.picked and self.picked not in names else []
-        _set_options(self._picker, [("no pod", ""), *((f"…{name[-40:]}", name) for name in names)], self.picked)
+        pods = {pod.name: f"{short(pod.revision)} …{pod.name[-5:]}" for pod in self.snapshot.pods[:_PICKABLE]}
+        pods |= {self.picked: f"…{self.picked[-5:]}"} if self.picked and self.picked not in pods else {}
+        _set_options(self._picker, [("no pod", ""), *((label, name) for name, label in pods.items())], self.picked)
 
     def _detail_html(self) -> str:
         if not self.picked:

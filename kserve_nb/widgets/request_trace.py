@@ -110,7 +110,8 @@ def html(found: Trace | None) -> str:
     if found is None:
         return note("·", "no request sent yet")
     said = note("✖" if found.failed else "✔", sentence(found)[2:], urgent=bool(found.failed))
-    return said + render.html(_table(found)) + f"<div style='border-top:1px solid {FAINT}'>{command(found.curl)}</div>"
+    shown = f"<div style='overflow-x:auto'>{render.html(_table(found))}</div>"
+    return said + shown + f"<div style='border-top:1px solid {FAINT}'>{command(found.curl)}</div>"
 
 
 def sentence(found: Trace) -> str:

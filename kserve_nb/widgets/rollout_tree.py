@@ -13,7 +13,7 @@ from kserve_nb import render
 from kserve_nb.model import Pod, Revision, short
 from kserve_nb.rollout import Rollout
 from kserve_nb.snapshot import Snapshot
-from kserve_nb.widgets.draw import FAINT, Picture, framed, revision_role, shares, with_state
+from kserve_nb.widgets.draw import Picture, cell, framed, revision_role, shares, table, with_state
 from kserve_nb.widgets.faces import pod_glyph
 from kserve_nb.widgets.live import Seat, faces_of, leave
 from kserve_nb.widgets.status_line import GLYPHS, headline
@@ -113,30 +113,28 @@ def text(snapshot: Snapshot, *, older: bool = False) -> str:
     """The tree, with a line a revision and a line a pod."""
     head = f"{GLYPHS[snapshot.phase]} {snapshot.name}  {headline(snapshot)}"
     shown = [row for row in rows(snapshot) if row.shown or older]
-    table = [_HEAD]
+    lines = [_HEAD]
     for row in shown:
         last = row is shown[-1]
-        table.append((f"{'└─' if last else '├─'} {_label(row)}", row.model, row.asked, row.routed, row.observed))
+        lines.append((f"{'└─' if last else '├─'} {_label(row)}", row.model, row.asked, row.routed, row.observed))
         bar = "   " if last else "│  "
-        lines = _pod_lines(row.pods)
-        table += [(f"{bar}{'└─' if words is lines[-1] else '├─'} {words}", "", "", "", "") for words in lines]
-    return with_state(snapshot, head + ("\n" + render.text((table[:1], table[1:])) if shown else ""))
+        pods = _pod_lines(row.pods)
+        lines += [(f"{bar}{'└─' if words is pods[-1] else '├─'} {words}", "", "", "", "") for words in pods]
+    return with_state(snapshot, head + ("\n" + render.text((lines[:1], lines[1:])) if shown else ""))
 
 
 def html(snapshot: Snapshot, *, older: bool = False) -> str:
     """The tree as a table; pods are lists within it."""
-    cell = f"style='text-align:left;vertical-align:top;padding:3px 14px 3px 4px;border-bottom:1px solid {FAINT}'"
-    head = "".join(f"<th scope='col' {cell}>{name or 'REVISION'}</th>" for name in _HEAD)
     body = ""
     for row in rows(snapshot):
         if row.shown or older:
             pods = "".join(f"<div style='padding-left:18px'>{escape(words)}</div>" for words in _pod_lines(row.pods))
-            cells = "".join(f"<td {cell}>{escape(t)}</td>" for t in (row.model, row.asked, row.routed, row.observed))
+            cells = "".join(f"<td {cell()}>{escape(t)}</td>" for t in (row.model, row.asked, row.routed, row.observed))
             first = f"{escape(_label(row))}<div style='font-weight:400'>{pods}</div>"
-            body += f"<tr><th scope='row' {cell}>{first}</th>{cells}</tr>"
+            body += f"<tr><th scope='row' {cell()}>{first}</th>{cells}</tr>"
     words = f"{GLYPHS[snapshot.phase]} <b>{escape(snapshot.name)}</b> · {escape(headline(snapshot))}"
-    table = f"<table style='border-collapse:collapse;line-height:1.4'><thead><tr>{head}</tr></thead>{body}</table>"
-    return framed(snapshot, f"<div style='line-height:1.6'>{words}</div>{table if body else ''}")
+    shown = table(("REVISION", *_HEAD[1:]), body) if body else ""
+    return framed(snapshot, f"<div style='line-height:1.6'>{words}</div>{shown}")
 
 
 def _label(row: Row) -> str:

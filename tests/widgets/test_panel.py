@@ -37,8 +37,9 @@ def test_its_parts_show_one_snapshot_and_end_together(api: FakeApi, rollout: Rol
     bundle = panel._repr_mimebundle_()
 
     assert panel.tree.snapshot is panel.line.snapshot
-    for words in ("90/10 settled", "00001 PREV", "nothing counted", "REVISION   READY", "found asked: 10 %", "nothing holds it back"):
-        assert words in bundle["text/plain"]
+    known = ("90/10 settled", "00001 PREV", "nothing counted",
+             "REVISION   READY", "found asked: 10 %", "nothing holds it back")
+    assert all(words in bundle["text/plain"] for words in known)
     assert "as seen at" in bundle["text/html"] and panel.json["phase"] == "settled"
     assert "application/vnd.jupyter.widget-view+json" in bundle
 
