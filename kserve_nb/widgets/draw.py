@@ -48,7 +48,7 @@ class Picture:
     def draw(self) -> None:
         """Draw it as it is now."""
         try:
-            self.view.value = self._draw()
+            self.view.value = f"<div style='contain:inline-size'>{self._draw()}</div>"  # as wide as its cell, not wider
         except Exception as error:  # nobody could catch it: the feed's thread draws
             _log.exception("a picture could not be drawn")
             self.view.value = note("✖", f"cannot be shown: {type(error).__name__}: {error}", urgent=True)

@@ -55,7 +55,8 @@ def label(history: History) -> str:
     course = course_of(history)
     now = " · ".join(f"{spans[-1].percent} % → {short(name)}" for name, spans in course.traffic.items()
                      if spans and spans[-1].end == course.end)  # fmt: skip
-    return f"{history.name} from {clock(course.start)} to {clock(course.end)}: now {now or 'nobody is served'}"
+    state = "unknown" if _unseen(course) else now or "nobody is served"
+    return f"{history.name} from {clock(course.start)} to {clock(course.end)}: now {state}"
 
 
 def story(history: History) -> str:
@@ -82,11 +83,14 @@ def _asked(course: Course, x: _X) -> tuple[list[str], float]:
     for at, said in course.actions:
         words = said.replace("asked: ", "")  # the lane says so
         width = 6.4 * len(words) + 14
-        row = next((n for n, end in enumerate(ends) if end <= x(at)), _ROWS - 1)
         left = min(x(at), _RIGHT - width)
-        ends[row] = left + width
-        top = 14 + row * _ROW
-        parts += [line(x(at), top - 8, x(at), top + 4, WARN, "stroke-width='2'"), text_at(left + 5, top + 2, words)]
+        row = next((n for n, end in enumerate(ends) if end <= left), None)
+        top = 14 + (_ROWS - 1 if row is None else row) * _ROW
+        mark = line(x(at), top - 8, x(at), top + 4, WARN, "stroke-width='2'")
+        parts.append(f"<g><title>{escape(f'{clock(at)} {said}')}</title>{mark}</g>")
+        if row is not None:  # else the mouse has to ask for the words
+            ends[row] = left + width
+            parts.append(text_at(left + 5, top + 2, words))
     used = 1 + max((n for n, end in enumerate(ends) if end), default=0)
     return [text_at(0, 16, "asked", style="font-weight:600"), *parts], 14 + used * _ROW
 
@@ -98,7 +102,7 @@ def _lane(course: Course, revision: str, x: _X, y: float) -> tuple[list[str], fl
     now = spans[-1].percent if spans and spans[-1].end == course.end else None
     parts = [
         text_at(0, y + 14, short(revision), style="font-weight:600"),
-        text_at(0, y + 28, "no traffic" if now is None else f"{now} %"),
+        text_at(0, y + 28, "unknown" if _unseen(course) else "no traffic" if now is None else f"{now} %"),
         line(_LEFT, base, _RIGHT, base, FAINT),
     ]
     for span in spans:
@@ -114,6 +118,10 @@ def _lane(course: Course, revision: str, x: _X, y: float) -> tuple[list[str], fl
     if len(pods) > _PODS_SHOWN:
         parts.append(text_at(_LEFT - 4, base + 10, f"{len(pods)} pods", anchor="end"))
     return parts, base + 10 + _POD * min(len(pods), _PODS_SHOWN)
+
+
+def _unseen(course: Course) -> bool:
+    return any(span.end == course.end for span in course.unobserved)
 
 
 def _pod(x: _X, y: float, name: str, state: Span) -> str:
