@@ -63,7 +63,8 @@ def _of_pod(obj: Object, newest: str) -> list[Rung]:
                   if row["type"] == "Ready"), "")  # fmt: skip
     failing = "BackOff" in pod.status or "Err" in pod.status or pod.status in ("Failed", "OOMKilled")
     word: Literal["waits", "fails"] = "fails" if failing else "waits"
-    return [Rung("Pod", pod.name, "ContainersReady", "False", pod.status, pod.message, since, word)]
+    message = _last_line(pod.message)  # it may be a log
+    return [Rung("Pod", pod.name, "ContainersReady", "False", pod.status, message, since, word)]
 
 
 def _model(isvc: Object) -> list[Rung]:
@@ -72,8 +73,12 @@ def _model(isvc: Object) -> list[Rung]:
     info, word = status.get("lastFailureInfo") or {}, status.get("transitionStatus") or ""
     if word not in ("BlockedByFailedLoad", "InvalidSpec"):
         return []
-    last = ((info.get("message") or "").strip().splitlines() or [""])[-1]
-    return [Rung("model", isvc["metadata"]["name"], word, "False", info.get("reason") or "", last, "", "fails")]
+    message = _last_line(info.get("message") or "")
+    return [Rung("model", isvc["metadata"]["name"], word, "False", info.get("reason") or "", message, "", "fails")]
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or [""])[-1]
 
 
 def _word(type_: str, status: str) -> Literal["holds", "waits", "fails"]:

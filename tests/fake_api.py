@@ -22,7 +22,8 @@ ISVC = "/apis/serving.kserve.io/v1beta1/namespaces/kserve-test/inferenceservices
 EVENTS = f"{NAMESPACE}/events"
 KNATIVE = "/apis/serving.knative.dev/v1/namespaces/kserve-test"
 ROUTES, REVISIONS = f"{KNATIVE}/routes", f"{KNATIVE}/revisions"
-COLLECTIONS = ("inferenceservices", "services", "routes", "revisions", "pods", "events")
+COLLECTIONS = ("inferenceservices", "services", "routes", "revisions", "pods", "events", "nodes")
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 KSVC = "/apis/serving.knative.dev/v1/namespaces/kserve-test/services"
 
 
@@ -48,6 +49,7 @@ class FakeApi:
         self.watching = 0  # how many watches are open
         self.refuse = ""  # why pods may not be listed
         self.logs: dict[str, str] = {}  # by path
+        self.denied: set[str] = set()  # verbs that RBAC does not allow
         self.frames: list[dict[str, dict[str, Any]]] = []  # each look at a Knative Service brings the next one
         self._events: list[tuple[str, str, dict[str, Any]]] = []
         self._changed = threading.Condition()
@@ -164,6 +166,9 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             path, body = self._path()[0], self._body()
+            if path == REVIEWS:
+                verb = body["spec"]["resourceAttributes"]["verb"]
+                return self._answer(201, {**body, "status": {"allowed": verb not in api.denied}})
             target = f"{path}/{body['metadata']['name']}"
             if target in api.objects:
                 return self._answer(409, {"kind": "Status", "reason": "AlreadyExists", "message": f"{target} exists"})

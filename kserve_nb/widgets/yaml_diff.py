@@ -122,8 +122,9 @@ def html(snapshot: Snapshot, document: Mapping[str, Any] | str, *, whole: bool =
     lines = "".join(_line(row) for row in found.lines(whole=whole))
     box = f"border:1px solid {LINE};padding:6px 8px;margin:4px 0;line-height:1.4;overflow-x:auto"
     shown = f"<pre style='{box}' aria-label='changed lines'>{lines}</pre>" if lines else ""
-    table = render.html(render.change_table(found.changes)) if found.changes and found.before else ""
-    return framed(snapshot, note("→" if found.changes else "·", f"{snapshot.name}: {found.word}") + shown + table)
+    rows = "".join(f"<li><code>{escape(c.path)}</code>: {escape(c.consequence)}</li>" for c in found.changes)
+    causes = f"<ul style='margin:0;line-height:1.6;overflow-wrap:anywhere'>{rows}</ul>" if found.before else ""
+    return framed(snapshot, note("→" if found.changes else "·", f"{snapshot.name}: {found.word}") + shown + causes)
 
 
 def _line(row: str) -> str:

@@ -14,7 +14,7 @@ from kserve_nb.client import UNREACHABLE, NotFoundError, RefusedError
 from kserve_nb.manifest import MODEL, MODEL_2
 from kserve_nb.model import short
 from kserve_nb.rollout import NotPossibleError, NotReadyError, Rollout
-from tests.fake_api import DATA, ISVC, KSVC, NAMESPACE, PODS, FakeApi, recorded
+from tests.fake_api import DATA, ISVC, KSVC, NAMESPACE, PODS, FakeApi, one, recorded
 
 NEVER = "gs://kfserving-examples/models/sklearn/1.0/model-3"
 
@@ -81,6 +81,44 @@ def test_tag_writes_the_annotation_as_a_string(api: FakeApi, rollout: Rollout) -
     body = api.writes[-1][2]
     assert body["metadata"]["annotations"] == {"serving.kserve.io/enable-tag-routing": "true"} and "spec" not in body
     assert not rollout.tag(on=False).tag_routing
+
+
+def test_a_verb_comes_again_where_only_a_controller_was_faster(
+    api: FakeApi, rollout: Rollout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.load("02-canary-10")
+    patch, late = rollout.client.patch, [1, 2]
+
+    def raced(*args: Any) -> Any:
+        if late:
+            status = one("02-canary-10", "isvc")
+            status["metadata"]["resourceVersion"] = f"9{late.pop()}"
+            api.put(f"{ISVC}/sklearn-iris", status)
+        return patch(*args)
+
+    monkeypatch.setattr(rollout.client, "patch", raced)
+
+    assert rollout.canary(percent=20).asked_percent == 20 and len(api.writes) == 3
+
+
+def test_a_verb_does_not_write_over_somebody_elses_edit(
+    api: FakeApi, rollout: Rollout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.load("02-canary-10")
+    patch = rollout.client.patch
+
+    def raced(*args: Any) -> Any:
+        other = one("02-canary-10", "isvc")
+        other["spec"]["predictor"]["canaryTrafficPercent"] = 50
+        other["metadata"] |= {"resourceVersion": "99", "generation": 99}
+        api.put(f"{ISVC}/sklearn-iris", other)
+        return patch(*args)
+
+    monkeypatch.setattr(rollout.client, "patch", raced)
+
+    with pytest.raises(rollout_module.ChangedError, match="it asks for 50 % now, and asked for 10 %"):
+        rollout.promote()
+    assert rollout.status().asked_percent == 50
 
 
 @pytest.mark.parametrize(

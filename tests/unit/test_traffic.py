@@ -6,7 +6,7 @@ import pytest
 
 from kserve_nb import traffic
 from kserve_nb.model import Split
-from kserve_nb.rollout import NotPossibleError, Rollout
+from kserve_nb.rollout import Rollout
 from tests.fake_api import FakeApi
 from tests.fake_gateway import FakeGateway, shares
 
@@ -107,8 +107,18 @@ def test_models_that_agree_everywhere_cannot_be_told_apart(
     api.load("02-canary-10")
     gateway.draws = shares(0)
 
-    with pytest.raises(NotPossibleError, match="answer alike on all"):
-        traffic.send(rollout, 50)
+    tally = traffic.send(rollout, 50)
+
+    assert tally.alike and tally.split == Split({}, unattributed=50)
+    assert tally.verdict().word == "unseen"
+    assert "10 % cannot be seen in the answers" in repr(tally) and "answer alike on all" in tally.how
+
+
+@pytest.mark.parametrize(("percent", "missed"), [(1, 1e-9), (10, 1e-9), (50, 1e-9), (99, 1e-9), (100, 0)])
+def test_a_search_for_the_canary_is_long_enough(percent: int, missed: float) -> None:
+    searches = traffic._searches(percent)
+
+    assert (1 - percent / 100) ** searches <= missed and searches <= traffic.CAP
 
 
 def test_failures_are_counted_apart(api: FakeApi, gateway: FakeGateway, rollout: Rollout) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from kserve_nb.rollout import Rollout
+from kserve_nb.widgets.faces import pod_glyph
 from kserve_nb.widgets.pod_table import PodTable
 from tests.fake_api import EVENTS, PODS, FakeApi, recorded
 from tests.widgets.seen import until
@@ -74,3 +75,14 @@ def test_close_leaves_the_last_picture(table: PodTable) -> None:
 def test_unknown_arguments_are_errors(rollout: Rollout) -> None:
     with pytest.raises(TypeError):
         PodTable(rollout, colour="red")  # type: ignore[call-arg]
+
+
+def test_each_state_has_a_glyph_of_its_own() -> None:
+    states = {"2/2 Running": "✔", "1/2 Running": "…", "0/2 Init:0/1": "…", "1/2 Terminating": "↓",
+              "0/2 Init:Error": "✖", "1/2 CrashLoopBackOff": "✖", "0/2 Pending": "…"}
+
+    assert {state: pod_glyph(*state.split()) for state in states} == states
+
+
+def test_a_cell_waits_for_the_first_look_so_that_its_saved_text_says_something(table: PodTable) -> None:
+    assert "00002" in table._repr_mimebundle_()["text/plain"]

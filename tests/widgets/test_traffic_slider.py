@@ -9,6 +9,7 @@ from typing import Any
 import ipywidgets
 import pytest
 
+from kserve_nb.model import RolloutStatus
 from kserve_nb.rollout import NotPossibleError, Rollout
 from kserve_nb.widgets.traffic_slider import TrafficSlider
 from tests.fake_api import ISVC, FakeApi, one
@@ -44,6 +45,15 @@ def drag(slider: TrafficSlider, percent: int) -> None:
 
 def click(button: ipywidgets.Button) -> None:
     button._handle_custom_msg({"event": "click"}, [])
+
+
+def edited(percent: int) -> dict[str, Any]:
+    """The InferenceService as somebody else's patch leaves it."""
+    changed = one("02-canary-10", "isvc")
+    changed["spec"]["predictor"]["canaryTrafficPercent"] = percent
+    changed["metadata"]["generation"] += 1
+    changed["metadata"]["resourceVersion"] += "1"
+    return changed
 
 
 def asked(api: FakeApi) -> list[Any]:
@@ -140,12 +150,104 @@ def test_text_and_html_stand_beside_the_view(slider: TrafficSlider) -> None:
     assert "READY True" in bundle["text/html"] and "application/vnd.jupyter.widget-view+json" in bundle
 
 
-def test_close_ends_its_thread(slider: TrafficSlider) -> None:
+def test_somebody_elses_edit_takes_the_question_away(api: FakeApi, slider: TrafficSlider) -> None:
+    drag(slider, 20)
+    click(slider.apply_button)
+
+    api.put(f"{ISVC}/sklearn-iris", edited(30))
+    until(slider, 30)
+
+    assert slider._answers.layout.display == "none"
+    assert "✖ not applied: it was changed meanwhile" in slider._note.value
+    assert "30 → 20 %" in slider._plan.value and asked(api) == []
+
+
+def test_an_edit_that_the_view_has_not_seen_is_not_written_over(api: FakeApi, slider: TrafficSlider) -> None:
+    drag(slider, 20)
+    click(slider.apply_button)
+    slider._feed.close()
+
+    api.put(f"{ISVC}/sklearn-iris", edited(30))
+    click(slider.confirm_button)
+
+    assert asked(api) == []
+    assert "somebody else changed it meanwhile: it asks for 30 % now, and asked for 10 %" in slider._note.value
+
+
+def test_a_look_that_was_under_way_does_not_undo_what_was_written(slider: TrafficSlider) -> None:
+    before = slider.status
+    slider._feed.close()
+    slider.status = RolloutStatus.of(edited(30))
+
+    slider._set_status(before)
+
+    assert slider.status.asked_percent == 30
+
+
+def test_an_exception_of_a_callback_is_said_in_the_view(slider: TrafficSlider, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_args: Any) -> None:
+        raise ValueError("a <fault>")
+
+    monkeypatch.setattr(slider, "apply", broken)
+    click(slider.apply_button)
+    assert "✖ a &lt;fault&gt;" in slider._note.value
+
+    monkeypatch.setattr(slider, "cancel", broken)
+    slider._note.value = ""
+    click(slider.cancel_button)
+    assert "✖ a &lt;fault&gt;" in slider._note.value
+
+
+def test_nothing_to_apply_is_said_beside_the_disabled_button(slider: TrafficSlider) -> None:
+    assert slider.apply_button.disabled and "nothing to apply: 10 % is what is asked" in slider._plan.value
+
+    drag(slider, 11)
+
+    assert not slider.apply_button.disabled
+
+
+def test_what_is_gone_is_said_and_locks(api: FakeApi, slider: TrafficSlider) -> None:
+    gone = threading.Event()
+    slider.observe(lambda change: gone.set() if change["new"] is None else None, "status")
+
+    api.put(f"{ISVC}/sklearn-iris", one("02-canary-10", "isvc"), "DELETED")
+
+    assert gone.wait(DEADLINE_S)
+    assert slider.apply_button.disabled
+    assert "locked: sklearn-iris: there is none in kserve-test" in slider._plan.value
+
+
+def test_an_outage_is_said_beside_the_last_status(slider: TrafficSlider) -> None:
+    slider._set_error("the cluster does not answer")
+
+    assert "✖ not live: the cluster does not answer" in slider._observed.value
+    assert "LATEST 10 %" in slider._observed.value
+
+
+def test_the_view_says_it_in_words_and_to_a_screen_reader(slider: TrafficSlider) -> None:
+    assert "role='img' aria-label='traffic: PREV 90 % → 00001, LATEST 10 % → 00002'" in slider._observed.value
+    assert "✔ READY True" in slider._observed.value and "role='status'" in slider._plan.value
+
+
+def test_close_leaves_the_last_picture_and_no_thread(slider: TrafficSlider) -> None:
+    slider.close()
     slider.close()
 
-    assert slider._feed.closed
+    assert slider._feed.closed and slider._handle.disabled
+    assert "locked: closed" in slider._plan.value and "LATEST 10 %" in slider._observed.value
 
 
 def test_unknown_arguments_are_errors(rollout: Rollout) -> None:
     with pytest.raises(TypeError):
         TrafficSlider(rollout, colour="red")  # type: ignore[call-arg]
+
+
+def test_where_nothing_may_be_changed_it_is_locked_and_says_why(api: FakeApi, rollout: Rollout) -> None:
+    api.load("02-canary-10")
+    rollout.client.read_only = "RBAC does not let you patch inferenceservices in namespace kserve-test"
+
+    slider = TrafficSlider(rollout)
+
+    until(slider, 10)
+    assert "locked: read-only: RBAC does not let you patch" in slider._plan.value and slider.apply_button.disabled
+    slider.close()
