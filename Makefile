@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TESTS ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help venv lab test tutorial lint bench conformance clean
+.PHONY: help venv lab test tutorial lint bench soak conformance clean
 .DEFAULT_GOAL := help
 
 help: ## say what each target does
@@ -34,6 +34,9 @@ lint: venv ## check style, types, imports and notebooks
 
 bench: venv ## measure speed and memory, printed as tables
 	$(BIN)/python -m bench
+
+soak: venv ## show that nothing grows: 30 minutes of updates, 20 notebook runs
+	$(BIN)/python -m bench.soak
 
 conformance: venv ## compare with a real KServe's recordings at real speed (15 minutes)
 	$(BIN)/python -m tests.conformance

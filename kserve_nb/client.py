@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import urllib3
 from kubernetes import client as kubernetes
@@ -14,10 +16,14 @@ from kubernetes import config
 
 from kserve_nb.model import Cluster
 
+# What urllib3 tries again it says on stderr, in whatever cell is running; who gives up is told here what happened.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+
 Object = dict[str, Any]
 UNREACHABLE = "Unreachable"  # the reason of a refusal that no API server wrote
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _TIMEOUT_S = 15  # for one answer; a watch has its own
+_CONTACT_S = 3  # for one that says no more than that the cluster is there
 _UNPROXIED = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -39,7 +45,9 @@ class Kind(NamedTuple):
 INFERENCE_SERVICE = Kind("serving.kserve.io", "v1beta1", "inferenceservices")
 KNATIVE_SERVICE = Kind("serving.knative.dev", "v1", "services")
 REVISION = Kind("serving.knative.dev", "v1", "revisions")
+ROUTE = Kind("serving.knative.dev", "v1", "routes")
 POD = Kind("", "v1", "pods")
+EVENT = Kind("", "v1", "events")
 SERVICE = Kind("", "v1", "services")
 NAMESPACE = Kind("", "v1", "namespaces", namespaced=False)
 
@@ -70,6 +78,25 @@ class Client:
         self.namespace = cluster.namespace
         self.read_only = cluster.read_only
         self._api = config.new_client_from_config(str(cluster.kubeconfig), client_configuration=configuration)
+
+    @property
+    def server(self) -> str:
+        """HOST:PORT of the API server."""
+        return urlsplit(str(self._api.configuration.host)).netloc
+
+    def require_contact(self) -> None:
+        """Ask for no more than an answer. Raises RefusedError where none comes in time."""
+        try:
+            self._send("GET", "/version", None, [], "", _CONTACT_S).close()
+        except RefusedError as refused:
+            if refused.reason == UNREACHABLE:
+                raise
+
+    def log(self, pod: str, container: str, lines: int) -> str:
+        """The last lines of a container's log."""
+        query = [("container", container), ("tailLines", lines)]
+        path = f"{POD.path(self.namespace, pod)}/log"
+        return self._send("GET", path, None, query, "", _TIMEOUT_S).data.decode(errors="replace")
 
     def find(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
         """The object, or None where there is none."""

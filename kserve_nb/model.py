@@ -79,6 +79,7 @@ class Revision:
     model: str = ""  # its storageUri
     reason: str = ""
     message: str = ""
+    failed: bool = False  # its Ready is False, not merely Unknown
 
     @classmethod
     def of(cls, obj: Document) -> Revision:
@@ -86,7 +87,8 @@ class Revision:
         ready = conditions_of(obj).get("Ready", Condition("Ready", "Unknown"))
         annotations = obj["metadata"].get("annotations") or {}
         uri = annotations.get("internal.serving.kserve.io/storage-initializer-sourceuri", "")
-        return cls(obj["metadata"]["name"], ready.status == "True", uri, ready.reason, ready.message)
+        is_ready, failed = ready.status == "True", ready.status == "False"
+        return cls(obj["metadata"]["name"], is_ready, uri, ready.reason, ready.message, failed)
 
 
 def short(revision: str) -> str:

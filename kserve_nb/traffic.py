@@ -128,6 +128,16 @@ def judge(hits: int, sent: int, percent: int) -> Verdict:
     return Verdict(word, hits, sent, percent, 100 * interval.low, 100 * interval.high, p_value, more, missed)
 
 
+def interval(hits: int, sent: int) -> tuple[float, float]:
+    """The 95 % interval (Wilson) of a share, in percent: what `judge` has, without half a second of import."""
+    if not sent:
+        return 0.0, 100.0
+    share, z2 = hits / sent, 1.959964**2
+    middle, width = share + z2 / (2 * sent), 1.959964 * math.sqrt(share * (1 - share) / sent + z2 / (4 * sent**2))
+    low, high = ((middle + side * width) / (1 + z2 / sent) for side in (-1, 1))
+    return 100 * max(low, 0.0), 100 * min(high, 1.0)
+
+
 def needed(percent: int) -> int:
     """Requests for a 95 % interval of at most +-2 points around this percent."""
     share = percent / 100

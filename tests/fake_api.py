@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ DATA = Path(__file__).parent / "data" / "rollout"
 NAMESPACE = "/api/v1/namespaces/kserve-test"
 PODS = f"{NAMESPACE}/pods"
 ISVC = "/apis/serving.kserve.io/v1beta1/namespaces/kserve-test/inferenceservices"
+EVENTS = f"{NAMESPACE}/events"
+KNATIVE = "/apis/serving.knative.dev/v1/namespaces/kserve-test"
+ROUTES, REVISIONS = f"{KNATIVE}/routes", f"{KNATIVE}/revisions"
+COLLECTIONS = ("inferenceservices", "services", "routes", "revisions", "pods", "events", "nodes")
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 KSVC = "/apis/serving.knative.dev/v1/namespaces/kserve-test/services"
 
@@ -38,26 +43,50 @@ def one(step: str, file: str) -> dict[str, Any]:
 class FakeApi:
     """Objects by path; `writes` holds what was asked of it: method, path, body."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, port: int = 0):
         self.objects: dict[str, dict[str, Any]] = {}
         self.writes: list[tuple[str, str, Any]] = []
+        self.watching = 0  # how many watches are open
+        self.refuse = ""  # why pods may not be listed
+        self.logs: dict[str, str] = {}  # by path
         self.denied: set[str] = set()  # verbs that RBAC does not allow
         self.frames: list[dict[str, dict[str, Any]]] = []  # each look at a Knative Service brings the next one
         self._events: list[tuple[str, str, dict[str, Any]]] = []
         self._changed = threading.Condition()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self.closed = False
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
         self._server.daemon_threads = True
+        self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         self.kubeconfig = folder / "kubeconfig"
-        url = f"http://127.0.0.1:{self._server.server_port}"
+        url = f"http://127.0.0.1:{self.port}"
         self.kubeconfig.write_text(yaml.safe_dump(_kubeconfig(url)))
 
     def cluster(self, ingress: str = "127.0.0.1:9") -> Cluster:
         return Cluster(self.kubeconfig, ingress, "kserve-test", "attach", "fake")
 
     def close(self) -> None:
+        """End, and cut all connections, as a machine that is switched off does."""
+        with self._changed:
+            self.closed = True
+            self._changed.notify_all()
         self._server.shutdown()
         self._server.server_close()
+
+    def until_nobody_watches(self, timeout_s: float) -> None:
+        """Wait until all watches have ended; writes to them, as that alone shows that nobody reads."""
+        deadline = time.monotonic() + timeout_s
+        with self._changed:
+            while not self._changed.wait_for(lambda: self.watching == 0, 0.1):
+                assert time.monotonic() < deadline, f"{self.watching} watches are open"
+                for path in (ISVC, KSVC, ROUTES, REVISIONS, PODS, EVENTS):
+                    self._events.append(("BOOKMARK", f"{path}/x", {}))
+                self._changed.notify_all()
+
+    def count_watch(self, change: int) -> None:
+        with self._changed:
+            self.watching += change
+            self._changed.notify_all()
 
     def put(self, path: str, obj: dict[str, Any], type_: str | None = None) -> None:
         """Store an object (or, DELETED, forget it) and tell those who watch."""
@@ -95,8 +124,8 @@ class FakeApi:
                         return number, type_, obj
                 return None
 
-            self._changed.wait_for(find, timeout_s)
-            return find()
+            self._changed.wait_for(lambda: self.closed or find(), timeout_s)
+            return None if self.closed else find()
 
 
 def _kubeconfig(url: str) -> dict[str, Any]:
@@ -115,6 +144,10 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
+        def parse_request(self) -> bool:
+            self.close_connection = api.closed  # connections that were kept open end as well
+            return not api.closed and super().parse_request()
+
         def do_GET(self) -> None:
             path, query = self._path()
             if "watch" in query:
@@ -123,7 +156,11 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
                 api.objects.update(api.frames.pop(0))
             if path in api.objects:
                 return self._answer(200, api.objects[path])
-            if path.rpartition("/")[2] in ("inferenceservices", "services", "pods", "revisions", "nodes"):
+            if path in api.logs:
+                return self._answer(200, api.logs[path])
+            if path == PODS and api.refuse:
+                return self._answer(403, {"kind": "Status", "reason": "Forbidden", "message": api.refuse})
+            if path.rpartition("/")[2] in COLLECTIONS:
                 return self._answer(200, api.snapshot(path))
             return self._missing(path)
 
@@ -165,11 +202,17 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Type", "application/json")
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
-            while (event := api.next_event(path, version, timeout_s)) is not None:
-                version, type_, obj = event
-                line = json.dumps({"type": type_, "object": obj}).encode() + b"\n"
-                self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
-            self.wfile.write(b"0\r\n\r\n")
+            api.count_watch(1)
+            try:
+                while (event := api.next_event(path, version, timeout_s)) is not None:
+                    version, type_, obj = event
+                    line = json.dumps({"type": type_, "object": obj}).encode() + b"\n"
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+                self.wfile.write(b"0\r\n\r\n")
+            except OSError:
+                self.close_connection = True  # the client has gone
+            finally:
+                api.count_watch(-1)
 
         def _path(self) -> tuple[str, dict[str, list[str]]]:
             parts = urlsplit(self.path)
@@ -182,7 +225,7 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
             self._answer(404, {"kind": "Status", "reason": "NotFound", "message": f"{path} not found"})
 
         def _answer(self, code: int, body: Any) -> None:
-            data = json.dumps(body).encode()
+            data = (body if isinstance(body, str) else json.dumps(body)).encode()
             self.send_response(code)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))

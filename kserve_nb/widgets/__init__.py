@@ -1,0 +1,50 @@
+"""What a learner looks at and touches: `from kserve_nb.widgets import Panel`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kserve_nb.widgets.condition_ladder import ConditionLadder
+    from kserve_nb.widgets.panel import Panel
+    from kserve_nb.widgets.pod_table import PodTable
+    from kserve_nb.widgets.request_trace import RequestTrace
+    from kserve_nb.widgets.revision_timeline import RevisionTimeline
+    from kserve_nb.widgets.rollout_tree import RolloutTree
+    from kserve_nb.widgets.split_chart import SplitChart
+    from kserve_nb.widgets.status_line import StatusLine
+    from kserve_nb.widgets.traffic_slider import TrafficSlider
+    from kserve_nb.widgets.yaml_diff import YamlDiff
+
+__all__ = [
+    "ConditionLadder",
+    "Panel",
+    "PodTable",
+    "RequestTrace",
+    "RevisionTimeline",
+    "RolloutTree",
+    "SplitChart",
+    "StatusLine",
+    "TrafficSlider",
+    "YamlDiff",
+]
+
+_HOMES = {
+    "ConditionLadder": "condition_ladder",
+    "Panel": "panel",
+    "PodTable": "pod_table",
+    "RequestTrace": "request_trace",
+    "RevisionTimeline": "revision_timeline",
+    "RolloutTree": "rollout_tree",
+    "SplitChart": "split_chart",
+    "StatusLine": "status_line",
+    "TrafficSlider": "traffic_slider",
+    "YamlDiff": "yaml_diff",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

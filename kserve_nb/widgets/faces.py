@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from html import escape
 from typing import Any
 
-from kserve_nb import progress, render
-from kserve_nb.model import Pod, RolloutStatus, TrafficTarget, short
+from kserve_nb import progress
+from kserve_nb.model import RolloutStatus, TrafficTarget, short
 
 _LINE = "var(--jp-border-color1, #bdbdbd)"
 _BRAND = "var(--jp-brand-color1, #1976d2)"
@@ -49,14 +48,6 @@ def status_html(status: RolloutStatus) -> str:
     )
 
 
-def pods_html(name: str, pods: Iterable[Pod], state: str) -> str:
-    """The table of a rollout's pods, with a glyph before each state."""
-    caption = f"<div style='line-height:1.6'>pods of <b>{escape(name)}</b> · {escape(state)}</div>"
-    (header,), rows = render.pod_table(pods)
-    marked = [(row[0], row[1], f"{_pod_glyph(row[1], row[2])} {row[2]}", *row[3:]) for row in rows]
-    return caption + (render.html(((header,), marked)) if marked else "<i>no pods</i>")
-
-
 def _bar(targets: list[TrafficTarget], words: str) -> str:
     parts = "".join(
         f"<div style='width:{target.percent}%;background:{_SOLID if target.latest else _HATCHED}'></div>"
@@ -80,7 +71,8 @@ def _name(target: TrafficTarget) -> str:
     return "LATEST" if target.latest else target.tag.upper() or "TARGET"
 
 
-def _pod_glyph(ready: str, state: str) -> str:
+def pod_glyph(ready: str, state: str) -> str:
+    """The mark before a pod's state, so that nobody has to tell states apart by colour."""
     if state == "Terminating":
         return "↓"
     if state == "Running":

@@ -1,80 +1,144 @@
-"""The pods of a rollout, live."""
+"""The pods of a rollout, live, with the end of a pod's log."""
 
 from __future__ import annotations
 
-import time
+import threading
+from html import escape
 from typing import Any
 
 import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these lines
 import traitlets as T  # noqa: N812 - as above
 
-from kserve_nb import render
-from kserve_nb.client import POD, Object
-from kserve_nb.model import Pod
+from kserve_nb.client import RefusedError
+from kserve_nb.model import short
 from kserve_nb.rollout import Rollout
-from kserve_nb.widgets.faces import note, pods_html, with_faces
-from kserve_nb.widgets.feed import Feed
+from kserve_nb.snapshot import Snapshot, clock
+from kserve_nb.widgets import pod_rows
+from kserve_nb.widgets.draw import LINE, Picture
+from kserve_nb.widgets.live import Seat, faces_of, leave
 
-_FIRST_LOOK_S = 2.0  # that a cell waits for, so that its saved text is not empty
+_LINES = 20  # of a log
+_AGAIN_S = 2.0  # between two looks at a log that is followed
+_PICKABLE = 200
+_CONTAINERS = ("kserve-container", "storage-initializer")  # the second one's log says why the first did not start
 
 
 class PodTable(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     """What `kubectl get pods` shows of one InferenceService, kept up to date until `close()`.
 
+    `revision` shows one revision's pods alone; `picked` is the pod whose events and log are followed below the table.
     `close()` ends the watch and leaves the last picture in its place.
     """
 
-    pods: tuple[Pod, ...] = T.Tuple()  # type: ignore[assignment]  # traitlets hands the value out
-    error = T.Unicode()  # why the last known pods are all we have; empty while live
-    closed = T.Bool(False)
+    snapshot: Snapshot = T.Instance(Snapshot, ("",))  # type: ignore[assignment]  # traitlets hands the value out
+    revision = T.Unicode()
+    picked = T.Unicode()
+    log = T.Unicode()
 
-    _feed: Feed[tuple[Pod, ...]] | None = None  # until it has begun
+    _reader: threading.Thread | None = None
+    _closed = False
 
     def __init__(self, rollout: Rollout):
-        self._name = rollout.name
-        self._changed = ""  # when, on this machine's clock
-        self._view = W.HTML()
-        super().__init__([self._view])
-        self._show()
-        label = f"serving.kserve.io/inferenceservice={rollout.name}"
-        self._feed = Feed(rollout.client, POD, label, _values, self._set_pods, self._set_error)
+        self._client = rollout.client
+        self._changed = threading.Event()  # another pod was picked, or it is closed
+        self._picture, self._detail = Picture(lambda: self.html), Picture(self._detail_html)
+        self._filter = W.Dropdown(options=[("all", "")], description="revision", layout={"width": "200px"})
+        self._picker = W.Dropdown(options=[("no pod", "")], description="log of", layout={"width": "300px"})
+        row = W.HBox([self._filter, self._picker], layout={"flex_flow": "row wrap"})
+        super().__init__([self._picture.view, row, self._detail.view])
+        self._filter.observe(lambda change: self.set_trait("revision", change["new"]), "value")
+        self._picker.observe(lambda change: self.set_trait("picked", change["new"]), "value")
+        self._seat = Seat(rollout, lambda snapshot: self.set_trait("snapshot", snapshot))
 
     @property
     def text(self) -> str:
         """The table as text, without what differs from run to run."""
-        return render.text(render.pod_table(self.pods)) if self.pods else f"{self._name}: no pods"
+        return pod_rows.text(self.snapshot, self.revision)
 
     @property
     def html(self) -> str:
-        """The table as HTML, as it is at this moment."""
-        return pods_html(self._name, self.pods, f"as seen at {self._changed}" if self._changed else "not seen yet")
+        """The table as HTML."""
+        return pod_rows.html(self.snapshot, self.revision)
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """All that is known, as JSON's own types."""
+        return self.snapshot.as_json()
 
     def close(self) -> None:
-        """Stop the feed; what was seen last stays in view, and says that it is no longer live."""
-        if self._feed is not None and not self.closed:
-            self._feed.close()
-            self.closed = True
+        """Stop following; what was seen last stays in view, and says that it is no longer live."""
+        self._closed = True
+        if self._reader is not None:
+            self._changed.set()
+            self._reader.join(timeout=20)
+        leave(self)
 
-    def _set_pods(self, pods: tuple[Pod, ...]) -> None:
-        self._changed = time.strftime("%H:%M:%S")
-        self.error, self.pods = "", pods
-        self._show()  # the first look may find what was assumed: no pods
+    @T.observe("snapshot", "revision")
+    def _show(self, _change: Any) -> None:
+        self._offer()
+        self._picture.draw()
+        self._detail.draw()
 
-    def _set_error(self, message: str) -> None:
-        self.error = message
+    @T.observe("log")
+    def _show_log(self, _change: Any) -> None:
+        self._detail.draw()
 
-    @T.observe("pods", "error", "closed")
-    def _show(self, _change: Any = None) -> None:
-        since = f" · last change {self._changed}" if self._changed else ""
-        state = "closed: as it was" if self.closed else "not live" if self.error or not since else "live"
-        why = note("✖", f"not live: {self.error}", urgent=True) if self.error and not self.closed else ""
-        self._view.value = pods_html(self._name, self.pods, state + since) + why
+    @T.observe("picked")
+    def _follow(self, _change: Any) -> None:
+        self.log = ""
+        self._picker.value = self.picked if self.picked in dict(map(reversed, self._picker.options)) else ""
+        self._changed.set()
+        if self.picked and (self._reader is None or not self._reader.is_alive()):
+            self._reader = threading.Thread(target=self._read, name="log of a pod", daemon=True)
+            self._reader.start()
+        self._detail.draw()
+
+    def _read(self) -> None:
+        while self.picked and not self._closed:
+            self._changed.clear()
+            name, log = self.picked, self._tail(self.picked)
+            if name == self.picked:
+                self.log = log
+            self._changed.wait(_AGAIN_S)
+
+    def _tail(self, name: str) -> str:
+        """The end of the log of its first container that has one, or why there is none."""
+        said = ""
+        for container in _CONTAINERS:
+            try:
+                found = self._client.log(name, container, _LINES)
+            except (RefusedError, OSError) as error:
+                said = said or str(error)
+            else:
+                if found.strip():
+                    return f"{container}:\n{found}"
+        return said or "its log is empty"
+
+    def _offer(self) -> None:
+        """Let the hand choose among what there is; what it has chosen stays."""
+        revisions = sorted({pod.revision for pod in self.snapshot.pods} | ({self.revision} - {""}))
+        _set_options(self._filter, [("all", ""), *((short(name), name) for name in revisions)], self.revision)
+        pods = {pod.name: f"{short(pod.revision)} …{pod.name[-5:]}" for pod in self.snapshot.pods[:_PICKABLE]}
+        pods |= {self.picked: f"…{self.picked[-5:]}"} if self.picked and self.picked not in pods else {}
+        _set_options(self._picker, [("no pod", ""), *((label, name) for name, label in pods.items())], self.picked)
+
+    def _detail_html(self) -> str:
+        if not self.picked:
+            return ""
+        mine = [event for event in self.snapshot.events if event.name == self.picked][-6:]
+        rows = [f"{clock(e.at)} {'✖' if e.warning else '·'} {e.reason}: {e.message}" for e in mine]
+        words = "\n".join([*rows, "", self.log or "… reading its log"])
+        style = f"border:1px solid {LINE};padding:6px 8px;line-height:1.4;max-height:22em;overflow:auto"
+        label = f"events and log of {escape(self.picked)}"
+        return f"<pre tabindex='0' aria-label='{label}' style='{style};white-space:pre-wrap'>{escape(words)}</pre>"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        if self._feed is not None:
-            self._feed.wait_first(_FIRST_LOOK_S)
-        return with_faces(super()._repr_mimebundle_(**kwargs), self.text, self.html)
+        return faces_of(self, super()._repr_mimebundle_(**kwargs))
 
 
-def _values(objects: list[Object]) -> tuple[Pod, ...]:
-    return tuple(Pod.of(item) for item in objects)
+def _set_options(dropdown: W.Dropdown, options: list[tuple[str, str]], chosen: str) -> None:
+    """Change what can be chosen without choosing anything else."""
+    if tuple(options) != tuple(dropdown.options):
+        with dropdown.hold_trait_notifications():
+            dropdown.options = options
+            dropdown.value = chosen

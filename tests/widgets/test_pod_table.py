@@ -2,71 +2,74 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 
 import pytest
 
 from kserve_nb.rollout import Rollout
-from kserve_nb.widgets.faces import _pod_glyph
+from kserve_nb.widgets.faces import pod_glyph
 from kserve_nb.widgets.pod_table import PodTable
-from tests.fake_api import FakeApi
-
-DEADLINE_S = 10
+from tests.fake_api import EVENTS, PODS, FakeApi, recorded
+from tests.widgets.seen import until
 
 
 @pytest.fixture
 def table(api: FakeApi, rollout: Rollout) -> Iterator[PodTable]:
     api.load("02-canary-10")
     shown = PodTable(rollout)
+    until(shown, lambda snapshot: len(snapshot.pods) == 2)
     yield shown
     shown.close()
 
 
-def until(table: PodTable, count: int) -> None:
-    """Wait until the table shows so many pods."""
-    arrived = threading.Event()
-    table.observe(lambda change: arrived.set() if len(change["new"]) == count else None, "pods")
-    assert len(table.pods) == count or arrived.wait(DEADLINE_S), table.text
-
-
 def test_it_shows_the_pods_as_text_and_html(table: PodTable) -> None:
-    until(table, 2)
-
     assert table.text == "REVISION   READY   STATUS    RESTARTS\n" \
                          "00001      2/2     Running   0\n" \
-                         "00002      2/2     Running   0"
+                         "00002      2/2     Running   0\n" \
+                         "should be: 00001 ×1 ✔ · 00002 ×1 ✔"
     bundle = table._repr_mimebundle_()
     assert bundle["text/plain"] == table.text and "<td" in bundle["text/html"]
     assert "application/vnd.jupyter.widget-view+json" in bundle
-    assert "pods of <b>sklearn-iris</b> · live · last change" in table._view.value
+    assert table.html in table.children[0].value
 
 
-def test_it_follows_the_cluster(api: FakeApi, table: PodTable) -> None:
-    until(table, 2)
-
+def test_it_follows_the_cluster_and_keeps_those_that_went_in_view(api: FakeApi, table: PodTable) -> None:
     api.forget_pods()
 
-    until(table, 0)
-    assert table.text == "sklearn-iris: no pods"
+    until(table, lambda snapshot: not snapshot.pods)
+    assert table.text.startswith("sklearn-iris: no pods\nshould be: 00001 ×1 ◌ · 00002 ×1 ◌\ngone at ")
+    assert table.html.count("† gone at") == 2 and "<s>" in table.html
 
 
-def test_close_ends_its_thread(table: PodTable) -> None:
-    until(table, 2)
+def test_one_revision_alone_is_shown_where_it_is_picked(table: PodTable) -> None:
+    table._filter.set_state({"index": 2})
 
+    assert table.revision == "sklearn-iris-predictor-00002"
+    assert "00001      2/2" not in table.text and "00002      2/2" in table.text
+
+
+def test_a_picked_pod_shows_its_events_and_the_end_of_its_log(api: FakeApi, table: PodTable) -> None:
+    name = recorded("02-canary-10", "pods")["items"][0]["metadata"]["name"]
+    api.logs[f"{PODS}/{name}/log"] = "the last <line>\n"
+    whom = {"kind": "Pod", "name": name}
+    api.put(f"{EVENTS}/e", {"metadata": {"name": "e", "creationTimestamp": "2026-11-23T09:15:24Z"},
+                            "involvedObject": whom, "reason": "Started", "message": "Container started"})
+    until(table, lambda snapshot: bool(snapshot.events))
+
+    table._picker.set_state({"index": 1})
+
+    assert table.picked == name
+    until(table, lambda log: "the last <line>" in log, "log")
+    shown = table.children[2].value
+    assert "Started: Container started" in shown and "the last &lt;line&gt;" in shown
+
+
+def test_close_leaves_the_last_picture(table: PodTable) -> None:
     table.close()
+
+    assert table._seat.live.closed
+    assert "closed: this is how it was" in table.html and "Running" in table.children[0].value
     table.close()
-
-    assert table._feed.closed
-    assert "closed: as it was" in table._view.value and "00002" in table._view.value
-
-
-def test_an_outage_leaves_the_last_pods_and_says_so(table: PodTable) -> None:
-    until(table, 2)
-
-    table._set_error("the cluster <does> not answer")
-
-    assert "✖ not live" in table._view.value and "&lt;does&gt;" in table._view.value and len(table.pods) == 2
 
 
 def test_unknown_arguments_are_errors(rollout: Rollout) -> None:
@@ -78,7 +81,7 @@ def test_each_state_has_a_glyph_of_its_own() -> None:
     states = {"2/2 Running": "✔", "1/2 Running": "…", "0/2 Init:0/1": "…", "1/2 Terminating": "↓",
               "0/2 Init:Error": "✖", "1/2 CrashLoopBackOff": "✖", "0/2 Pending": "…"}
 
-    assert {state: _pod_glyph(*state.split()) for state in states} == states
+    assert {state: pod_glyph(*state.split()) for state in states} == states
 
 
 def test_a_cell_waits_for_the_first_look_so_that_its_saved_text_says_something(table: PodTable) -> None:

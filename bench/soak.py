@@ -1,0 +1,152 @@
+"""python -m bench.soak [--minutes N] [--runs N]: does anything grow where widgets and notebooks run for long?
+
+A kernel of its own shows a panel while traffic changes twice a second and requests are sent; then one notebook is run
+again and again. What a process holds at the end is compared with what it held once it had warmed up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import KernelManager
+
+from bench.cluster import cluster
+from bench.table import show
+from kserve_nb import cli, notebooks
+from kserve_nb.clusters.state import Record
+
+WARM = 0.25  # this share of the time fills what is bounded: histories, pools, caches
+ALLOWED_MIB = 10  # of growth after that
+DEADLINE_S = 180
+NOTEBOOK = "03_canary.ipynb"
+SHOW = """
+import asyncio
+from kserve_nb import connect
+from kserve_nb.widgets import Panel
+lab = connect()
+await lab.ensure("canary-10")
+rollout = lab.rollout()
+panel = Panel(rollout)
+display(panel)
+"""
+CHANGE = """
+for percent in range({begin}, {begin} + 10):
+    rollout.canary(percent=percent)
+    await asyncio.sleep(0.5)
+panel.chart.send(25)
+"""
+CLOSE = "panel.close()\nimport threading\nprint(*{thread.name for thread in threading.enumerate()}, sep='\\n')"
+OURS = ("watch of", "contact of", "picture of", "feed of", "requests", "log of", "one request")  # threads of widgets
+
+
+@contextmanager
+def kernel(record: Record) -> Iterator[tuple[KernelManager, BlockingKernelClient]]:
+    """A kernel on the cluster, as a notebook has it."""
+    manager = KernelManager(kernel_name="python3", transport="ipc")
+    manager.start_kernel(env={**os.environ, "KSERVE_NB_NAME": record.name})
+    client = manager.blocking_client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=DEADLINE_S)
+        yield manager, client
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def execute(client: BlockingKernelClient, code: str) -> str:
+    """Run a cell, and give what it printed; widgets' messages are read and dropped, as a page does that is open."""
+    printed: list[str] = []
+
+    def hook(message: dict[str, object]) -> None:
+        content = message["content"]
+        assert isinstance(content, dict)
+        if message["msg_type"] == "stream":
+            printed.append(str(content["text"]))
+
+    answer = client.execute_interactive(code, output_hook=hook, timeout=DEADLINE_S)
+    if answer["content"]["status"] != "ok":
+        raise RuntimeError(f"{answer['content'].get('ename')}: {answer['content'].get('evalue')}")
+    return "".join(printed)
+
+
+def rss(process: psutil.Process) -> float:
+    """What a process holds, in MiB."""
+    return float(process.memory_info().rss) / 2**20
+
+
+def family_pss(record: Record) -> float:
+    """What all processes of a cluster hold together, in MiB."""
+    assert record.pid is not None
+    root = psutil.Process(record.pid)
+    return sum(process.memory_full_info().pss for process in [root, *root.children(recursive=True)]) / 2**20
+
+
+def updates(record: Record, minutes: float) -> float:
+    """Growth of a kernel that shows a panel for so long."""
+    with kernel(record) as (manager, client):
+        execute(client, SHOW)
+        process = psutil.Process(manager.provisioner.process.pid)  # type: ignore[union-attr]  # it runs here
+        end, samples = time.monotonic() + 60 * minutes, []
+        begin = 10
+        while time.monotonic() < end:
+            execute(client, CHANGE.format(begin=begin))
+            begin = 60 if begin == 10 else 10
+            samples.append(rss(process))
+        left = [name for name in execute(client, CLOSE).splitlines() if name.startswith(OURS)]
+    grown = _grown(samples)
+    rows = [(f"{minutes:g} min of updates", f"{samples[0]:.0f}", f"{max(samples):.0f}", f"{samples[-1]:.0f}",
+             f"{grown:+.1f}", len(left))]
+    show("A kernel that shows a panel, RSS MiB", ("what", "first", "most", "last", "growth", "threads left"), rows)
+    if left:
+        raise RuntimeError(f"closed, and yet there are threads: {', '.join(left)}")
+    return grown
+
+
+def runs(record: Record, count: int) -> float:
+    """Growth of a cluster on which one notebook is run so often."""
+    samples = []
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(count):
+            (report,) = notebooks.run_all([cli.notebooks_folder() / NOTEBOOK], record, {}, Path(folder), lambda _: None)
+            if report.error:
+                raise RuntimeError(f"{NOTEBOOK}: {report.error}")
+            samples.append(family_pss(record))
+    grown = _grown(samples)
+    show("A cluster on which a notebook runs again and again, PSS MiB", ("what", "first", "most", "last", "growth"),
+         [(f"{count} runs of {NOTEBOOK}", f"{samples[0]:.0f}", f"{max(samples):.0f}", f"{samples[-1]:.0f}",
+           f"{grown:+.1f}")])
+    return grown
+
+
+def _grown(samples: list[float]) -> float:
+    """What the last quarter holds more than the quarter after the warm-up."""
+    part = max(int(len(samples) * WARM), 1)
+    return statistics.median(samples[-part:]) - statistics.median(samples[part : 2 * part] or samples[:1])
+
+
+def main() -> None:
+    """Measure, print, and fail where something grows."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30, help="of updates; 0 leaves them out")
+    parser.add_argument("--runs", type=int, default=20, help="of a notebook; 0 leaves them out")
+    asked = parser.parse_args()
+    with cluster("soak") as record:
+        grown = [updates(record, asked.minutes)] if asked.minutes else []
+        grown += [runs(record, asked.runs)] if asked.runs else []
+    if any(more > ALLOWED_MIB for more in grown):
+        sys.exit(f"grew by {max(grown):.1f} MiB after it had warmed up; {ALLOWED_MIB} are allowed")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""What a change of the document is, line by line, and what it will cause."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these lines
+import traitlets as T  # noqa: N812 - as above
+import yaml
+
+from kserve_nb import manifest, render
+from kserve_nb.manifest import Change
+from kserve_nb.rollout import Rollout
+from kserve_nb.snapshot import Snapshot
+from kserve_nb.widgets.draw import BAD, GOOD, LINE, Picture, framed, with_state
+from kserve_nb.widgets.faces import note
+from kserve_nb.widgets.live import Seat, faces_of, leave
+
+_AROUND = 2  # unchanged lines shown beside a change, until `whole` is set
+
+
+class YamlDiff(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
+    """The live InferenceService beside what applying a document would make of it, live until `close()`.
+
+    Args:
+        document: the document or its YAML; also as the trait `document`, which may be set again.
+    """
+
+    snapshot: Snapshot = T.Instance(Snapshot, ("",))  # type: ignore[assignment]  # traitlets hands the value out
+    document = T.Union([T.Dict(), T.Unicode()])
+    whole = T.Bool(False)
+
+    def __init__(self, rollout: Rollout, document: Mapping[str, Any] | str):
+        self._picture = Picture(lambda: self.html)
+        self._button = W.ToggleButton(description="show unchanged lines", layout={"width": "max-content"})
+        super().__init__([self._picture.view, self._button])
+        self.document = document if isinstance(document, str) else dict(document)
+        T.link((self, "whole"), (self._button, "value"))
+        self._seat = Seat(rollout, lambda snapshot: self.set_trait("snapshot", snapshot))
+
+    @property
+    def text(self) -> str:
+        """The change as text."""
+        return text(self.snapshot, self.document, whole=self.whole)
+
+    @property
+    def html(self) -> str:
+        """The change as HTML."""
+        return html(self.snapshot, self.document, whole=self.whole)
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """All that is known, as JSON's own types."""
+        return self.snapshot.as_json()
+
+    def close(self) -> None:
+        """Stop following; what was seen last stays in view."""
+        leave(self)
+
+    @T.observe("snapshot", "document", "whole")
+    def _show(self, _change: Any) -> None:
+        self._picture.draw()
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        return faces_of(self, super()._repr_mimebundle_(**kwargs))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two documents as YAML, and what tells them apart for KServe."""
+
+    before: str
+    after: str
+    changes: tuple[Change, ...]
+
+    @property
+    def word(self) -> str:
+        """Whether anything will come of it, in one sentence."""
+        if not self.before:
+            return "there is none yet: applying creates it"
+        if self.changes:
+            new = any(change.new_revision for change in self.changes)
+            return "makes a new revision" if new else "makes no new revision"
+        return "no change" if self.before == self.after else "only formatting: KServe reads the same"
+
+    def lines(self, *, whole: bool = False) -> tuple[str, ...]:
+        """The diff as `diff -u` writes it, without its two lines of file names."""
+        before, after = self.before.splitlines(), self.after.splitlines()
+        around = max(len(before), len(after)) if whole else _AROUND
+        made = list(difflib.unified_diff(before, after, n=around, lineterm=""))[2:]
+        if not made and whole:
+            return tuple(f" {row}" for row in before)
+        return tuple("⋯" if row.startswith("@@") else row for row in made if not (whole and row.startswith("@@")))
+
+
+def compare(live: Mapping[str, Any], document: Mapping[str, Any] | str) -> Comparison:
+    """What applying a document to a live object changes (as `kubectl apply` does it)."""
+    wanted: Mapping[str, Any] = yaml.safe_load(document) if isinstance(document, str) else document
+    if not isinstance(wanted, Mapping):
+        raise ValueError("the document is not a mapping: expected the YAML of an InferenceService")
+    if not live:
+        return Comparison("", manifest.to_yaml(wanted), manifest.diff({}, wanted))
+    after = manifest.to_new_schema(manifest.merged(live, manifest.apply_patch(manifest.to_new_schema(wanted), live)))
+    return Comparison(_readable(live), _readable(after), manifest.diff(live, after))
+
+
+def text(snapshot: Snapshot, document: Mapping[str, Any] | str, *, whole: bool = False) -> str:
+    """In one sentence, then line by line, then what each change causes."""
+    found = compare(snapshot.document, document)
+    table = render.text(render.change_table(found.changes)) if found.changes and found.before else ""
+    shown = "\n".join(found.lines(whole=whole))
+    return with_state(snapshot, "\n\n".join(filter(None, (f"{snapshot.name}: {found.word}", shown, table))))
+
+
+def html(snapshot: Snapshot, document: Mapping[str, Any] | str, *, whole: bool = False) -> str:
+    """The same as HTML: a sign before each line, colour beside it."""
+    found = compare(snapshot.document, document)
+    lines = "".join(_line(row) for row in found.lines(whole=whole))
+    box = f"border:1px solid {LINE};padding:6px 8px;margin:4px 0;line-height:1.4;overflow-x:auto"
+    shown = f"<pre style='{box}' aria-label='changed lines'>{lines}</pre>" if lines else ""
+    rows = "".join(f"<li><code>{escape(c.path)}</code>: {escape(c.consequence)}</li>" for c in found.changes)
+    causes = f"<ul style='margin:0;line-height:1.6;overflow-wrap:anywhere'>{rows}</ul>" if found.before else ""
+    return framed(snapshot, note("→" if found.changes else "·", f"{snapshot.name}: {found.word}") + shown + causes)
+
+
+def _line(row: str) -> str:
+    colours = {"+": GOOD, "-": BAD}
+    style = f"color:{colours[row[0]]};font-weight:600" if row[:1] in colours else "opacity:.75"
+    return f"<div style='{style}'>{escape(row) or ' '}</div>"
+
+
+def _readable(document: Mapping[str, Any]) -> str:
+    """YAML without what kubectl and the webhook keep for themselves."""
+    meta = dict(document.get("metadata") or {})
+    kept = {k: v for k, v in (meta.get("annotations") or {}).items() if k not in (manifest.LAST_APPLIED, "modelFormat")}
+    meta = {key: value for key, value in {**meta, "annotations": kept}.items() if value}
+    return manifest.to_yaml({**document, "metadata": meta})

@@ -1,0 +1,25 @@
+"""Wait until a widget has seen something."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+DEADLINE_S = 15
+
+
+def until(widget: Any, condition: Callable[[Any], bool], trait: str = "snapshot") -> None:
+    """Wait until a trait of a widget is as it should be; fails with the widget's text."""
+    arrived = threading.Event()
+
+    def look(_change: Any = None) -> None:
+        if condition(getattr(widget, trait)):
+            arrived.set()
+
+    widget.observe(look, trait)
+    look()
+    try:
+        assert arrived.wait(DEADLINE_S), widget.text
+    finally:
+        widget.unobserve(look, trait)

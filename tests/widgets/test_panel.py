@@ -1,0 +1,106 @@
+"""All of a rollout in one panel, and a thousand pods in one table."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+
+from kserve_nb import widgets
+from kserve_nb.client import POD, REVISION
+from kserve_nb.model import Pod
+from kserve_nb.rollout import Rollout
+from kserve_nb.snapshot import Ghost, snapshot_of
+from kserve_nb.widgets import pod_rows, rollout_tree
+from kserve_nb.widgets.condition_ladder import ConditionLadder
+from kserve_nb.widgets.panel import Panel
+from kserve_nb.widgets.rollout_tree import RolloutTree
+from tests.fake_api import FakeApi, recorded
+from tests.widgets.replay import at
+from tests.widgets.seen import until
+
+MANY = 1000
+
+
+def test_every_listed_name_is_there() -> None:
+    assert all(getattr(widgets, name) for name in widgets.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nope'"):
+        widgets.nope  # noqa: B018 - to ask for it is the test
+
+
+def test_its_parts_show_one_snapshot_and_end_together(api: FakeApi, rollout: Rollout) -> None:
+    api.load("02-canary-10")
+    before = set(threading.enumerate())
+    panel = Panel(rollout)
+    bundle = panel._repr_mimebundle_()
+
+    assert panel.tree.snapshot is panel.line.snapshot
+    known = ("90/10 settled", "00001 PREV", "nothing counted",
+             "REVISION   READY", "found asked: 10 %", "nothing holds it back")
+    assert all(words in bundle["text/plain"] for words in known)
+    assert "as seen at" in bundle["text/html"] and panel.json["phase"] == "settled"
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+
+    panel.close()
+    left = {thread.name for thread in set(threading.enumerate()) - before}
+    assert not {name for name in left if not name.startswith("Thread-")}  # the servers' own
+    assert "closed" in panel.tree.html
+
+
+def test_older_revisions_show_where_they_are_asked_for(api: FakeApi, rollout: Rollout) -> None:
+    api.load("02-canary-10")
+    tree = RolloutTree(rollout)
+    until(tree, lambda snapshot: snapshot.state == "live")
+    old = at(190).revisions[1]
+    tree.snapshot = replace(tree.snapshot, revisions=(old,), pods=(), route=(), status=None)
+    assert tree._button.description == "show 1 older revision" and "00002" not in tree.text
+
+    tree._button.set_state({"value": True})
+
+    assert tree.older and "00002" in tree.text
+    tree.close()
+
+
+def test_all_conditions_show_where_they_are_asked_for(api: FakeApi, rollout: Rollout) -> None:
+    api.load("02-canary-10")
+    ladder = ConditionLadder(rollout)
+    until(ladder, lambda snapshot: snapshot.state == "live")
+    assert "RoutesReady" not in ladder.text
+
+    ladder._button.set_state({"value": True})
+
+    assert "RoutesReady" in ladder.text
+    ladder.close()
+
+
+def test_a_thousand_pods_are_one_screen_and_quick() -> None:
+    pod = recorded("02-canary-10", "pods")["items"][0]
+    pods = [{**pod, "metadata": {**pod["metadata"], "name": f"pod-{n:04}"}} for n in range(MANY)]
+    begun = time.perf_counter()
+
+    snapshot = replace(at(50), pods=snapshot_of("sklearn-iris", {POD: pods, REVISION: []}).pods)
+    html, text, tree = pod_rows.html(snapshot), pod_rows.text(snapshot), rollout_tree.html(snapshot)
+
+    assert time.perf_counter() - begun < 0.5
+    assert html.count("<tr>") < 30 and "and 980 more" in html and "1000 of 1000 pods ready" in html
+    assert len(text.splitlines()) < 30 and "00001: and 980 more" in text
+    assert "and 994 more pods" in tree
+
+
+def test_those_that_are_not_ready_come_first() -> None:
+    ready = [Pod(f"a{n}", "x-00001", 2, 2, "Running") for n in range(50)]
+    broken = Pod("z", "x-00001", 1, 2, "CrashLoopBackOff", 7, "back-off 10s")
+
+    html = pod_rows.html(replace(at(50), pods=(*ready, broken)))
+
+    assert html.index("✖ CrashLoopBackOff") < html.index("✔ Running") and "back-off 10s" in html
+
+
+def test_ghosts_are_struck_through() -> None:
+    ghost = Ghost(at(50).pods[0], 1795425290.0)
+
+    html = pod_rows.html(replace(at(50), ghosts=(ghost,)))
+
+    assert "† gone at 09:14:50" in html and "<s>" in html and "opacity:.6" in html

@@ -1,0 +1,84 @@
+"""One request, hop by hop: who answered, or which hop did not pass it on."""
+
+from __future__ import annotations
+
+import re
+
+import ipywidgets
+import pytest
+
+from kserve_nb.ingress import Ingress
+from kserve_nb.rollout import Rollout
+from kserve_nb.trace import trace
+from kserve_nb.traffic import find_probe
+from kserve_nb.widgets import request_trace
+from kserve_nb.widgets.request_trace import RequestTrace
+from tests.fake_api import ISVC, FakeApi, one
+from tests.fake_gateway import FakeGateway
+from tests.widgets.seen import until
+
+
+def hops(rollout: Rollout, **asked: str) -> list[str]:
+    """Name and word of each hop."""
+    found = trace(rollout, probe=None, **asked)  # type: ignore[arg-type]
+    return [f"{hop.name} {hop.word}" for hop in found.hops]
+
+
+def test_an_answer_names_its_revision_and_how_that_is_known(api: FakeApi, rollout: Rollout) -> None:
+    api.load("02-canary-10")
+
+    found = trace(rollout, probe=find_probe(rollout, rollout.status()))
+
+    said = request_trace.text(found)
+    assert re.match(r"✔ answered by 0000[12]: for \[.*\] 00001 says \d, 00002 says \d\n", said)
+    assert [hop.word for hop in found.hops] == ["ok"] * 5
+    assert found.curl.startswith("curl -v -H 'Host: sklearn-iris-predictor.kserve-test.example.com'")
+
+
+def test_the_host_of_a_tag_leads_to_one_revision(api: FakeApi, rollout: Rollout) -> None:
+    api.load("02-canary-10")
+
+    assert trace(rollout, door="prev").hops[-1].said == "00001: its own host leads nowhere else"
+
+
+def test_without_a_telling_input_nobody_knows(api: FakeApi, rollout: Rollout) -> None:
+    api.load("02-canary-10")
+
+    assert trace(rollout).hops[-1].said.startswith("unknown: no response says which revision answered")
+
+
+def test_the_hop_that_fails_is_named(api: FakeApi, gateway: FakeGateway, rollout: Rollout) -> None:
+    api.load("02-canary-10")
+    gateway.failing = True
+    assert hops(rollout) == ["name ok", "dial ok", "gateway failed", "model server not reached", "revision not reached"]
+
+    assert hops(Rollout(rollout.client, Ingress("127.0.0.1:1"))) == [
+        "name ok", "dial failed", "gateway not reached", "model server not reached", "revision not reached"]
+
+    assert hops(rollout, door="latest")[0] == "name failed"
+
+    renamed = one("02-canary-10", "isvc")
+    renamed["status"]["url"] = "http://nobody.example.com"
+    api.put(f"{ISVC}/sklearn-iris", renamed)
+    assert "knows no such host" in str(trace(rollout).failed)
+
+
+def test_a_button_does_the_same_as_code(api: FakeApi, rollout: Rollout) -> None:
+    api.load("02-canary-10")
+    shown = RequestTrace(rollout)
+    assert shown.text == "no request sent yet: tracer.send()"
+
+    shown._doors.set_state({"index": 1})
+    ipywidgets.Button._handle_custom_msg(shown.send_button, {"event": "click"}, [])
+
+    until(shown, lambda found: found is not None, "trace")
+    assert "answered by 00001: its own host leads nowhere else" in shown.text
+    until(shown, lambda sending: not sending, "sending")
+    assert shown.json["hops"][0]["name"] == "name" and "model server" in shown.children[1].value
+    shown.close()
+    assert shown._sender is not None and not shown._sender.is_alive()
+
+
+def test_unknown_arguments_are_errors(rollout: Rollout) -> None:
+    with pytest.raises(TypeError):
+        RequestTrace(rollout, colour="red")  # type: ignore[call-arg]

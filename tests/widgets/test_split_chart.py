@@ -1,0 +1,93 @@
+"""Requests are counted as they are answered; in code as by the button."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import ipywidgets
+import pytest
+from scipy.stats import binomtest
+
+from kserve_nb.rollout import Rollout
+from kserve_nb.traffic import interval
+from kserve_nb.widgets.split_chart import SplitChart
+from tests.fake_api import FakeApi
+from tests.fake_gateway import FakeGateway
+from tests.widgets.seen import until
+
+
+@pytest.fixture
+def chart(api: FakeApi, rollout: Rollout) -> Iterator[SplitChart]:
+    api.load("02-canary-10")
+    shown = SplitChart(rollout)
+    until(shown, lambda snapshot: snapshot.state == "live")
+    yield shown
+    shown.close()
+
+
+def click(button: ipywidgets.Button) -> None:
+    button._handle_custom_msg({"event": "click"}, [])
+
+
+def test_before_the_first_request_it_says_how_to_send_some(chart: SplitChart) -> None:
+    assert chart.text == "sklearn-iris: nothing counted yet. Send some requests: chart.send(300)"
+
+
+def test_code_sends_and_the_chart_shows_it(chart: SplitChart) -> None:
+    tally = chart.send(100)
+
+    assert tally is not None and tally.split.sent == 100
+    until(chart, lambda snapshot: snapshot.sample is not None and snapshot.sample.split.sent == 100)
+    assert "100 requests: " in chart.text and "<svg role='img'" in chart.children[0].value
+    assert len(chart.snapshot.observed.path) == 4
+
+
+def test_a_button_does_the_same_and_reset_begins_anew(chart: SplitChart) -> None:
+    click(chart.send_buttons[0])
+
+    until(chart, lambda snapshot: snapshot.sample is not None and snapshot.sample.split.sent == 50)
+    until(chart, lambda sending: sending == "", "sending")
+    assert not chart.send_buttons[0].disabled and chart.stop_button.disabled
+
+    click(chart.reset_button)
+    until(chart, lambda snapshot: snapshot.observed is None)
+
+
+def test_lost_requests_are_counted_as_lost(gateway: FakeGateway, chart: SplitChart) -> None:
+    chart.send(25)
+    gateway.failing = True
+    tally = chart.send  # a probe cannot be found while all fail
+    with pytest.raises(Exception, match="no healthy upstream"):
+        tally(25)
+
+    assert chart.sending == ""
+
+
+def test_what_goes_wrong_behind_a_button_is_said_in_the_view(gateway: FakeGateway, chart: SplitChart) -> None:
+    gateway.failing = True
+
+    click(chart.send_buttons[0])
+
+    until(chart, lambda error: "no healthy upstream" in error, "error")
+    assert "✖ not sent: " in chart.children[0].value and "role='alert'" in chart.children[0].value
+
+
+def test_close_ends_its_sender(chart: SplitChart) -> None:
+    click(chart.send_buttons[2])
+
+    chart.close()
+
+    assert chart._sender is not None and not chart._sender.is_alive()
+    assert chart.send_buttons[0].disabled
+
+
+@pytest.mark.parametrize(("hits", "sent"), [(0, 50), (5, 50), (96, 1000), (1000, 1000)])
+def test_the_band_is_the_one_that_the_verdict_has(hits: int, sent: int) -> None:
+    known = binomtest(hits, sent).proportion_ci(0.95, method="wilson")
+
+    assert interval(hits, sent) == pytest.approx((100 * known.low, 100 * known.high), abs=1e-4)
+
+
+def test_unknown_arguments_are_errors(rollout: Rollout) -> None:
+    with pytest.raises(TypeError):
+        SplitChart(rollout, colour="red")  # type: ignore[call-arg]

@@ -1,0 +1,154 @@
+"""Whole texts of what widgets say, from objects recorded on a real cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from kserve_nb.client import INFERENCE_SERVICE, KNATIVE_SERVICE
+from kserve_nb.model import Split
+from kserve_nb.snapshot import Observed, Snapshot, snapshot_of
+from kserve_nb.traffic import Tally
+from kserve_nb.widgets import condition_ladder, pod_rows, rollout_tree, split_chart, status_line, timeline_picture
+from tests.fake_api import one
+from tests.widgets.replay import DATA, at, history
+
+MOMENTS = {
+    "created": 1.3, "first-model": 10, "canary-starting": 34.5, "canary-10": 50, "promoted": 110,
+    "pin-under-way": 139.6, "pinned": 150, "tagged": 190,
+}
+VOID = {"meta", "input", "br", "hr"}
+
+
+def said(snapshot: Snapshot) -> str:
+    return "\n\n".join(part.text(snapshot) for part in (status_line, rollout_tree, condition_ladder, pod_rows)) + "\n"
+
+
+def counted(snapshot: Snapshot, hits: int, sent: int, batch: int = 25) -> Snapshot:
+    """With so many requests seen."""
+    latest = snapshot.status.latest if snapshot.status else None
+    assert latest is not None
+    names = {latest.revision: 0, "sklearn-iris-predictor-00001": 0}
+    observed = Observed(Tally(Split(names), latest.revision, latest.percent, "for [6.5] 00001 says 0, 00002 says 1"))
+    for done in range(0, sent, batch):
+        some = min(batch, sent - done)
+        have = hits * (done + some) // sent - hits * done // sent
+        split = Split({latest.revision: have, "sklearn-iris-predictor-00001": some - have})
+        observed = observed.plus(replace(observed.tally, split=split))
+    return replace(snapshot, observed=observed)
+
+
+@pytest.mark.parametrize("name", MOMENTS)
+def test_each_moment_of_the_tutorial_reads_as_it_should(name: str) -> None:
+    assert said(at(MOMENTS[name])) == (DATA / "texts" / f"{name}.txt").read_text()
+
+
+def test_a_broken_canary_names_the_deepest_cause_first() -> None:
+    isvc, ksvc = one("broken-canary", "isvc"), one("broken-canary", "ksvc")
+    snapshot = snapshot_of(isvc["metadata"]["name"], {INFERENCE_SERVICE: [isvc], KNATIVE_SERVICE: [ksvc]})
+
+    assert condition_ladder.sentence(snapshot).endswith("the model fails: ModelLoadFailed: " + (
+        "2026-11-23 09:45:35.556 1 storage.initializer ERROR [initializer-entrypoint:<module>():28] "
+        "Storage initialization failed: GCS resource 'kfserving-examples' not found."))
+    assert snapshot.phase == "failed" and "✖" in status_line.text(snapshot)
+    assert "&lt;module&gt;" in condition_ladder.html(snapshot)
+
+
+def test_asked_routed_and_observed_stand_side_by_side() -> None:
+    snapshot = counted(at(50), hits=96, sent=1000)
+
+    assert rollout_tree.text(snapshot).splitlines()[2:] == [
+        "├─ ✔ 00001 PREV           model     90 %    90 %     90.4 % [88.4–92.1]",
+        "│  └─ ✔ pod 2/2 Running",
+        "└─ ✔ 00002 LATEST         model-2   10 %    10 %     9.6 % [7.9–11.6]",
+        "   └─ ✔ pod 2/2 Running",
+    ]
+    assert "asked 10 % → routed 10 % → observed 9.6 % [7.9–11.6], verified · 0 lost" in status_line.text(snapshot)
+
+
+def test_a_count_under_another_split_is_not_shown_as_that_of_now() -> None:
+    counted_before = counted(at(50), hits=10, sent=100).observed
+
+    snapshot = replace(at(110), observed=counted_before)
+
+    assert snapshot.sample is None
+    assert "nothing counted since traffic moved" in split_chart.text(snapshot)
+
+
+def test_the_chart_says_who_answered() -> None:
+    snapshot = counted(at(50), hits=31, sent=300)
+
+    assert split_chart.text(snapshot) == (
+        "300 requests: 00001 269 · 00002 31\n"
+        "00001 ███████████████████████████··· 89.7 % [85.7–92.6]\n"
+        "00002 ███··························· 10.3 % [7.4–14.3]\n"
+        "◌ too few to tell 10 %: 31 of 300 = 10.3 % [7.4–14.3]. Send 565 more\n"
+        "how we know: for [6.5] 00001 says 0, 00002 says 1"
+    )
+    drawn = split_chart.html(snapshot)
+    assert "<polygon" in drawn and "seen 10.3 %" in drawn and "routed 10 %" in drawn and "300 requests" in drawn
+
+
+def test_a_batch_sent_while_traffic_moved_counts_for_nothing() -> None:
+    observed = counted(at(50), hits=10, sent=100).observed
+    assert observed is not None
+
+    mixed = observed.plus(replace(observed.tally, moved=True, split=Split({"a": 25})))
+
+    assert mixed.tally == observed.tally and mixed.mixed == 25
+    shown = split_chart.text(replace(at(50), observed=mixed))
+    assert "25 more are not counted: traffic moved while they were under way" in shown
+
+
+def test_the_path_of_a_long_count_stays_short() -> None:
+    observed = counted(at(50), hits=1000, sent=20_000).observed
+
+    assert observed is not None and len(observed.path) <= 201 and observed.tally.split.sent == 20_000
+
+
+def test_the_course_is_told_in_sentences() -> None:
+    assert timeline_picture.story(history()) + "\n" == (DATA / "texts" / "story.txt").read_text()
+
+
+def test_what_is_not_live_says_so() -> None:
+    stale = replace(at(50), state="stale", age_s=10, at=1795425290.0, reason="127.0.0.1: refused")
+
+    for part in (status_line, rollout_tree, condition_ladder, pod_rows, split_chart):
+        assert "✖ stale: nothing was heard for 10 s, last seen at 09:14:50: 127.0.0.1: refused" in part.text(stale)
+        assert "opacity:.6" in part.html(stale) and "role='alert'" in part.html(stale)
+
+
+class Checker(HTMLParser):
+    """Counts open elements, and pictures without words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.silent = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "svg" and not dict(attrs).get("aria-label"):
+            self.silent += 1
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """It is open no longer."""
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("name", MOMENTS)
+def test_all_html_is_whole_and_has_words_for_its_pictures(name: str) -> None:
+    snapshot = at(MOMENTS[name])
+    views: list[Callable[[Snapshot], str]] = [
+        status_line.html, rollout_tree.html, condition_ladder.html, pod_rows.html, split_chart.html]
+
+    for html in [view(snapshot) for view in views] + [timeline_picture.picture(history(), history().until - 60)]:
+        checker = Checker()
+        checker.feed(html)
+        assert not checker.open and not checker.silent

@@ -1,0 +1,73 @@
+"""A change line by line, and what it will cause."""
+
+from __future__ import annotations
+
+from kserve_nb import manifest
+from kserve_nb.rollout import Rollout
+from kserve_nb.widgets import yaml_diff
+from kserve_nb.widgets.yaml_diff import YamlDiff
+from tests.fake_api import FakeApi
+from tests.widgets.replay import at
+from tests.widgets.seen import until
+
+
+def document(percent: int | None, model: str = manifest.MODEL_2, *, old: bool = False) -> str:
+    made = manifest.inference_service("sklearn-iris", model, percent=percent, old_schema=old)
+    if not old:  # as it was recorded
+        amounts = {"limits": {"cpu": "1", "memory": "512Mi"}, "requests": {"cpu": "100m", "memory": "256Mi"}}
+        made["spec"]["predictor"]["model"]["resources"] = amounts
+    return manifest.to_yaml(made)
+
+
+def test_a_percent_makes_no_revision() -> None:
+    said = yaml_diff.text(at(50), document(25))
+
+    assert said == (
+        "sklearn-iris: makes no new revision\n"
+        "\n"
+        "⋯\n"
+        " spec:\n"
+        "   predictor:\n"
+        "-    canaryTrafficPercent: 10\n"
+        "+    canaryTrafficPercent: 25\n"
+        "     model:\n"
+        "       modelFormat:\n"
+        "\n"
+        "FIELD                                 IS   WILL BE   CAUSES\n"
+        "spec.predictor.canaryTrafficPercent   10   25        "
+        "only traffic: LATEST gets 25 %, PREV the other 75 %"
+    )
+
+
+def test_another_model_makes_one() -> None:
+    assert "makes a new revision" in yaml_diff.text(at(50), document(10, manifest.MODEL))
+    assert "a new revision with this model" in yaml_diff.text(at(50), document(10, manifest.MODEL))
+
+
+def test_the_same_document_changes_nothing() -> None:
+    assert yaml_diff.text(at(50), document(10)) == "sklearn-iris: no change"
+    assert "   predictor:" in yaml_diff.text(at(50), document(10), whole=True)
+
+
+def test_where_there_is_none_yet_it_is_created() -> None:
+    assert yaml_diff.text(at(0), document(None)).startswith("sklearn-iris: there is none yet: applying creates it")
+
+
+def test_lines_have_a_sign_beside_their_colour() -> None:
+    drawn = yaml_diff.html(at(50), document(25))
+
+    assert ">-    canaryTrafficPercent: 10<" in drawn and ">+    canaryTrafficPercent: 25<" in drawn
+
+
+def test_what_is_no_document_is_said_in_the_view(api: FakeApi, rollout: Rollout) -> None:
+    api.load("02-canary-10")
+    shown = YamlDiff(rollout, document(25))
+    until(shown, lambda snapshot: snapshot.state == "live")
+    assert "25" in shown.text
+
+    shown.document = "not: [closed"
+
+    assert "✖ cannot be shown: ParserError" in shown.children[0].value
+    shown.document = document(10)
+    assert "no change" in shown.children[0].value
+    shown.close()
