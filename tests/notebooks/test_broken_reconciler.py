@@ -1,4 +1,4 @@
-"""A cluster that does something else than a real one fails nbval: each on a copy of the package, broken in one place."""
+"""A cluster that does not do what a real one does fails nbval: on a copy of the package, broken in one place."""
 
 from __future__ import annotations
 
