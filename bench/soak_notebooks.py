@@ -1,4 +1,4 @@
-"""All notebooks, many times in a row on one cluster: `python -m bench.soak_notebooks [RUNS]`; ends at the first failure.
+"""All notebooks, many times in a row on one cluster: `python -m bench.soak_notebooks [RUNS]`; a failure ends it.
 
 Exit code 1 where a notebook failed, a cell took longer than 30 s, or a run longer than 90 s.
 """

@@ -164,6 +164,8 @@ class Checks:
         """
         count = max(count, needed(percent))
         tally = self._sample(count, hint)
+        if tally.alike:
+            return self._unseen(tally, percent, hint)
         if tally.verdict(percent).word == "not":
             tally = self._sample(min(2 * count, CAP), hint)
         verdict = tally.verdict(percent)
@@ -311,12 +313,25 @@ class Checks:
             )
         return status
 
+    def _unseen(self, tally: Tally, percent: int, hint: bool) -> Seen:
+        """All that can be said where the models answer alike: what the traffic list says."""
+        if tally.percent != percent:
+            raise CheckFailed(
+                f"LATEST is not to get {percent} %",
+                f"LATEST {percent} in the traffic list (the models answer alike, so answers cannot tell)",
+                status_line(self._rollout.status()),
+                step("set the percent, then await rollout.wait()", f"rollout.canary(percent={percent})", hint),
+            )
+        line = f"the models answer alike, so no answer tells who gave it; the traffic list says {percent} %"
+        return line, {"how": tally.how}
+
     def _sample(self, count: int, hint: bool) -> Tally:
         """A sample that can be judged: its answers attributed, and of one traffic list."""
         tally = send(self._rollout, count)
         split = tally.split
-        if tally.moved or split.attributed < 0.95 * split.sent:
-            saw = "traffic changed under way" if tally.moved else f"only {split.attributed} of {split.sent} attributed"
+        attributed = split.sent - split.failed if tally.alike else split.attributed
+        if tally.moved or attributed < 0.95 * split.sent or not split.sent:
+            saw = "traffic changed under way" if tally.moved else f"only {attributed} of {split.sent} attributed"
             raise CheckFailed(
                 "This sample tells nothing",
                 "at least 95 % of the answers attributed, and traffic at rest",

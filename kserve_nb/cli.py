@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kserve_nb import clusters
 from kserve_nb.clusters import attach, state
+from kserve_nb.clusters import kind as kind_cluster
 from kserve_nb.clusters.embedded import lifecycle
 from kserve_nb.clusters.state import ClusterError, Record
+from kserve_nb.model import Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,37 +53,48 @@ def main() -> None:
     kserve-nb lab      open the tutorial (starts an embedded cluster where none is up)
     kserve-nb up       start a cluster in the background;  kserve-nb down  ends it
     eval "$(kserve-nb env)" && kubectl get pods    use it from a terminal
+    kserve-nb doctor   name what is wrong, and what to do
     """
 
 
 @main.command()
 @NAME
-@click.option("--cluster", "kind", type=click.Choice(["embedded", "attach"]), default="embedded", show_default=True,
-              help="A cluster in processes of this machine, or one that is already there.")
+@click.option("--cluster", "kind", type=click.Choice(["embedded", "kind", "attach"]), default="embedded",
+              show_default=True,
+              help="In processes of this machine, in this machine's Docker, or one that is already there.")
 @click.option("--speed", type=click.FloatRange(0.1, 1000), help="embedded: how much faster its windows (scale-down, "
               "drain, back-off) pass; 1 is real time.  [default: 10]")
 @click.option("--gateway", type=click.Choice(["istio", "kourier"]),
-              help="embedded: whose form of URLs.  [default: istio]")
+              help="embedded, kind: the gateway, and the form of its URLs.  [default: istio]")
 @click.option("--ingress-port", type=click.IntRange(1, 65535),
-              help="embedded: the gateway's port.  [default: a free one]")
+              help="embedded, kind: the gateway's port.  [default: a free one]")
 @click.option("--idle-hours", type=click.FloatRange(min=0, min_open=True), help="embedded: end after so long without "
               "use.  [default: 12]")
 @click.option("--owner", type=int, metavar="PID", help="embedded: end when that process ends.")
+@click.option("--manifests", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="kind: a folder with the manifests to install.  [default: from the network]")
 @click.option("--kubeconfig", type=click.Path(path_type=Path), help="attach: how to reach it.  [default: $KUBECONFIG]")
-@click.option("--context", help="attach: a context of the kubeconfig.  [default: its current one]")
-@click.option("--ingress", metavar="HOST:PORT", help="attach: the address of its ingress gateway.")
+@click.option("--context", help="attach: a context of the kubeconfig; one that looks like production must be named.  "
+              "[default: its current one]")
+@click.option("--ingress", metavar="HOST:PORT", help="attach: the address of its ingress gateway.  [default: found]")
 @click.option("--namespace", default="kserve-test", show_default=True,
               help="The namespace of the kubeconfig's context.")
 def up(name: str, kind: str, speed: float | None, gateway: str | None, ingress_port: int | None,
-       idle_hours: float | None, owner: int | None, kubeconfig: Path | None, context: str | None, ingress: str | None,
-       namespace: str) -> None:
+       idle_hours: float | None, owner: int | None, manifests: Path | None, kubeconfig: Path | None,
+       context: str | None, ingress: str | None, namespace: str) -> None:
     """Start a cluster in the background and return when it answers. A second `up` finds the first one's cluster."""
     if kind == "attach":
         _refuse(kind, {"--speed": speed, "--gateway": gateway, "--ingress-port": ingress_port, "--owner": owner,
-                       "--idle-hours": idle_hours})
+                       "--idle-hours": idle_hours, "--manifests": manifests})
         record = attach.up(name, source=kubeconfig, context=context, ingress=ingress, namespace=namespace)
+    elif kind == "kind":
+        _refuse(kind, {"--speed": speed, "--owner": owner, "--idle-hours": idle_hours, "--kubeconfig": kubeconfig,
+                       "--context": context, "--ingress": ingress})
+        record = kind_cluster.up(name, gateway=gateway, namespace=namespace, ingress_port=ingress_port,
+                                 manifests=manifests, say=lambda text: click.echo(text, err=True))
     else:
-        _refuse(kind, {"--kubeconfig": kubeconfig, "--context": context, "--ingress": ingress})
+        _refuse(kind, {"--kubeconfig": kubeconfig, "--context": context, "--ingress": ingress,
+                       "--manifests": manifests})
         record = lifecycle.up(
             name, speed=speed, gateway=gateway, namespace=namespace, ingress_port=ingress_port, owner=owner,
             idle_s=None if idle_hours is None else idle_hours * 3600, say=lambda text: click.echo(text, err=True))
@@ -96,7 +110,8 @@ def _refuse(kind: str, options: dict[str, object]) -> None:
 def _show(record: Record) -> None:
     how = f", {record.gateway} URLs, windows {record.speed:g} times as fast as real ones" if record.pid else ""
     click.echo(f"cluster     {record.name} ({record.cluster}{how})")
-    click.echo(f"kubeconfig  {record.kubeconfig}\ningress     {record.ingress}\nnamespace   {record.namespace}")
+    ingress = record.ingress or "found by connect(): LoadBalancer, NodePort or port-forward"
+    click.echo(f"kubeconfig  {record.kubeconfig}\ningress     {ingress}\nnamespace   {record.namespace}")
 
 
 @main.command()
@@ -109,6 +124,8 @@ def down(name: str) -> None:
         record = None  # a record that cannot be read is what `down` is for
     if record is not None and record.cluster == "embedded":
         lifecycle.down(record)
+    elif record is not None and record.cluster == "kind":
+        kind_cluster.down(record)
     elif state.folder(name).exists():
         with state.lock(name):
             state.forget(name)
@@ -139,6 +156,9 @@ def status(name: str, output: str) -> None:
 
 
 def _why_not(record: Record) -> str:
+    if record.cluster == "kind" and kind_cluster.missing(record):
+        return (f"{kind_cluster.missing(record)} is not installed yet; "
+                f"kserve-nb up --cluster kind --name {record.name} goes on from there")
     if record.alive:
         return "it does not answer"
     return f"it ended without `down`; kserve-nb up --name {record.name} resumes it"
@@ -147,6 +167,8 @@ def _why_not(record: Record) -> str:
 def _ready(record: Record) -> bool:
     if record.cluster == "embedded":
         return record.alive and lifecycle.answers(record)
+    if record.cluster == "kind" and kind_cluster.missing(record):
+        return False
     asked = subprocess.run(
         [_kubectl(), "--kubeconfig", record.kubeconfig, "--request-timeout=5s", "get", "--raw", "/version"],
         capture_output=True, check=False)
@@ -165,7 +187,9 @@ def env(name: str) -> None:
     """Print shell exports that make kubectl and the tutorial's curl lines work: eval "$(kserve-nb env)"."""
     record = _up(name)
     host, _, port = record.ingress.rpartition(":")
-    exports = {"KUBECONFIG": record.kubeconfig, "INGRESS_HOST": host, "INGRESS_PORT": port, "KSERVE_NB_NAME": name}
+    exports = {"KUBECONFIG": record.kubeconfig, "KSERVE_NB_NAME": name}
+    if record.ingress:  # the tutorial's variables, and the one that KServe's own tests read
+        exports |= {"INGRESS_HOST": host, "INGRESS_PORT": port, "KSERVE_INGRESS_HOST_PORT": record.ingress}
     asked = subprocess.run(
         [_kubectl(), "--kubeconfig", record.kubeconfig, "-n", record.namespace, "--request-timeout=5s", "get", "isvc",
          "sklearn-iris", "-o", "jsonpath={.status.url}"], capture_output=True, text=True, check=False)
@@ -219,11 +243,8 @@ def lab(name: str, browser: bool, jupyter_options: tuple[str, ...]) -> None:
             *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []), *jupyter_options]
     environment = {**os.environ, "KSERVE_NB_NAME": name, "KUBECONFIG": record.kubeconfig,
                    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-    try:
-        code = subprocess.run(argv, env=environment, check=False).returncode
-    except KeyboardInterrupt:
-        code = 0
-    sys.exit(code)
+    sys.stdout.flush()
+    os.execve(sys.executable, argv, environment)  # Jupyter becomes this process, which owns the cluster
 
 
 def notebooks_folder() -> Path:
@@ -303,3 +324,24 @@ def _borrowed(name: str) -> Iterator[Record]:
     finally:
         if started:
             lifecycle.down(record)
+
+
+@main.command()
+@NAME
+@click.option("--curl", metavar="COMMAND", help="Explain this curl command first.")
+@click.option("--error", metavar="TEXT", help="Explain this message first; - reads it from standard input.")
+@click.option("-o", "output", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
+def doctor(name: str, curl: str | None, error: str | None, output: str) -> None:
+    """Name what is wrong and what to do about it; changes nothing. Exit code 1 where something blocks the way."""
+    from kserve_nb.doctor import examine
+
+    record = state.read(name)
+    cluster = _nowhere(name) if record is None else clusters.of(record)
+    report = examine(cluster, curl=curl, error=sys.stdin.read() if error == "-" else error)
+    click.echo(report.to_json() if output == "json" else report.text)
+    sys.exit(1 if report.blocked else 0)
+
+
+def _nowhere(name: str) -> Cluster:
+    """A cluster that is not up, for the doctor to say so."""
+    return Cluster(state.folder(name) / "kubeconfig", "", name=name)

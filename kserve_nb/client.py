@@ -16,6 +16,7 @@ from kserve_nb.model import Cluster
 
 Object = dict[str, Any]
 UNREACHABLE = "Unreachable"  # the reason of a refusal that no API server wrote
+_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _TIMEOUT_S = 15  # for one answer; a watch has its own
 _UNPROXIED = ("localhost", "127.0.0.1", "[::1]")
 
@@ -55,6 +56,10 @@ class NotFoundError(RefusedError):
     """There is no such object, or no such namespace."""
 
 
+class ReadOnlyError(RefusedError):
+    """A change was asked for where nothing may be changed; nothing was asked of the cluster."""
+
+
 class Client:
     """A namespace of a cluster, as its API serves it."""
 
@@ -63,6 +68,7 @@ class Client:
         # The Go clients never send loopback addresses through HTTP_PROXY; neither do we.
         configuration.no_proxy = ",".join(filter(None, (configuration.no_proxy, *_UNPROXIED)))
         self.namespace = cluster.namespace
+        self.read_only = cluster.read_only
         self._api = config.new_client_from_config(str(cluster.kubeconfig), client_configuration=configuration)
 
     def find(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
@@ -99,16 +105,46 @@ class Client:
         answer = self._call("GET", kind.path(namespace or self.namespace), query=_selector(labels))
         return sorted(answer.get("items") or [], key=lambda item: str(item["metadata"]["name"]))
 
-    def create(self, kind: Kind, body: Mapping[str, Any]) -> Object:
-        """Create the object. Raises RefusedError with reason AlreadyExists where there is one."""
-        return self._call("POST", kind.path(self.namespace), body)
+    def forbidden(self) -> str:
+        """Why InferenceServices of this namespace may only be looked at, as the cluster's RBAC says; empty otherwise.
+
+        A cluster that does not answer such questions is taken to allow it: it refuses each write by itself.
+        """
+        group, _, plural, _ = INFERENCE_SERVICE
+        for verb in ("create", "patch"):
+            wanted = {"namespace": self.namespace, "verb": verb, "group": group, "resource": plural}
+            try:
+                review = self._call("POST", _REVIEWS, {"kind": "SelfSubjectAccessReview", "spec": {
+                    "resourceAttributes": wanted}, "apiVersion": "authorization.k8s.io/v1"})
+            except RefusedError:
+                return ""
+            if (review.get("status") or {}).get("allowed") is False:
+                return f"RBAC does not let you {verb} {plural} in namespace {self.namespace}"
+        return ""
+
+    def create(self, kind: Kind, body: Mapping[str, Any], *, dry_run: bool = False) -> Object:
+        """Create the object. Raises RefusedError with reason AlreadyExists where there is one.
+
+        With `dry_run` all is done but the storing: admission is asked.
+        """
+        if not dry_run:
+            self._require_rights()
+        query = [("dryRun", "All")] if dry_run else []
+        return self._call("POST", kind.path(self.namespace), body, query=query)
+
+    def raw(self, path: str, timeout_s: float = _TIMEOUT_S) -> str:
+        """The body that a path answers with, as `kubectl get --raw` prints it."""
+        body: bytes = self._send("GET", path, None, [], "", timeout_s).data
+        return body.decode("utf-8", "replace")
 
     def patch(self, kind: Kind, name: str, body: Mapping[str, Any]) -> Object:
         """Merge-patch the object: what is None goes away, what is absent stays."""
+        self._require_rights()
         return self._call("PATCH", kind.path(self.namespace, name), body, content="application/merge-patch+json")
 
     def delete(self, kind: Kind, name: str) -> None:
         """Delete the object; a second time does nothing."""
+        self._require_rights()
         try:
             self._call("DELETE", kind.path(self.namespace, name), {"propagationPolicy": "Background"})
         except NotFoundError:
@@ -128,6 +164,15 @@ class Client:
         """The objects and the resourceVersion of the list: where a watch begins."""
         answer = self._call("GET", kind.path(self.namespace), query=_selector(labels))
         return answer.get("items") or [], answer["metadata"]["resourceVersion"]
+
+    def _require_rights(self) -> None:
+        if self.read_only:
+            raise ReadOnlyError(
+                f"nothing is changed, this lab is read-only: {self.read_only}. You can still look: status(), pods(), "
+                "predict(). To change something, ask for the role `edit` in that namespace, or learn on "
+                'a cluster of your own: connect("embedded").',
+                "Forbidden",
+            )
 
     def _call(
         self,

@@ -55,7 +55,7 @@ def curl(words: Sequence[str], folder: Path) -> tuple[str, str]:
         CurlError: no answer came, a file is missing, or an option is not known here.
     """
     asked = _parser().parse_args(list(words))
-    request = _request(asked, folder)
+    request = prepare(words, folder)
     with requests.Session() as session:
         session.trust_env = False  # the ingress is where the address says, not behind a proxy
         try:
@@ -74,7 +74,9 @@ def curl(words: Sequence[str], folder: Path) -> tuple[str, str]:
     return "\n".join([*head, ""]), answer.text
 
 
-def _request(asked: argparse.Namespace, folder: Path) -> requests.PreparedRequest:
+def prepare(words: Sequence[str], folder: Path) -> requests.PreparedRequest:
+    """The request that `curl WORDS` would send. Raises CurlError where a file is missing or an option is not known."""
+    asked = _parser().parse_args(list(words))
     body = None if asked.data is None else _body(asked.data, folder)
     headers = {"Host": urlsplit(asked.url).netloc, "User-Agent": "curl", "Accept": "*/*"}
     if body is not None:

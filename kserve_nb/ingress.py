@@ -1,22 +1,24 @@
-"""Find the gateway, and send a model's requests through it by Host header."""
+"""Send a model's requests through the gateway, by Host header."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import requests
 
+from kserve_nb.forward import PortForward
+from kserve_nb.kserve_versions import JSON_HEADERS
+
 Protocol = Literal["v1", "v2"]
 Rows = Sequence[Sequence[float]]
 
-# Namespace and name of the gateway's Service: Istio as KServe's installer makes it, then Kourier.
-GATEWAYS = (("istio-system", "istio-ingressgateway"), ("kourier-system", "kourier"))
 IRIS_INPUT: Rows = ((6.8, 2.8, 4.8, 1.4), (6.0, 3.4, 4.5, 1.6))  # the tutorial's iris-input.json
-_HTTP_PORTS = ("http2", "http", "http80")
+_NOTICED_S = 1.0  # within which a port-forward that broke off has been seen to
+_FORWARD_S = 10.0  # for it to come back
 _TIMEOUT_S = 60  # a first request from zero waits for its pod
 
 
@@ -30,6 +32,10 @@ class PredictError(RuntimeError):
     def __init__(self, message: str, answer: Answer | None = None):
         super().__init__(message)
         self.answer = answer
+
+
+class LostError(PredictError):
+    """Our own port-forward broke off under a request: that says nothing about the gateway or a revision."""
 
 
 @dataclass(frozen=True)
@@ -60,43 +66,47 @@ def address_from(environ: Mapping[str, str]) -> str | None:
     return f"{host}:{port}" if host and port else None
 
 
-def address_of(service: Mapping[str, Any], nodes: Iterable[Mapping[str, Any]] = ()) -> str:
-    """HOST:PORT of a gateway's Service: its load balancer's address, else a node's with the NodePort.
-
-    Raises:
-        NoGatewayError: it has neither; says what to do.
-    """
-    name = service["metadata"]["name"]
-    port = _http_port(service)
-    for row in ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []:
-        return f"{row.get('ip') or row.get('hostname')}:{port['port']}"
-    hosts = [row["address"] for node in nodes for row in (node.get("status") or {}).get("addresses") or []]
-    if hosts and port.get("nodePort"):
-        return f"{hosts[0]}:{port['nodePort']}"
-    raise NoGatewayError(
-        f"{name}: EXTERNAL-IP is pending and no NodePort can be reached. Forward a port: "
-        f"kubectl port-forward -n {service['metadata'].get('namespace', '')} service/{name} 8080:{port['port']}, "
-        'then connect(ingress="127.0.0.1:8080").'
-    )
-
-
-def _http_port(service: Mapping[str, Any]) -> Mapping[str, Any]:
-    ports: list[Mapping[str, Any]] = service["spec"]["ports"]
-    return next((port for name in _HTTP_PORTS for port in ports if port.get("name") == name), ports[0])
-
-
 def host_of(url: str) -> str:
     """The host of a URL: what step 5 of the first-InferenceService page cuts out of `status.url`."""
     return urlsplit(url).netloc
 
 
 class Ingress:
-    """The gateway at HOST:PORT. Never goes through a proxy: the gateway is where the address says."""
+    """The gateway at HOST:PORT. Never goes through a proxy: the gateway is where the address says.
 
-    def __init__(self, address: str):
-        self.address = address
+    `how` it was found: given, environment, LoadBalancer, NodePort or port-forward; `explain()` tells the whole story.
+    """
+
+    def __init__(
+        self, address: str, *, how: str = "given", story: tuple[str, ...] = (), forward: PortForward | None = None
+    ):
+        self.address, self.how = address, how
+        self._story, self._forward = story, forward
         self._session = requests.Session()
         self._session.trust_env = False
+
+    def __repr__(self) -> str:
+        return f"gateway at {self.address} ({self.how})"
+
+    @property
+    def generation(self) -> int:
+        """How often the port-forward that leads to it was begun; 0 where there is none."""
+        return self._forward.generation if self._forward else 0
+
+    def again(self) -> Ingress:
+        """The same gateway over a connection of its own: sessions are not for sharing among threads."""
+        return Ingress(self.address, how=self.how, story=self._story, forward=self._forward)
+
+    def explain(self) -> str:
+        """How the address was determined, step by step, and the tutorial's two variables."""
+        host, _, port = self.address.rpartition(":")
+        steps = "".join(f"\n  {number}. {line}" for number, line in enumerate(self._story, start=1))
+        return f"{self!r}{steps}\nexport INGRESS_HOST={host} INGRESS_PORT={port}"
+
+    def close(self) -> None:
+        """End the port-forward, where one leads there."""
+        if self._forward is not None:
+            self._forward.close()
 
     def send(
         self,
@@ -108,7 +118,11 @@ class Ingress:
         headers: Mapping[str, str] | None = None,
         timeout_s: float = _TIMEOUT_S,
     ) -> Answer:
-        """One request with that Host header. Any HTTP status is an answer; raises PredictError where none came."""
+        """One request with that Host header. Any HTTP status is an answer; raises PredictError where none came.
+
+        Where a port-forward leads to the gateway and broke off, LostError comes once it has been begun again.
+        """
+        generation = self.generation
         try:
             answer = self._session.request(
                 method,
@@ -119,20 +133,36 @@ class Ingress:
                 allow_redirects=False,
             )
         except requests.RequestException as error:
+            self._refuse_lost(generation, error)
             raise PredictError(
                 f"{self.address}: the gateway does not answer ({type(error).__name__}). "
                 "See whether the cluster is up: kserve-nb status."
             ) from None
         return Answer(answer.status_code, dict(answer.headers), answer.text)
 
+    def _refuse_lost(self, generation: int, error: requests.RequestException) -> None:
+        """Tell our own failures from the gateway's, which would answer with a status, or late."""
+        if self._forward is None or (isinstance(error, requests.Timeout) and self.generation == generation):
+            return
+        self._session.close()
+        self._forward.wait(_NOTICED_S, after=generation)
+        back = self._forward.wait(_FORWARD_S)
+        raise LostError(
+            f"{self.address}: our port-forward to {self._forward.target} broke off. That says nothing of the model. "
+            + ("It has been begun again: ask again." if back else "See whether the cluster is up: kserve-nb status.")
+        ) from None
+
     def ask(self, host: str, model: str, rows: Rows, protocol: Protocol = "v1") -> Answer:
         """Ask a model for predictions and return whatever is answered."""
         path, body = request_of(model, rows, protocol)
-        return self.send("POST", host, path, body=body, headers={"Content-Type": "application/json"})
+        return self.send("POST", host, path, body=body, headers=JSON_HEADERS)
 
     def predict(self, host: str, model: str, rows: Rows, protocol: Protocol = "v1") -> list[Any]:
         """The model's predictions. Raises PredictError that says whether gateway or model refused."""
-        answer = self.ask(host, model, rows, protocol)
+        try:
+            answer = self.ask(host, model, rows, protocol)
+        except LostError:
+            answer = self.ask(host, model, rows, protocol)  # it asks for nothing but an answer: once more does no harm
         if answer.status != requests.codes.ok:
             raise PredictError(f"{host}: {_why(answer, model)}", answer)
         return answer.predictions

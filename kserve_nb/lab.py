@@ -12,14 +12,14 @@ from typing import Any
 
 from IPython import get_ipython  # type: ignore[attr-defined]  # IPython exports it without saying so
 
-from kserve_nb import clusters, diagnosis, magics, manifest, render
+from kserve_nb import clusters, diagnosis, doctor, gateways, magics, manifest, render
 from kserve_nb.checks import Checks
-from kserve_nb.client import INFERENCE_SERVICE, NAMESPACE, SERVICE, Client, Kind, RefusedError
-from kserve_nb.ingress import GATEWAYS, Ingress, NoGatewayError, address_from, address_of
+from kserve_nb.client import INFERENCE_SERVICE, NAMESPACE, Client, ReadOnlyError, RefusedError
+from kserve_nb.doctor import Report
 from kserve_nb.model import Cluster, Pod, RolloutStatus, short
 from kserve_nb.rollout import NotReadyError, Rollout
+from kserve_nb.traffic import Tally
 
-_NODE = Kind("", "v1", "nodes", namespaced=False)
 _LOOK_S = 0.25
 
 # The tutorial's steps in order: what each applies, and where traffic is after it.
@@ -53,9 +53,15 @@ class Lab:
 
     def __init__(self, cluster: Cluster):
         self.client = Client(cluster)
-        self.ingress = Ingress(_ingress_address(cluster, self.client))
-        self.cluster = replace(cluster, ingress=self.ingress.address)
+        self.client.read_only = cluster.read_only or self.client.forbidden()
+        self.ingress = gateways.find(cluster, self.client, os.environ)
+        self.cluster = replace(cluster, ingress=self.ingress.address, read_only=self.client.read_only)
         self.check = Checks(self.client, self.ingress, doctor=lambda: diagnosis.in_a_line(self.cluster))
+
+    @property
+    def read_only(self) -> str:
+        """Why nothing may be changed here; empty where it may."""
+        return self.client.read_only
 
     def rollout(self, name: str = "sklearn-iris") -> Rollout:
         """The rollout of one InferenceService, which need not exist yet."""
@@ -71,13 +77,16 @@ class Lab:
         Raises:
             ValueError: there is no such step.
             NotReadyError: a step was not done within timeout_s.
+            ReadOnlyError: nothing may be changed here, and it does not stand at that step.
         """
         names = list(STEPS)
         if step not in names:
             raise ValueError(f"{step}: there is no such step. The steps are {', '.join(names)}.")
-        await self._make_namespace(timeout_s)
         rollout = self.rollout()
         wanted = names[: names.index(step) + 1]
+        if self.read_only:
+            return await asyncio.to_thread(self._found_at, rollout, step, wanted)
+        await self._make_namespace(timeout_s)
         done = await asyncio.to_thread(self._done, rollout, wanted)
         if not done:
             await self.reset(timeout_s)
@@ -89,7 +98,7 @@ class Lab:
         return rollout.status()
 
     async def reset(self, timeout_s: float = 180) -> None:
-        """Delete the tutorial's InferenceService, and wait until it and all its pods, Terminating ones too, are gone."""
+        """Delete the tutorial's InferenceService, and wait until it and its pods are gone, Terminating ones too."""
         rollout = self.rollout()
         await asyncio.to_thread(rollout.delete)
         late = (
@@ -97,6 +106,19 @@ class Lab:
             "Look at %kubectl get isvc,pods."
         )
         await _until_not(lambda: self._left(rollout), timeout_s, late)
+
+    def doctor(self, *, curl: str | None = None, error: str | None = None, tally: Tally | None = None) -> Report:
+        """Name the first thing that is wrong, and what to do; changes nothing.
+
+        Args:
+            curl: a command to explain, as %%curl takes it.
+            error: a message to explain.
+            tally: a sample of requests to explain.
+        """
+        shell = get_ipython()  # type: ignore[no-untyped-call]  # IPython does not type it
+        variables = shell.user_ns if shell is not None else {}
+        own = {name: value for name, value in variables.items() if isinstance(value, str | int)}
+        return doctor.examine(self.cluster, curl=curl, error=error, tally=tally, variables=own)
 
     def __repr__(self) -> str:
         return render.cluster_line(self.cluster)
@@ -132,6 +154,15 @@ class Lab:
                 return count
         return 0
 
+    def _found_at(self, rollout: Rollout, step: str, wanted: list[str]) -> RolloutStatus:
+        """The status where it stands at that step already: all that can be had where nothing may be changed."""
+        if self._done(rollout, wanted) != len(wanted):
+            raise ReadOnlyError(
+                f"{rollout.name} does not stand at {step!r}, and cannot be brought there: {self.read_only}.",
+                "Forbidden",
+            )
+        return rollout.status()
+
     def _left(self, rollout: Rollout) -> bool:
         return self.client.find(INFERENCE_SERVICE, rollout.name) is not None or bool(rollout.pods())
 
@@ -151,6 +182,7 @@ def connect(
     name: str | None = None,
     namespace: str = "kserve-test",
     kubeconfig: str | Path | None = None,
+    context: str | None = None,
     ingress: str | None = None,
 ) -> Lab:
     """A lab on a cluster: the embedded one by default, which is started where it is not up.
@@ -158,13 +190,16 @@ def connect(
     Sets KUBECONFIG for this process, and makes %kubectl and %curl of this notebook speak to the cluster.
 
     Args:
-        cluster: `embedded`, `attach`, or None (or `auto`) to let what is up and what is given decide.
+        cluster: `embedded`, `kind`, `attach`, or None (or `auto`) to let what is up and what is given decide.
         name: which of the clusters on this machine; $KSERVE_NB_NAME or `default` where not given.
         namespace: where the InferenceServices are; it need not exist yet.
-        kubeconfig: attach: the file that tells how to reach the cluster.
+        kubeconfig: attach: the file that tells how to reach the cluster; $KUBECONFIG where not given.
+        context: attach: a context in it, the current one where not given; one that looks like production must be named.
         ingress: attach: HOST:PORT of its gateway; found by itself where it can be.
     """
-    found = clusters.connect(cluster, name=name, kubeconfig=kubeconfig, ingress=ingress, namespace=namespace)
+    found = clusters.connect(
+        cluster, name=name, kubeconfig=kubeconfig, context=context, ingress=ingress, namespace=namespace
+    )
     lab = Lab(found)
     os.environ["KUBECONFIG"] = str(found.kubeconfig)
     shell = get_ipython()  # type: ignore[no-untyped-call]  # IPython does not type it
@@ -172,21 +207,6 @@ def connect(
         magics.load(shell, lab.cluster)
         _teach(shell)
     return lab
-
-
-def _ingress_address(cluster: Cluster, client: Client) -> str:
-    """The gateway's HOST:PORT: as given, as the environment says, or as its Service does."""
-    known = cluster.ingress or address_from(os.environ)
-    if known:
-        return known
-    for namespace, name in GATEWAYS:
-        service = client.find(SERVICE, name, namespace)
-        if service is not None:
-            return address_of(service, client.find_all(_NODE))
-    raise NoGatewayError(
-        "no ingress gateway is known: there is neither an istio-ingressgateway nor a kourier Service. "
-        'Say where it is: connect(ingress="HOST:PORT").'
-    )
 
 
 def _teach(shell: Any) -> None:

@@ -18,12 +18,13 @@ class Cluster:
     """A cluster as all code but `clusters` knows it: a kubeconfig and an ingress address."""
 
     kubeconfig: Path
-    ingress: str  # HOST:PORT, without a scheme
+    ingress: str  # HOST:PORT, without a scheme; empty where it is still to be found
     namespace: str = "kserve-test"
     kind: str = "attach"  # embedded, kind or attach: for being shown, never for being asked
     name: str = "default"
     speed: float = 1  # divides the waiting windows of a cluster that can; 1 is real time
     gateway: str = "istio"  # the form of the URLs: istio or kourier
+    read_only: str = ""  # why nothing may be changed here; empty where it may
 
 
 @dataclass(frozen=True)
@@ -259,10 +260,11 @@ class Split:
     counts: Mapping[str, int]  # by revision name
     failed: int = 0  # no answer, or not a 200
     unattributed: int = 0  # answered alike by both revisions, or as neither does
+    lost: int = 0  # never reached the gateway, as our own port-forward broke off: they say nothing about a revision
 
     @property
     def sent(self) -> int:
-        """All requests."""
+        """All requests that reached the gateway, or should have."""
         return self.attributed + self.failed + self.unattributed
 
     @property
@@ -273,4 +275,5 @@ class Split:
     def __add__(self, other: Split) -> Split:
         names = {**self.counts, **other.counts}
         counts = {name: self.counts.get(name, 0) + other.counts.get(name, 0) for name in names}
-        return Split(counts, self.failed + other.failed, self.unattributed + other.unattributed)
+        lost = self.lost + other.lost
+        return Split(counts, self.failed + other.failed, self.unattributed + other.unattributed, lost)

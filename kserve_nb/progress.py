@@ -11,6 +11,7 @@ from typing import Any
 
 from kubernetes.utils.quantity import parse_quantity
 
+from kserve_nb import kserve_versions
 from kserve_nb.model import TAG_ROUTING, Condition, RolloutStatus, TrafficTarget, conditions_of, short
 
 _SOURCE_URI = "internal.serving.kserve.io/storage-initializer-sourceuri"
@@ -50,7 +51,7 @@ def failure(status: RolloutStatus, knative: Mapping[str, Any] | None) -> str:
     A conflict between the controllers may look so for a second: ask again before believing it.
     """
     predictor = status.conditions.get("PredictorReady", _UNKNOWN)
-    if status.mode in ("Standard", "RawDeployment"):
+    if kserve_versions.ignores_canary(status.mode):
         return f"it runs in {status.mode} mode, where canaryTrafficPercent does nothing"
     if predictor.status == "False" and predictor.reason == "ReconcileFailed":
         return predictor.message

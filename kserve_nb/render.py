@@ -23,7 +23,9 @@ _CELL = f"text-align:left;line-height:1.4;padding:3px 16px 3px 4px;border-bottom
 def cluster_line(cluster: Cluster) -> str:
     """One line: which cluster, namespace and gateway, and how fast its windows pass."""
     speed = f" · windows {cluster.speed:g} times as fast as real ones" if cluster.speed != 1 else ""
-    return f"{cluster.kind} cluster {cluster.name} · namespace {cluster.namespace} · gateway {cluster.ingress}{speed}"
+    closed = f" · read-only: {cluster.read_only}" if cluster.read_only else ""
+    where = f"namespace {cluster.namespace} · gateway {cluster.ingress}"
+    return f"{cluster.kind} cluster {cluster.name} · {where}{speed}{closed}"
 
 
 def cluster_html(cluster: Cluster) -> str:
@@ -79,7 +81,8 @@ def change_table(changes: Iterable[Change]) -> tuple[Rows, Rows]:
 def split_line(split: Split) -> str:
     """One line: how many requests each revision answered."""
     parts = [f"{short(name)} {count}" for name, count in sorted(split.counts.items())]
-    parts += [f"{word} {count}" for word, count in (("failed", split.failed), ("?", split.unattributed)) if count]
+    others = (("failed", split.failed), ("?", split.unattributed), ("lost by our port-forward", split.lost))
+    parts += [f"{word} {count}" for word, count in others if count]
     return f"{split.sent} requests: {' · '.join(parts)}"
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 
-from kserve_nb import manifest, progress
+from kserve_nb import kserve_versions, manifest, progress
 from kserve_nb.client import INFERENCE_SERVICE, KNATIVE_SERVICE, POD, REVISION, UNREACHABLE, Client, RefusedError
 from kserve_nb.ingress import IRIS_INPUT, Answer, Ingress, Protocol, Rows, host_of
 from kserve_nb.model import TAG_ROUTING, Pod, Revision, RolloutStatus, short
@@ -49,6 +49,11 @@ class Rollout:
 
     def __repr__(self) -> str:
         return f"Rollout({self.name!r} in {self.client.namespace})"
+
+    @property
+    def read_only(self) -> str:
+        """Why the verbs that change something are refused here; empty where they are not."""
+        return self.client.read_only
 
     # --- change ------------------------------------------------------------------------------------------------
 
@@ -214,7 +219,8 @@ class Rollout:
     def look(self) -> tuple[RolloutStatus, dict[str, Any] | None]:
         """The status, and the Knative Service that it is to be read with (None before there is one)."""
         # The Knative Service first: what it says is then never newer than the status it is compared with.
-        knative = self.client.find(KNATIVE_SERVICE, f"{self.name}-predictor")
+        named = (self.client.find(KNATIVE_SERVICE, name) for name in kserve_versions.knative_services(self.name))
+        knative = next((found for found in named if found is not None), None)
         return self.status(), knative
 
     def _patch(

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from kserve_nb.ingress import Answer, Ingress, PredictError, Rows
-from kserve_nb.model import RolloutStatus, Split, short
+from kserve_nb.ingress import Answer, Ingress, LostError, PredictError, Rows
+from kserve_nb.model import RolloutStatus, Split, TrafficTarget, short
 from kserve_nb.render import split_line
 from kserve_nb.rollout import NotPossibleError, Rollout
 
@@ -21,9 +21,10 @@ HALF_WIDTH = 0.02  # of the 95 % interval: a wider one cannot tell 10 % from 12 
 FEWEST = 100  # requests that a verdict needs at the least, as at 0 and 100 %
 CAP = 3000  # requests of one check
 _SENDERS = 4  # requests under way at a time: bounded, and enough for two cores
-MISSED = 1e-9  # chance that the search for an input on which the revisions disagree never meets LATEST
+MISSED = 1e-9  # the chance that a search for an input on which the revisions disagree never meets the canary
 
-Word = Literal["consistent", "not", "too few"]
+_Outcome = Answer | PredictError  # PredictError: none came
+Word = Literal["consistent", "not", "too few", "unseen"]
 
 
 def _candidates() -> Rows:
@@ -43,6 +44,7 @@ class Probe:
     answers: dict[str, tuple[Any, ...]]  # known ones, by revision name
     how: str  # how we know, in one sentence
     otherwise: str | None = None  # who answers unlike those known, where nobody else can
+    alike: bool = False  # all of them answer the same: nobody can tell who did
 
     def revision_of(self, predictions: Sequence[Any]) -> str | None:
         """Which revision answers so; None where none of those known does."""
@@ -58,6 +60,7 @@ class Tally:
     percent: int  # what LATEST was to get
     how: str
     moved: bool = False  # traffic changed under way: two samples in one, no verdict is possible
+    alike: bool = False  # the revisions answer alike: the split cannot be seen in answers
 
     @property
     def hits(self) -> int:
@@ -66,20 +69,19 @@ class Tally:
 
     def verdict(self, percent: int | None = None) -> Verdict:
         """Judge the split against a percent, that of the traffic list by default."""
-        return judge(self.hits, self.split.attributed, self.percent if percent is None else percent)
+        percent = self.percent if percent is None else percent
+        if self.alike:
+            return Verdict("unseen", 0, 0, percent, 0.0, 100.0, 1.0)
+        return judge(self.hits, self.split.attributed, percent)
 
     def __repr__(self) -> str:
-        judged = repr(self.verdict())
-        if self.moved:
-            judged = "traffic changed meanwhile: send again"
-        elif not self.split.attributed:
-            judged = "nobody can tell which revision answered"
+        judged = "traffic changed meanwhile: send again" if self.moved else repr(self.verdict())
         return f"{split_line(self.split)}\n{judged}\nhow we know: {self.how}"
 
 
 @dataclass(frozen=True, repr=False)
 class Verdict:
-    """What a sample says about a percent: consistent with it, not it, or too few requests to tell."""
+    """What a sample says about a percent: consistent with it, not it, too few to tell, or unseen: no answer tells."""
 
     word: Word
     hits: int
@@ -92,6 +94,8 @@ class Verdict:
     none_chance: float = 0.0  # chance that as few requests never reach LATEST
 
     def __repr__(self) -> str:
+        if self.word == "unseen":
+            return f"{self.percent} % cannot be seen in the answers: the revisions answer alike"
         seen = f"{self.hits} of {self.sent} = {_share(self.hits, self.sent)} % [{self.low:.1f}–{self.high:.1f}]"
         if self.word == "consistent":
             return f"consistent with {self.percent} %: {seen}"
@@ -131,6 +135,8 @@ def send(
 ) -> Tally:
     """Send requests through the main door, and count which revision answered.
 
+    Where the revisions answer alike the requests are sent all the same, and the tally says that none of them tells.
+
     Args:
         candidates: rows among which to look for one on which the revisions disagree; the tutorial's models take iris.
         probe: where the telling input is known already.
@@ -148,6 +154,7 @@ def send(
         percent=latest.percent if latest else 0,
         how=probe.how,
         moved=before.traffic != after.traffic,
+        alike=probe.alike,
     )
 
 
@@ -166,45 +173,44 @@ def find_probe(rollout: Rollout, status: RolloutStatus, candidates: Rows = IRIS_
     if latest.percent == 0 and not latest.url:  # nobody can ask it: all we can see is that others do not answer
         how = f"answers unlike {short(previous.revision)} on {len(candidates)} rows are {short(latest.revision)}'s"
         return Probe(candidates, {previous.revision: old}, how, latest.revision)
-    new = _ask_latest(rollout, candidates, old, 0 if latest.url else latest.percent)
+    new = _ask_latest(rollout, candidates, old, latest)
     differ = [n for n, pair in enumerate(zip(old, new, strict=True)) if pair[0] != pair[1]]
-    if not differ and latest.percent == 0:
-        how = f"{short(previous.revision)} and {short(latest.revision)} answer alike; the traffic list gives"
-        return Probe(candidates[:1], {}, f"{how} {short(latest.revision)} nothing")
     if not differ:
-        raise NotPossibleError(
-            f"{rollout.name}: {short(previous.revision)} and {short(latest.revision)} answer alike on all "
-            f"{len(candidates)} rows, so no answer tells who gave it. Pass candidates= on which they may differ."
+        both = f"{short(previous.revision)} and {short(latest.revision)}"
+        how = (
+            f"{both} answer alike on all {len(candidates)} rows, so no answer tells who gave it: the split is seen in "
+            "the traffic list alone. candidates= may name rows on which they differ"
         )
+        return Probe(candidates[:1], {}, how, alike=True)
     at = differ[len(differ) // 2]
     says = f"{short(previous.revision)} says {old[at]}, {short(latest.revision)} says {new[at]}"
     how = f"for {list(candidates[at])} {says}"
     return Probe((candidates[at],), {latest.revision: (new[at],), previous.revision: (old[at],)}, how)
 
 
-def searches(percent: int) -> int:
-    """Requests after which LATEST, that gets this percent, has been met but for one search in 1e9."""
-    return math.ceil(math.log(MISSED) / math.log1p(-percent / 100)) if percent < 100 else 1
-
-
-def _ask_latest(rollout: Rollout, rows: Rows, old: tuple[Any, ...], percent: int) -> tuple[Any, ...]:
-    """What the latest revision says, by its own door, or (with a percent) by the main one's first answer unlike old."""
-    if not percent:
+def _ask_latest(rollout: Rollout, rows: Rows, old: tuple[Any, ...], latest: TrafficTarget) -> tuple[Any, ...]:
+    """What the latest revision says, by its own door or by the main one's first answer unlike `prev-`."""
+    if latest.url:
         return tuple(rollout.predict(rows, door="latest"))
     host = rollout.host()
-    for _ in range(searches(percent)):
+    for _ in range(searches(latest.percent)):
         answer = tuple(rollout.ingress.predict(host, rollout.name, rows))
         if answer != old:
             return answer
     return old
 
 
-def _send(rollout: Rollout, rows: Rows, count: int) -> list[Answer | None]:
-    """The answers to equal requests, some at a time; None where none came."""
+def searches(percent: int) -> int:
+    """Requests after which all have missed a canary of that percent in 1 of 1e9 searches."""
+    return 1 if percent >= 100 else min(math.ceil(math.log(MISSED) / math.log(1 - percent / 100)), CAP)
+
+
+def _send(rollout: Rollout, rows: Rows, count: int) -> list[_Outcome]:
+    """The answers to equal requests, some at a time."""
     host = rollout.host()
 
-    def some(share: int) -> list[Answer | None]:
-        ingress = Ingress(rollout.ingress.address)  # a connection of its own: sessions are not for sharing
+    def some(share: int) -> list[_Outcome]:
+        ingress = rollout.ingress.again()
         return [_try(ingress, host, rollout.name, rows) for _ in range(share)]
 
     shares = [len(range(start, count, _SENDERS)) for start in range(_SENDERS)]
@@ -212,18 +218,21 @@ def _send(rollout: Rollout, rows: Rows, count: int) -> list[Answer | None]:
         return [answer for part in pool.map(some, shares) for answer in part]
 
 
-def _try(ingress: Ingress, host: str, model: str, rows: Rows) -> Answer | None:
+def _try(ingress: Ingress, host: str, model: str, rows: Rows) -> _Outcome:
     try:
         return ingress.ask(host, model, rows)
-    except PredictError:
-        return None
+    except PredictError as error:
+        return error
 
 
-def _count(answers: Sequence[Answer | None], probe: Probe) -> Split:
+def _count(answers: Sequence[_Outcome], probe: Probe) -> Split:
     counts: Counter[str] = Counter(dict.fromkeys(probe.answers, 0))
-    failed = unattributed = 0
+    failed = unattributed = lost = 0
     for answer in answers:
-        if answer is None or answer.status != 200:
+        if isinstance(answer, LostError):
+            lost += 1
+            continue
+        if isinstance(answer, PredictError) or answer.status != 200:
             failed += 1
             continue
         name = probe.revision_of(_predictions(answer))
@@ -231,7 +240,7 @@ def _count(answers: Sequence[Answer | None], probe: Probe) -> Split:
             unattributed += 1
         else:
             counts[name] += 1
-    return Split(dict(counts), failed, unattributed)
+    return Split(dict(counts), failed, unattributed, lost)
 
 
 def _predictions(answer: Answer) -> list[Any]:

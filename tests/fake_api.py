@@ -18,6 +18,7 @@ DATA = Path(__file__).parent / "data" / "rollout"
 NAMESPACE = "/api/v1/namespaces/kserve-test"
 PODS = f"{NAMESPACE}/pods"
 ISVC = "/apis/serving.kserve.io/v1beta1/namespaces/kserve-test/inferenceservices"
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 KSVC = "/apis/serving.knative.dev/v1/namespaces/kserve-test/services"
 
 
@@ -40,6 +41,7 @@ class FakeApi:
     def __init__(self, folder: Path):
         self.objects: dict[str, dict[str, Any]] = {}
         self.writes: list[tuple[str, str, Any]] = []
+        self.denied: set[str] = set()  # verbs that RBAC does not allow
         self.frames: list[dict[str, dict[str, Any]]] = []  # each look at a Knative Service brings the next one
         self._events: list[tuple[str, str, dict[str, Any]]] = []
         self._changed = threading.Condition()
@@ -121,12 +123,15 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
                 api.objects.update(api.frames.pop(0))
             if path in api.objects:
                 return self._answer(200, api.objects[path])
-            if path.rpartition("/")[2] in ("inferenceservices", "services", "pods", "revisions"):
+            if path.rpartition("/")[2] in ("inferenceservices", "services", "pods", "revisions", "nodes"):
                 return self._answer(200, api.snapshot(path))
             return self._missing(path)
 
         def do_POST(self) -> None:
             path, body = self._path()[0], self._body()
+            if path == REVIEWS:
+                verb = body["spec"]["resourceAttributes"]["verb"]
+                return self._answer(201, {**body, "status": {"allowed": verb not in api.denied}})
             target = f"{path}/{body['metadata']['name']}"
             if target in api.objects:
                 return self._answer(409, {"kind": "Status", "reason": "AlreadyExists", "message": f"{target} exists"})

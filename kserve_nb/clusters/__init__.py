@@ -1,4 +1,4 @@
-"""Clusters to learn on: an embedded one, one that is already there. Each is a kubeconfig and an ingress address."""
+"""Clusters to learn on: embedded, in kind, or already there. Each is a kubeconfig and an ingress address."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ def connect(cluster: str | None = None, *, name: str | None = None, kubeconfig: 
     """The cluster of that name, started or attached where it is not up yet.
 
     Args:
-        cluster: `embedded` or `attach`; None or `auto` takes the named cluster as it is, attaches where a kubeconfig is
-            given, and starts an embedded one otherwise.
+        cluster: `embedded`, `kind` or `attach`; None or `auto` takes the named cluster as it is, attaches where a
+            kubeconfig or context is given, and starts an embedded one otherwise.
         name: which of the clusters on this machine; $KSERVE_NB_NAME or `default` where not given.
         kubeconfig: attach: the file that tells how to reach it.
-        context: attach: a context in that file, its current one where not given.
-        ingress: attach: HOST:PORT of its gateway.
+        context: attach: a context in that file, its current one where not given; one that looks like production must
+            be named.
+        ingress: attach: HOST:PORT of its gateway; found when it is used where not given.
         namespace: where the InferenceServices are.
 
     Raises:
@@ -32,9 +33,10 @@ def connect(cluster: str | None = None, *, name: str | None = None, kubeconfig: 
     record = state.read(name)
     wanted = None if cluster in (None, "auto") else cluster
     if wanted is None:
-        wanted = record.cluster if record and not kubeconfig else "attach" if kubeconfig else "embedded"
+        given = kubeconfig or context
+        wanted = record.cluster if record and not given else "attach" if given else "embedded"
     if wanted == "attach":
-        if record is None or kubeconfig is not None or ingress is not None:
+        if record is None or any(given is not None for given in (kubeconfig, context, ingress)):
             source = Path(kubeconfig).expanduser() if kubeconfig else None
             record = attach.up(name, source=source, context=context, ingress=ingress, namespace=namespace)
         elif record.cluster != "attach":
@@ -44,8 +46,14 @@ def connect(cluster: str | None = None, *, name: str | None = None, kubeconfig: 
         from kserve_nb.clusters.embedded import lifecycle  # an attached cluster needs none of it
 
         record = lifecycle.up(name, namespace=namespace)
+    elif wanted == "kind":
+        from kserve_nb.clusters import kind
+
+        if record is None or record.cluster != "kind" or kind.missing(record):
+            record = kind.up(name, namespace=namespace)
     else:
-        raise ClusterError(f"there is no kind of cluster named {cluster!r}: say 'embedded' or 'attach', or nothing.")
+        raise ClusterError(
+            f"there is no kind of cluster named {cluster!r}: say 'embedded', 'kind' or 'attach', or nothing.")
     return of(record, namespace)
 
 

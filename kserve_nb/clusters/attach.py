@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from kserve_nb.clusters import kubeconfig, state
 from kserve_nb.clusters.state import ClusterError, Record
+
+_PRODUCTION = re.compile(r"(?<![a-z])(prod(uction)?|prd|live)(?![a-z])", re.IGNORECASE)
 
 
 def up(name: str, *, source: Path | None, context: str | None, ingress: str | None, namespace: str) -> Record:
@@ -14,15 +19,16 @@ def up(name: str, *, source: Path | None, context: str | None, ingress: str | No
 
     Args:
         source: its kubeconfig; None for $KUBECONFIG, or ~/.kube/config.
-        context: the context in it; None for its current one.
-        ingress: HOST:PORT of the gateway that serves its InferenceServices.
+        context: the context in it; None for its current one, unless that looks like production.
+        ingress: HOST:PORT of the gateway that serves its InferenceServices; None to find it when it is used.
+
+    Raises:
+        ClusterError: there is no such context, it looks like production and was not named, or the name is taken.
     """
-    if ingress is None:
-        raise ClusterError(
-            "an attached cluster needs the address of its ingress gateway: --ingress HOST:PORT, for example "
-            "--ingress 127.0.0.1:8080 after kubectl port-forward -n istio-system svc/istio-ingressgateway 8080:80")
-    found = source or Path(os.environ.get("KUBECONFIG") or Path.home() / ".kube" / "config").expanduser()
+    found = source or default_source(os.environ, context)
     document = kubeconfig.copy(found, context, namespace)
+    if context is None:
+        _refuse_production(document, found)
     with state.lock(name):
         before = state.read(name)
         if before is not None and before.cluster != "attach":
@@ -31,9 +37,17 @@ def up(name: str, *, source: Path | None, context: str | None, ingress: str | No
         place = state.folder(name)
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
         kubeconfig.save(document, place / "kubeconfig")
-        record = Record(name, "attach", str(place / "kubeconfig"), check_address(ingress), namespace)
+        record = Record(name, "attach", str(place / "kubeconfig"), check_address(ingress) if ingress else "", namespace)
         state.write(record)
     return record
+
+
+def default_source(environ: Mapping[str, str], context: str | None) -> Path:
+    """The kubeconfig that kubectl would use; of several in $KUBECONFIG the one that holds the context."""
+    listed = [Path(entry).expanduser() for entry in environ.get("KUBECONFIG", "").split(os.pathsep) if entry]
+    files = listed or [Path.home() / ".kube" / "config"]
+    wanted = context or next(filter(None, map(kubeconfig.current_context, files)), None)
+    return next((file for file in files if wanted in kubeconfig.contexts(file)), files[0])
 
 
 def check_address(text: str) -> str:
@@ -42,3 +56,15 @@ def check_address(text: str) -> str:
     if not colon or not host or "/" in text or not port.isdigit() or not 0 < int(port) < 65536:
         raise ClusterError(f"--ingress {text!r} is not HOST:PORT (without a scheme), for example 127.0.0.1:8080.")
     return text
+
+
+def _refuse_production(document: dict[str, Any], source: Path) -> None:
+    """A current context is there by chance, an option by intent."""
+    context = document["current-context"]
+    names = {"context": context, "cluster": document["clusters"][0]["name"],
+             "server": str(document["clusters"][0]["cluster"].get("server", ""))}
+    for what, text in names.items():
+        if _PRODUCTION.search(text):
+            raise ClusterError(
+                f"{context}: the current context of {source} looks like production (its {what} is {text!r}), and a "
+                f"tutorial changes what users get. If you mean it, name it: --context {context}")

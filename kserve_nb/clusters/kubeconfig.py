@@ -40,12 +40,7 @@ def copy(source: Path, context: str | None, namespace: str) -> dict[str, Any]:
     Raises:
         ClusterError: the file, the context, or what the context names is not there.
     """
-    try:
-        config = yaml.safe_load(source.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise ClusterError(f"kubeconfig {source} cannot be read: {error}") from None
-    if not isinstance(config, dict):
-        raise ClusterError(f"{source} is not a kubeconfig: it holds no mapping at its top level.")
+    config = _read(source)
     wanted = context or config.get("current-context")
     chosen = _named(config, "contexts", "context", wanted, source)
     cluster = _named(config, "clusters", "cluster", chosen.get("cluster"), source)
@@ -58,6 +53,27 @@ def copy(source: Path, context: str | None, namespace: str) -> dict[str, Any]:
         "users": [{"name": chosen["user"], "user": user}] if user else [],
         "contexts": [{"name": wanted, "context": {**chosen, "namespace": namespace}}],
     }
+
+
+def contexts(source: Path) -> list[str]:
+    """The names of the contexts in a kubeconfig; none where the file is not there."""
+    config = _read(source) if source.exists() else {}
+    return [str(entry.get("name")) for entry in config.get("contexts") or []]
+
+
+def current_context(source: Path) -> str | None:
+    """The context that a kubeconfig says is the current one."""
+    return (_read(source) if source.exists() else {}).get("current-context")
+
+
+def _read(source: Path) -> dict[str, Any]:
+    try:
+        config = yaml.safe_load(source.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise ClusterError(f"kubeconfig {source} cannot be read: {error}") from None
+    if not isinstance(config, dict):
+        raise ClusterError(f"{source} is not a kubeconfig: it holds no mapping at its top level.")
+    return config
 
 
 def _named(config: dict[str, Any], many: str, one: str, name: str | None, source: Path) -> dict[str, Any]:

@@ -45,6 +45,8 @@ class Record:
     admin_port: int = 0
     activator_port: int = 0
     token: str = ""
+    made: str = ""  # kind: the container that is its node, by Docker's id; tells our cluster from another of its name
+    steps: tuple[str, ...] = ()  # kind: what has been installed in it
 
     @property
     def alive(self) -> bool:
@@ -86,7 +88,8 @@ def read(name: str) -> Record | None:
     """The record of the named cluster, None where there is none."""
     file = folder(name) / "cluster.json"
     try:
-        return Record(**json.loads(file.read_text()))
+        row = json.loads(file.read_text())
+        return Record(**row | {"steps": tuple(row.get("steps", ()))})
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:

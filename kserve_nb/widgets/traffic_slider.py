@@ -11,7 +11,7 @@ from typing import Any
 import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these lines
 import traitlets as T  # noqa: N812 - as above
 
-from kserve_nb import manifest, render
+from kserve_nb import kserve_versions, manifest, render
 from kserve_nb.client import INFERENCE_SERVICE, Object
 from kserve_nb.model import RolloutStatus
 from kserve_nb.rollout import Rollout
@@ -184,7 +184,9 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
             return "closed: this is how it was. Run the cell again for a live one"
         if now is None:
             return f"{self._nothing()}. rollout.deploy(model) makes one" if self._looked else "looking at the cluster"
-        if now.mode in ("Standard", "RawDeployment"):
+        if self._rollout.read_only:
+            return f"read-only: {self._rollout.read_only}"
+        if kserve_versions.ignores_canary(now.mode):
             return f"it runs in {now.mode} mode, where a canary percent does nothing"
         if not now.latest_rolledout:
             return "the first revision is not ready yet. await rollout.wait()"

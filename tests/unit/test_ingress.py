@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
 from kserve_nb import ingress
-from kserve_nb.ingress import Ingress, NoGatewayError, PredictError
+from kserve_nb.ingress import Ingress, PredictError
 from tests.fake_gateway import MAIN, FakeGateway
 
 
@@ -23,30 +22,6 @@ from tests.fake_gateway import MAIN, FakeGateway
 )
 def test_the_environment_may_name_it(environ: dict[str, str], address: str | None) -> None:
     assert ingress.address_from(environ) == address
-
-
-def service(**status: Any) -> dict[str, Any]:
-    ports = [{"name": "status-port", "port": 15021, "nodePort": 30021},
-             {"name": "http2", "port": 80, "nodePort": 30080}]
-    return {"metadata": {"name": "istio-ingressgateway", "namespace": "istio-system"}, "spec": {"ports": ports},
-            "status": status}
-
-
-NODE = {"status": {"addresses": [{"type": "InternalIP", "address": "172.18.0.2"}]}}
-
-
-@pytest.mark.parametrize("row", [{"ip": "127.0.0.1"}, {"hostname": "127.0.0.1"}])
-def test_a_load_balancer_goes_first(row: dict[str, str]) -> None:
-    assert ingress.address_of(service(loadBalancer={"ingress": [row]}), [NODE]) == "127.0.0.1:80"
-
-
-def test_a_node_port_goes_next() -> None:
-    assert ingress.address_of(service(loadBalancer={}), [NODE]) == "172.18.0.2:30080"
-
-
-def test_neither_says_how_to_forward_a_port() -> None:
-    with pytest.raises(NoGatewayError, match="port-forward -n istio-system service/istio-ingressgateway 8080:80"):
-        ingress.address_of(service())
 
 
 def test_predictions_come_by_host(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,8 +70,3 @@ def test_an_attached_cluster_works_through_a_copy(source):
 def test_an_ingress_address_must_be_host_and_port(source, ingress):
     with pytest.raises(ClusterError, match="HOST:PORT"):
         attach.up("mine", source=source, context=None, ingress=ingress, namespace="ns")
-
-
-def test_attaching_without_an_ingress_address_says_how_to_get_one(source):
-    with pytest.raises(ClusterError, match="port-forward"):
-        attach.up("mine", source=source, context=None, ingress=None, namespace="ns")

@@ -240,3 +240,14 @@ def test_close_leaves_the_last_picture_and_no_thread(slider: TrafficSlider) -> N
 def test_unknown_arguments_are_errors(rollout: Rollout) -> None:
     with pytest.raises(TypeError):
         TrafficSlider(rollout, colour="red")  # type: ignore[call-arg]
+
+
+def test_where_nothing_may_be_changed_it_is_locked_and_says_why(api: FakeApi, rollout: Rollout) -> None:
+    api.load("02-canary-10")
+    rollout.client.read_only = "RBAC does not let you patch inferenceservices in namespace kserve-test"
+
+    slider = TrafficSlider(rollout)
+
+    until(slider, 10)
+    assert "locked: read-only: RBAC does not let you patch" in slider._plan.value and slider.apply_button.disabled
+    slider.close()

@@ -107,12 +107,15 @@ SANDBOX = Kind("embedded.kserve-nb.dev", "v1", "Sandbox", "sandboxes", internal=
 #            "lastRequestTime": RFC 3339 or absent}
 REVISION_TRAFFIC = Kind("embedded.kserve-nb.dev", "v1", "RevisionTraffic", "revisiontraffics", internal=True)
 
-# What the autoscaler remembers of a revision between two looks, as Knative's keeps it in memory. Named like its PodAutoscaler, owned by it.
-#   status: {"samples": [[POSIX time, concurrency, rps]], "requests": total at the last look, "panicSince": POSIX time or absent,
-#            "panicPods": most pods asked for in this panic, "active": status of the condition Active, "activeSince": POSIX time}
+# What the autoscaler remembers of a revision between two looks, as Knative's keeps it in memory. Named like its
+# PodAutoscaler, owned by it.
+#   status: {"samples": [[POSIX time, concurrency, rps]], "requests": total at the last look,
+#            "panicSince": POSIX time or absent, "panicPods": most pods asked for in this panic,
+#            "active": status of the condition Active, "activeSince": POSIX time}
 DECIDER = Kind("embedded.kserve-nb.dev", "v1", "Decider", "deciders", internal=True)
 
-# What the scheduler knows of a pod: its queue and its cache in one, small enough to read them all for every pod. Named like its Pod.
+# What the scheduler knows of a pod: its queue and its cache in one, small enough to read them all for every pod. Named
+# like its Pod.
 #   status: {"podUID": uid, "waiting": whether it has no node yet, "requests": {"cpu": cores, "memory": bytes}}
 RESERVATION = Kind("embedded.kserve-nb.dev", "v1", "Reservation", "reservations", internal=True)
 

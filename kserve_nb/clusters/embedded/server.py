@@ -33,6 +33,7 @@ from kserve_nb.clusters.embedded.objects import Settings
 from kserve_nb.clusters.embedded.supervisor import settings_of
 from kserve_nb.clusters.state import Record
 
+
 def note_use(folder: Path, every_s: float) -> Middleware:
     """A middleware that keeps `used` young while anybody asks: an idle cluster ends by it."""
     last = 0.0
@@ -53,7 +54,8 @@ async def serve_api(store: Store, settings: Settings, record: Record, folder: Pa
     """Answer on the listening socket that the supervisor holds."""
     app = make_app(store, settings, token=record.token)
     app.middlewares.insert(0, note_use(folder, min(60, record.idle_s / 4)))
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)  # watches end with clients
+    # handler_cancellation: a watch ends when its client has gone, not at its next event.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(folder / "tls.crt", folder / "tls.key")

@@ -27,14 +27,15 @@ PAYLOAD = [[6.8, 2.8, 4.8, 1.4], [6.0, 3.4, 4.5, 1.6]]
 DISAGREEMENT = [4.9, 2.5, 4.5, 1.7]
 """One flower on which the two disagree: `model` says 1 (versicolor), `model-2` says 2 (virginica), which it is."""
 
-_KERNELS = {"model": "rbf", "model-2": "linear"}
+KERNELS = {"model": "rbf", "model-2": "linear"}
+"""The two models by name: the kernel of the support vector classifier that each is."""
 
 
 def name_of(uri: str) -> str | None:
     """Which of the two models a `gs://` URI means: `model`, `model-2`, or None for any other URI."""
     for bucket in BUCKETS:
         folder, _, name = uri.rstrip("/").rpartition("/")
-        if folder == f"gs://{bucket}/{FOLDER}" and name in _KERNELS:
+        if folder == f"gs://{bucket}/{FOLDER}" and name in KERNELS:
             return name
     return None
 
@@ -44,7 +45,7 @@ def train(name: str) -> SVC:
     from sklearn.datasets import load_iris  # needed once on a machine, not in the memory of every pod
 
     features, species = load_iris(return_X_y=True)
-    return SVC(kernel=_KERNELS[name], gamma="scale").fit(features, species)
+    return SVC(kernel=KERNELS[name], gamma="scale").fit(features, species)
 
 
 def save(name: str, destination: Path) -> None:

@@ -1,0 +1,73 @@
+"""The objects by which the cluster answers the tutorial's `gs://` URIs itself, with two models that differ."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from typing import Any
+
+from kserve_nb.clusters.kind.settings import MODEL_RESOURCES
+from kserve_nb.clusters.kind.versions import part
+
+NAMESPACE = "kserve-nb"
+NAME = "tutorial-models"
+_PORT = 8080
+Object = dict[str, Any]
+
+
+def objects() -> list[Object]:
+    """Namespace, script, Deployment, Service, and the ClusterStorageContainer for `gs://`, in the order to apply."""
+    labels = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/managed-by": "kserve-nb"}
+
+    def meta(name: str, namespaced: bool = True) -> Object:
+        return {"name": name, "labels": labels, **({"namespace": NAMESPACE} if namespaced else {})}
+
+    return [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": meta(NAMESPACE, namespaced=False)},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta(NAME),
+         "data": {"model_server.py": _script("model_server.py")}},
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta(NAME), "spec": _deployment(labels)},
+        {"apiVersion": "v1", "kind": "Service", "metadata": meta(NAME),
+         "spec": {"selector": labels, "ports": [{"name": "http", "port": 80, "targetPort": _PORT}]}},
+        {"apiVersion": "serving.kserve.io/v1alpha1", "kind": "ClusterStorageContainer",
+         "metadata": meta("kserve-nb", namespaced=False), "spec": _storage_container()},
+    ]
+
+
+def _deployment(labels: dict[str, str]) -> Object:
+    container = {
+        "name": "models", "image": f"kserve/sklearnserver:v{part('kserve').version}",
+        "command": ["python", "/scripts/model_server.py"],
+        "env": [{"name": "MODELS", "value": json.dumps(_kernels())}],
+        "ports": [{"containerPort": _PORT}],
+        "readinessProbe": {"httpGet": {"path": "/ready", "port": _PORT}},
+        "resources": MODEL_RESOURCES,
+        "volumeMounts": [{"name": "scripts", "mountPath": "/scripts"}],
+    }
+    pod = {"containers": [container], "volumes": [{"name": "scripts", "configMap": {"name": NAME}}]}
+    return {"replicas": 1, "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod}}
+
+
+def _storage_container() -> Object:
+    """KServe merges this over its init container, whose arguments stay (pkg/webhook/admission/pod)."""
+    container = {
+        "name": "storage-initializer", "image": f"kserve/storage-initializer:v{part('kserve').version}",
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python", "-c", _script("model_fetcher.py")],
+        "env": [{"name": "MODEL_SERVER", "value": f"http://{NAME}.{NAMESPACE}.svc.cluster.local"}],
+        "resources": {"requests": {"cpu": "100m", "memory": "100Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
+    }
+    return {"container": container, "supportedUriFormats": [{"prefix": "gs://"}], "workloadType": "initContainer",
+            "supportsMultiModelDownload": True}
+
+
+def _kernels() -> dict[str, str]:
+    """The kernel of each model by the path that its `gs://` URIs become."""
+    from kserve_nb.clusters.embedded.node.models import BUCKETS, FILE, FOLDER, KERNELS  # imports scikit-learn
+
+    return {f"/{bucket}/{FOLDER}/{name}/{FILE}": kernel for bucket in BUCKETS for name, kernel in KERNELS.items()}
+
+
+def _script(name: str) -> str:
+    return (files(__package__) / name).read_text()

@@ -1,0 +1,93 @@
+"""The doctor: look once at a cluster and a session, name the first broken hop, and say what to do. Changes nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kserve_nb.doctor import cluster_rules, curl_rules, error_rules, request_rules, rollout_rules, session_rules
+from kserve_nb.doctor.facts import Facts
+from kserve_nb.doctor.finding import TITLES, Finding, Report, in_order
+from kserve_nb.doctor.look import look, send
+from kserve_nb.doctor.session import Session
+from kserve_nb.doctor.session import look as look_at_session
+from kserve_nb.ingress import Ingress
+from kserve_nb.model import Cluster
+from kserve_nb.shell import CommandError
+from kserve_nb.traffic import Tally
+
+__all__ = ["TITLES", "Facts", "Finding", "Report", "Session", "diagnose", "examine"]
+
+_RULES = (
+    *cluster_rules.RULES, *request_rules.RULES, *rollout_rules.RULES, *session_rules.RULES,
+)  # fmt: skip
+
+
+def diagnose(facts: Facts) -> tuple[Finding, ...]:
+    """What the rules find in these facts, the first broken hop first."""
+    if facts.unreachable:  # nothing else is known
+        rules = (*cluster_rules.RULES, *session_rules.RULES)
+        return in_order(finding for rule in rules for finding in rule(facts))
+    return in_order(finding for rule in _RULES for finding in rule(facts))
+
+
+def examine(
+    cluster: Cluster,
+    *,
+    curl: str | None = None,
+    error: str | None = None,
+    tally: Tally | None = None,
+    variables: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
+) -> Report:
+    """Look at a cluster and the session, and report what is wrong.
+
+    Args:
+        curl: a command to explain; what it will meet comes first.
+        error: a message to explain; what it means comes first.
+        tally: a sample of requests to explain.
+        variables: what $NAME in the command stands for, before the environment.
+        folder: where notebooks and `-d @file` are; the current folder by default.
+    """
+    began = time.monotonic()
+    folder = folder or Path.cwd()
+    session = look_at_session(folder=folder)
+    facts = replace(look(cluster, session), tally=tally)
+    pasted: list[Finding] = []
+    if curl:
+        pasted += _explain_curl(curl, facts, variables or {}, folder)
+    if error:
+        pasted += error_rules.explain(error)
+    found = diagnose(facts)
+    if pasted:
+        known = {finding.id for finding in pasted}
+        found = (*pasted, *(f for f in found if f.severity == "blocker" and f.id not in known))
+    about = ["the command gets its answer"] if curl else []
+    about += ["the message is not known"] if error else []
+    return Report(found, "; ".join([*about, facts.looked]), time.monotonic() - began)
+
+
+def _explain_curl(line: str, facts: Facts, variables: Mapping[str, Any], folder: Path) -> list[Finding]:
+    """What is wrong with the command; where nothing is to be seen, what the model answers to it."""
+    host, _, port = facts.ingress.rpartition(":")
+    named = {"INGRESS_HOST": host, "INGRESS_PORT": port, "MODEL_NAME": facts.services[0].name if facts.services else ""}
+    named["SERVICE_HOSTNAME"] = facts.hosts[0] if facts.hosts else ""
+    environ = facts.session.environ if facts.session else {}
+    try:
+        command = curl_rules.read(line, {**named, **environ, **variables}, folder)
+    except CommandError as refused:
+        why, do = "It cannot be read as a curl command.", "copy it whole, with the lines that end in \\"
+        return [Finding("R04", "blocker", "command", "the command", str(refused), why, do)]
+    found = list(curl_rules.explain(command, facts))
+    harmless = command.method in ("GET", "POST") and command.path.startswith(("/v1/models/", "/v2/models/"))
+    if found or not harmless or command.address != facts.ingress or not facts.gateway_answers:
+        return found
+    probe = send(Ingress(facts.ingress), command.method, command.host, command.path, command.headers, command.body)
+    if probe.answer is None:
+        return list(error_rules.explain(probe.error, command.line))
+    answer = probe.answer
+    text = f"HTTP/1.1 {answer.status} \nserver: {answer.headers.get('server', '')}\n\n{answer.text}"
+    return [] if answer.status == 200 else list(error_rules.explain(text, command.line))

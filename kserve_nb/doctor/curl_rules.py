@@ -1,0 +1,187 @@
+"""What a pasted curl command will meet, read before it is sent."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from kserve_nb import shell
+from kserve_nb.curl import CurlError, prepare
+from kserve_nb.doctor.facts import Facts
+from kserve_nb.doctor.finding import Finding
+
+_DEFAULT = "-predictor-default"
+_JSON = ("application/json", "application/cloudevents+json", "application/ld+json", "application/octet-stream")
+_MODEL = re.compile(r"/v[12]/models/([^/:]+)(?P<rest>.*)")
+_CONTENT_TYPE = re.compile(r"""-H\s+(['"])content-type:.*?\1\s*""", re.IGNORECASE)
+_INSIDE = ".svc.cluster.local"
+_NO_FILE = 26  # curl's exit code
+
+
+@dataclass(frozen=True)
+class Command:
+    """A curl command, read: what it would send."""
+
+    line: str
+    method: str
+    address: str  # HOST:PORT that is dialled
+    host: str  # the Host header
+    path: str
+    headers: Mapping[str, str]
+    body: str
+    missing_file: str = ""
+
+    @property
+    def model(self) -> str:
+        """The model that the path names; empty where it names none."""
+        found = _MODEL.match(self.path)
+        return found[1] if found else ""
+
+    @property
+    def content_type(self) -> str:
+        """What the body is announced as."""
+        return next((value for name, value in self.headers.items() if name.lower() == "content-type"), "")
+
+
+def read(line: str, variables: Mapping[str, str], folder: Path) -> Command:
+    """The command as %%curl reads it. Raises CommandError where it cannot be read."""
+    words = list(shell.read(line, variables).words)
+    words = words[1:] if words[:1] == ["curl"] else words
+    missing = ""
+    try:
+        request = prepare(words, folder)
+    except CurlError as error:
+        if error.code != _NO_FILE:
+            raise
+        missing = str(error)
+        request = prepare(["" if word.startswith("@") else word for word in words], folder)
+    headers = dict(request.headers)
+    body = request.body or b""
+    return Command(
+        line=line.strip(),
+        method=request.method or "GET",
+        address=urlsplit(request.url or "").netloc,
+        host=headers.pop("Host", ""),
+        path=request.path_url,
+        headers=headers,
+        body=body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body),
+        missing_file=missing,
+    )
+
+
+def explain(command: Command, facts: Facts) -> Iterator[Finding]:
+    """What is wrong with a command, in the order of its way: name, host, path, header, body."""
+    yield from _host(command, facts)
+    yield from _address(command, facts)
+    yield from _path(command, facts)
+    yield from _body(command)
+    if "keep-alive" in " ".join(command.headers.values()).lower():
+        yield Finding(
+            "C03", "note", "rollout", "Connection: keep-alive", command.line,
+            "One connection does not stay with one revision: the gateway draws for each request anew.", "nothing",
+        )  # fmt: skip
+
+
+def _host(command: Command, facts: Facts) -> Iterator[Finding]:
+    host = command.host.partition(":")[0]
+    if _DEFAULT in host and not any(_DEFAULT in known for known in facts.hosts):
+        yield Finding(
+            "R05", "blocker", "command", f"Host: {host}", _DEFAULT,
+            "The published page is older than your KServe: since 0.11 it makes no names with -default.",
+            command.line.replace("-default", ""),
+        )  # fmt: skip
+    elif host.endswith(_INSIDE):
+        yield Finding(
+            "R06", "blocker", "command", f"Host: {host}", _INSIDE,
+            "That name is for pods in the cluster; the gateway answers it 404 from outside.",
+            _with_host(command, facts),
+        )  # fmt: skip
+    elif host.startswith("latest-") and _is_ours(host, facts) and host not in facts.hosts:
+        yield Finding(
+            "C13", "blocker", "command", f"Host: {host}", "tag routing is off",
+            "prev- is always open, latest- only with the annotation serving.kserve.io/enable-tag-routing: \"true\".",
+            "rollout.tag(); await rollout.wait()",
+        )  # fmt: skip
+    elif facts.hosts and host not in facts.hosts and command.address == facts.ingress:
+        yield Finding(
+            "R04", "blocker", "command", f"Host: {host}", f"known: {', '.join(facts.hosts)}",
+            "The gateway answers 404 with an empty body to a Host that it was not told.", _with_host(command, facts),
+        )  # fmt: skip
+
+
+def _address(command: Command, facts: Facts) -> Iterator[Finding]:
+    dialled = command.address.partition(":")[0]
+    named = dialled in facts.hosts or dialled.endswith("example.com")
+    if facts.ingress and command.address != facts.ingress and named:
+        yield Finding(
+            "R03", "blocker", "command", dialled, "the URL names the model's host, which no DNS has",
+            "The gateway is dialled by its own address, and told the host by a header.",
+            f'curl -H "Host: {dialled}" http://{facts.ingress}{command.path}',
+        )  # fmt: skip
+
+
+def _path(command: Command, facts: Facts) -> Iterator[Finding]:
+    names = [service.name for service in facts.services if command.host.partition(":")[0] in service.hosts]
+    if names and command.model and command.model not in names:
+        yield Finding(
+            "R04", "blocker", "command", command.path, f"model {command.model}",
+            f'Host is right, the path is not: "Model with name {command.model} does not exist."',
+            command.line.replace(f"/models/{command.model}", f"/models/{names[0]}"),
+        )  # fmt: skip
+    elif names and command.model and command.body and command.path == f"/v1/models/{command.model}":
+        yield Finding(
+            "R04", "blocker", "command", command.path, "no :predict", "A model is asked at /v1/models/NAME:predict.",
+            command.line.replace(command.path, f"{command.path}:predict"),
+        )  # fmt: skip
+
+
+def _body(command: Command) -> Iterator[Finding]:
+    if command.missing_file:
+        yield Finding(
+            "R08", "blocker", "command", "-d @…", command.missing_file, "The file with the body is not in this folder.",
+            "%%writefile iris-input.json, with {\"instances\": [[6.8, 2.8, 4.8, 1.4], [6.0, 3.4, 4.5, 1.6]]} below it",
+        )  # fmt: skip
+    sends = bool(command.body or command.missing_file) and command.path.startswith("/v1/")
+    if sends and command.content_type not in _JSON:
+        yield Finding(
+            "R07", "blocker", "command", f"Content-Type: {command.content_type}", command.line,
+            "curl -d announces a form, and the header is compared to the letter: the model answers 500, "
+            '"Expected 2D array, got scalar array instead".',
+            _CONTENT_TYPE.sub("", command.line).replace("curl ", "curl -H 'Content-Type: application/json' ", 1),
+        )  # fmt: skip
+    if command.body and command.path.startswith("/v1/") and _misshapen(command.body):
+        yield Finding(
+            "R08", "blocker", "command", "the body", command.body, _misshapen(command.body),
+            '{"instances": [[6.8, 2.8, 4.8, 1.4], [6.0, 3.4, 4.5, 1.6]]}',
+        )  # fmt: skip
+
+
+def _misshapen(body: str) -> str:
+    """Why this is no body of the v1 protocol; empty where it is one."""
+    try:
+        loaded = json.loads(body)
+    except ValueError as error:
+        return f"It is not JSON: {error}."
+    rows = loaded.get("instances", loaded.get("inputs")) if isinstance(loaded, dict) else None
+    if not isinstance(rows, list):
+        return "It has no list of rows under instances."
+    widths = {len(row) if isinstance(row, list) else 0 for row in rows}
+    if not rows or widths == {0}:
+        return "It has no rows: each is a list of numbers."
+    return "" if len(widths) == 1 else f"Its rows differ in length: {', '.join(map(str, sorted(widths)))} numbers."
+
+
+def _is_ours(host: str, facts: Facts) -> bool:
+    return host.removeprefix("latest-") in facts.hosts
+
+
+def _with_host(command: Command, facts: Facts) -> str:
+    """The command with the known host that is most like the one it has."""
+    nearest = difflib.get_close_matches(command.host, facts.hosts, 1, 0) or [""]
+    fixed = command.line.replace(command.host, nearest[0]) if command.host and nearest[0] else command.line
+    return fixed if nearest[0] else "kubectl get isvc -o jsonpath={.items[*].status.url}"

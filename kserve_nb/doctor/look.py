@@ -1,0 +1,201 @@
+"""One look at a cluster: everything the rules judge is read here, and nothing is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+from kubernetes.config import ConfigException
+
+from kserve_nb.client import (
+    INFERENCE_SERVICE,
+    KNATIVE_SERVICE,
+    NAMESPACE,
+    POD,
+    REVISION,
+    SERVICE,
+    UNREACHABLE,
+    Client,
+    Kind,
+    NotFoundError,
+    Object,
+    RefusedError,
+)
+from kserve_nb.doctor.facts import KSERVE_CONFIG, Facts, Probe, Service, cause_of, services_of
+from kserve_nb.doctor.session import Session
+from kserve_nb.gateways import GATEWAYS, address_of
+from kserve_nb.ingress import Ingress, NoGatewayError, PredictError, address_from, host_of
+from kserve_nb.manifest import MODEL, inference_service
+from kserve_nb.model import Cluster
+
+_CONFIG_MAP = Kind("", "v1", "configmaps")
+_EVENT = Kind("", "v1", "events")
+_NODE = Kind("", "v1", "nodes", namespaced=False)
+_CONFIGS = (("kserve", KSERVE_CONFIG), ("knative-serving", "config-domain"), ("knative-serving", "config-network"))
+_DRY_RUN = "kserve-nb-doctor"  # an InferenceService that is never stored
+_UNKNOWN_HOST = "no-such-model.example.com"
+_ANSWER_S = 3.0  # the first question, and each probe
+_LOG_LINES = 20
+_NOBODY = (UNREACHABLE, "Unauthorized")  # reasons for which nothing at all can be read
+_MOST = 5  # models that are asked for an answer
+
+
+def look(cluster: Cluster, session: Session, *, probing: bool = True) -> Facts:
+    """The facts of a cluster now. Reads, asks admission by a dry run, and sends a GET to the gateway and each model."""
+    context, server = _context(cluster.kubeconfig)
+    facts = Facts(cluster.namespace, context, server, session=session, ingress=cluster.ingress)
+    try:
+        client = Client(cluster)
+        version = json.loads(client.raw("/version", _ANSWER_S)).get("gitVersion") or ""
+        facts = _look(client, replace(facts, version=version))
+    except RefusedError as refused:
+        return replace(facts, unreachable=str(refused))
+    except (ConfigException, OSError, ValueError) as error:  # no such kubeconfig, or one that names nothing
+        return replace(facts, unreachable=f"{cluster.kubeconfig}: {error}")
+    facts = replace(facts, ingress=_address(facts, session))
+    return _probed(facts, Ingress(facts.ingress)) if probing and facts.ingress else facts
+
+
+def _look(client: Client, facts: Facts) -> Facts:
+    lacking: list[str] = []
+
+    def every(kind: Kind) -> list[Object]:
+        try:
+            return client.find_all(kind)
+        except NotFoundError:
+            lacking.append(f"{kind.plural}.{kind.group}")
+            return []
+        except RefusedError as refused:
+            if refused.reason in _NOBODY:
+                raise
+            return []  # not ours to read
+
+    kinds = (INFERENCE_SERVICE, KNATIVE_SERVICE, REVISION, POD, _EVENT)
+    services = services_of(*map(every, kinds))
+    labels = _namespace_labels(client)
+    return replace(
+        facts,
+        services=tuple(replace(service, logs=_logs(client, service)) for service in services),
+        lacking=tuple(lacking),
+        namespace_labels=labels,
+        configs=_configs(client),
+        gateways=_gateways(client),
+        nodes=tuple(every(_NODE)),
+        dry_run=_dry_run(client) if labels is not None and not lacking else "",
+    )
+
+
+def _context(kubeconfig: Path) -> tuple[str, str]:
+    """Name and server of the kubeconfig's current context; empty where it cannot be read."""
+    try:
+        config = yaml.safe_load(kubeconfig.read_text(encoding="utf-8")) or {}
+    except (OSError, yaml.YAMLError):
+        return "", ""
+    name = config.get("current-context") or ""
+    contexts = {row["name"]: row["context"] for row in config.get("contexts") or []}
+    clusters = {row["name"]: row["cluster"] for row in config.get("clusters") or []}
+    return name, (clusters.get((contexts.get(name) or {}).get("cluster")) or {}).get("server") or ""
+
+
+def _namespace_labels(client: Client) -> dict[str, str] | None:
+    """The namespace's labels, none where it is not ours to read; None where there is no such namespace."""
+    try:
+        namespace = client.find(NAMESPACE, client.namespace)
+    except RefusedError as refused:
+        if refused.reason in _NOBODY:
+            raise
+        return {}
+    return None if namespace is None else namespace["metadata"].get("labels") or {}
+
+
+def _configs(client: Client) -> dict[str, Mapping[str, str] | None]:
+    found: dict[str, Mapping[str, str] | None] = {}
+    for namespace, name in _CONFIGS:
+        try:
+            config = client.find(_CONFIG_MAP, name, namespace)
+        except RefusedError:
+            continue  # not ours to read: unknown
+        found[name] = None if config is None else config.get("data") or {}
+    return found
+
+
+def _gateways(client: Client) -> tuple[Object, ...] | None:
+    try:
+        found = [client.find(SERVICE, name, namespace) for namespace, name in GATEWAYS]
+    except RefusedError:
+        return None
+    return tuple(service for service in found if service is not None)
+
+
+def _dry_run(client: Client) -> str:
+    """Why admission refuses an InferenceService that is fine; empty where it does not."""
+    try:
+        client.create(INFERENCE_SERVICE, inference_service(_DRY_RUN, MODEL), dry_run=True)
+    except RefusedError as refused:
+        return "" if refused.reason == "Forbidden" and "cannot create" in str(refused) else str(refused)
+    return ""
+
+
+def _logs(client: Client, service: Service) -> dict[str, str]:
+    """The end of the log of each failing container that left no message."""
+    found: dict[str, str] = {}
+    for pod in service.pods:
+        cause = cause_of(pod)
+        if cause is None or cause.log or cause.exit_code is None:
+            continue
+        path = f"{POD.path(client.namespace, cause.pod)}/log?container={cause.container}&tailLines={_LOG_LINES}"
+        try:
+            found[cause.pod] = client.raw(path, _ANSWER_S)
+        except RefusedError:
+            continue  # the container may be gone
+    return found
+
+
+def _address(facts: Facts, session: Session) -> str:
+    known = facts.ingress or address_from(session.environ)
+    for gateway in [] if known else facts.gateways or ():
+        try:
+            return address_of(gateway, facts.nodes)
+        except NoGatewayError:
+            continue
+    return known or ""
+
+
+def _probed(facts: Facts, ingress: Ingress) -> Facts:
+    """The facts with what the gateway answers; a model without pods is not woken."""
+    unknown = _probe(ingress, _UNKNOWN_HOST, "/")
+    if unknown.answer is None:
+        return replace(facts, unknown_host=unknown)
+    asked = 0
+    services: list[Service] = []
+    for service in facts.services:
+        if service.status.url and service.has_serving_pods and asked < _MOST:
+            asked += 1
+            service = replace(service, probe=_ask(ingress, service))
+        services.append(service)
+    return replace(facts, unknown_host=unknown, services=tuple(services))
+
+
+def _ask(ingress: Ingress, service: Service) -> Probe:
+    model = service.isvc["spec"]["predictor"].get("model") or {}
+    protocol = "v2" if str(model.get("protocolVersion") or "v1").endswith("v2") else "v1"
+    return _probe(ingress, host_of(service.status.url), f"/{protocol}/models/{service.name}")
+
+
+def _probe(ingress: Ingress, host: str, path: str) -> Probe:
+    try:
+        return Probe(answer=ingress.send("GET", host, path, timeout_s=_ANSWER_S))
+    except PredictError as error:
+        return Probe(error=str(error))
+
+
+def send(ingress: Ingress, method: str, host: str, path: str, headers: Mapping[str, str], body: str) -> Probe:
+    """Send a pasted request as it is."""
+    try:
+        return Probe(answer=ingress.send(method, host, path, body=body or None, headers=headers, timeout_s=_ANSWER_S))
+    except PredictError as error:
+        return Probe(error=str(error))
+

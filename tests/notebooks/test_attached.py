@@ -1,0 +1,47 @@
+"""Notebooks run on a cluster that is only attached, and pass where its own models answer alike: they say so."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from kserve_nb import notebooks
+from kserve_nb.clusters import attach, state
+from kserve_nb.clusters.embedded import lifecycle
+from kserve_nb.clusters.embedded.node import models
+from kserve_nb.clusters.state import Record
+
+FOLDER = Path(__file__).parents[2] / "notebooks"
+
+
+@pytest.fixture
+def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record]:
+    """A cluster that answers both of the tutorial's URIs with one model, attached under a name of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("KUBECONFIG", "KSERVE_INGRESS_HOST_PORT", "INGRESS_HOST", "INGRESS_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    models.save("model", tmp_path / "model")
+    other = models.cache_folder() / "model-2" / models.FILE
+    other.parent.mkdir()
+    shutil.copyfile(tmp_path / "model", other)
+    run = lifecycle.up(f"theirs-{os.getpid()}", owner=os.getpid())
+    yield attach.up(f"mine-{os.getpid()}", source=Path(run.kubeconfig), context=None, ingress=None,
+                    namespace="kserve-test")
+    lifecycle.down(run)
+    state.forget(f"mine-{os.getpid()}")
+
+
+def test_models_that_answer_alike_are_said_and_the_lessons_pass(theirs: Record, tmp_path: Path) -> None:
+    lessons = [FOLDER / "05_more_requests.ipynb", FOLDER / "08_tag_routing.ipynb"]
+
+    reports = notebooks.run_all(lessons, theirs, {}, tmp_path / "out", say=print)
+
+    assert [report.error for report in reports] == [None, None]
+    written = nbformat.writes(nbformat.read(reports[0].output, as_version=4))
+    assert "10 % cannot be seen in the answers: the revisions answer alike" in written
+    assert "no answer tells who gave it; the traffic list says 10 %" in written

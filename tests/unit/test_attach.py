@@ -1,0 +1,189 @@
+"""Somebody else's cluster: which one, where its gateway is, and whether it may be changed."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from kserve_nb import clusters
+from kserve_nb.cli import main
+from kserve_nb.client import ReadOnlyError
+from kserve_nb.clusters import attach, state
+from kserve_nb.clusters.state import ClusterError
+from kserve_nb.lab import Lab
+from kserve_nb.model import Cluster
+from tests.fake_api import ISVC, FakeApi, one
+from tests.fake_gateway import FakeGateway
+
+
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    for name in ("KUBECONFIG", "KSERVE_INGRESS_HOST_PORT", "INGRESS_HOST", "INGRESS_PORT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def kubeconfig(file: Path, *contexts: str, server: str = "https://10.0.0.1:6443") -> Path:
+    """A kubeconfig with these contexts, the first one current."""
+    file.write_text(yaml.safe_dump({
+        "current-context": contexts[0], "users": [{"name": "u", "user": {"token": "t"}}],
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
+        "contexts": [{"name": name, "context": {"cluster": "c", "user": "u"}} for name in contexts]}))
+    return file
+
+
+def up(file: Path, context: str | None = None, **others: Any) -> state.Record:
+    return attach.up("mine", source=file, context=context, namespace="team", **{"ingress": None} | others)
+
+
+@pytest.mark.parametrize("context", ["prod", "prod-eu", "gke_team_europe_production", "PRD2", "eu.live", "admin@prod1"])
+def test_a_current_context_that_looks_like_production_is_refused(context: str, tmp_path: Path) -> None:
+    file = kubeconfig(tmp_path / "config", context)
+
+    with pytest.raises(ClusterError, match=f"looks like production .*name it: --context {context}"):
+        up(file)
+
+    assert state.read("mine") is None
+    assert up(file, context).cluster == "attach"
+
+
+def test_a_server_that_looks_like_production_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match=r"its server is 'https://api\.prod\."):
+        up(kubeconfig(tmp_path / "config", "mine", server="https://api.prod.example.com"))
+
+
+@pytest.mark.parametrize("context", ["kind-demo", "minikube", "reproduce", "delivery", "olive", "product-a"])
+def test_other_contexts_are_not(context: str, tmp_path: Path) -> None:
+    assert up(kubeconfig(tmp_path / "config", context)).ingress == ""
+
+
+def test_of_several_files_the_one_with_the_context_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = kubeconfig(tmp_path / "a", "one"), kubeconfig(tmp_path / "b", "two", "three")
+    monkeypatch.setenv("KUBECONFIG", f"{tmp_path / 'absent'}:{first}:{second}")
+
+    for context, current in ((None, "one"), ("three", "three")):
+        record = attach.up("mine", source=None, context=context, ingress=None, namespace="team")
+        assert yaml.safe_load(Path(record.kubeconfig).read_text())["current-context"] == current
+
+
+def test_the_learners_files_are_copied_and_never_written(tmp_path: Path) -> None:
+    file = kubeconfig(tmp_path / "config", "kind-demo")
+    before = file.read_text()
+
+    record = up(file)
+
+    assert file.read_text() == before
+    assert yaml.safe_load(Path(record.kubeconfig).read_text())["contexts"][0]["context"]["namespace"] == "team"
+
+
+def test_connect_attaches_by_context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "config", "one", "two-prod")))
+
+    found = clusters.connect(name="mine", context="two-prod")
+
+    assert (found.kind, found.ingress) == ("attach", "")
+    assert yaml.safe_load(found.kubeconfig.read_text())["current-context"] == "two-prod"
+
+
+def test_the_command_says_that_the_gateway_is_found_later(tmp_path: Path) -> None:
+    file = kubeconfig(tmp_path / "config", "kind-demo")
+
+    shown = CliRunner().invoke(main, ["up", "--name", "mine", "--cluster", "attach", "--kubeconfig", str(file)])
+
+    assert shown.exit_code == 0 and "found by connect(): LoadBalancer, NodePort or port-forward" in shown.output
+
+
+def test_env_speaks_to_kserves_own_tests_too(tmp_path: Path) -> None:
+    up(kubeconfig(tmp_path / "config", "kind-demo"), ingress="localhost:8080")
+
+    lines = CliRunner().invoke(main, ["env", "--name", "mine"]).output.splitlines()
+
+    exports = dict(word.split("=", 1) for line in lines for word in shlex.split(line)[1:])
+    assert exports["KSERVE_INGRESS_HOST_PORT"] == "localhost:8080"
+    assert (exports["INGRESS_HOST"], exports["INGRESS_PORT"]) == ("localhost", "8080")
+
+
+@pytest.fixture
+def lab(api: FakeApi, gateway: FakeGateway) -> Lab:
+    """A lab on a cluster that lets its learner look, and no more."""
+    api.load("02-canary-10")
+    api.denied = {"patch"}
+    return Lab(api.cluster(gateway.address))
+
+
+def test_where_rbac_forbids_writing_the_lab_says_so(lab: Lab) -> None:
+    why = "RBAC does not let you patch inferenceservices in namespace kserve-test"
+
+    assert lab.read_only == lab.cluster.read_only == lab.rollout().read_only == why
+    assert f"read-only: {why}" in repr(lab)
+
+
+def test_read_only_verbs_ask_nothing_of_the_cluster(lab: Lab, api: FakeApi) -> None:
+    rollout = lab.rollout()
+    verbs = [lambda: rollout.canary(percent=20), rollout.promote, rollout.pin, rollout.tag, rollout.delete,
+             lambda: rollout.deploy("gs://x/y"), lambda: asyncio.run(lab.reset())]
+
+    for verb in verbs:
+        with pytest.raises(ReadOnlyError, match=r"nothing is changed, .* read-only: RBAC does not .*connect\("):
+            verb()
+
+    assert api.writes == []
+
+
+def test_read_only_looking_works(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    assert lab.rollout().status().canary_percent == 10
+    assert len(lab.rollout().pods()) == 2 and lab.rollout().predict() == [1, 1]
+    lab.check.split_status(percent=10)
+
+
+def test_read_only_ensure_is_content_where_the_step_is_reached(lab: Lab, api: FakeApi) -> None:
+    recorded = one("02-canary-10", "isvc")
+    del recorded["spec"]["predictor"]["model"]["resources"]
+    api.put(f"{ISVC}/sklearn-iris", recorded)
+
+    with pytest.raises(ReadOnlyError, match="does not stand at 'promoted', and cannot be brought there"):
+        asyncio.run(lab.ensure("promoted"))
+
+    assert asyncio.run(lab.ensure("canary-10")).canary_percent == 10
+    assert api.writes == []
+
+
+def test_a_cluster_that_answers_no_such_question_is_written_to(api: FakeApi, gateway: FakeGateway) -> None:
+    lab = Lab(api.cluster(gateway.address))
+
+    assert lab.read_only == ""
+    lab._make_namespace()
+    assert api.writes[0][:2] == ("POST", "/api/v1/namespaces")
+
+
+def test_nothing_is_written_outside_the_namespace(api: FakeApi, gateway: FakeGateway) -> None:
+    api.load("02-canary-10")
+    rollout = Lab(api.cluster(gateway.address)).rollout()
+
+    rollout.canary(percent=30)
+    rollout.pin()
+    rollout.promote()
+    rollout.delete()
+
+    assert {path for _, path, _ in api.writes} == {f"{ISVC}/sklearn-iris"}
+
+
+def test_models_that_answer_alike_are_said_and_pass(
+    api: FakeApi, gateway: FakeGateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.load("02-canary-10")
+    gateway.draws = iter(lambda: False, None)  # the canary's model answers as the other does
+    lab = Lab(Cluster(api.kubeconfig, gateway.address))
+
+    lab.check.split_observed(percent=10)
+
+    said = capsys.readouterr().out
+    assert "the models answer alike, so no answer tells who gave it; the traffic list says 10 %" in said
+    with pytest.raises(AssertionError, match="LATEST is not to get 20 %"):
+        lab.check.split_observed(percent=20)

@@ -1,0 +1,102 @@
+"""The doctor on states that were recorded on a real KServe."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kserve_nb.doctor import Facts
+from kserve_nb.doctor.facts import services_of
+from tests.unit.doctor_fixtures import DATA, ROLLOUT, ids, items, recorded, report
+
+# Rule → a recorded state that triggers it: the folder, and which of its InferenceServices.
+BROKEN: tuple[tuple[str, Path, str], ...] = (
+    ("K13", DATA / "broken-first", "broken-first"),
+    ("K13", DATA / "broken-canary", ""),
+    ("K13", DATA / "broken-canary-after-deadline", ""),
+    ("K13", ROLLOUT / "broken-canary", ""),
+    ("K04", DATA / "bad-input", "bad-nouri"),
+    ("K17", DATA / "bad-input", "bad-fmt"),
+    ("K17", DATA / "bad-input", "bad-rt"),
+    ("K17", DATA / "bad-input", "bad-uri"),
+    ("K17", DATA / "bad-input", "a" * 54),
+    ("K17", DATA / "bad-input", "a" * 64),
+)
+SURPRISING: tuple[tuple[str, Path, str], ...] = (
+    ("C05", DATA / "broken-canary", ""),
+    ("C09", ROLLOUT / "05-rollback", ""),
+    ("C10", ROLLOUT / "02-canary-10", ""),
+    ("C13", ROLLOUT / "02-canary-10", ""),
+)
+STEPS = ("01-create", "02-canary-10", "04-promote", "05-rollback", "06-tag")
+COVERED = {rule for rule, _, _ in (*BROKEN, *SURPRISING)} | {"C08", "K03"}
+
+
+@pytest.mark.parametrize(("rule", "folder", "only"), BROKEN, ids=lambda value: getattr(value, "name", str(value)[:12]))
+def test_a_recorded_fault_is_named_in_the_first_line(rule: str, folder: Path, only: str) -> None:
+    found = report(recorded(folder, only))
+
+    assert rule in found.text.splitlines()[0], found.text
+    assert found.blocked
+
+
+@pytest.mark.parametrize(("rule", "folder", "only"), BROKEN, ids=lambda value: getattr(value, "name", str(value)[:12]))
+def test_a_recorded_fault_is_named_beside_a_second_one(rule: str, folder: Path, only: str) -> None:
+    facts = replace(recorded(folder, only), version=_old_version())
+
+    found = report(facts)
+
+    assert {rule, "K03"} <= set(ids(found)), found.text
+    assert rule in found.text.splitlines()[0], found.text
+
+
+@pytest.mark.parametrize(("rule", "folder", "only"), SURPRISING, ids=lambda value: getattr(value, "name", value))
+def test_what_surprises_is_a_note(rule: str, folder: Path, only: str) -> None:
+    found = report(recorded(folder, only))
+
+    assert [finding.severity for finding in found.findings if finding.id == rule] == ["note"], found.text
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_nothing_is_wrong_in_a_step_of_the_tutorial(step: str) -> None:
+    found = report(recorded(ROLLOUT / step))
+
+    assert found.healthy and found.text.startswith("✔"), found.text
+
+
+def test_all_faults_of_a_namespace_are_listed_and_the_first_is_told_whole() -> None:
+    found = report(recorded(DATA / "bad-input"))
+
+    assert {"K04", "K17"} <= set(ids(found))
+    assert found.text.count("  why: ") == 1 and found.text.count("then: ✖") == ids(found).count("K17"), found.text
+
+
+def test_the_first_step_of_a_pin_is_explained() -> None:
+    isvc = json.loads((DATA / "pin-first-step.json").read_text(encoding="utf-8"))
+    revisions = items(DATA / "broken-canary", "revision")  # two of them, of that name
+
+    found = report(Facts("kserve-test", namespace_labels={}, services=services_of([isvc], [], revisions, [], [])))
+
+    assert "C08" in ids(found) and found.healthy, found.text
+
+
+def test_an_old_kubernetes_is_named() -> None:
+    found = report(Facts("kserve-test", namespace_labels={}, version=_old_version()))
+
+    assert "K03" in found.text.splitlines()[0] and "v1.29.3" in found.text
+
+
+def test_a_webhook_that_does_not_listen_is_named() -> None:
+    texts = yaml.safe_load((DATA / "texts.yaml").read_text(encoding="utf-8"))
+    for row in (row for row in texts if row["rule"] == "K05"):
+        found = report(replace(recorded(ROLLOUT / "01-create"), dry_run=row["text"]))
+
+        assert "K05" in found.text.splitlines()[0] and found.blocked, found.text
+
+
+def _old_version() -> str:
+    return str(json.loads((DATA / "version-1.29.json").read_text(encoding="utf-8"))["gitVersion"])

@@ -1,0 +1,103 @@
+"""How the doctor says what it found."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import requests
+
+from kserve_nb.doctor import TITLES, Facts, Finding, Report
+from kserve_nb.doctor.facts import Probe
+from kserve_nb.doctor.finding import in_order
+from kserve_nb.ingress import Ingress, PredictError
+
+# By breaking a running cluster: tests/cluster/test_doctor.py
+from tests.cluster import test_doctor as on_a_cluster
+from tests.unit import test_doctor_curl, test_doctor_recorded, test_doctor_session, test_doctor_texts
+from tests.unit.doctor_fixtures import DATA, ids, recorded, report
+
+REQUIRED = {
+    *(f"K{n:02}" for n in (*range(1, 9), 13, 17)), *(f"R{n:02}" for n in range(1, 11)),
+    *(f"C{n:02}" for n in range(1, 14)), *(f"J{n:02}" for n in range(1, 12)),
+}  # fmt: skip
+BROKEN = Finding("K13", "blocker", "pod", "pod-1", "no\nsuch  model", "It is <b>not</b> there.", "look\nthere")
+
+
+def test_every_rule_has_a_title_and_a_fixture() -> None:
+    modules = (test_doctor_curl, test_doctor_recorded, test_doctor_session, test_doctor_texts, on_a_cluster)
+
+    assert set(TITLES) == REQUIRED
+    assert set().union(*(module.COVERED for module in modules)) == REQUIRED
+
+
+def test_a_finding_is_at_most_three_lines() -> None:
+    assert BROKEN.lines == (
+        "✖ K13 the model cannot be downloaded – pod-1: no such model",
+        "  why: It is <b>not</b> there.",
+        "  do:  look there",
+    )  # fmt: skip
+    assert len(replace(BROKEN, saw="x" * 9999).lines[0]) <= 240
+
+
+def test_what_breaks_first_comes_first_then_warnings_then_notes() -> None:
+    note, warning = replace(BROKEN, severity="note", hop="cluster"), replace(BROKEN, severity="warning", hop="cluster")
+    early = replace(BROKEN, hop="namespace")
+
+    assert in_order([note, BROKEN, warning, early]) == (early, BROKEN, warning, note)
+
+
+def test_a_second_blocker_is_folded() -> None:
+    shown = Report((BROKEN, replace(BROKEN, where="pod-2"))).text.splitlines()
+
+    assert len(shown) == 4 and shown[3].startswith("  then: ✖ K13")
+
+
+def test_notes_leave_a_report_healthy() -> None:
+    found = Report((replace(BROKEN, severity="note"),), "cluster and model")
+
+    assert found.healthy and not found.blocked
+    assert found.text.splitlines()[0] == "✔ nothing is wrong: cluster and model"
+
+
+def test_html_is_escaped_and_json_is_for_programs() -> None:
+    found = Report((BROKEN,), took_s=0.1234)
+
+    assert "&lt;b&gt;not" in found.html and "<b>not" not in found.html
+    loaded = json.loads(found.to_json())
+    assert loaded["healthy"] is False and loaded["took_s"] == 0.123
+    assert loaded["findings"][0]["id"] == "K13" and loaded["findings"][0]["saw"] == "no\nsuch  model"
+
+
+def test_an_address_that_does_not_answer_in_time_is_minikubes() -> None:
+    facts = Facts("kserve-test", ingress="192.168.49.2:32000", unknown_host=Probe(error=_timeout("192.168.49.2:32000")))
+
+    assert ids(report(facts)) == ["R02"]
+
+
+def test_a_name_that_leads_elsewhere_is_foreign() -> None:
+    facts = recorded(DATA / "broken-canary")
+    service = facts.services[0]
+    isvc = json.loads(json.dumps(service.isvc).replace("kserve-broken.example.com", "kserve-broken.10.0.0.7.sslip.io"))
+
+    found = report(replace(facts, ingress="127.0.0.1:8080", services=(replace(service, isvc=isvc),)))
+
+    assert "R03" in ids(found) and "the name leads to 10.0.0.7" in found.text, found.text
+
+
+def _timeout(address: str) -> str:
+    """What our own client says of a connection that ran into its timeout."""
+
+    class Deaf(requests.adapters.BaseAdapter):
+        def send(self, *_args: object, **_kwargs: object) -> requests.Response:
+            raise requests.ConnectTimeout
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    ingress = Ingress(address)
+    ingress._session.mount("http://", Deaf())
+    with pytest.raises(PredictError) as raised:
+        ingress.send("GET", "host", "/")
+    return str(raised.value)

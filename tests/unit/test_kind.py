@@ -1,0 +1,365 @@
+"""A kind cluster is made, resumed, found and taken away; and every refusal says what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from kserve_nb import clusters
+from kserve_nb.cli import main
+from kserve_nb.clusters import kind, state
+from kserve_nb.clusters.kind import manifests, steps, tools
+from kserve_nb.clusters.kind.node import CREATING
+from kserve_nb.clusters.kind.versions import installed, part
+from kserve_nb.clusters.state import ClusterError, Record
+from tests.fake_gateway import FakeGateway
+from tests.kind_world import DATA, NO_KIND, RACES, World
+
+NODE = "kserve-nb-demo-control-plane"
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """docker, kind and kubectl on PATH: programs, each run as a process."""
+    made = World(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("PATH", str(made.programs), prepend=os.pathsep)
+    monkeypatch.setattr(tools, "PAUSE_S", 0.0)
+    return made
+
+
+@pytest.fixture
+def world(machine: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """The same programs without a process for each command: they are many."""
+    monkeypatch.setattr(tools, "run", machine.run)
+    return machine
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The manifests of both gateways, each with no more than its namespace."""
+    place = tmp_path / "manifests"
+    place.mkdir()
+    namespaces = {"cert-manager.yaml": "cert-manager", "serving-core.yaml": "knative-serving",
+                  "istio.yaml": "istio-system", "kourier.yaml": "kourier-system"}
+    for gateway in ("istio", "kourier"):
+        for name, _url in (file for each in installed(gateway) for file in each.manifests):
+            namespace = namespaces.get(name, "left-over")
+            (place / name).write_text(
+                "kind: CustomResourceDefinition\nmetadata:\n  name: inferenceservices.serving.kserve.io\n---\n"
+                f"kind: Namespace\nmetadata:\n  name: {namespace}\n")
+    return place
+
+
+def up(gateway: FakeGateway, folder: Path, form: str | None = None, say: tools.Say = lambda _: None) -> Record:
+    port = int(gateway.address.rpartition(":")[2])
+    return kind.up("demo", gateway=form, ingress_port=port, manifests=folder, say=say)
+
+
+@pytest.mark.parametrize("form", ["istio", "kourier"])
+def test_the_commands_are_these_in_this_order(form: str, machine: World, folder: Path, gateway: FakeGateway) -> None:
+    record = up(gateway, folder, form)
+
+    assert machine.commands() == (DATA / f"{form}.txt").read_text().splitlines()
+    assert record.ingress == gateway.address and record.gateway == form and not kind.missing(record)
+
+
+def test_everything_is_applied_on_the_servers_side(world: World, folder: Path, gateway: FakeGateway) -> None:
+    up(gateway, folder)
+
+    applied = [line for line in world.commands() if " apply " in line]
+    assert applied and all("--server-side --force-conflicts" in line for line in applied)
+
+
+def test_a_second_up_finds_it_and_installs_nothing(world: World, folder: Path, gateway: FakeGateway) -> None:
+    first, said = up(gateway, folder), list[str]()
+    world["log"] = []
+
+    assert up(gateway, folder, say=said.append) == first
+    assert not [line for line in world.commands() if " apply " in line or " patch " in line or " create " in line]
+    assert "there already: cert-manager 1.17.0" in said[0]
+
+
+def test_what_races_is_tried_again_and_said(world: World, folder: Path, gateway: FakeGateway) -> None:
+    said: list[str] = []
+    world["refusals"] = {"create --dry-run=server": list(RACES), "kserve.yaml": [NO_KIND]}
+
+    up(gateway, folder, say=said.append)
+
+    assert [line.split("trying again: ")[1] for line in said if "trying again" in line] == [
+        *(race for race in RACES), "ensure CRDs are installed first"]
+    assert all(line[:4].strip().isdigit() and line[4:6] == " s" for line in said)
+
+
+def test_what_does_not_race_ends_it_and_the_next_up_goes_on_from_there(
+    world: World, folder: Path, gateway: FakeGateway
+) -> None:
+    world["refusals"] = {"kserve.yaml": ["error: You must be logged in to the server (Unauthorized)"]}
+
+    with pytest.raises(ClusterError, match=r"kserve\.yaml` failed: error: You must be logged in .*goes on from here"):
+        up(gateway, folder)
+    record = state.read("demo")
+    assert record is not None and kind.missing(record) == "KServe 0.20.0"
+    answer = CliRunner().invoke(main, ["status", "--name", "demo"])
+    assert answer.exit_code == 1 and "KServe 0.20.0 is not installed yet; kserve-nb up --cluster kind" in answer.output
+
+    world["log"] = []
+    up(gateway, folder)
+    applied = [line.rpartition(" ")[2] for line in world.commands() if " apply " in line]
+    assert applied == ["-", "kserve.yaml", "kserve-cluster-resources.yaml", "-"]
+    assert not [line for line in world.commands() if line.startswith("kind create")]
+
+
+def test_a_step_whose_namespace_has_gone_is_done_again_with_those_after_it(
+    world: World, folder: Path, gateway: FakeGateway
+) -> None:
+    up(gateway, folder)
+    world["namespaces"] = [name for name in world["namespaces"] if name != "istio-system"]
+    world["log"] = []
+
+    up(gateway, folder)
+
+    applied = [line.rpartition(" ")[2] for line in world.commands() if " apply " in line]
+    assert applied == ["istio.yaml", "net-istio.yaml", "-", "kserve.yaml", "kserve-cluster-resources.yaml", "-"]
+
+
+def test_pods_that_take_long_are_waited_for_and_the_reason_is_said(
+    world: World, folder: Path, gateway: FakeGateway
+) -> None:
+    said: list[str] = []
+    world["unready"], world["warning"] = {"cert-manager": 3}, "Back-off pulling image"
+
+    up(gateway, folder, say=said.append)
+
+    assert len([line for line in said if "cert-manager: pod-1: Back-off pulling image" in line]) == 1
+
+
+def test_pods_that_never_get_ready_end_it_with_the_last_warning(
+    world: World, folder: Path, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "READY_S", 0.0)
+    world["unready"] = {"knative-serving": 99}
+    world["warning"] = "0/1 nodes are available: 1 Insufficient memory."
+
+    with pytest.raises(ClusterError, match=r"knative-serving: not ready after 0 s: .*Insufficient memory.*get pods"):
+        up(gateway, folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"docker": "Cannot connect to the Docker daemon at unix:///run/docker.sock. Is the docker daemon running?"},
+         "Docker does not run .*Start it: "),
+        ({"docker": "permission denied while trying to connect to the docker API at unix:///var/run/docker.sock"},
+         r"this user may not use it\. Allow it: sudo usermod -aG docker"),
+        ({"memory": 2 * 2**30}, "has 2.0 GiB of memory, a cluster with istio needs 4.*--gateway kourier, .* 3"),
+        ({"cpus": 1}, "Docker has 1 CPU, .* need 2"),
+        ({"kind": "v0.20.0"}, r"kind is v0.20.0, the node image needs v0.30.0 or later\. Install it: curl"),
+        ({"kind": "unknown"}, "says no version"),
+    ],
+)
+def test_what_is_missing_is_said_with_what_mends_it(
+    changes: dict[str, object], says: str, world: World, folder: Path, gateway: FakeGateway
+) -> None:
+    for key, value in changes.items():
+        world[key] = value
+
+    with pytest.raises(ClusterError, match=says):
+        up(gateway, folder)
+
+    assert state.read("demo") is None
+    assert not [line for line in world.commands() if line.startswith(("kind create", "kubectl"))]
+
+
+def test_all_that_is_missing_is_said_at_once(
+    world: World, folder: Path, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+
+    with pytest.raises(ClusterError) as refused:
+        up(gateway, folder)
+
+    lines = str(refused.value).splitlines()
+    assert [line.split(" is not ")[0] for line in lines[1:3]] == ["  - Docker", "  - kind"]
+    assert lines[-1].endswith("kserve-nb up (the embedded cluster).")
+
+
+def test_four_gigabytes_less_what_the_kernel_keeps_are_enough(
+    world: World, folder: Path, gateway: FakeGateway
+) -> None:
+    world["memory"] = int(3.8 * 2**30)
+
+    assert not kind.missing(up(gateway, folder))
+
+
+def test_a_kind_cluster_of_our_name_that_is_not_ours_is_left_alone(
+    world: World, folder: Path, gateway: FakeGateway
+) -> None:
+    world["containers"] = {NODE: {"id": "theirs", "running": True}}
+
+    with pytest.raises(ClusterError, match=r"has a cluster 'kserve-nb-demo' already, .* left alone"):
+        up(gateway, folder)
+
+    assert NODE in world["containers"] and state.read("demo") is None
+
+
+def test_down_takes_away_what_we_made_and_nothing_else(world: World, folder: Path, gateway: FakeGateway) -> None:
+    record = up(gateway, folder)
+    world["containers"] = {NODE: {"id": "theirs", "running": True}}  # somebody deleted ours, and made one of this name
+
+    with pytest.raises(ClusterError, match="left alone"):
+        kind.down(record)
+    assert NODE in world["containers"] and state.read("demo") == record
+
+    theirs = {"id": "theirs", "running": True}
+    world["containers"] = {NODE: {"id": record.made, "running": True}, "other-control-plane": theirs}
+    answer = CliRunner().invoke(main, ["down", "--name", "demo"])
+    assert answer.exit_code == 0, answer.output
+    assert list(world["containers"]) == ["other-control-plane"] and state.read("demo") is None
+
+
+def test_down_forgets_a_cluster_that_has_gone_already(world: World, folder: Path, gateway: FakeGateway) -> None:
+    record = up(gateway, folder)
+    world["containers"] = {}
+
+    kind.down(record)
+
+    assert state.read("demo") is None
+
+
+def test_a_creation_that_was_cut_off_is_begun_anew(world: World, folder: Path, gateway: FakeGateway) -> None:
+    record = up(gateway, folder)
+    state.write(replace(record, made=CREATING, steps=()))
+    world["log"] = []
+
+    up(gateway, folder)
+
+    made = [line for line in world.commands() if line.startswith(("kind delete", "kind create"))]
+    assert [line.split()[1] for line in made] == ["delete", "create"]
+
+
+def test_a_node_that_was_stopped_is_started(world: World, folder: Path, gateway: FakeGateway) -> None:
+    record = up(gateway, folder)
+    world["containers"] = {NODE: {"id": record.made, "running": False}}
+
+    up(gateway, folder)
+
+    assert world["containers"][NODE]["running"] is True
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [("Bind for 127.0.0.1:80 failed: port is already allocated", "--ingress-port"),
+     ("failed to init node: too many open files", "fs.inotify"),
+     ("write /var/lib: no space left on device", "docker system prune"),
+     ("ERROR: failed to create cluster: something else", "something else")],
+)
+def test_a_cluster_that_kind_cannot_create_leaves_nothing_behind(
+    words: str, advice: str, world: World, folder: Path, gateway: FakeGateway
+) -> None:
+    world["create"] = words
+
+    with pytest.raises(ClusterError, match=f"kind could not create the cluster: .*{advice}"):
+        up(gateway, folder)
+
+    assert state.read("demo") is None and world["containers"] == {}
+
+
+@pytest.mark.parametrize(("flags", "says"), [
+    ({"gateway": "kourier"}, "has --gateway istio, not kourier"), ({"ingress_port": 9}, "has --ingress-port")])
+def test_other_flags_than_it_was_made_with_are_refused(
+    flags: dict[str, str], says: str, world: World, folder: Path, gateway: FakeGateway
+) -> None:
+    up(gateway, folder)
+
+    with pytest.raises(ClusterError, match=says):
+        kind.up("demo", manifests=folder, **flags)  # type: ignore[arg-type]
+
+
+def test_a_name_that_an_attached_cluster_has_is_refused(world: World, folder: Path) -> None:
+    state.folder("demo").mkdir(parents=True)
+    state.write(Record("demo", "attach", "k", "h:1"))
+
+    with pytest.raises(ClusterError, match=r"is attach, not kind\. End it first"):
+        kind.up("demo", manifests=folder)
+
+
+def test_connect_takes_the_cluster_that_is_up(world: World, folder: Path, gateway: FakeGateway) -> None:
+    up(gateway, folder)
+    world["log"] = []
+
+    for asked in ("kind", None):
+        found = clusters.connect(asked, name="demo")
+        assert (found.kind, found.ingress, found.gateway) == ("kind", gateway.address, "istio")
+    assert world["log"] == []
+
+
+def test_a_gateway_that_is_not_there_is_said(
+    world: World, folder: Path, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kserve_nb.clusters.kind.lifecycle._GATEWAY_S", 0.0)
+    gateway.close()
+
+    with pytest.raises(ClusterError, match=r"the gateway does not answer at .*get pods,service/istio-ingressgateway"):
+        up(gateway, folder)
+
+
+def test_a_folder_that_lacks_manifests_says_which_and_where_they_are(world: World, tmp_path: Path) -> None:
+    with pytest.raises(ClusterError) as refused:
+        kind.up("demo", gateway="kourier", manifests=tmp_path)
+
+    wanted = [url for each in installed("kourier") for _name, url in each.manifests]
+    assert [line.split()[-1] for line in str(refused.value).splitlines()[1:]] == wanted
+    assert state.read("demo") is None
+
+
+def test_the_command_refuses_flags_of_other_kinds_of_cluster(world: World) -> None:
+    answer = CliRunner().invoke(main, ["up", "--cluster", "kind", "--speed", "5"])
+
+    assert answer.exit_code == 2 and "--speed does not go with --cluster kind" in answer.output
+
+
+def test_versions_stand_in_one_file() -> None:
+    package = Path(steps.__file__).parent
+    pinned = {part(name).version for name in json.loads((package / "versions.json").read_text())}
+
+    for file in package.glob("*.py"):
+        text = file.read_text()
+        assert not [version for version in pinned if version in text], file.name
+    assert "@sha256:" in part("node").image
+
+
+def test_a_release_file_is_reduced_to_what_the_tutorial_needs() -> None:
+    kserve = "".join(f"---\nkind: {kind_}\nmetadata:\n  name: {name}\n" for kind_, name in [
+        ("CustomResourceDefinition", "inferenceservices.serving.kserve.io"),
+        ("CustomResourceDefinition", "llminferenceservices.serving.kserve.io"),
+        ("Deployment", "kserve-controller-manager"), ("Deployment", "llmisvc-controller-manager"),
+        ("DaemonSet", "kserve-localmodelnode-agent")])
+    resources = ("kind: ClusterServingRuntime\nmetadata:\n  name: kserve-sklearnserver\n---\n"
+                 "kind: LLMInferenceServiceConfig\nmetadata:\n  name: kserve-config-llm-template\n")
+
+    kept = manifests.needed("kserve.yaml", kserve)
+    assert "name: inferenceservices." in kept and "kserve-controller-manager" in kept
+    assert "llm" not in kept and "localmodel" not in kept
+    assert "LLM" not in manifests.needed("kserve-cluster-resources.yaml", resources)
+    assert manifests.needed("istio.yaml", "a: '---'\n") == "a: '---'\n"
+
+
+def test_manifests_come_from_the_network_once(tmp_path: Path, gateway: FakeGateway) -> None:
+    here = manifests.Manifests(tmp_path / "kept")
+    source = tmp_path / "x.yaml"
+    source.write_text("a: 1\n")
+
+    for _ in range(2):
+        assert here.file("x.yaml", source.as_uri()).read_text() == "a: 1\n"
+        source.unlink(missing_ok=True)
+
+
+def test_no_network_says_how_to_do_without(tmp_path: Path, gateway: FakeGateway) -> None:
+    with pytest.raises(ClusterError, match=r"cannot be fetched: .*--manifests DIR"):
+        manifests.fetch(f"http://{gateway.address}/cert-manager.yaml")

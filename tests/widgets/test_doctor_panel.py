@@ -1,0 +1,38 @@
+"""The doctor's panel: what it shows, and that it asks again only at a click."""
+
+from __future__ import annotations
+
+from kserve_nb.doctor import Finding, Report
+from kserve_nb.widgets.doctor_panel import DoctorPanel
+
+SICK = Report((Finding("K13", "blocker", "pod", "pod-1", "gone", "It is not there.", "look"),))
+WELL = Report((), "all of it")
+
+
+def test_it_examines_when_it_is_made_and_at_each_click() -> None:
+    reports = [SICK, WELL]
+    panel = DoctorPanel(lambda: reports.pop(0))
+    assert panel.report is SICK and "K13" in panel.text and "<details open>" in panel.html
+
+    panel.button.click()
+
+    assert panel.report is WELL and panel.text == "✔ nothing is wrong: all of it"
+    assert "nothing is wrong" in panel.children[1].value and not panel.button.disabled
+
+
+def test_an_examination_that_fails_is_told_in_the_view() -> None:
+    panel = DoctorPanel(lambda: WELL)
+
+    def broken() -> Report:
+        raise RuntimeError("no <such> file")
+
+    panel._examine = broken
+    panel.button.click()
+
+    assert "no &lt;such&gt; file" in panel.children[1].value
+
+
+def test_it_has_text_and_html_beside_the_widget() -> None:
+    bundle = DoctorPanel(lambda: SICK)._repr_mimebundle_()
+
+    assert bundle["text/plain"] == SICK.text and bundle["text/html"] == SICK.html
