@@ -119,14 +119,19 @@ def test_parameters_are_read_as_yaml_and_must_be_some_notebooks() -> None:
         runner.read([("percent", "[20")], notebooks)
 
 
-def test_without_a_doctor_nothing_is_claimed(monkeypatch: pytest.MonkeyPatch, api: FakeApi) -> None:
-    monkeypatch.setattr(diagnosis, "_DOCTOR", "kserve_nb.there_is_none")
+def test_the_doctor_is_asked_about_the_cluster_and_the_error(api: FakeApi) -> None:
+    api.load("broken-canary")
 
-    assert diagnosis.in_full(api.cluster(), "error") == diagnosis.in_a_line(api.cluster()) == ""
+    found = diagnosis.in_full(api.cluster(), 'kserve-test: namespaces "kserve-test" not found')
+
+    assert found.splitlines()[0].startswith(("✖", "!", "·"))
 
 
 def test_a_doctor_that_fails_hides_no_failure(monkeypatch: pytest.MonkeyPatch, api: FakeApi) -> None:
-    monkeypatch.setattr(diagnosis, "_DOCTOR", "kserve_nb.model")  # which examines nothing
+    def examine(*_args: Any, **_asked: Any) -> None:
+        raise OSError("out of bandages")
 
-    assert "could not look: AttributeError" in diagnosis.in_full(api.cluster(), "error")
+    monkeypatch.setattr(diagnosis.doctor, "examine", examine)
+
+    assert diagnosis.in_full(api.cluster(), "error") == "the doctor could not look: OSError: out of bandages"
     assert diagnosis.in_a_line(api.cluster()) == ""

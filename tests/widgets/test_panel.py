@@ -34,6 +34,7 @@ def test_its_parts_show_one_snapshot_and_end_together(api: FakeApi, rollout: Rol
     api.load("02-canary-10")
     before = set(threading.enumerate())
     panel = Panel(rollout)
+    until(panel.line, lambda snapshot: snapshot is not None and snapshot.phase == "settled")
     bundle = panel._repr_mimebundle_()
 
     assert panel.tree.snapshot is panel.line.snapshot

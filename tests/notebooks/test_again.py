@@ -1,0 +1,69 @@
+"""Cells may be run again in any order until one changes the cluster, and a new kernel goes on where one died."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+from tests.notebooks.conftest import NOTEBOOKS, Runner
+
+CHANGES = re.compile(
+    r"%%kubectl apply|lab\.(?:ensure|reset)\(|rollout\.(?:deploy|canary|promote|pin|tag|apply)\(|slider\.apply")
+DIES = ["03_canary", "06_promote", "07_rollback", "08_tag_routing"]
+
+
+@contextmanager
+def kernel(path: Path, runner: Runner) -> Iterator[tuple[NotebookClient, list[NotebookNode]]]:
+    """A new kernel on the tests' cluster, and the notebook's code cells."""
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(notebook, kernel_name="python3", timeout=180,
+                            resources={"metadata": {"path": str(path.parent)}})
+    with client.setup_kernel(env={**os.environ, "KSERVE_NB_NAME": runner.cluster}):
+        yield client, [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def run(client: NotebookClient, cell: NotebookNode) -> None:
+    """Run one cell; one that fails raises with its name."""
+    try:
+        client.execute_cell(cell, client.nb.cells.index(cell))
+    except Exception as failed:
+        raise AssertionError(f"cell {cell.id}: {failed}") from None
+
+
+def steps(cells: list[NotebookNode]) -> list[list[NotebookNode]]:
+    """The cells, parted before each that changes the cluster."""
+    parted: list[list[NotebookNode]] = [[]]
+    for cell in cells:
+        if CHANGES.search(cell.source):
+            parted.append([])
+        parted[-1].append(cell)
+    return parted
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_cells_of_a_step_can_be_run_again_in_any_order(path: Path, runner: Runner):
+    with kernel(path, runner) as (client, cells):
+        for first, *others in steps(cells):
+            for cell in (first, *others, *reversed(others)):
+                run(client, cell)
+
+
+@pytest.mark.parametrize("path", [path for path in NOTEBOOKS if path.stem in DIES], ids=lambda path: path.stem)
+def test_a_new_kernel_goes_on_where_one_died_under_an_apply(path: Path, runner: Runner):
+    with kernel(path, runner) as (client, cells):
+        for cell in cells:
+            run(client, cell)
+            if cell.source.startswith("%%kubectl apply"):
+                break  # traffic is on its way
+
+    with kernel(path, runner) as (client, cells):
+        for cell in cells:
+            run(client, cell)
