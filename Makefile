@@ -13,7 +13,7 @@ help: ## say what each target does
 
 venv: $(VENV)/.ready ## set up .venv with all that the project needs
 
-$(VENV)/.ready: requirements.lock pyproject.toml bin/venv
+$(VENV)/.ready: requirements.lock bin/venv
 	@PYTHON="$(PYTHON)" bin/venv "$(VENV)"
 	@touch "$@"
 
