@@ -1,4 +1,7 @@
-"""A cluster, a JupyterLab on a copy of the notebooks, and a browser: each ends with the run."""
+"""A cluster, a JupyterLab on a copy of the notebooks, and a browser: each ends with this folder's tests.
+
+Not later: while Playwright is there, its event loop runs in the main thread, and other tests start loops of their own.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[sync_api.Browser]:
     with sync_api.sync_playwright() as playwright:
         own = playwright.chromium.executable_path
@@ -37,14 +40,14 @@ def browser() -> Iterator[sync_api.Browser]:
         shown.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(browser: sync_api.Browser) -> Iterator[Record]:
     record = lifecycle.up(f"browser-{os.getpid()}", owner=os.getpid())
     yield record
     lifecycle.down(state.read(record.name) or record)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def jupyter(cluster: Record, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
     folder = tmp_path_factory.mktemp("lab")
     served = Jupyter(folder / "notebooks", lifecycle.free_ports(1)[0])
@@ -67,7 +70,7 @@ def jupyter(cluster: Record, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         left.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def new_page(browser: sync_api.Browser) -> Iterator[Callable[[], sync_api.Page]]:
     """Opens a tab that lives as long as the run."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
