@@ -22,7 +22,7 @@ from jupyter_client.manager import KernelManager
 
 from bench.cluster import cluster
 from bench.table import show
-from kserve_nb import cli, notebooks
+from kserve_nb import cli, diagnosis, notebooks
 from kserve_nb.clusters.state import Record
 
 WARM = 0.25  # this share of the time fills what is bounded: histories, pools, caches
@@ -118,9 +118,11 @@ def runs(record: Record, count: int) -> float:
     samples = []
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(count):
-            (report,) = notebooks.run_all([cli.notebooks_folder() / NOTEBOOK], record, {}, Path(folder), lambda _: None)
-            if report.error:
-                raise RuntimeError(f"{NOTEBOOK}: {report.error}")
+            plan = notebooks.Plan((cli.notebooks_folder() / NOTEBOOK,), Path(folder), diagnosis.in_full, {})
+            reports: list[notebooks.Run] = []
+            notebooks.run_all(plan, record, reports.append)
+            if not reports[0].passed:
+                raise RuntimeError(f"{NOTEBOOK}: {reports[0].error}")
             samples.append(family_pss(record))
     grown = _grown(samples)
     show("A cluster on which a notebook runs again and again, PSS MiB", ("what", "first", "most", "last", "growth"),

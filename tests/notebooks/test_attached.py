@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from kserve_nb import notebooks
+from kserve_nb import diagnosis, notebooks
 from kserve_nb.clusters import attach, state
 from kserve_nb.clusters.embedded import lifecycle
 from kserve_nb.clusters.embedded.node import models
@@ -37,11 +37,12 @@ def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record]:
 
 
 def test_models_that_answer_alike_are_said_and_the_lessons_pass(theirs: Record, tmp_path: Path) -> None:
-    lessons = [FOLDER / "05_more_requests.ipynb", FOLDER / "08_tag_routing.ipynb"]
+    lessons = (FOLDER / "05_more_requests.ipynb", FOLDER / "08_tag_routing.ipynb")
+    reports: list[notebooks.Run] = []
 
-    reports = notebooks.run_all(lessons, theirs, {}, tmp_path / "out", say=print)
+    notebooks.run_all(notebooks.Plan(lessons, tmp_path / "out", diagnosis.in_full, {}), theirs, reports.append)
 
-    assert [report.error for report in reports] == [None, None]
+    assert [report.error for report in reports] == ["", ""]
     written = nbformat.writes(nbformat.read(reports[0].output, as_version=4))
     assert "10 % cannot be seen in the answers: the revisions answer alike" in written
     assert "no answer tells who gave it; the traffic list says 10 %" in written
