@@ -158,7 +158,7 @@ def test_a_cluster_that_answers_no_such_question_is_written_to(api: FakeApi, gat
     lab = Lab(api.cluster(gateway.address))
 
     assert lab.read_only == ""
-    lab._make_namespace()
+    asyncio.run(lab._make_namespace(timeout_s=5))
     assert api.writes[0][:2] == ("POST", "/api/v1/namespaces")
 
 
