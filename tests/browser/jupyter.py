@@ -63,8 +63,15 @@ class Jupyter:
         (self.folder / path).write_text(json.dumps(notebook))
 
     def read(self, path: str) -> dict[str, Any]:
-        loaded: dict[str, Any] = json.loads((self.folder / path).read_text())
+        """The notebook in that file, once it is there as a whole: Jupyter may just be writing it."""
+        loaded: dict[str, Any] = until(lambda: self._whole(path), lambda: f"{path} is no whole notebook")
         return loaded
+
+    def _whole(self, path: str) -> dict[str, Any] | None:
+        try:
+            return dict(json.loads((self.folder / path).read_text()))
+        except ValueError:
+            return None
 
 
 def notebook(*cells: str) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def test_widgets_follow_the_cluster(lab: Lab) -> None:
     table, slider = PodTable(rollout), TrafficSlider(rollout)
 
     _until(slider, "status", lambda: slider.status is not None and slider.value == 10)
-    _until(table, "pods", lambda: len([pod for pod in table.pods if pod.is_ready]) == 2)
+    _until(table, "snapshot", lambda: len([pod for pod in table.snapshot.pods if pod.is_ready]) == 2)
     slider.value = 20
     slider.apply(confirm=True)
     asyncio.run(rollout.wait())
