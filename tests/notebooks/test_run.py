@@ -42,7 +42,7 @@ def test_a_failure_is_told_with_its_cell_in_lines_report_and_junit(runner: Runne
 
     assert done.returncode == 1, done.stderr
     assert done.stdout.splitlines()[-1] == "1 passed, 2 failed; lesson.ipynb; dies.ipynb"
-    assert "cell check-ingress:" in done.stdout and "✖ canary_spec" in done.stdout and "Kernel died" in done.stdout
+    assert "cell check-ingress:" in done.stdout and "        ✖ " in done.stdout and "Kernel died" in done.stdout
     report = (tmp_path / "out" / "report.html").read_text()
     assert "lab.check.canary_spec(percent=11)" in report and "last words" in report and "What failed" in report
     root = ET.parse(tmp_path / "junit.xml").getroot()
