@@ -86,6 +86,8 @@ def answers(record: Record, timeout_s: float = 5.0) -> bool:
 
 def _new(name: str, speed: float, gateway: str, namespace: str, ingress_port: int | None,
          idle_s: float | None) -> Record:
+    if ingress_port is not None:
+        _must_be_free(ingress_port, "or leave --ingress-port out: a free one is chosen")
     folder = state.folder(name)
     state.forget(name)
     try:
@@ -93,8 +95,6 @@ def _new(name: str, speed: float, gateway: str, namespace: str, ingress_port: in
     except OSError as error:
         raise ClusterError(
             f"cluster {name!r} needs the folder {folder}, which cannot be made: {error.strerror}") from None
-    if ingress_port is not None:
-        _must_be_free(ingress_port, "or leave --ingress-port out: a free one is chosen")
     ports = free_ports(4)
     record = Record(
         name, "embedded", str(folder / "kubeconfig"), f"127.0.0.1:{ingress_port or ports[0]}", namespace, speed,
