@@ -50,12 +50,12 @@ def _cluster(config: pytest.Config, gateway: str) -> Iterator[Target]:
         pytest.skip(f"the named cluster has {config.getoption('--gateway')} URLs, this test wants {gateway} ones")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def kourier(pytestconfig: pytest.Config) -> Iterator[Target]:
     yield from _cluster(pytestconfig, "kourier")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def istio(pytestconfig: pytest.Config) -> Iterator[Target]:
     yield from _cluster(pytestconfig, "istio")
 

@@ -39,7 +39,7 @@ class Runner:
                               text=True, timeout=500, check=False)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def runner() -> Iterator[Runner]:
     """On an embedded cluster that ends with the tests."""
     name = f"notebooks-{os.getpid()}"

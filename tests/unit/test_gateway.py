@@ -363,6 +363,7 @@ def test_container_concurrency_queues_and_then_refuses(tmp_path: Path) -> None:
         await cluster.ready()
 
         async with cluster.client() as ask:
+            await ask()  # opens Envoy's connection: a request that waits for one takes a place in the queue
             answers = Counter(await asyncio.gather(*(ask() for _ in range(40))))
 
         assert cluster.upstreams[0].busiest == 1
