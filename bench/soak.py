@@ -46,7 +46,7 @@ for percent in range({begin}, {begin} + 10):
 panel.chart.send(25)
 """
 CLOSE = "panel.close()\nimport threading\nprint(*{thread.name for thread in threading.enumerate()}, sep='\\n')"
-OURS = ("watch of", "contact of", "picture of", "feed of", "requests", "log of", "one request")  # threads of widgets
+OURS = ("watch of", "contact of", "picture of", "requests", "log of", "one request")  # threads of widgets
 
 
 @contextmanager

@@ -70,5 +70,4 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         return (self.line, self.tree, self.chart, self.pods, self.timeline, self.conditions)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        self.slider._repr_mimebundle_()  # waits for its first look, as the others do
         return faces_of(self, super()._repr_mimebundle_(**kwargs))

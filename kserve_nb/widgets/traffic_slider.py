@@ -12,13 +12,12 @@ import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these l
 import traitlets as T  # noqa: N812 - as above
 
 from kserve_nb import kserve_versions, manifest, render
-from kserve_nb.client import INFERENCE_SERVICE, Object
 from kserve_nb.model import RolloutStatus
 from kserve_nb.rollout import Rollout
+from kserve_nb.snapshot import Snapshot
 from kserve_nb.widgets import faces
-from kserve_nb.widgets.feed import Feed
-
-_FIRST_LOOK_S = 2.0  # that a cell waits for, so that its saved text is not empty
+from kserve_nb.widgets.draw import framed, with_state
+from kserve_nb.widgets.live import Seat, faces_of, leave
 
 
 def _said(callback: Callable[..., None]) -> Callable[..., None]:
@@ -43,10 +42,7 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
     value = T.Int(100, min=0, max=100)  # what the handle shows: a wish
     status: RolloutStatus | None = T.Instance(RolloutStatus, allow_none=True)  # type: ignore[assignment]  # observed
-    error = T.Unicode()  # why the last known status is all we have; empty while live
-    closed = T.Bool(False)
-
-    _feed: Feed[RolloutStatus | None] | None = None  # until it has begun
+    snapshot: Snapshot = T.Instance(Snapshot, ("",))  # type: ignore[assignment]  # what the status was seen in
 
     def __init__(self, rollout: Rollout):
         self._rollout = rollout
@@ -61,9 +57,8 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         self.cancel_button.on_click(self._on_cancel)
         self.observe(self._on_value, "value")
         self.observe(self._on_status, "status")
-        self.observe(self._show, ["error", "closed"])
         self._show()
-        self._feed = Feed(rollout.client, INFERENCE_SERVICE, "", self._status_of, self._set_status, self._set_error)
+        self._seat = Seat(rollout, self._take)
 
     def apply(self, confirm: bool = False) -> RolloutStatus | None:
         """What Apply does; with `confirm` also what Yes does: asks the cluster, and raises what it refuses."""
@@ -85,18 +80,21 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     def text(self) -> str:
         """What is asked and seen, in one or two lines."""
         seen = render.status_line(self.status) if self.status else self._nothing()
-        return seen + (f"\nwish: {self.value} %, not applied" if self._wishes() else "")
+        return with_state(self.snapshot, seen + (f"\nwish: {self.value} %, not applied" if self._wishes() else ""))
 
     @property
     def html(self) -> str:
         """What is asked and seen, as HTML."""
         return self._seen_html() + (faces.note("…", f"wish: {self.value} %, not applied") if self._wishes() else "")
 
+    @property
+    def json(self) -> dict[str, Any]:
+        """All that is known, and the wish, as JSON's own types."""
+        return {**self.snapshot.as_json(), "wish": self.value}
+
     def close(self) -> None:
-        """Stop the feed; what was seen last stays in view, and says that it is no longer live."""
-        if self._feed is not None and not self.closed:
-            self._feed.close()
-            self._question, self.closed = None, True
+        """Stop following; what was seen last stays in view, and says that it is no longer live."""
+        leave(self)
 
     # --- what happens -------------------------------------------------------------------------------------------
 
@@ -161,11 +159,11 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         self.apply_button.disabled = bool(locked) or not self._wishes()
         self._plan.value = faces.note("⊘", f"locked: {locked}") if locked else self._plan_html()
         self._answers.layout.display = "none" if self._question is None else None
-        not_live = faces.note("✖", f"not live: {self.error}", urgent=True) if self.error and not self.closed else ""
-        self._observed.value = self._seen_html() + not_live
+        self._observed.value = self._seen_html()
 
     def _seen_html(self) -> str:
-        return faces.status_html(self.status) if self.status else f"<div>{escape(self._nothing())}</div>"
+        seen = faces.status_html(self.status) if self.status else f"<div>{escape(self._nothing())}</div>"
+        return framed(self.snapshot, seen)
 
     def _say(self, glyph: str, text: str, *, urgent: bool = False) -> None:
         self._note.value = faces.note(glyph, text, urgent=urgent)
@@ -180,7 +178,7 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     def _locked(self) -> str:
         """Why nothing can be applied; empty where it can."""
         now = self.status
-        if self.closed:
+        if self.snapshot.state == "closed":
             return "closed: this is how it was. Run the cell again for a live one"
         if now is None:
             return f"{self._nothing()}. rollout.deploy(model) makes one" if self._looked else "looking at the cluster"
@@ -206,25 +204,24 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
     # --- what the feed brings -----------------------------------------------------------------------------------
 
-    def _status_of(self, objects: list[Object]) -> RolloutStatus | None:
-        mine = [item for item in objects if item["metadata"]["name"] == self._rollout.name]
-        return RolloutStatus.of(mine[0]) if mine else None
-
-    def _set_status(self, status: RolloutStatus | None) -> None:
-        self._looked, self.error = True, ""
-        now = self.status
-        if now and status and now.uid == status.uid and status.generation < now.generation:
-            return  # it was under way when our own write came back
-        self.status = status
+    @_said
+    def _take(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        if snapshot.state == "live":
+            self._looked = True
+            if not self._is_older(snapshot.status):
+                self.status = snapshot.status
+        elif snapshot.state == "closed":
+            self._question = None
         self._show()  # the first look may find what was assumed: nothing
 
-    def _set_error(self, message: str) -> None:
-        self.error = message
+    def _is_older(self, seen: RolloutStatus | None) -> bool:
+        """Whether it was under way when our own write came back."""
+        now = self.status
+        return bool(now and seen and now.uid == seen.uid and seen.generation < now.generation)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        if self._feed is not None:
-            self._feed.wait_first(_FIRST_LOOK_S)
-        return faces.with_faces(super()._repr_mimebundle_(**kwargs), self.text, self.html)
+        return faces_of(self, super()._repr_mimebundle_(**kwargs))
 
 
 def _row(*widgets: W.Widget) -> W.HBox:

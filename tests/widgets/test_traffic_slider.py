@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import ipywidgets
@@ -165,7 +166,7 @@ def test_somebody_elses_edit_takes_the_question_away(api: FakeApi, slider: Traff
 def test_an_edit_that_the_view_has_not_seen_is_not_written_over(api: FakeApi, slider: TrafficSlider) -> None:
     drag(slider, 20)
     click(slider.apply_button)
-    slider._feed.close()
+    slider._seat.live.close()
 
     api.put(f"{ISVC}/sklearn-iris", edited(30))
     click(slider.confirm_button)
@@ -175,11 +176,11 @@ def test_an_edit_that_the_view_has_not_seen_is_not_written_over(api: FakeApi, sl
 
 
 def test_a_look_that_was_under_way_does_not_undo_what_was_written(slider: TrafficSlider) -> None:
-    before = slider.status
-    slider._feed.close()
+    before = slider.snapshot
+    slider._seat.live.close()
     slider.status = RolloutStatus.of(edited(30))
 
-    slider._set_status(before)
+    slider._take(before)
 
     assert slider.status.asked_percent == 30
 
@@ -217,10 +218,20 @@ def test_what_is_gone_is_said_and_locks(api: FakeApi, slider: TrafficSlider) -> 
     assert "locked: sklearn-iris: there is none in kserve-test" in slider._plan.value
 
 
-def test_an_outage_is_said_beside_the_last_status(slider: TrafficSlider) -> None:
-    slider._set_error("the cluster does not answer")
+def test_json_has_what_is_seen_and_what_is_wished(slider: TrafficSlider) -> None:
+    drag(slider, 20)
 
-    assert "✖ not live: the cluster does not answer" in slider._observed.value
+    assert slider.json["wish"] == 20 and slider.json["asked"]["sklearn-iris-predictor-00002"] == 10
+
+
+def test_an_outage_is_said_beside_the_last_status(slider: TrafficSlider) -> None:
+    slider._seat.live.close()
+    lost = replace(slider.snapshot, state="stale", age_s=10, reason="the cluster does not answer")
+
+    slider._take(lost)
+
+    assert "✖ stale: nothing was heard for 10 s" in slider._observed.value
+    assert "the cluster does not answer" in slider._observed.value and "✖ stale" in slider.text
     assert "LATEST 10 %" in slider._observed.value
 
 
@@ -233,7 +244,7 @@ def test_close_leaves_the_last_picture_and_no_thread(slider: TrafficSlider) -> N
     slider.close()
     slider.close()
 
-    assert slider._feed.closed and slider._handle.disabled
+    assert slider._seat.live.closed and slider._handle.disabled
     assert "locked: closed" in slider._plan.value and "LATEST 10 %" in slider._observed.value
 
 
