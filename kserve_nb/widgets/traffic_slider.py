@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from html import escape
 from typing import Any
 
@@ -13,11 +14,12 @@ import traitlets as T  # noqa: N812 - as above
 
 from kserve_nb import kserve_versions, manifest, render
 from kserve_nb.model import RolloutStatus
-from kserve_nb.rollout import Rollout
+from kserve_nb.rollout import ChangedError, Rollout
 from kserve_nb.snapshot import Snapshot
 from kserve_nb.widgets import faces
 from kserve_nb.widgets.draw import framed, with_state
 from kserve_nb.widgets.live import Seat, faces_of, leave
+from kserve_nb.widgets.slider_state import State, Wish, state_of
 
 
 def _said(callback: Callable[..., None]) -> Callable[..., None]:
@@ -48,6 +50,7 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         self._rollout = rollout
         self._looked = False  # whether the cluster has been seen
         self._question: RolloutStatus | None = None  # what was seen when Apply was pressed, until it is answered
+        self._refused, self._changed = "", False  # how the last write ended
         self._followed = self.value  # the percent that the handle last took from the cluster
         self._make_views()
         super().__init__([self._controls, self._plan, self._answers, self._note, self._observed])
@@ -71,15 +74,22 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
     def cancel(self) -> None:
         """Forget the wish: the handle goes back to what is asked of the cluster."""
-        self._question, self._note.value = None, ""
+        self._question, self._note.value, self._refused, self._changed = None, "", "", False
         if self.status is not None:
             self.value = _percent(self.status)
         self._show()
 
     @property
+    def state(self) -> State:
+        """Where the wish stands: one word, and a sentence."""
+        wish = Wish(self.value, self._wishes(), self._question is not None, self._refused, self._changed)
+        return state_of(self.snapshot, wish, self._rollout.read_only, self._locked())
+
+    @property
     def text(self) -> str:
-        """What is asked and seen, in one or two lines."""
+        """What is asked and seen, and where the wish stands, in two or three lines."""
         seen = render.status_line(self.status) if self.status else self._nothing()
+        seen += f"\nstate: {self.state.word}: {self.state.sentence}"
         return with_state(self.snapshot, seen + (f"\nwish: {self.value} %, not applied" if self._wishes() else ""))
 
     @property
@@ -90,7 +100,7 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     @property
     def json(self) -> dict[str, Any]:
         """All that is known, and the wish, as JSON's own types."""
-        return {**self.snapshot.as_json(), "wish": self.value}
+        return {**self.snapshot.as_json(), "wish": self.value, "slider": asdict(self.state)}
 
     def close(self) -> None:
         """Stop following; what was seen last stays in view, and says that it is no longer live."""
@@ -100,8 +110,10 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
     def _write(self, seen: RolloutStatus | None) -> None:
         try:
+            self._refused, self._changed = "", False
             self.status = self._rollout.canary(percent=self.value, seen=seen)
         except Exception as error:
+            self._refused, self._changed = f"{error}", isinstance(error, ChangedError)
             self._say("✖", f"not applied: {error}", urgent=True)
             raise
         self._say("✔", f"asked for {self.value} %")
@@ -122,7 +134,7 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
     @_said
     def _on_value(self, _change: Any) -> None:
-        self._question, self._note.value = None, ""
+        self._question, self._note.value, self._refused, self._changed = None, "", "", False
         self._show()
 
     @_said
@@ -135,6 +147,7 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
                 self.value = self._followed
         if asked is not None and (now is None or now.edition != asked.edition):
             self._question = None
+            self._refused, self._changed = "it was changed meanwhile", True
             self._say("✖", "not applied: it was changed meanwhile. Look again, then Apply.", urgent=True)
         self._show()
 
@@ -163,7 +176,7 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
     def _seen_html(self) -> str:
         seen = faces.status_html(self.status) if self.status else f"<div>{escape(self._nothing())}</div>"
-        return framed(self.snapshot, seen)
+        return framed(self.snapshot, seen + faces.note("·", f"{self.state.word}: {self.state.sentence}"))
 
     def _say(self, glyph: str, text: str, *, urgent: bool = False) -> None:
         self._note.value = faces.note(glyph, text, urgent=urgent)

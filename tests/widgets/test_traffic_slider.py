@@ -12,8 +12,12 @@ import pytest
 
 from kserve_nb.model import RolloutStatus
 from kserve_nb.rollout import NotPossibleError, Rollout
+from kserve_nb.snapshot import Snapshot
+from kserve_nb.widgets.slider_state import Wish, state_of
 from kserve_nb.widgets.traffic_slider import TrafficSlider
 from tests.fake_api import ISVC, FakeApi, one
+from tests.widgets.replay import at
+from tests.widgets.test_texts import counted
 
 DEADLINE_S = 10
 
@@ -147,7 +151,10 @@ def test_a_first_rollout_is_locked(api: FakeApi, rollout: Rollout) -> None:
 def test_text_and_html_stand_beside_the_view(slider: TrafficSlider) -> None:
     bundle = slider._repr_mimebundle_()
 
-    assert bundle["text/plain"] == "sklearn-iris: PREV 90 % → 00001 · LATEST 10 % → 00002 · READY True"
+    assert bundle["text/plain"] == (
+        "sklearn-iris: PREV 90 % → 00001 · LATEST 10 % → 00002 · READY True\n"
+        "state: settled: 10 % is asked and routed"
+    )
     assert "READY True" in bundle["text/html"] and "application/vnd.jupyter.widget-view+json" in bundle
 
 
@@ -216,6 +223,56 @@ def test_what_is_gone_is_said_and_locks(api: FakeApi, slider: TrafficSlider) -> 
     assert gone.wait(DEADLINE_S)
     assert slider.apply_button.disabled
     assert "locked: sklearn-iris: there is none in kserve-test" in slider._plan.value
+
+
+def test_a_wish_goes_from_dirty_to_confirm_to_accepted(slider: TrafficSlider) -> None:
+    drag(slider, 20)
+    assert slider.state.word == "dirty" and "state: dirty" in slider.text
+
+    click(slider.apply_button)
+    assert slider.state.word == "confirm" and "confirm: 20 %" in slider._observed.value
+
+    slider._seat.live.close()
+    click(slider.confirm_button)
+    assert slider.state.word == "accepted" and slider.json["slider"]["word"] == "accepted"
+
+
+def test_somebody_elses_edit_is_a_conflict_until_the_wish_is_dropped(api: FakeApi, slider: TrafficSlider) -> None:
+    drag(slider, 20)
+    click(slider.apply_button)
+    slider._seat.live.close()
+    api.put(f"{ISVC}/sklearn-iris", edited(30))
+    click(slider.confirm_button)
+    assert slider.state.word == "conflict" and "somebody else" in slider.state.sentence
+
+    click(slider.cancel_button)
+
+    assert slider.state.word == "settled"
+
+
+NOW = Snapshot("iris", state="live")
+
+
+@pytest.mark.parametrize(("seen", "wish", "read_only", "locked", "word"), [
+    (Snapshot("iris"), Wish(10), "", "", "loading"),
+    (replace(NOW, state="closed"), Wish(10), "", "", "closed"),
+    (replace(NOW, state="stale"), Wish(10, open=True), "", "", "stale"),
+    (NOW, Wish(10, open=True), "RBAC", "RBAC", "read-only"),
+    (NOW, Wish(10, open=True), "", "first rollout", "locked"),
+    (NOW, Wish(10, refused="no", changed=True), "", "", "conflict"),
+    (NOW, Wish(10, refused="no"), "", "", "rejected"),
+    (NOW, Wish(10, open=True, questioned=True), "", "", "confirm"),
+    (NOW, Wish(10, open=True), "", "", "dirty"),
+    (replace(NOW, failure="log\nno such model"), Wish(10), "", "", "canary-failed"),
+    (replace(NOW, left="no pod is ready"), Wish(10), "", "", "reconciling"),
+    (NOW, Wish(10), "", "", "settled"),
+])  # fmt: skip
+def test_each_state_has_its_word(seen: Snapshot, wish: Wish, read_only: str, locked: str, word: str) -> None:
+    assert state_of(seen, wish, read_only, locked).word == word
+
+
+def test_enough_requests_verify_a_split() -> None:
+    assert state_of(counted(at(50), hits=96, sent=1000), Wish(10), "", "").word == "verified"
 
 
 def test_json_has_what_is_seen_and_what_is_wished(slider: TrafficSlider) -> None:
