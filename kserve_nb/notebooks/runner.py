@@ -108,9 +108,15 @@ def _parameters(notebook: Path) -> Sequence[str]:
 
 def _cells(output: Path, failed: bool) -> tuple[Any, ...]:
     """The cells as they were executed; none where papermill did not come so far."""
+    if not output.exists():
+        return ()
     import nbformat  # as papermill
+    from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
-    return cells_of(nbformat.read(output, as_version=4), failed) if output.exists() else ()
+    # A kernel that is busy sends one print in several pieces: join them, as JupyterLab does.
+    notebook, _ = CoalesceStreamsPreprocessor(enabled=True)(nbformat.read(output, as_version=4), {})
+    nbformat.write(notebook, output)
+    return cells_of(notebook, failed)
 
 
 @contextmanager
