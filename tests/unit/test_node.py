@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -323,5 +325,43 @@ def test_a_pod_deleted_while_it_starts_leaves_no_process(socket: Path) -> None:
             assert len(ours) == 1
             await it.until(lambda: not ours[0].children(), "nothing runs")
             await it.until(lambda: not list((it.folder / "pods").iterdir()), "no folder is left")
+
+    asyncio.run(play())
+
+
+def test_what_a_process_writes_after_its_pods_end_is_removed(tmp_path: Path) -> None:
+    """A runtime that is slow: it starts what it was told to once the pod has gone, and that writes into the folder."""
+    async def play() -> None:
+        asked: asyncio.Queue[tuple[dict[str, Any], asyncio.StreamWriter]] = asyncio.Queue()
+
+        async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while line := await reader.readline():
+                asked.put_nowait((json.loads(line), writer))
+
+        async def order(what: str) -> tuple[dict[str, Any], asyncio.StreamWriter]:
+            while True:
+                said, writer = await asyncio.wait_for(asked.get(), 10)
+                if said["do"] == what:
+                    return said, writer
+
+        def tell(writer: asyncio.StreamWriter, **message: object) -> None:
+            writer.write(json.dumps(message).encode() + b"\n")
+
+        server = await asyncio.start_unix_server(hear, tmp_path / "r.sock")
+        async with server, lab(tmp_path / "r.sock") as it, it.node():
+            tell((await order("list"))[1], processes=[])
+            it.store.create(POD, pod("late"))
+            started, writer = await order("start")
+            folder = Path(started["task"]["log"]).parents[2]
+
+            it.store.delete(POD, NAMESPACE_NAME, "late", grace_period_s=0)
+            await it.until(lambda: not folder.exists(), "the pod has ended")
+            (folder / "rootfs").mkdir(parents=True)
+            process = {"id": started["task"]["id"], "pid": 7, "started": 1.0}
+            tell(writer, process=process)
+            await order("signal")
+            tell(writer, process={**process, "finished": 2.0, "exit_code": 137})
+
+            await it.until(lambda: not folder.exists(), "nothing is left")
 
     asyncio.run(play())

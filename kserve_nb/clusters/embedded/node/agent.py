@@ -24,7 +24,7 @@ class Node:
 
     def __init__(self, objects: Objects, settings: Settings, folder: Path, socket: Path):
         self._objects, self._settings, self._folder = objects, settings, folder
-        self._runtime = Runtime(socket)
+        self._runtime = Runtime(socket, self._tidy)
         self._lives: dict[str, Life] = {}  # by pod uid
         self._host = Host(objects, settings, self._runtime, Recorder(objects, settings.node), folder,
                           self._host_ip(), self._free_pod_ip)
@@ -81,6 +81,12 @@ class Node:
         for folder in (self._folder / "pods").glob("*"):
             if folder.name not in there:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def _tidy(self, id_: str) -> None:
+        """Remove the folder of a pod that is gone: a process that came up after its end may have written there."""
+        uid = id_.partition("/")[0]
+        if uid not in self._lives:
+            shutil.rmtree(self._folder / "pods" / uid, ignore_errors=True)
 
     def _host_ip(self) -> str:
         node: Object = self._objects.find(NODE, None, self._settings.node) or {}

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import signal
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,13 @@ class Running:
 
 
 class Runtime:
-    """A connection to the runtime that is made again whenever the runtime was started again."""
+    """A connection to the runtime that is made again whenever the runtime was started again.
 
-    def __init__(self, path: Path):
-        self._path = path
+    `left` is called with the id of each abandoned process once it has ended.
+    """
+
+    def __init__(self, path: Path, left: Callable[[str], None]):
+        self._path, self._left = path, left
         self._running: dict[str, Running] = {}
         self._started: dict[str, asyncio.Future[Running]] = {}
         self._abandoned: set[str] = set()
@@ -94,6 +98,7 @@ class Runtime:
             if process.finished is not None:
                 self._abandoned.discard(process.id)
                 self.forget(process.id)
+                self._left(process.id)
                 return
         running = self._running.get(process.id)
         if running is None:
