@@ -290,6 +290,22 @@ def test_a_model_over_its_memory_limit_is_killed_for_it(socket: Path) -> None:
     asyncio.run(play())
 
 
+def test_the_logs_that_a_pod_names_are_there_whenever_one_looks(socket: Path) -> None:
+    async def play() -> None:
+        async with lab(socket) as it, it.node():
+            it.store.create(POD, pod("crashing", f"{MODEL}-that-is-not-there"))
+
+            named: set[str] = set()
+            while len(named) < 4:
+                box = it.sandbox("crashing").get("containers", {}).get("storage-initializer", {})
+                now = {log for log in (box.get("log"), box.get("previousLog")) if log}
+                assert all(Path(log).exists() for log in now), (now, it.seen)
+                named |= now
+                await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(play(), 60))
+
+
 def test_a_claim_is_a_folder_of_the_cluster(socket: Path) -> None:
     async def play() -> None:
         async with lab(socket) as it, it.node():
