@@ -256,6 +256,21 @@ def test_two_model_files_are_one_too_many(shared: tuple[psutil.Process, Path], t
     assert "RuntimeError: More than one model file is detected" in (tmp_path / "log").read_text()
 
 
+def test_a_crash_names_the_containers_paths_and_none_of_ours(
+        shared: tuple[psutil.Process, Path], tmp_path: Path) -> None:
+    client, task = Client(shared[1]), server_task(tmp_path, "no/folder/0")
+    (tmp_path / "mnt/models/model.joblib").unlink()
+    (tmp_path / "mnt/models").rmdir()
+
+    client.send(do="start", task=asdict(task))
+
+    assert client.hear("finished")["exit_code"] == 1
+    log = (tmp_path / "log").read_text()
+    assert "FileNotFoundError: [Errno 2] No such file or directory: '/mnt/models'" in log
+    assert str(tmp_path) not in log
+    assert "kserve_nb" not in log
+
+
 def test_without_a_model_file_the_server_starts_without_a_model(
         shared: tuple[psutil.Process, Path], tmp_path: Path) -> None:
     task = server_task(tmp_path, "no/model/0")
