@@ -104,6 +104,15 @@ def test_why_there_is_no_log(server: ApiServer, query: Object, expected: str) ->
     assert (answer.status_code, answer.json()["message"]) == (400, expected)
 
 
+def test_a_log_that_is_not_there_is_a_refusal_and_no_broken_answer(server: ApiServer) -> None:
+    (server.folder / "log").unlink()
+
+    answer = log(server)
+
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith("the log file cannot be read: No such file")
+
+
 def test_a_followed_log_grows_and_ends_with_its_container(server: ApiServer) -> None:
     query = {"container": "kserve-container", "follow": "true", "tailLines": 1}
     with server.request("GET", LOG, params=query, stream=True) as answer:
@@ -131,8 +140,8 @@ def test_the_last_lines_are_found_in_a_log_of_any_size(tmp_path: Path, size: int
     (tmp_path / "log").write_text(text if newline else text.rstrip("\n"))
 
     async def tail(count: int) -> list[bytes]:
-        wish = logs.Wish(tail_lines=count)
-        found = b"".join([part async for part in logs.read(str(tmp_path / "log"), wish, lambda: None, History(0))])
+        path, wish = str(tmp_path / "log"), logs.Wish(tail_lines=count)
+        found = b"".join([part async for part in logs.read(logs.opened(path), path, wish, lambda: None, History(0))])
         return [row.split(b" ")[0] for row in found.splitlines()]
 
     for count in (1, 2, 5000, 10**6):

@@ -41,16 +41,21 @@ def since(seconds: int | None, moment: str) -> str:
     return begin.strftime("%Y-%m-%dT%H:%M:%S.%f")
 
 
-async def read(path: str, wish: Wish, current: Callable[[], str | None], history: History) -> AsyncIterator[bytes]:
+def opened(path: str) -> BinaryIO:
+    """The log, to be read. Raises StatusError 400."""
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise StatusError(400, "BadRequest", f"the log file cannot be read: {error.strerror}: {path}") from None
+
+
+async def read(file: BinaryIO, path: str, wish: Wish, current: Callable[[], str | None],
+               history: History) -> AsyncIterator[bytes]:
     """The wanted part of a log; while following, what is written until the container ends.
 
     `current` tells the path of the container's log as long as it runs.
     """
     left = wish.limit_bytes if wish.limit_bytes and wish.limit_bytes > 0 else None
-    try:
-        file = open(path, "rb")  # noqa: SIM115 - the with below closes it; only opening may fail here
-    except OSError as error:
-        raise StatusError(400, "BadRequest", f"the log file cannot be read: {error.strerror}: {path}") from None
     with file:
         if wish.tail_lines is not None and wish.tail_lines >= 0:
             _seek_last(file, wish.tail_lines)

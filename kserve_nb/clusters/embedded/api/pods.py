@@ -25,10 +25,11 @@ async def log(request: web.Request, store: Store, target: Target) -> web.StreamR
     def current() -> str | None:
         return None if request.transport is None else _log_path_now(store, pod, container)
 
+    file = logs.opened(path)
     response = web.StreamResponse(headers=headers() | {"Content-Type": "text/plain"})
     await response.prepare(request)
     try:
-        async for text in logs.read(path, wish, current, store.history):
+        async for text in logs.read(file, path, wish, current, store.history):
             await response.write(text)
         await response.write_eof()
     except ConnectionError:

@@ -105,7 +105,6 @@ class PodRecord:
         role = role_of(container.spec["image"])
         assert role == "server" or role == "storage-initializer"
         spec, log = container.spec, self.log_of(container, container.restarts)
-        log.parent.mkdir(parents=True, exist_ok=True)
         return Task(
             self.task_id(container), role, [*spec.get("command", [])[1:], *spec.get("args", [])],
             str(root_of(spec, self.pod, self.folder, self.host.state)),
@@ -126,6 +125,9 @@ class PodRecord:
                 container.last_state = container.state
             self.log_of(container, container.restarts - 2).unlink(missing_ok=True)
         container.id = status.container_id(self.uid, container.name, container.restarts)
+        log = self.log_of(container, container.restarts)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.touch()
         image = container.spec["image"]
         self.event("Normal", "Pulled", f'Container image "{image}" already present on machine and can be accessed '
                    "by the pod", container.name)
