@@ -6,6 +6,7 @@ import copy
 
 from kserve_nb.clusters.embedded.control import (
     deployment,
+    endpoint_slices,
     endpoints,
     garbage,
     pod_autoscaler,
@@ -17,7 +18,8 @@ from kserve_nb.clusters.embedded.control import (
 from kserve_nb.clusters.embedded.objects import POD, REVISION, Object
 from tests.unit.world import NS, World, recorded_one
 
-MODULES = (revision, pod_autoscaler, serverless_service, deployment, replica_set, scheduler, endpoints, garbage)
+MODULES = (revision, pod_autoscaler, serverless_service, deployment, replica_set, scheduler, endpoints, endpoint_slices,
+           garbage)
 ONE, TWO = "sklearn-iris-predictor-00001", "sklearn-iris-predictor-00002"
 
 

@@ -20,6 +20,7 @@ from kserve_nb.clusters.embedded.control.loop import Moment, woken_by
 from kserve_nb.clusters.embedded.gateway import status as gateway_status
 from kserve_nb.clusters.embedded.objects import (
     CUSTOM_RESOURCE_DEFINITION,
+    DEPLOYMENT,
     INFERENCE_SERVICE,
     INGRESS,
     KINDS,
@@ -56,7 +57,8 @@ def isvc(uri: str | None = MODEL, percent: int | None = None, annotations: dict[
 @cache
 def furniture(settings: Settings) -> tuple[tuple[Kind, Object], ...]:
     """What a new cluster has, but for what only clients look at."""
-    return tuple((kind, body) for kind, body in initial_objects(settings) if kind is not CUSTOM_RESOURCE_DEFINITION)
+    return tuple((kind, body) for kind, body in initial_objects(settings)
+                 if kind not in (CUSTOM_RESOURCE_DEFINITION, DEPLOYMENT))
 
 
 def short(revision: str | None) -> str:

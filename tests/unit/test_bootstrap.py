@@ -14,6 +14,7 @@ from kserve_nb.clusters.embedded.objects import (
     CLUSTER_SERVING_RUNTIME,
     CONFIG_MAP,
     CUSTOM_RESOURCE_DEFINITION,
+    DEPLOYMENT,
     KINDS,
     NAMESPACE,
     NODE,
@@ -43,6 +44,21 @@ def test_the_gateways_service_says_where_to_send_requests(gateway: str, namespac
 
     assert service["status"]["loadBalancer"]["ingress"][0]["ip"] == "127.0.0.1"
     assert [port["port"] for port in service["spec"]["ports"] if port["name"] == "http2"] == [31234]
+
+
+@pytest.mark.parametrize(("gateway", "namespace", "name"), [
+    ("istio", "istio-system", "istio-ingressgateway"), ("kourier", "kourier-system", "kourier")])
+def test_the_gateways_service_leads_to_its_pods_by_port_80_too(gateway: str, namespace: str, name: str) -> None:
+    store = started(Settings(gateway=gateway))  # type: ignore[arg-type]
+
+    service = store.get(SERVICE, namespace, name)
+
+    (template,) = (deployment["spec"]["template"] for deployment in store.list(DEPLOYMENT, namespace))
+    assert service["spec"]["selector"].items() <= template["metadata"]["labels"].items()
+    (container,) = template["spec"]["containers"]
+    targets = {port["targetPort"] for port in service["spec"]["ports"]}
+    assert targets == {port["containerPort"] for port in container["ports"]}
+    assert [port.get("nodePort") for port in service["spec"]["ports"] if port["port"] == 80] == [None]
 
 
 def test_the_istio_gateway_is_found_by_the_tutorials_labels() -> None:

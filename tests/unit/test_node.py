@@ -193,6 +193,27 @@ def test_an_image_that_the_node_lacks_is_an_image_pull_back_off(socket: Path) ->
     asyncio.run(play())
 
 
+def test_a_gateways_pod_is_ready_and_leads_to_the_ingress(socket: Path) -> None:
+    async def play() -> None:
+        async with lab(socket) as it:
+            gateway = pod("gateway", kserve="docker.io/istio/proxyv2:1.27.1")
+            del gateway["spec"]["containers"][1:], gateway["spec"]["initContainers"]
+            async with it.node():
+                it.store.create(POD, gateway)
+                assert await it.ready("gateway") == f"127.0.0.1:{it.settings.ingress_port}"
+                (running,) = it.sandbox("gateway")["containers"].values()
+                assert Path(running["log"]).read_text() == ""
+            async with it.node():  # the next agent takes it up
+                assert await it.ready("gateway") == f"127.0.0.1:{it.settings.ingress_port}"
+                assert it.container("gateway")["restartCount"] == 0
+
+                it.store.delete(POD, NAMESPACE_NAME, "gateway")
+
+                await it.state("gateway", "gone")
+
+    asyncio.run(play())
+
+
 def test_running_pods_are_taken_up_by_the_next_agent(socket: Path) -> None:
     async def play() -> None:
         async with lab(socket) as it:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ import pytest
 import requests
 
 from kserve_nb.clusters.embedded.node import models
+from kserve_nb.clusters.embedded.node.client import Runtime
 from kserve_nb.clusters.embedded.node.protocol import Task
 from tests.unit.node_lab import runtime
 
@@ -121,6 +123,22 @@ def test_starting_the_same_twice_starts_one(shared: tuple[psutil.Process, Path],
     first, second = start(client, task), start(client, task)
 
     assert first["pid"] == second["pid"]
+
+
+def test_whoever_holds_an_abandoned_process_is_told_of_its_end(
+        shared: tuple[psutil.Process, Path], tmp_path: Path) -> None:
+    async def play() -> None:
+        client = Runtime(shared[1], lambda _: None)
+        connected = asyncio.create_task(client.run())
+        running = await client.start(server_task(tmp_path, "abandoned"))
+
+        client.abandon("abandoned")
+
+        async with asyncio.timeout(DEADLINE_S):
+            await running.ended.wait()
+        connected.cancel()
+
+    asyncio.run(play())
 
 
 def test_a_client_that_sends_half_a_line_and_goes_harms_nobody(shared: tuple[psutil.Process, Path]) -> None:
@@ -236,6 +254,21 @@ def test_two_model_files_are_one_too_many(shared: tuple[psutil.Process, Path], t
 
     assert client.hear("finished")["exit_code"] == 1
     assert "RuntimeError: More than one model file is detected" in (tmp_path / "log").read_text()
+
+
+def test_a_crash_names_the_containers_paths_and_none_of_ours(
+        shared: tuple[psutil.Process, Path], tmp_path: Path) -> None:
+    client, task = Client(shared[1]), server_task(tmp_path, "no/folder/0")
+    (tmp_path / "mnt/models/model.joblib").unlink()
+    (tmp_path / "mnt/models").rmdir()
+
+    client.send(do="start", task=asdict(task))
+
+    assert client.hear("finished")["exit_code"] == 1
+    log = (tmp_path / "log").read_text()
+    assert "FileNotFoundError: [Errno 2] No such file or directory: '/mnt/models'" in log
+    assert str(tmp_path) not in log
+    assert "kserve_nb" not in log
 
 
 def test_without_a_model_file_the_server_starts_without_a_model(

@@ -154,8 +154,8 @@ def _free_address(objects: Objects) -> str:
 
 def _default_outside(spec: Object, objects: Objects) -> None:
     spec.setdefault("externalTrafficPolicy", "Cluster")
-    if spec["type"] == "LoadBalancer":
-        spec.setdefault("allocateLoadBalancerNodePorts", True)
+    if spec["type"] == "LoadBalancer" and not spec.setdefault("allocateLoadBalancerNodePorts", True):
+        return
     taken = {port.get("nodePort") for service in objects.list(SERVICE) for port in service["spec"].get("ports") or []}
     for port in spec.get("ports") or []:
         if "nodePort" not in port:

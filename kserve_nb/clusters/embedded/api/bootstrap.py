@@ -19,6 +19,8 @@ from kserve_nb.clusters.embedded.objects import (
     CLUSTER_STORAGE_CONTAINER,
     CONFIG_MAP,
     CUSTOM_RESOURCE_DEFINITION,
+    DEPLOYMENT,
+    LEASE,
     NAMESPACE,
     NODE,
     SERVICE,
@@ -40,6 +42,7 @@ _STORAGE_FORMATS = (
     {"regex": "https?://(.+)/(.+)"},
 )
 NODE_CPU, NODE_MEMORY_KI = 8, 16 * 2**20
+GATEWAY_PORT = 8080
 
 
 def populate(objects: Objects, settings: Settings) -> None:
@@ -59,10 +62,12 @@ def initial_objects(settings: Settings) -> list[tuple[Kind, Object]]:
         *((CUSTOM_RESOURCE_DEFINITION, definition | {"status": established(definition, now)})
           for definition in definitions(settings)),
         (NODE, node(settings, now)),
+        (LEASE, _lease(settings, now)),
         *((CONFIG_MAP, config) for config in _config_maps(settings)),
         *((CLUSTER_SERVING_RUNTIME, runtime) for runtime in _runtimes()),
         (CLUSTER_STORAGE_CONTAINER, _storage_container()),
         *((SERVICE, service) for service in _services(settings)),
+        (DEPLOYMENT, _gateway(settings)),
     ]
 
 
@@ -118,6 +123,13 @@ def node(settings: Settings, now: str) -> Object:
             "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}}, "nodeInfo": _node_info(),
         },
     }
+
+
+def _lease(settings: Settings, now: str) -> Object:
+    """What a kubelet says that it lives by."""
+    return {"apiVersion": LEASE.api_version, "kind": "Lease", "metadata": _meta(settings.node, "kube-node-lease"),
+            "spec": {"holderIdentity": settings.node, "leaseDurationSeconds": 40,
+                     "renewTime": now.replace("Z", ".000000Z")}}
 
 
 def _node_conditions(now: str) -> list[Object]:
@@ -200,15 +212,33 @@ def _services(settings: Settings) -> list[Object]:
 
 
 def _outside(settings: Settings, selector: dict[str, str]) -> Object:
-    # The pages that explain LoadBalancer, NodePort and port-forward all end at the port where our gateway listens.
+    # The pages that explain LoadBalancer, NodePort and port-forward (of port 80) all end where our gateway listens.
     return {"type": "LoadBalancer", "selector": dict(selector),
+            "allocateLoadBalancerNodePorts": False,
             "ports": [{"name": "http2", "nodePort": settings.ingress_port, "port": settings.ingress_port,
-                       "protocol": "TCP", "targetPort": settings.ingress_port}]}
+                       "protocol": "TCP", "targetPort": GATEWAY_PORT},
+                      {"name": "http", "port": 80, "protocol": "TCP", "targetPort": GATEWAY_PORT}]}
 
 
 def _inside(selector: dict[str, str]) -> Object:
     return {"type": "ClusterIP", "selector": dict(selector),
             "ports": [{"name": "http2", "port": 80, "protocol": "TCP", "targetPort": 8081}]}
+
+
+def _gateway(settings: Settings) -> Object:
+    """The gateway's Deployment: its pod stands for our Envoy, so that it can be looked at and forwarded to."""
+    if settings.gateway == "istio":
+        name, labels = "istio-ingressgateway", {"app": "istio-ingressgateway", "istio": "ingressgateway"}
+        container: Object = {"name": "istio-proxy", "image": "docker.io/istio/proxyv2:1.27.1"}
+    else:
+        name, labels = "3scale-kourier-gateway", {"app": "3scale-kourier-gateway"}
+        container = {"name": "kourier-gateway", "image": "docker.io/envoyproxy/envoy:v1.36-latest"}
+    container |= {"ports": [{"containerPort": GATEWAY_PORT, "name": "http2-external"}],
+                  "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}}}
+    return {"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": _meta(name, f"{settings.gateway}-system", dict(labels)),
+            "spec": {"selector": {"matchLabels": labels},
+                     "template": {"metadata": {"labels": dict(labels)}, "spec": {"containers": [container]}}}}
 
 
 def _service(name: str, namespace: str, labels: dict[str, str], spec: Object,

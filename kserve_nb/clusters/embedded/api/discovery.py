@@ -18,7 +18,8 @@ VERSION: Object = {
 """What /version answers: the Kubernetes whose behaviour this API server shows."""
 
 _GROUP_ORDER = (
-    "", "apps", "authentication.k8s.io", "authorization.k8s.io", "apiextensions.k8s.io", "metrics.k8s.io",
+    "", "apps", "authentication.k8s.io", "authorization.k8s.io", "apiextensions.k8s.io", "coordination.k8s.io",
+    "discovery.k8s.io", "metrics.k8s.io",
     "autoscaling.internal.knative.dev", "networking.internal.knative.dev", "networking.istio.io",
     "serving.knative.dev", "serving.kserve.io")
 _VERSION_ORDER = ("v1", "v1beta1", "v1alpha1")

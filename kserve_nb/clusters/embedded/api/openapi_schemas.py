@@ -71,6 +71,9 @@ _MERGED: dict[str, dict[str, str]] = {
 }
 _RETAINED_KEYS = {("V1PodSpec", "volumes"): "merge,retainKeys", ("V1PodSpec", "resourceClaims"): "merge,retainKeys",
                   ("V1DeploymentSpec", "strategy"): "retainKeys"}
+# Where the types of a group are told by how their names begin; all others are core's.
+_GROUPS = {"apps": ("Deployment", "ReplicaSet", "RollingUpdate"), "coordination": ("Lease",),
+           "discovery": ("EndpointSlice", "EndpointConditions", "EndpointHints", "Discovery", "ForZone", "ForNode")}
 
 
 def schemas_of(kinds: Iterable[Kind]) -> dict[str, Object]:
@@ -128,7 +131,7 @@ def _component_of(type_name: str) -> str:
     if name.startswith(("CustomResource", "JSONSchemaProps", "ExternalDocumentation", "SelectableField", "Webhook",
                         "ValidationRule", "ServiceReference")):
         return f"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.{name}"
-    group = "apps" if name.startswith(("Deployment", "ReplicaSet", "RollingUpdate")) else "core"
+    group = next((group for group, names in _GROUPS.items() if name.startswith(names)), "core")
     return f"io.k8s.api.{group}.v1.{name}"
 
 

@@ -11,8 +11,10 @@ from kserve_nb.clusters.embedded.objects import (
     CONFIG_MAP,
     CUSTOM_RESOURCE_DEFINITION,
     DEPLOYMENT,
+    ENDPOINT_SLICE,
     ENDPOINTS,
     EVENT,
+    LEASE,
     NAMESPACE,
     NODE,
     PERSISTENT_VOLUME_CLAIM,
@@ -95,6 +97,22 @@ def _endpoints(obj: Object, now: float) -> list[Any]:
     return [_or_none(",".join(found[:3]) + more), _age(obj, now)]
 
 
+def _endpoint_slice(obj: Object, now: float) -> list[Any]:
+    ports = [str(port.get("port", "*")) for port in obj.get("ports") or ()]
+    found = [address for endpoint in obj.get("endpoints") or () for address in endpoint.get("addresses") or ()]
+    return [obj.get("addressType", ""), _first(ports, "<unset>"), _first(found, "<unset>"), _age(obj, now)]
+
+
+def _first(words: list[str], none: str) -> str:
+    """The first three words, and how many more there are (`formatDiscoveryPorts`, `formatDiscoveryEndpoints`)."""
+    more = f" + {len(words) - 3} more..." if len(words) > 3 else ""
+    return ",".join(words[:3]) + more if words else none
+
+
+def _lease(obj: Object, now: float) -> list[Any]:
+    return [_part(obj, "spec").get("holderIdentity", ""), _age(obj, now)]
+
+
 def _event_source(obj: Object) -> str:
     source = _part(obj, "source")
     parts = (source.get("component") or obj.get("reportingComponent"),
@@ -170,6 +188,7 @@ def _definition(obj: Object, now: float) -> list[Any]:
 
 PRINTERS: dict[Kind, Callable[[Object, float], list[Any]]] = {
     NAMESPACE: _namespace, NODE: _node, POD: pod_cells, SERVICE: _service, ENDPOINTS: _endpoints, EVENT: _event,
+    ENDPOINT_SLICE: _endpoint_slice, LEASE: _lease,
     CONFIG_MAP: _config_map, SECRET: _secret, SERVICE_ACCOUNT: _service_account, PERSISTENT_VOLUME_CLAIM: _claim,
     DEPLOYMENT: _deployment, REPLICA_SET: _replica_set, CUSTOM_RESOURCE_DEFINITION: _definition,
 }

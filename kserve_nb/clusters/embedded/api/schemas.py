@@ -12,7 +12,7 @@ from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
 
 _JSON_TYPES = {"string": "string", "time": "string", "bool": "boolean", "int": "integer", "int32": "integer",
                "int64": "integer", "number": "number", "open": "object"}
-_BUILT_IN_GROUPS = ("", "apps", "apiextensions.k8s.io")
+_BUILT_IN_GROUPS = ("", "apps", "apiextensions.k8s.io", "coordination.k8s.io", "discovery.k8s.io")
 
 
 def validate(kind: Kind, body: Object, mode: Literal["Strict", "Warn", "Ignore"]) -> tuple[Object, list[str]]:

@@ -23,6 +23,7 @@ from kserve_nb.clusters.embedded.objects import (
     ENDPOINTS,
     EVENT,
     KINDS,
+    LEASE,
     NAMESPACE,
     NODE,
     PERSISTENT_VOLUME_CLAIM,
@@ -50,7 +51,7 @@ _PROPAGATION = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}  # final
 EVENT_LIFE_S = 3600.0  # a kube-apiserver forgets Events after an hour (--event-ttl)
 _BY_RESOURCE = {kind.resource: kind for kind in KINDS}
 _WITHOUT_GENERATION = {
-    NAMESPACE, NODE, SERVICE, ENDPOINTS, EVENT, CONFIG_MAP, SECRET, SERVICE_ACCOUNT, PERSISTENT_VOLUME_CLAIM}
+    NAMESPACE, NODE, SERVICE, ENDPOINTS, EVENT, CONFIG_MAP, SECRET, SERVICE_ACCOUNT, PERSISTENT_VOLUME_CLAIM, LEASE}
 _SERVER_FIELDS = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
 _PERMANENT_NAMESPACES = {"default", "kube-system", "kube-public"}
 

@@ -9,7 +9,7 @@ from kserve_nb.clusters.embedded.control.loop import Reconciler
 MODULES = (
     "isvc", "ksvc", "configuration", "labeler", "route", "kingress", "gc",
     "revision", "pod_autoscaler", "serverless_service", "deployment", "replica_set", "scheduler", "endpoints",
-    "garbage",
+    "endpoint_slices", "garbage",
 )
 
 

@@ -13,7 +13,7 @@ from kserve_nb.clusters.embedded.control.loop import Changes, Key, Moment, Recon
 from kserve_nb.clusters.embedded.control.pods import is_ready
 from kserve_nb.clusters.embedded.objects import ENDPOINTS, POD, SERVICE, Object, Objects, key_of
 
-_MANAGED_BY = {"endpoints.kubernetes.io/managed-by": "endpoint-controller"}
+MANAGED_BY = {"endpoints.kubernetes.io/managed-by": "endpoint-controller"}
 
 
 def reconcile(service: Object, objects: Objects, _moment: Moment) -> Changes:
@@ -27,7 +27,7 @@ def reconcile(service: Object, objects: Objects, _moment: Moment) -> Changes:
     held = objects.find(ENDPOINTS, namespace, name)
     if held is None:
         body: Object = {"apiVersion": ENDPOINTS.api_version, "kind": ENDPOINTS.kind}
-        labels = {**service["metadata"].get("labels", {}), **_MANAGED_BY}
+        labels = {**service["metadata"].get("labels", {}), **MANAGED_BY}
         body["metadata"] = {"labels": labels, "name": name, "namespace": namespace}
         changes.create(ENDPOINTS, body | ({"subsets": subsets} if subsets else {}))
     elif (held.get("subsets") or []) != subsets:
@@ -38,7 +38,7 @@ def reconcile(service: Object, objects: Objects, _moment: Moment) -> Changes:
 def reconcile_orphan(endpoints: Object, objects: Objects, _moment: Moment) -> Changes:
     """Endpoints that were made here go with their Service, which does not own them."""
     changes = Changes()
-    ours = _MANAGED_BY.items() <= (endpoints["metadata"].get("labels") or {}).items()
+    ours = MANAGED_BY.items() <= (endpoints["metadata"].get("labels") or {}).items()
     if ours and objects.find(SERVICE, *key_of(endpoints)) is None:
         changes.delete(ENDPOINTS, endpoints)
     return changes

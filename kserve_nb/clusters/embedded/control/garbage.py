@@ -13,6 +13,7 @@ from kserve_nb.clusters.embedded.control.kreconciler import without_version
 from kserve_nb.clusters.embedded.control.loop import Changes, Key, Moment, Reconciler
 from kserve_nb.clusters.embedded.objects import (
     CONFIG_MAP,
+    ENDPOINT_SLICE,
     ENDPOINTS,
     EVENT,
     KINDS,
@@ -31,7 +32,7 @@ from kserve_nb.clusters.embedded.objects import (
 _KINDS = {(kind.api_version, kind.kind): kind for kind in KINDS}
 _OF_PODS = (SANDBOX, RESERVATION)  # named like their pods, and needed until those have gone
 _IN_NAMESPACES = tuple(kind for kind in KINDS if kind.namespaced and kind not in _OF_PODS)
-_OWN_NOTHING = (EVENT, ENDPOINTS, CONFIG_MAP, SERVICE, SERVICE_ACCOUNT)
+_OWN_NOTHING = (EVENT, ENDPOINTS, ENDPOINT_SLICE, CONFIG_MAP, SERVICE, SERVICE_ACCOUNT)  # or what goes by name
 _FOREGROUND, _ORPHAN = "foregroundDeletion", "orphan"
 _ROOT_CA = "kube-root-ca.crt"
 _ROOT_CA_USE = (

@@ -25,6 +25,7 @@ from kserve_nb.clusters.embedded.node.protocol import Task  # noqa: E402
 _HOST_NAMES = ("PATH", "HOME", "LANG", "TMPDIR", "XDG_CACHE_HOME", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
                "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 OUT_OF_MEMORY = b"out of memory"  # written in place of an address by a process that is over its memory limit
+_OURS = str(Path(__file__).parent)
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -108,6 +109,14 @@ def _run(task: Task, address_pipe: int) -> int:
         return storage.run(task.args, Path(task.root))
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else int(error.code is not None)
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as error:
+        sys.stderr.write(_traceback(error, task.root))
         return 1
+
+
+def _traceback(error: BaseException, root: str) -> str:
+    """What a process ends its log with, as in a container: without frames of ours, and `/` is the container's."""
+    found = traceback.TracebackException.from_exception(error)
+    found.stack = traceback.StackSummary.from_list(
+        [frame for frame in found.stack if not frame.filename.startswith(_OURS)])
+    return "".join(found.format()).replace(root, "")

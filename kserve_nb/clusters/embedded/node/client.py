@@ -93,13 +93,6 @@ class Runtime:
             self._update(Process(**message["process"]))
 
     def _update(self, process: Process) -> None:
-        if process.id in self._abandoned:
-            self._send({"do": "signal", "id": process.id, "signal": signal.SIGKILL})
-            if process.finished is not None:
-                self._abandoned.discard(process.id)
-                self.forget(process.id)
-                self._left(process.id)
-                return
         running = self._running.get(process.id)
         if running is None:
             running = self._running[process.id] = Running(process)
@@ -108,6 +101,16 @@ class Runtime:
         waiting = self._started.pop(process.id, None)
         if waiting is not None and not waiting.done():
             waiting.set_result(running)
+        if process.id in self._abandoned:
+            self._end_abandoned(process)
+
+    def _end_abandoned(self, process: Process) -> None:
+        if process.finished is None:
+            self._send({"do": "signal", "id": process.id, "signal": signal.SIGKILL})
+        else:
+            self._abandoned.discard(process.id)
+            self.forget(process.id)
+            self._left(process.id)
 
     def _lose_all(self) -> None:
         lost, self._running = self._running, {}

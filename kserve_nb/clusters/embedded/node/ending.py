@@ -38,7 +38,8 @@ async def end(record: PodRecord, gone: asyncio.Event, changed: asyncio.Event) ->
     if not gone.is_set():
         for container in record.seen.main:
             if container.running:
-                queue_proxy.log_end(record, container)
+                if role_of(container.spec["image"]) == "queue-proxy":
+                    queue_proxy.log_end(record, container)
                 container.state["terminated"] = {**_completed(container), "startedAt": container.state.pop(
                     "running")["startedAt"]}
             container.ready = False

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-Role = Literal["server", "storage-initializer", "queue-proxy"]
+Role = Literal["server", "storage-initializer", "queue-proxy", "gateway"]
 
 _ROLES: dict[str, Role] = {
     "sklearnserver": "server",
     "storage-initializer": "storage-initializer",
     "queue": "queue-proxy",
     "queue-proxy": "queue-proxy",
+    "proxyv2": "gateway",  # Istio's
+    "envoy": "gateway",  # Kourier's
 }
 _TAG = re.compile(r"latest|v?\d+(\.\d+)*([-+.].*)?")
 

@@ -24,6 +24,7 @@ BACK_OFF_FORGOTTEN_S = 600  # a container that ran so long starts over
 BACK_OFF_SEEN_S = 75  # a failed container shows Error until the kubelet looks again
 PULL_SEEN_S = 12
 PROBE_FIRST_S = 0.1
+WITHOUT_PROCESS = ("queue-proxy", "gateway")  # Envoy, which stands outside of all pods, does their work
 
 
 class Life:
@@ -79,7 +80,7 @@ class Life:
             await self._initialize(container)
         async with asyncio.TaskGroup() as group:
             started = [(c, await self._start(c)) for c in seen.main if self._role(c) == "server"]
-            self._start_queue_proxy()
+            self._start_without_process()
             for container, running in started:
                 group.create_task(self._serve(container, running))
             for container in seen.main:
@@ -91,7 +92,7 @@ class Life:
     def _take_up(self) -> None:
         """Compare what the status says with what runs: an agent before us wrote it."""
         for container in [*self._seen.init, *self._seen.main]:
-            if not container.running or self._role(container) == "queue-proxy":
+            if not container.running or self._role(container) in WITHOUT_PROCESS:
                 continue
             running = self.record.host.runtime.find(self.record.task_id(container))
             if running is None:
@@ -144,11 +145,17 @@ class Life:
         container.ready = container in self._seen.main and container is not self._probed(container)
         return running
 
-    def _start_queue_proxy(self) -> None:
+    def _start_without_process(self) -> None:
         for container in self._seen.main:
-            if self._role(container) == "queue-proxy" and not container.running:
-                self.record.begin(container)
-                self.record.has_started(container)
+            role = self._role(container)
+            if role == "gateway":
+                self.record.address = f"{self._settings.ingress_host}:{self._settings.ingress_port}"
+            if role not in WITHOUT_PROCESS or container.running:
+                continue
+            self.record.begin(container)
+            self.record.has_started(container)
+            container.ready = role == "gateway"
+            if role == "queue-proxy":
                 queue_proxy.log_start(self.record, container)
 
     def _probed(self, server: Container) -> Container | None:

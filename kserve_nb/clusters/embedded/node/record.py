@@ -105,8 +105,6 @@ class PodRecord:
         role = role_of(container.spec["image"])
         assert role == "server" or role == "storage-initializer"
         spec, log = container.spec, self.log_of(container, container.restarts)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.touch()  # whoever is told of it can read it, also before the process has opened it
         return Task(
             self.task_id(container), role, [*spec.get("command", [])[1:], *spec.get("args", [])],
             str(root_of(spec, self.pod, self.folder, self.host.state)),
@@ -128,6 +126,9 @@ class PodRecord:
             # One more than can be asked for: until the new run has started, the sandbox names the one before the last.
             self.log_of(container, container.restarts - 3).unlink(missing_ok=True)
         container.id = status.container_id(self.uid, container.name, container.restarts)
+        log = self.log_of(container, container.restarts)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.touch()  # whoever is told of it can read it, also before the process has opened it
         image = container.spec["image"]
         self.event("Normal", "Pulled", f'Container image "{image}" already present on machine and can be accessed '
                    "by the pod", container.name)
