@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
-import yaml
 from kubernetes.config import ConfigException
 
+from kserve_nb import context
 from kserve_nb.client import (
     INFERENCE_SERVICE,
     KNATIVE_SERVICE,
@@ -45,8 +44,8 @@ _MOST = 5  # models that are asked for an answer
 
 def look(cluster: Cluster, session: Session, *, probing: bool = True) -> Facts:
     """The facts of a cluster now. Reads, asks admission by a dry run, and sends a GET to the gateway and each model."""
-    context, server = _context(cluster.kubeconfig)
-    facts = Facts(cluster.namespace, context, server, session=session, ingress=cluster.ingress)
+    found = context.current(cluster.kubeconfig)
+    facts = Facts(cluster.namespace, found.name, found.server, session=session, ingress=cluster.ingress)
     try:
         client = Client(cluster)
         version = json.loads(client.raw("/version", _ANSWER_S)).get("gitVersion") or ""
@@ -86,18 +85,6 @@ def _look(client: Client, facts: Facts) -> Facts:
         nodes=tuple(every(_NODE)),
         dry_run=_dry_run(client) if labels is not None and not lacking else "",
     )
-
-
-def _context(kubeconfig: Path) -> tuple[str, str]:
-    """Name and server of the kubeconfig's current context; empty where it cannot be read."""
-    try:
-        config = yaml.safe_load(kubeconfig.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError):
-        return "", ""
-    name = config.get("current-context") or ""
-    contexts = {row["name"]: row["context"] for row in config.get("contexts") or []}
-    clusters = {row["name"]: row["cluster"] for row in config.get("clusters") or []}
-    return name, (clusters.get((contexts.get(name) or {}).get("cluster")) or {}).get("server") or ""
 
 
 def _namespace_labels(client: Client) -> dict[str, str] | None:

@@ -13,9 +13,10 @@ from click.testing import CliRunner
 
 from kserve_nb import clusters
 from kserve_nb.cli import main
-from kserve_nb.client import ReadOnlyError
+from kserve_nb.client import Client, ReadOnlyError
 from kserve_nb.clusters import attach, state
 from kserve_nb.clusters.state import ClusterError
+from kserve_nb.doctor import examine
 from kserve_nb.lab import Lab
 from kserve_nb.model import Cluster
 from tests.fake_api import ISVC, FakeApi, one
@@ -122,6 +123,30 @@ def test_where_rbac_forbids_writing_the_lab_says_so(lab: Lab) -> None:
 
     assert lab.read_only == lab.cluster.read_only == lab.rollout().read_only == why
     assert f"read-only: {why}" in repr(lab)
+
+
+def test_whom_the_kubeconfig_acts_as_is_who_asks(api: FakeApi, gateway: FakeGateway) -> None:
+    api.load("02-canary-10")
+    _act_as(api.kubeconfig, {"as": "somebody", "as-groups": ["viewers"]})
+
+    lab = Lab(api.cluster(gateway.address))
+    lab.rollout().status()
+
+    assert api.users == {"somebody"}
+
+
+def test_a_kubeconfig_that_acts_as_more_than_can_be_sent_is_refused(api: FakeApi) -> None:
+    _act_as(api.kubeconfig, {"as": "somebody", "as-groups": ["a", "b"]})
+
+    with pytest.raises(ValueError, match="several as-groups"):
+        Client(api.cluster())
+    assert "several as-groups" in examine(api.cluster()).text
+
+
+def _act_as(file: Path, user: dict[str, Any]) -> None:
+    config = yaml.safe_load(file.read_text())
+    config["users"][0]["user"] |= user
+    file.write_text(yaml.safe_dump(config))
 
 
 def test_read_only_verbs_ask_nothing_of_the_cluster(lab: Lab, api: FakeApi) -> None:
