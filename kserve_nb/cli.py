@@ -334,10 +334,14 @@ def _borrowed(name: str) -> Iterator[Record]:
 def doctor(name: str, curl: str | None, error: str | None, output: str) -> None:
     """Name what is wrong and what to do about it; changes nothing. Exit code 1 where something blocks the way."""
     from kserve_nb.doctor import examine
+    from kserve_nb.shell import CommandError
 
     record = state.read(name)
     cluster = _nowhere(name) if record is None else clusters.of(record)
-    report = examine(cluster, curl=curl, error=sys.stdin.read() if error == "-" else error)
+    try:
+        report = examine(cluster, curl=curl, error=sys.stdin.read() if error == "-" else error)
+    except CommandError as unread:
+        raise Refusal(f"--curl: {unread} Copy it whole, with the lines that end in \\.") from None
     click.echo(report.to_json() if output == "json" else report.text)
     sys.exit(1 if report.blocked else 0)
 

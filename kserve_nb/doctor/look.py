@@ -60,6 +60,7 @@ def look(cluster: Cluster, session: Session, *, probing: bool = True) -> Facts:
 
 def _look(client: Client, facts: Facts) -> Facts:
     lacking: list[str] = []
+    hidden: dict[Kind, str] = {}
 
     def every(kind: Kind) -> list[Object]:
         try:
@@ -70,7 +71,8 @@ def _look(client: Client, facts: Facts) -> Facts:
         except RefusedError as refused:
             if refused.reason in _NOBODY:
                 raise
-            return []  # not ours to read
+            hidden[kind] = str(refused)  # not ours to read
+            return []
 
     kinds = (INFERENCE_SERVICE, KNATIVE_SERVICE, REVISION, POD, _EVENT)
     services = services_of(*map(every, kinds))
@@ -79,6 +81,7 @@ def _look(client: Client, facts: Facts) -> Facts:
         facts,
         services=tuple(replace(service, logs=_logs(client, service)) for service in services),
         lacking=tuple(lacking),
+        hidden=hidden.get(INFERENCE_SERVICE, ""),
         namespace_labels=labels,
         configs=_configs(client),
         gateways=_gateways(client),
