@@ -99,23 +99,6 @@ def _candidates(client: Client, service: Object, search: Search) -> Iterator[tup
         yield "NodePort", f"{host}:{port['nodePort']}"
 
 
-def address_of(service: Mapping[str, Any], nodes: Iterable[Mapping[str, Any]] = ()) -> str:
-    """HOST:PORT that a gateway's Service says by itself: its load balancer's, else a node's with the NodePort.
-
-    Raises:
-        NoGatewayError: it has neither; says what to do.
-    """
-    port = http_port(service)
-    for host in balancer_hosts(service):
-        return f"{host}:{port['port']}"
-    for host in _addresses(nodes) if port.get("nodePort") else ():
-        return f"{host}:{port['nodePort']}"
-    name, namespace = service["metadata"]["name"], service["metadata"].get("namespace", "")
-    raise NoGatewayError(
-        f"{name}: EXTERNAL-IP is pending and no NodePort can be reached. Forward a port: kubectl port-forward "
-        f"-n {namespace} service/{name} 8080:{port['port']}, then connect(ingress=\"127.0.0.1:8080\").")
-
-
 def balancer_hosts(service: Mapping[str, Any]) -> list[str]:
     """What a Service's load balancer is reached by; empty while it is pending."""
     rows = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []

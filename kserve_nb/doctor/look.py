@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from kubernetes.config import ConfigException
 
-from kserve_nb import context
+from kserve_nb import context, gateways
 from kserve_nb.client import (
     INFERENCE_SERVICE,
     KNATIVE_SERVICE,
@@ -25,8 +25,7 @@ from kserve_nb.client import (
 )
 from kserve_nb.doctor.facts import KSERVE_CONFIG, Facts, Probe, Service, cause_of, services_of
 from kserve_nb.doctor.session import Session
-from kserve_nb.gateways import GATEWAYS, address_of
-from kserve_nb.ingress import Ingress, NoGatewayError, PredictError, address_from, host_of
+from kserve_nb.ingress import Ingress, NoGatewayError, PredictError, host_of
 from kserve_nb.manifest import MODEL, inference_service
 from kserve_nb.model import Cluster
 
@@ -54,8 +53,7 @@ def look(cluster: Cluster, session: Session, *, probing: bool = True) -> Facts:
         return replace(facts, unreachable=str(refused))
     except (ConfigException, OSError, ValueError) as error:  # no such kubeconfig, or one that names nothing
         return replace(facts, unreachable=f"{cluster.kubeconfig}: {error}")
-    facts = replace(facts, ingress=_address(facts, session))
-    return _probed(facts, Ingress(facts.ingress)) if probing and facts.ingress else facts
+    return _reached(facts, cluster, client, session) if probing else facts
 
 
 def _look(client: Client, facts: Facts) -> Facts:
@@ -114,7 +112,7 @@ def _configs(client: Client) -> dict[str, Mapping[str, str] | None]:
 
 def _gateways(client: Client) -> tuple[Object, ...] | None:
     try:
-        found = [client.find(SERVICE, name, namespace) for namespace, name in GATEWAYS]
+        found = [client.find(SERVICE, name, namespace) for namespace, name in gateways.GATEWAYS]
     except RefusedError:
         return None
     return tuple(service for service in found if service is not None)
@@ -144,14 +142,17 @@ def _logs(client: Client, service: Service) -> dict[str, str]:
     return found
 
 
-def _address(facts: Facts, session: Session) -> str:
-    known = facts.ingress or address_from(session.environ)
-    for gateway in [] if known else facts.gateways or ():
-        try:
-            return address_of(gateway, facts.nodes)
-        except NoGatewayError:
-            continue
-    return known or ""
+def _reached(facts: Facts, cluster: Cluster, client: Client, session: Session) -> Facts:
+    """The facts with what comes back through the gateway, which is looked for as connect() does."""
+    try:
+        ingress = gateways.find(cluster, client, session.environ)
+    except NoGatewayError as nowhere:
+        return replace(facts, unknown_host=Probe(error=str(nowhere)))
+    try:
+        lasting = ingress.how != "port-forward"  # one that we began ends with this look
+        return _probed(replace(facts, ingress=ingress.address if lasting else ""), ingress)
+    finally:
+        ingress.close()
 
 
 def _probed(facts: Facts, ingress: Ingress) -> Facts:
