@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from kserve_nb import clusters
 from kserve_nb.cli import main
@@ -92,12 +92,31 @@ def test_connect_attaches_by_context(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert yaml.safe_load(found.kubeconfig.read_text())["current-context"] == "two-prod"
 
 
-def test_the_command_says_that_the_gateway_is_found_later(tmp_path: Path) -> None:
-    file = kubeconfig(tmp_path / "config", "kind-demo")
+def test_the_command_says_that_the_gateway_is_found_later(api: FakeApi) -> None:
+    api.logs["/version"] = '{"gitVersion": "v1.35.4"}'
 
-    shown = CliRunner().invoke(main, ["up", "--name", "mine", "--cluster", "attach", "--kubeconfig", str(file)])
+    shown = cli("up", "--cluster", "attach", "--kubeconfig", str(api.kubeconfig))
 
     assert shown.exit_code == 0 and "found by connect(): LoadBalancer, NodePort or port-forward" in shown.output
+
+
+def test_the_command_says_that_nobody_answers(api: FakeApi) -> None:
+    api.close()
+
+    shown = cli("up", "--cluster", "attach", "--kubeconfig", str(api.kubeconfig))
+
+    assert shown.exit_code == 1 and "does not answer. See why: kserve-nb doctor --name mine" in shown.output
+
+
+def test_down_says_that_their_cluster_runs_on(tmp_path: Path) -> None:
+    up(kubeconfig(tmp_path / "config", "kind-demo"))
+
+    assert "is forgotten here; it runs on" in cli("down").output
+    assert state.read("mine") is None
+
+
+def cli(command: str, *words: str) -> Result:
+    return CliRunner().invoke(main, [command, "--name", "mine", *words])
 
 
 def test_env_speaks_to_kserves_own_tests_too(tmp_path: Path) -> None:
