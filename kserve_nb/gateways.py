@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kserve_nb.client import POD, SERVICE, Client, Kind, Object, RefusedError
+from kserve_nb.client import POD, SERVICE, UNREACHABLE, Client, Kind, Object, RefusedError
 from kserve_nb.forward import ForwardError, PortForward
 from kserve_nb.ingress import Ingress, NoGatewayError, PredictError, address_from
 from kserve_nb.model import Cluster
@@ -40,6 +40,7 @@ def find(cluster: Cluster, client: Client, environ: Mapping[str, str]) -> Ingres
 
     Raises:
         NoGatewayError: nothing of that works; the message tells what was tried and what to do.
+        RefusedError: the cluster does not answer.
     """
     search = Search()
     if cluster.ingress:
@@ -77,6 +78,8 @@ def _service(client: Client, namespace: str, name: str, search: Search) -> Objec
     try:
         service = client.find(SERVICE, name, namespace)
     except RefusedError as refused:
+        if refused.reason == UNREACHABLE:
+            raise
         search.note(f"{shown}: {refused}")
         return None
     if service is None:

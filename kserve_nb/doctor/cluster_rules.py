@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 from kserve_nb.doctor.facts import KSERVE_CONFIG, Facts
 from kserve_nb.doctor.finding import Finding, Severity
 from kserve_nb.kserve_versions import ignores_canary
+from kserve_nb.model import looks_like_production
 
 OLDEST = (1, 32)  # KServe's quick start: "Kubernetes 1.32 or later"
 _TUTORIAL = re.compile(
     r"(kserve-nb|kind|k3d|minikube|docker-desktop|rancher-desktop|orbstack|colima|microk8s)(\b|[-_])"
 )
-_PRODUCTION = re.compile(r"(^|[^a-z])(prod|production|live)([^a-z]|$)", re.IGNORECASE)
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 _ISTIO = "istio.ingress.networking.knative.dev"  # what Knative takes where config-network says nothing
 _GATEWAYS = {"istio": "istio-ingressgateway", "kourier": "kourier"}
@@ -33,7 +33,7 @@ def wrong_context(facts: Facts) -> Iterator[Finding]:
     if not facts.context or _TUTORIAL.match(facts.context):
         return
     where = f"context {facts.context}"
-    production = bool(_PRODUCTION.search(facts.context))
+    production = looks_like_production(facts.context)
     if production or urlsplit(facts.server).hostname not in _LOCAL:
         yield Finding(
             "K01", "warning" if production else "note", "cluster", where, facts.server,

@@ -49,11 +49,11 @@ def look(cluster: Cluster, session: Session, *, probing: bool = True) -> Facts:
         client = Client(cluster)
         version = json.loads(client.raw("/version", _ANSWER_S)).get("gitVersion") or ""
         facts = _look(client, replace(facts, version=version))
+        return _reached(facts, cluster, client, session) if probing else facts
     except RefusedError as refused:
         return replace(facts, unreachable=str(refused))
     except (ConfigException, OSError, ValueError) as error:  # no such kubeconfig, or one that names nothing
         return replace(facts, unreachable=f"{cluster.kubeconfig}: {error}")
-    return _reached(facts, cluster, client, session) if probing else facts
 
 
 def _look(client: Client, facts: Facts) -> Facts:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kserve_nb import gateways
-from kserve_nb.client import Client
+from kserve_nb.client import Client, RefusedError
 from kserve_nb.forward import ForwardError, PortForward
 from kserve_nb.ingress import Ingress, NoGatewayError
 from tests.fake_api import FakeApi
@@ -110,6 +110,15 @@ def test_addresses_that_do_not_answer_are_passed_over(
 
 def test_no_gateway_at_all_says_where_it_was_looked_for(api: FakeApi, no_forward: list[str]) -> None:
     with pytest.raises(NoGatewayError, match="-n kourier-system get service kourier: there is none"):
+        find(api)
+
+    assert no_forward == []
+
+
+def test_a_cluster_that_does_not_answer_is_not_searched(api: FakeApi, no_forward: list[str]) -> None:
+    api.close()
+
+    with pytest.raises(RefusedError, match="the cluster does not answer"):
         find(api)
 
     assert no_forward == []
