@@ -99,6 +99,8 @@ def up(name: str, kind: str, speed: float | None, gateway: str | None, ingress_p
             name, speed=speed, gateway=gateway, namespace=namespace, ingress_port=ingress_port, owner=owner,
             idle_s=None if idle_hours is None else idle_hours * 3600, say=lambda text: click.echo(text, err=True))
     _show(record)
+    if record.cluster == "attach" and not _ready(record):  # the others were waited for
+        raise Refusal(f"the cluster does not answer. See why: kserve-nb doctor --name {name}")
 
 
 def _refuse(kind: str, options: dict[str, object]) -> None:
@@ -117,7 +119,7 @@ def _show(record: Record) -> None:
 @main.command()
 @NAME
 def down(name: str) -> None:
-    """End a cluster and forget its objects. Nothing happens to a cluster that was attached."""
+    """End a cluster and forget its objects. A cluster that was attached is only forgotten here; it runs on."""
     try:
         record = state.read(name)
     except ClusterError:
@@ -132,7 +134,8 @@ def down(name: str) -> None:
     else:
         click.echo(f"cluster {name!r} is not up: nothing to end")
         return
-    click.echo(f"cluster {name!r} is down")
+    attached = record is not None and record.cluster == "attach"
+    click.echo(f"cluster {name!r} is " + ("forgotten here; it runs on as it is" if attached else "down"))
 
 
 @main.command()
@@ -334,10 +337,14 @@ def _borrowed(name: str) -> Iterator[Record]:
 def doctor(name: str, curl: str | None, error: str | None, output: str) -> None:
     """Name what is wrong and what to do about it; changes nothing. Exit code 1 where something blocks the way."""
     from kserve_nb.doctor import examine
+    from kserve_nb.shell import CommandError
 
     record = state.read(name)
     cluster = _nowhere(name) if record is None else clusters.of(record)
-    report = examine(cluster, curl=curl, error=sys.stdin.read() if error == "-" else error)
+    try:
+        report = examine(cluster, curl=curl, error=sys.stdin.read() if error == "-" else error)
+    except CommandError as unread:
+        raise Refusal(f"--curl: {unread} Copy it whole, with the lines that end in \\.") from None
     click.echo(report.to_json() if output == "json" else report.text)
     sys.exit(1 if report.blocked else 0)
 

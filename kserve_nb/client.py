@@ -14,6 +14,7 @@ import urllib3
 from kubernetes import client as kubernetes
 from kubernetes import config
 
+from kserve_nb import context
 from kserve_nb.model import Cluster
 
 # What urllib3 tries again it says on stderr, in whatever cell is running; who gives up is told here what happened.
@@ -78,6 +79,8 @@ class Client:
         self.namespace = cluster.namespace
         self.read_only = cluster.read_only
         self._api = config.new_client_from_config(str(cluster.kubeconfig), client_configuration=configuration)
+        for header, value in context.current(cluster.kubeconfig).impersonation.items():
+            self._api.set_default_header(header, value)
 
     @property
     def server(self) -> str:

@@ -14,7 +14,7 @@ import requests
 from kserve_nb.shell import CommandError
 
 _TIMEOUT_S = 60
-_UNREACHABLE, _NO_FILE, _USAGE = 7, 26, 2  # curl's own exit codes
+_USAGE, _BAD_URL, _UNREACHABLE, _NO_FILE, _NO_TLS = 2, 3, 7, 26, 35  # curl's own exit codes
 
 
 class CurlError(CommandError):
@@ -60,6 +60,8 @@ def curl(words: Sequence[str], folder: Path) -> tuple[str, str]:
         session.trust_env = False  # the ingress is where the address says, not behind a proxy
         try:
             answer = session.send(request, timeout=_TIMEOUT_S, allow_redirects=False)
+        except requests.exceptions.SSLError:
+            raise CurlError(_NO_TLS, f"{asked.url}: no TLS is spoken there. Ask it by http://") from None
         except requests.RequestException:
             where = urlsplit(asked.url)
             raise CurlError(
@@ -75,7 +77,11 @@ def curl(words: Sequence[str], folder: Path) -> tuple[str, str]:
 
 
 def prepare(words: Sequence[str], folder: Path) -> requests.PreparedRequest:
-    """The request that `curl WORDS` would send. Raises CurlError where a file is missing or an option is not known."""
+    """The request that `curl WORDS` would send.
+
+    Raises:
+        CurlError: a file is missing, the URL names no host, or an option is not known here.
+    """
     asked = _parser().parse_args(list(words))
     body = None if asked.data is None else _body(asked.data, folder)
     headers = {"Host": urlsplit(asked.url).netloc, "User-Agent": "curl", "Accept": "*/*"}
@@ -87,7 +93,10 @@ def prepare(words: Sequence[str], folder: Path) -> requests.PreparedRequest:
         headers[name.strip()] = value.strip()
     url = asked.url if "://" in asked.url else f"http://{asked.url}"
     request = requests.Request(asked.request or ("GET" if body is None else "POST"), url, headers, data=body)
-    return request.prepare()
+    try:
+        return request.prepare()
+    except requests.exceptions.InvalidURL:
+        raise CurlError(_BAD_URL, f"{url}: no host in this URL. Are INGRESS_HOST and INGRESS_PORT empty?") from None
 
 
 def _body(data: str, folder: Path) -> bytes:

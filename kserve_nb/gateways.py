@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kserve_nb.client import POD, SERVICE, Client, Kind, Object, RefusedError
+from kserve_nb.client import POD, SERVICE, UNREACHABLE, Client, Kind, Object, RefusedError
 from kserve_nb.forward import ForwardError, PortForward
 from kserve_nb.ingress import Ingress, NoGatewayError, PredictError, address_from
 from kserve_nb.model import Cluster
@@ -40,6 +40,7 @@ def find(cluster: Cluster, client: Client, environ: Mapping[str, str]) -> Ingres
 
     Raises:
         NoGatewayError: nothing of that works; the message tells what was tried and what to do.
+        RefusedError: the cluster does not answer.
     """
     search = Search()
     if cluster.ingress:
@@ -77,6 +78,8 @@ def _service(client: Client, namespace: str, name: str, search: Search) -> Objec
     try:
         service = client.find(SERVICE, name, namespace)
     except RefusedError as refused:
+        if refused.reason == UNREACHABLE:
+            raise
         search.note(f"{shown}: {refused}")
         return None
     if service is None:
@@ -97,23 +100,6 @@ def _candidates(client: Client, service: Object, search: Search) -> Iterator[tup
         return
     for host in _node_hosts(client, service, search):
         yield "NodePort", f"{host}:{port['nodePort']}"
-
-
-def address_of(service: Mapping[str, Any], nodes: Iterable[Mapping[str, Any]] = ()) -> str:
-    """HOST:PORT that a gateway's Service says by itself: its load balancer's, else a node's with the NodePort.
-
-    Raises:
-        NoGatewayError: it has neither; says what to do.
-    """
-    port = http_port(service)
-    for host in balancer_hosts(service):
-        return f"{host}:{port['port']}"
-    for host in _addresses(nodes) if port.get("nodePort") else ():
-        return f"{host}:{port['nodePort']}"
-    name, namespace = service["metadata"]["name"], service["metadata"].get("namespace", "")
-    raise NoGatewayError(
-        f"{name}: EXTERNAL-IP is pending and no NodePort can be reached. Forward a port: kubectl port-forward "
-        f"-n {namespace} service/{name} 8080:{port['port']}, then connect(ingress=\"127.0.0.1:8080\").")
 
 
 def balancer_hosts(service: Mapping[str, Any]) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 Document = Mapping[str, Any]
+_PRODUCTION = re.compile(r"(?<![a-z])(prod(uction)?|prd|live)(?![a-z])", re.IGNORECASE)
 
 TAG_ROUTING = "serving.kserve.io/enable-tag-routing"
 _WAITING_STATES = ("waiting", "terminated")
@@ -25,6 +27,11 @@ class Cluster:
     speed: float = 1  # divides the waiting windows of a cluster that can; 1 is real time
     gateway: str = "istio"  # the form of the URLs: istio or kourier
     read_only: str = ""  # why nothing may be changed here; empty where it may
+
+
+def looks_like_production(name: str) -> bool:
+    """Whether a context, a cluster or a server is named as what users depend on is."""
+    return bool(_PRODUCTION.search(name))
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ class FakeApi:
         self.refuse = ""  # why pods may not be listed
         self.logs: dict[str, str] = {}  # by path
         self.denied: set[str] = set()  # verbs that RBAC does not allow
+        self.users: set[str | None] = set()  # who was impersonated
         self.frames: list[dict[str, dict[str, Any]]] = []  # each look at a Knative Service brings the next one
         self._events: list[tuple[str, str, dict[str, Any]]] = []
         self._changed = threading.Condition()
@@ -215,6 +216,7 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
                 api.count_watch(-1)
 
         def _path(self) -> tuple[str, dict[str, list[str]]]:
+            api.users.add(self.headers["Impersonate-User"])
             parts = urlsplit(self.path)
             return parts.path, parse_qs(parts.query)
 

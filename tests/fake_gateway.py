@@ -34,6 +34,7 @@ class FakeGateway:
         self.draws = shares(percent)
         self.tagged = False
         self.failing = False
+        self.refusal = (503, b"no healthy upstream")  # what it answers while it fails
         self.seen: list[tuple[str, str, dict[str, str], bytes]] = []
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -69,7 +70,7 @@ def _handler(gateway: FakeGateway) -> type[BaseHTTPRequestHandler]:
             if model is None:
                 return self._answer(404, b"")
             if gateway.failing:
-                return self._answer(503, b"no healthy upstream")
+                return self._answer(*gateway.refusal)
             name = self.path.split("/")[3].partition(":")[0]
             if name != "sklearn-iris":
                 return self._answer(404, json.dumps({"error": f"Model with name {name} does not exist."}).encode())

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from kserve_nb.clusters import kubeconfig, state
 from kserve_nb.clusters.state import ClusterError, Record
-
-_PRODUCTION = re.compile(r"(?<![a-z])(prod(uction)?|prd|live)(?![a-z])", re.IGNORECASE)
+from kserve_nb.model import looks_like_production
 
 
 def up(name: str, *, source: Path | None, context: str | None, ingress: str | None, namespace: str) -> Record:
@@ -64,7 +62,7 @@ def _refuse_production(document: dict[str, Any], source: Path) -> None:
     names = {"context": context, "cluster": document["clusters"][0]["name"],
              "server": str(document["clusters"][0]["cluster"].get("server", ""))}
     for what, text in names.items():
-        if _PRODUCTION.search(text):
+        if looks_like_production(text):
             raise ClusterError(
                 f"{context}: the current context of {source} looks like production (its {what} is {text!r}), and a "
-                f"tutorial changes what users get. If you mean it, name it: --context {context}")
+                f"tutorial changes what users get. If you mean it, name it: --context {context}, or connect(context=…)")

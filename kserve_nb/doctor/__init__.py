@@ -8,7 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kserve_nb.doctor import cluster_rules, curl_rules, error_rules, request_rules, rollout_rules, session_rules
+import requests
+
+from kserve_nb.doctor import (
+    cluster_rules,
+    curl_rules,
+    error_rules,
+    model_rules,
+    request_rules,
+    rollout_rules,
+    session_rules,
+)
 from kserve_nb.doctor.facts import Facts
 from kserve_nb.doctor.finding import TITLES, Finding, Report, in_order
 from kserve_nb.doctor.look import look, send
@@ -16,13 +26,12 @@ from kserve_nb.doctor.session import Session
 from kserve_nb.doctor.session import look as look_at_session
 from kserve_nb.ingress import Ingress
 from kserve_nb.model import Cluster
-from kserve_nb.shell import CommandError
 from kserve_nb.traffic import Tally
 
 __all__ = ["TITLES", "Facts", "Finding", "Report", "Session", "diagnose", "examine"]
 
 _RULES = (
-    *cluster_rules.RULES, *request_rules.RULES, *rollout_rules.RULES, *session_rules.RULES,
+    *cluster_rules.RULES, *model_rules.RULES, *request_rules.RULES, *rollout_rules.RULES, *session_rules.RULES,
 )  # fmt: skip
 
 
@@ -51,6 +60,9 @@ def examine(
         tally: a sample of requests to explain.
         variables: what $NAME in the command stands for, before the environment.
         folder: where notebooks and `-d @file` are; the current folder by default.
+
+    Raises:
+        CommandError: `curl` is no command that can be read.
     """
     began = time.monotonic()
     folder = folder or Path.cwd()
@@ -71,23 +83,22 @@ def examine(
 
 
 def _explain_curl(line: str, facts: Facts, variables: Mapping[str, Any], folder: Path) -> list[Finding]:
-    """What is wrong with the command; where nothing is to be seen, what the model answers to it."""
+    """What is wrong with the command, and what is answered to it. An answer of 200 is right, whatever it looks like."""
     host, _, port = facts.ingress.rpartition(":")
     named = {"INGRESS_HOST": host, "INGRESS_PORT": port, "MODEL_NAME": facts.services[0].name if facts.services else ""}
     named["SERVICE_HOSTNAME"] = facts.hosts[0] if facts.hosts else ""
     environ = facts.session.environ if facts.session else {}
-    try:
-        command = curl_rules.read(line, {**named, **environ, **variables}, folder)
-    except CommandError as refused:
-        why, do = "It cannot be read as a curl command.", "copy it whole, with the lines that end in \\"
-        return [Finding("R04", "blocker", "command", "the command", str(refused), why, do)]
+    command = curl_rules.read(line, {**named, **environ, **variables}, folder)
     found = list(curl_rules.explain(command, facts))
-    harmless = command.method in ("GET", "POST") and command.path.startswith(("/v1/models/", "/v2/models/"))
-    if found or not harmless or command.address != facts.ingress or not facts.gateway_answers:
+    if not curl_rules.may_be_sent(command, facts):
         return found
-    probe = send(Ingress(facts.ingress), command.method, command.host, command.path, command.headers, command.body)
+    probe = send(Ingress(command.address), command.method, command.host, command.path, command.headers, command.body)
     if probe.answer is None:
-        return list(error_rules.explain(probe.error, command.line))
+        return [curl_rules.unanswered(command, facts, probe.error), *found]
     answer = probe.answer
+    if answer.status == requests.codes.ok:
+        return [finding for finding in found if finding.severity == "note"]
+    if found:
+        return found
     text = f"HTTP/1.1 {answer.status} \nserver: {answer.headers.get('server', '')}\n\n{answer.text}"
-    return [] if answer.status == 200 else list(error_rules.explain(text, command.line))
+    return list(error_rules.explain(text, command.line)) or [curl_rules.refused(command, answer.status, answer.text)]

@@ -1,4 +1,4 @@
-"""Rules about the cluster, KServe's installation and its models getting ready (K…)."""
+"""Rules about the cluster and KServe's installation in it (K01 to K08)."""
 
 from __future__ import annotations
 
@@ -7,29 +7,33 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from kserve_nb.doctor.facts import KSERVE_CONFIG, Cause, Facts, Service
+from kserve_nb.doctor.facts import KSERVE_CONFIG, Facts
 from kserve_nb.doctor.finding import Finding, Severity
 from kserve_nb.kserve_versions import ignores_canary
-from kserve_nb.model import conditions_of, short
+from kserve_nb.model import looks_like_production
 
 OLDEST = (1, 32)  # KServe's quick start: "Kubernetes 1.32 or later"
 _TUTORIAL = re.compile(
     r"(kserve-nb|kind|k3d|minikube|docker-desktop|rancher-desktop|orbstack|colima|microk8s)(\b|[-_])"
 )
-_PRODUCTION = re.compile(r"(^|[^a-z])(prod|production|live)([^a-z]|$)", re.IGNORECASE)
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 _ISTIO = "istio.ingress.networking.knative.dev"  # what Knative takes where config-network says nothing
 _GATEWAYS = {"istio": "istio-ingressgateway", "kourier": "kourier"}
 _WEBHOOK = re.compile(r"failed (?:to call|calling) webhook|no endpoints available|connection refused")
-_DOWNLOADER = "storage-initializer"
 
 
 def wrong_context(facts: Facts) -> Iterator[Finding]:
-    """K01: what the context is called, and whether its server is this machine."""
+    """K01: what the context is called, whether its server is this machine, and whether we may look at all."""
+    if facts.hidden:
+        yield Finding(
+            "K01", "blocker", "cluster", f"context {facts.context}", facts.hidden,
+            "This user may not read InferenceServices there, so nothing is known about them.",
+            f"ask for the role view in {facts.namespace}, or kserve-nb up for a cluster of your own",
+        )  # fmt: skip
     if not facts.context or _TUTORIAL.match(facts.context):
         return
     where = f"context {facts.context}"
-    production = bool(_PRODUCTION.search(facts.context))
+    production = looks_like_production(facts.context)
     if production or urlsplit(facts.server).hostname not in _LOCAL:
         yield Finding(
             "K01", "warning" if production else "note", "cluster", where, facts.server,
@@ -61,42 +65,6 @@ def old_kubernetes(facts: Facts) -> Iterator[Finding]:
             f"KServe 0.20 and Knative 1.21 need Kubernetes {oldest} or newer.",
             f"kind create cluster --image kindest/node:v{oldest}.0",
         )  # fmt: skip
-
-
-def no_room(facts: Facts) -> Iterator[Finding]:
-    """K04: the scheduler found no node for a pod."""
-    for service in facts.services:
-        for where, saw, asks in _unscheduled(service):
-            yield Finding(
-                "K04", "blocker", "pod", where, saw,
-                f"It asks for {asks}; the node has {_allocatable(facts)} in all. Without resources in the "
-                "manifest each revision asks for 1 CPU and 2Gi, and a canary has two.",
-                "under predictor.model: resources: {requests: {cpu: 100m, memory: 256Mi}}",
-            )  # fmt: skip
-
-
-def _unscheduled(service: Service) -> Iterator[tuple[str, str, str]]:
-    """Name, message and requests of each pod without a node; from events, where the pod has been given up."""
-    for pod in service.pods:
-        scheduled = conditions_of(pod).get("PodScheduled")
-        if scheduled is not None and scheduled.reason == "Unschedulable":
-            yield pod["metadata"]["name"], scheduled.message, _requests(pod)
-    status = service.status
-    told = [event for event in service.events if event.get("reason") == "FailedScheduling"]
-    if not service.pods and told and status.latest_created != status.latest_ready:
-        yield told[-1]["involvedObject"]["name"], told[-1].get("message") or "", "more than is free"
-
-
-def _requests(pod: dict[str, object]) -> str:
-    containers = pod["spec"]["containers"]  # type: ignore[index]  # a pod has them
-    asked = [(c.get("resources") or {}).get("requests") or {} for c in containers]
-    each = [" and ".join(f"{amount} {name}" for name, amount in row.items()) for row in asked if row]
-    return " + ".join(each) or "nothing"
-
-
-def _allocatable(facts: Facts) -> str:
-    found = [(node.get("status") or {}).get("allocatable") or {} for node in facts.nodes]
-    return "; ".join(f"{row.get('cpu')} cpu and {row.get('memory')} memory" for row in found) or "an unknown amount"
 
 
 def webhook_down(facts: Facts) -> Iterator[Finding]:
@@ -137,6 +105,7 @@ def network_parts(facts: Facts) -> Iterator[Finding]:
             "kserve-nb up, or install KServe in Knative mode as its quick start does",
         )  # fmt: skip
         return
+    yield from _broken_entries(facts)
     yield from _ingress_class(facts)
     ingress = facts.setting("ingress")
     if ingress and "ingressGateway" not in ingress:
@@ -145,6 +114,20 @@ def network_parts(facts: Facts) -> Iterator[Finding]:
             "The entry is one string of JSON: a patch of it replaces all, and ingressGateway, ingressDomain and others "
             "are gone.", f"kubectl edit configmap -n kserve {KSERVE_CONFIG}   # put the other keys back",
         )  # fmt: skip
+
+
+def _broken_entries(facts: Facts) -> Iterator[Finding]:
+    """Entries of KServe's config map that an edit has left without a brace or a comma."""
+    for key in ("deploy", "ingress"):
+        text = (facts.configs.get(KSERVE_CONFIG) or {}).get(key, "{}")
+        try:
+            json.loads(text)
+        except ValueError as error:
+            yield Finding(
+                "K07", "blocker", "KServe", f"config map {KSERVE_CONFIG}, {key}", f"{error}: {text}",
+                "The entry is to be JSON in a string, and is not: KServe can reconcile nothing.",
+                f"kubectl edit configmap -n kserve {KSERVE_CONFIG}",
+            )  # fmt: skip
 
 
 def _ingress_class(facts: Facts) -> Iterator[Finding]:
@@ -198,101 +181,6 @@ def labelled_namespace(facts: Facts) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def no_model(facts: Facts) -> Iterator[Finding]:
-    """K13: the storage-initializer failed."""
-    for service in facts.services:
-        found = next((cause for cause in service.causes if cause.container == _DOWNLOADER), None)
-        told = service.status.failure if not service.causes and _failing(service) else ""
-        if found is None and "torage" not in told:
-            continue
-        gone = f"POD of {service.status.latest_created or service.name}"
-        cause = found or Cause(gone, _DOWNLOADER, "Error", None, told)
-        yield Finding(
-            "K13", "blocker", "pod", cause.pod, cause.last_words,
-            f"{_messenger(service)}The init container storage-initializer cannot fetch {service.status.model}. "
-            f"{_users(service)}",
-            f"compare storageUri with where the model is; kubectl logs {cause.pod.partition(' ')[0]} -c {_DOWNLOADER}",
-        )  # fmt: skip
-
-
-def no_revision(facts: Facts) -> Iterator[Finding]:
-    """K17: RevisionMissing and its like say that something failed; the deepest cause says what."""
-    for service in facts.services:
-        if not _failing(service) or ignores_canary(service.mode) or _explained(service, facts):
-            continue
-        where, saw = _deepest(service)
-        yield Finding(
-            "K17", "blocker", "revision", where, saw,
-            f"{_messenger(service)}This is the deepest cause that is known. {_users(service)}",
-            f"kubectl describe isvc {service.name}; kubectl get events --sort-by=.lastTimestamp",
-        )  # fmt: skip
-
-
-def _failing(service: Service) -> bool:
-    """Whether something has gone wrong, not merely is under way."""
-    status = service.status
-    believed = status.latest_created != status.latest_ready or not status.latest_created
-    failed = any(c.status == "False" for t, c in status.conditions.items() if t in ("PredictorReady", "Ready"))
-    blocked = status.model_state in ("BlockedByFailedLoad", "InvalidSpec")
-    return bool(service.causes) or (believed and (failed or blocked)) or (failed and _reconcile_failed(service)) or (
-        not status.latest_created and bool(_refused(service))
-    )
-
-
-def _reconcile_failed(service: Service) -> bool:
-    predictor = service.status.conditions.get("PredictorReady")
-    return predictor is not None and predictor.reason == "ReconcileFailed"
-
-
-def _explained(service: Service, facts: Facts) -> bool:
-    """Whether a rule of its own names the cause."""
-    status = service.status
-    told = status.failure if not service.causes else ""
-    return (
-        any(cause.container == _DOWNLOADER for cause in service.causes)
-        or "torage" in told
-        or any(True for _ in _unscheduled(service))
-        or (status.asked_percent is not None and not 0 <= status.asked_percent <= 100)
-        or "control-plane" in (facts.namespace_labels or {})
-    )
-
-
-def _deepest(service: Service) -> tuple[str, str]:
-    """Where the deepest cause is, and its own words: container, revision, event, condition."""
-    for cause in service.causes:
-        code = "" if cause.exit_code is None else f" exited {cause.exit_code}"
-        return f"pod {cause.pod}", f"container {cause.container}{code}: {cause.last_words}"
-    status = service.status
-    for revision in reversed(service.revision_values):
-        if revision.message and not revision.ready:
-            return f"revision {revision.name}", f"{revision.reason}: {revision.message}"
-    refused = _refused(service)
-    if refused or status.failure:
-        return f"InferenceService {service.name}", ": ".join(filter(None, (status.failure, refused)))
-    ready = status.conditions.get("PredictorReady", status.ready)
-    return f"InferenceService {service.name}", f"{ready.reason}: {ready.message}"
-
-
-def _refused(service: Service) -> str:
-    """KServe's own word in an event, which may be the only place where it says why."""
-    found = [event for event in service.events if event.get("reason") == "InternalError"
-             and event["involvedObject"].get("kind") == "InferenceService"
-             and event["involvedObject"].get("name") == service.name
-             and "object has been modified" not in (event.get("message") or "")]  # fmt: skip
-    return str(found[-1].get("message") or "") if found else ""
-
-
-def _messenger(service: Service) -> str:
-    ready = service.status.conditions.get("PredictorReady")
-    return f"{ready.reason} is only the messenger. " if ready and ready.reason else ""
-
-
-def _users(service: Service) -> str:
-    serving = [short(name) for name, percent in service.status.percents.items() if percent]
-    return f"Users are served by {', '.join(dict.fromkeys(serving))} meanwhile." if serving else "Nobody is served yet."
-
-
 RULES = (
     wrong_context, no_cluster, old_kubernetes, webhook_down, standard_mode, network_parts, labelled_namespace,
-    no_room, no_model, no_revision,
 )  # fmt: skip

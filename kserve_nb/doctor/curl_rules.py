@@ -18,9 +18,15 @@ from kserve_nb.doctor.finding import Finding
 _DEFAULT = "-predictor-default"
 _JSON = ("application/json", "application/cloudevents+json", "application/ld+json", "application/octet-stream")
 _MODEL = re.compile(r"/v[12]/models/([^/:]+)(?P<rest>.*)")
+_PROMPT = re.compile(r"^\s*(?:[$!]\s*|%%?)(?=curl\b)")  # pasted along with the command
+_URL = re.compile(r"""https?://[^\s/'"]*""")
+_HOST = re.compile(r"""-H\s*(['"])\s*host:.*?\1\s*""", re.IGNORECASE)
 _CONTENT_TYPE = re.compile(r"""-H\s+(['"])content-type:.*?\1\s*""", re.IGNORECASE)
 _INSIDE = ".svc.cluster.local"
-_NO_FILE = 26  # curl's exit code
+_NAMED = re.compile(r"""host:\s*[^\s'"]""", re.IGNORECASE)
+_ASKED = re.compile(r"/v1/models/[^/:]+:(predict|explain)|/v2/(models/[^/]+/(infer|generate)|repository/.*)")
+_BODY = '{"instances": [[6.8, 2.8, 4.8, 1.4], [6.0, 3.4, 4.5, 1.6]]}'
+_BAD_URL, _NO_FILE = 3, 26  # curl's exit codes
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,8 @@ class Command:
 
     line: str
     method: str
-    address: str  # HOST:PORT that is dialled
+    scheme: str
+    address: str  # HOST:PORT that is dialled; empty where the URL has none
     host: str  # the Host header
     path: str
     headers: Mapping[str, str]
@@ -50,22 +57,27 @@ class Command:
 
 def read(line: str, variables: Mapping[str, str], folder: Path) -> Command:
     """The command as %%curl reads it. Raises CommandError where it cannot be read."""
+    line = _PROMPT.sub("", line).strip()
     words = list(shell.read(line, variables).words)
     words = words[1:] if words[:1] == ["curl"] else words
     missing = ""
     try:
         request = prepare(words, folder)
     except CurlError as error:
+        if error.code == _BAD_URL:
+            return Command(line, "", "http", "", "", "", {}, "")
         if error.code != _NO_FILE:
             raise
         missing = str(error)
         request = prepare(["" if word.startswith("@") else word for word in words], folder)
     headers = dict(request.headers)
     body = request.body or b""
+    url = urlsplit(request.url or "")
     return Command(
-        line=line.strip(),
+        line=line,
         method=request.method or "GET",
-        address=urlsplit(request.url or "").netloc,
+        scheme=url.scheme,
+        address=url.netloc,
         host=headers.pop("Host", ""),
         path=request.path_url,
         headers=headers,
@@ -75,9 +87,16 @@ def read(line: str, variables: Mapping[str, str], folder: Path) -> Command:
 
 
 def explain(command: Command, facts: Facts) -> Iterator[Finding]:
-    """What is wrong with a command, in the order of its way: name, host, path, header, body."""
-    yield from _host(command, facts)
+    """What is wrong with a command, in the order of its way: address, host, path, header, body."""
+    if not command.address:
+        yield Finding(
+            "R01", "blocker", "command", "the URL", command.line, "INGRESS_HOST and INGRESS_PORT are empty, or it has "
+            "no host and port: the gateway's address has to be found first.",
+            _mended(command, facts, "" if _NAMED.search(command.line) else _nearest("", facts)),
+        )  # fmt: skip
+        return
     yield from _address(command, facts)
+    yield from _host(command, facts)
     yield from _path(command, facts)
     yield from _body(command)
     if "keep-alive" in " ".join(command.headers.values()).lower():
@@ -87,19 +106,65 @@ def explain(command: Command, facts: Facts) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def may_be_sent(command: Command, facts: Facts) -> bool:
+    """Whether sending it changes nothing: it asks a model, wakes none, and dials what may be a gateway."""
+    asks = command.method in ("GET", "POST") and command.path.startswith(("/v1/models/", "/v2/models/"))
+    asleep = any(command.host in service.hosts and not service.has_serving_pods for service in facts.services)
+    dialled = command.scheme == "http" and not by_name(command, facts)
+    return asks and dialled and not asleep and not facts.unreachable
+
+
+def unanswered(command: Command, facts: Facts, error: str) -> Finding:
+    """Nobody answers at the address that the command dials."""
+    why = f"The gateway is at {facts.ingress}." if facts.ingress not in ("", command.address) else (
+        "The gateway is down, or the port-forward that led there has ended.")
+    return Finding("R09", "blocker", "command", command.address, error, why, _mended(command, facts))
+
+
+def refused(command: Command, status: int, text: str) -> Finding:
+    """The model was reached, and answers something that no rule knows."""
+    return Finding(
+        "R08", "blocker", "model", command.path, f"{status} {text}",
+        "The model was reached, and does not take this. In the v1 protocol it is asked like this:",
+        "POST /v1/models/NAME:predict with " + _BODY,
+    )  # fmt: skip
+
+
+def _address(command: Command, facts: Facts) -> Iterator[Finding]:
+    if command.scheme == "https":
+        yield Finding(
+            "R09", "blocker", "command", f"https://{command.address}", command.line,
+            "The gateway speaks plain HTTP at this port: TLS fails with \"wrong version number\".",
+            command.line.replace("https://", "http://", 1),
+        )  # fmt: skip
+    inside = command.host.partition(":")[0].endswith(_INSIDE)
+    if facts.ingress and command.address != facts.ingress and by_name(command, facts) and not inside:
+        yield Finding(
+            "R03", "blocker", "command", command.address, "the URL names the model's host, which no DNS has",
+            "The gateway is dialled by its own address, and told the host by a header.",
+            _mended(command, facts, command.host),
+        )  # fmt: skip
+
+
+def by_name(command: Command, facts: Facts) -> bool:
+    """Whether the command dials a model's host, which only the gateway knows."""
+    dialled = command.address.partition(":")[0]
+    return dialled in facts.hosts or dialled.endswith(("example.com", _INSIDE))
+
+
 def _host(command: Command, facts: Facts) -> Iterator[Finding]:
     host = command.host.partition(":")[0]
     if _DEFAULT in host and not any(_DEFAULT in known for known in facts.hosts):
         yield Finding(
             "R05", "blocker", "command", f"Host: {host}", _DEFAULT,
             "The published page is older than your KServe: since 0.11 it makes no names with -default.",
-            command.line.replace("-default", ""),
+            command.line.replace(_DEFAULT, "-predictor"),
         )  # fmt: skip
     elif host.endswith(_INSIDE):
         yield Finding(
             "R06", "blocker", "command", f"Host: {host}", _INSIDE,
             "That name is for pods in the cluster; the gateway answers it 404 from outside.",
-            _with_host(command, facts),
+            _mended(command, facts, _nearest(host, facts)),
         )  # fmt: skip
     elif host.startswith("latest-") and _is_ours(host, facts) and host not in facts.hosts:
         yield Finding(
@@ -107,36 +172,34 @@ def _host(command: Command, facts: Facts) -> Iterator[Finding]:
             "prev- is always open, latest- only with the annotation serving.kserve.io/enable-tag-routing: \"true\".",
             "rollout.tag(); await rollout.wait()",
         )  # fmt: skip
-    elif facts.hosts and host not in facts.hosts and command.address == facts.ingress:
+    elif facts.hosts and host not in facts.hosts:
         yield Finding(
             "R04", "blocker", "command", f"Host: {host}", f"known: {', '.join(facts.hosts)}",
-            "The gateway answers 404 with an empty body to a Host that it was not told.", _with_host(command, facts),
-        )  # fmt: skip
-
-
-def _address(command: Command, facts: Facts) -> Iterator[Finding]:
-    dialled = command.address.partition(":")[0]
-    named = dialled in facts.hosts or dialled.endswith("example.com")
-    if facts.ingress and command.address != facts.ingress and named:
-        yield Finding(
-            "R03", "blocker", "command", dialled, "the URL names the model's host, which no DNS has",
-            "The gateway is dialled by its own address, and told the host by a header.",
-            f'curl -H "Host: {dialled}" http://{facts.ingress}{command.path}',
+            "The gateway answers 404 with an empty body to a Host that it was not told.",
+            _mended(command, facts, _nearest(host, facts)),
         )  # fmt: skip
 
 
 def _path(command: Command, facts: Facts) -> Iterator[Finding]:
     names = [service.name for service in facts.services if command.host.partition(":")[0] in service.hosts]
-    if names and command.model and command.model not in names:
+    if not names:
+        return
+    if command.model and command.model not in names:
         yield Finding(
             "R04", "blocker", "command", command.path, f"model {command.model}",
             f'Host is right, the path is not: "Model with name {command.model} does not exist."',
             command.line.replace(f"/models/{command.model}", f"/models/{names[0]}"),
         )  # fmt: skip
-    elif names and command.model and command.body and command.path == f"/v1/models/{command.model}":
+    elif command.method == "POST" and not _ASKED.fullmatch(command.path):
         yield Finding(
-            "R04", "blocker", "command", command.path, "no :predict", "A model is asked at /v1/models/NAME:predict.",
-            command.line.replace(command.path, f"{command.path}:predict"),
+            "R04", "blocker", "command", command.path, "no such path in the v1 and v2 protocols",
+            "A model is asked at /v1/models/NAME:predict.",
+            command.line.replace(command.path, f"/v1/models/{names[0]}:predict"),
+        )  # fmt: skip
+    elif command.method == "GET" and command.path.endswith(":predict") and not command.missing_file:
+        yield Finding(
+            "R08", "blocker", "command", command.path, "GET, without a body", "A prediction needs rows to predict: "
+            "without -d curl sends a GET.", f"{command.line} -d @./iris-input.json",
         )  # fmt: skip
 
 
@@ -144,7 +207,7 @@ def _body(command: Command) -> Iterator[Finding]:
     if command.missing_file:
         yield Finding(
             "R08", "blocker", "command", "-d @…", command.missing_file, "The file with the body is not in this folder.",
-            "%%writefile iris-input.json, with {\"instances\": [[6.8, 2.8, 4.8, 1.4], [6.0, 3.4, 4.5, 1.6]]} below it",
+            f"%%writefile iris-input.json, with {_BODY} below it",
         )  # fmt: skip
     sends = bool(command.body or command.missing_file) and command.path.startswith("/v1/")
     if sends and command.content_type not in _JSON:
@@ -157,7 +220,7 @@ def _body(command: Command) -> Iterator[Finding]:
     if command.body and command.path.startswith("/v1/") and _misshapen(command.body):
         yield Finding(
             "R08", "blocker", "command", "the body", command.body, _misshapen(command.body),
-            '{"instances": [[6.8, 2.8, 4.8, 1.4], [6.0, 3.4, 4.5, 1.6]]}',
+            _BODY,
         )  # fmt: skip
 
 
@@ -180,8 +243,14 @@ def _is_ours(host: str, facts: Facts) -> bool:
     return host.removeprefix("latest-") in facts.hosts
 
 
-def _with_host(command: Command, facts: Facts) -> str:
-    """The command with the known host that is most like the one it has."""
-    nearest = difflib.get_close_matches(command.host, facts.hosts, 1, 0) or [""]
-    fixed = command.line.replace(command.host, nearest[0]) if command.host and nearest[0] else command.line
-    return fixed if nearest[0] else "kubectl get isvc -o jsonpath={.items[*].status.url}"
+def _nearest(host: str, facts: Facts) -> str:
+    """The known host that is most like this one; a word to replace where none is known."""
+    return (difflib.get_close_matches(host, facts.hosts, 1, 0) or ["SERVICE_HOSTNAME"])[0]
+
+
+def _mended(command: Command, facts: Facts, host: str = "") -> str:
+    """The command, sent to the gateway, with this Host where one is given."""
+    line = _URL.sub(f"http://{facts.ingress}", command.line, count=1) if facts.ingress else command.line
+    if not host:
+        return line
+    return _HOST.sub("", line).replace("curl ", f"curl -H 'Host: {host}' ", 1)

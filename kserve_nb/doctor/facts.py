@@ -37,6 +37,7 @@ class Cause:
     reason: str  # Error, CrashLoopBackOff, ImagePullBackOff …
     exit_code: int | None
     log: str  # the end of its log, or the kubelet's message
+    arguments: tuple[str, ...] = ()  # of the container; the storage-initializer's first one is the model's URI
 
     @property
     def last_words(self) -> str:
@@ -81,15 +82,21 @@ class Service:
     @property
     def last_applied(self) -> Mapping[str, Any]:
         """What the last `kubectl apply` wrote; empty where it was made otherwise."""
-        text = self.annotations.get("kubectl.kubernetes.io/last-applied-configuration")
-        loaded: Mapping[str, Any] = json.loads(text) if text else {}
-        return loaded
+        return _mapping(self.annotations.get("kubectl.kubernetes.io/last-applied-configuration"))
+
+    @property
+    def wanted_pods(self) -> tuple[Object, ...]:
+        """Its pods without those that were told to end, and those that a revision before the newest has left behind."""
+        status = self.status
+        newest = [str(revision["metadata"]["name"]) for revision in self.revisions[-1:]]
+        wanted = {*status.percents, status.latest_created, *newest, ""}
+        pods = [(pod, Pod.of(pod)) for pod in self.pods]
+        return tuple(pod for pod, value in pods if not value.terminating and value.revision in wanted)
 
     @property
     def causes(self) -> tuple[Cause, ...]:
-        """Why containers of pods that were not told to end do not run; the newest revision's first."""
-        alive = [pod for pod in self.pods if not Pod.of(pod).terminating]
-        newest_first = sorted(alive, key=lambda pod: Pod.of(pod).revision, reverse=True)
+        """Why containers of pods that are wanted do not run; the newest revision's first."""
+        newest_first = sorted(self.wanted_pods, key=lambda pod: Pod.of(pod).revision, reverse=True)
         found = (cause_of(pod, self.logs.get(pod["metadata"]["name"], "")) for pod in newest_first)
         return tuple(cause for cause in found if cause is not None)
 
@@ -132,6 +139,7 @@ class Facts:
     gateways: tuple[Object, ...] | None = None  # the gateway's Services; None where they may not be read
     nodes: tuple[Object, ...] = ()
     lacking: tuple[str, ...] = ()  # kinds that this cluster does not serve
+    hidden: str = ""  # why the InferenceServices may not be read
     dry_run: str = ""  # why a dry run of an InferenceService was refused
     services: tuple[Service, ...] = ()
     unknown_host: Probe | None = None  # a request for a host that nobody serves: is it the gateway?
@@ -150,9 +158,7 @@ class Facts:
 
     def setting(self, key: str) -> Mapping[str, Any]:
         """One entry of KServe's config map, which is JSON in a string; empty where it is not known."""
-        text = (self.configs.get(KSERVE_CONFIG) or {}).get(key)
-        loaded: Mapping[str, Any] = json.loads(text) if text else {}
-        return loaded
+        return _mapping((self.configs.get(KSERVE_CONFIG) or {}).get(key))
 
     @property
     def looked(self) -> str:
@@ -160,7 +166,8 @@ class Facts:
         if self.unreachable:
             return "the cluster does not answer"
         if self.namespace_labels is None:
-            return f"the cluster answers; it has no namespace {self.namespace} yet"
+            create = f"kubectl create namespace {self.namespace}"
+            return f"the cluster answers; it has no namespace {self.namespace} yet: {create}"
         names = ", ".join(service.name for service in self.services) or "no InferenceService yet"
         return f"cluster, KServe, gateway, namespace {self.namespace}, {names}"
 
@@ -195,11 +202,26 @@ def cause_of(pod: Object, log: str = "") -> Cause | None:
         if failed:
             reason = waiting.get("reason") or ended.get("reason") or "Error"
             words = ended.get("message") or log or waiting.get("message") or ""
-            return Cause(pod["metadata"]["name"], row["name"], reason, ended.get("exitCode"), words)
+            arguments = _arguments(pod, row["name"])
+            return Cause(pod["metadata"]["name"], row["name"], reason, ended.get("exitCode"), words, arguments)
     return None
 
 
+def _arguments(pod: Object, container: str) -> tuple[str, ...]:
+    rows = [*(pod["spec"].get("initContainers") or []), *(pod["spec"].get("containers") or [])]
+    return tuple(next((row.get("args") or [] for row in rows if row.get("name") == container), []))
+
+
 _BAD = {"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError", "RunContainerError"}
+
+
+def _mapping(text: str | None) -> Mapping[str, Any]:
+    """A JSON object in a string; empty where it is none, as after an edit by hand."""
+    try:
+        loaded = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return loaded if isinstance(loaded, dict) else {}
 
 
 def _belongs(obj: Object, name: str) -> bool:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
-import yaml
 from kubernetes.config import ConfigException
 
+from kserve_nb import context, gateways
 from kserve_nb.client import (
     INFERENCE_SERVICE,
     KNATIVE_SERVICE,
@@ -26,8 +25,7 @@ from kserve_nb.client import (
 )
 from kserve_nb.doctor.facts import KSERVE_CONFIG, Facts, Probe, Service, cause_of, services_of
 from kserve_nb.doctor.session import Session
-from kserve_nb.gateways import GATEWAYS, address_of
-from kserve_nb.ingress import Ingress, NoGatewayError, PredictError, address_from, host_of
+from kserve_nb.ingress import Ingress, NoGatewayError, PredictError, host_of
 from kserve_nb.manifest import MODEL, inference_service
 from kserve_nb.model import Cluster
 
@@ -45,22 +43,22 @@ _MOST = 5  # models that are asked for an answer
 
 def look(cluster: Cluster, session: Session, *, probing: bool = True) -> Facts:
     """The facts of a cluster now. Reads, asks admission by a dry run, and sends a GET to the gateway and each model."""
-    context, server = _context(cluster.kubeconfig)
-    facts = Facts(cluster.namespace, context, server, session=session, ingress=cluster.ingress)
+    found = context.current(cluster.kubeconfig)
+    facts = Facts(cluster.namespace, found.name, found.server, session=session, ingress=cluster.ingress)
     try:
         client = Client(cluster)
         version = json.loads(client.raw("/version", _ANSWER_S)).get("gitVersion") or ""
         facts = _look(client, replace(facts, version=version))
+        return _reached(facts, cluster, client, session) if probing else facts
     except RefusedError as refused:
         return replace(facts, unreachable=str(refused))
     except (ConfigException, OSError, ValueError) as error:  # no such kubeconfig, or one that names nothing
         return replace(facts, unreachable=f"{cluster.kubeconfig}: {error}")
-    facts = replace(facts, ingress=_address(facts, session))
-    return _probed(facts, Ingress(facts.ingress)) if probing and facts.ingress else facts
 
 
 def _look(client: Client, facts: Facts) -> Facts:
     lacking: list[str] = []
+    hidden: dict[Kind, str] = {}
 
     def every(kind: Kind) -> list[Object]:
         try:
@@ -71,7 +69,8 @@ def _look(client: Client, facts: Facts) -> Facts:
         except RefusedError as refused:
             if refused.reason in _NOBODY:
                 raise
-            return []  # not ours to read
+            hidden[kind] = str(refused)  # not ours to read
+            return []
 
     kinds = (INFERENCE_SERVICE, KNATIVE_SERVICE, REVISION, POD, _EVENT)
     services = services_of(*map(every, kinds))
@@ -80,24 +79,13 @@ def _look(client: Client, facts: Facts) -> Facts:
         facts,
         services=tuple(replace(service, logs=_logs(client, service)) for service in services),
         lacking=tuple(lacking),
+        hidden=hidden.get(INFERENCE_SERVICE, ""),
         namespace_labels=labels,
         configs=_configs(client),
         gateways=_gateways(client),
         nodes=tuple(every(_NODE)),
         dry_run=_dry_run(client) if labels is not None and not lacking else "",
     )
-
-
-def _context(kubeconfig: Path) -> tuple[str, str]:
-    """Name and server of the kubeconfig's current context; empty where it cannot be read."""
-    try:
-        config = yaml.safe_load(kubeconfig.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError):
-        return "", ""
-    name = config.get("current-context") or ""
-    contexts = {row["name"]: row["context"] for row in config.get("contexts") or []}
-    clusters = {row["name"]: row["cluster"] for row in config.get("clusters") or []}
-    return name, (clusters.get((contexts.get(name) or {}).get("cluster")) or {}).get("server") or ""
 
 
 def _namespace_labels(client: Client) -> dict[str, str] | None:
@@ -124,7 +112,7 @@ def _configs(client: Client) -> dict[str, Mapping[str, str] | None]:
 
 def _gateways(client: Client) -> tuple[Object, ...] | None:
     try:
-        found = [client.find(SERVICE, name, namespace) for namespace, name in GATEWAYS]
+        found = [client.find(SERVICE, name, namespace) for namespace, name in gateways.GATEWAYS]
     except RefusedError:
         return None
     return tuple(service for service in found if service is not None)
@@ -154,14 +142,17 @@ def _logs(client: Client, service: Service) -> dict[str, str]:
     return found
 
 
-def _address(facts: Facts, session: Session) -> str:
-    known = facts.ingress or address_from(session.environ)
-    for gateway in [] if known else facts.gateways or ():
-        try:
-            return address_of(gateway, facts.nodes)
-        except NoGatewayError:
-            continue
-    return known or ""
+def _reached(facts: Facts, cluster: Cluster, client: Client, session: Session) -> Facts:
+    """The facts with what comes back through the gateway, which is looked for as connect() does."""
+    try:
+        ingress = gateways.find(cluster, client, session.environ)
+    except NoGatewayError as nowhere:
+        return replace(facts, unknown_host=Probe(error=str(nowhere)))
+    try:
+        lasting = ingress.how != "port-forward"  # one that we began ends with this look
+        return _probed(replace(facts, ingress=ingress.address if lasting else ""), ingress)
+    finally:
+        ingress.close()
 
 
 def _probed(facts: Facts, ingress: Ingress) -> Facts:

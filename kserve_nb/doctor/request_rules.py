@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from kserve_nb.client import Object
 from kserve_nb.doctor.facts import Facts, Service
 from kserve_nb.doctor.finding import Finding, Severity
-from kserve_nb.gateways import GATEWAYS
+from kserve_nb.gateways import GATEWAYS, balancer_hosts, http_port
 from kserve_nb.ingress import host_of
 from kserve_nb.model import short
 
@@ -15,7 +16,6 @@ _LOCAL = ("127.0.0.1", "localhost")
 _INSIDE = "svc.cluster.local"
 _WILDCARD = re.compile(r"(?:^|[.-])(\d+[.-]\d+[.-]\d+[.-]\d+)\.(sslip|nip|xip)\.io$")
 _PRIVATE = re.compile(r"192\.168\.|172\.(1[6-9]|2\d|3[01])\.")
-FORWARD = "kubectl port-forward -n {namespace} service/{name} 8080:80"
 
 
 def no_address(facts: Facts) -> Iterator[Finding]:
@@ -27,9 +27,9 @@ def no_address(facts: Facts) -> Iterator[Finding]:
             severity: Severity = "note" if facts.gateway_answers else "blocker"
             yield Finding(
                 "R01", severity, "gateway", f"service {meta['name']}", "TYPE LoadBalancer, EXTERNAL-IP <pending>",
-                "kind and minikube have no load balancer. Use the NodePort, or a port that is forwarded; "
-                f"INGRESS_HOST and INGRESS_PORT are {facts.ingress or 'not known'}.",
-                f"{FORWARD.format(namespace=meta.get('namespace'), name=meta['name'])}, then --ingress 127.0.0.1:8080",
+                "kind and minikube have no load balancer. Use the NodePort, or a port that is forwarded, as connect() "
+                f"does by itself; INGRESS_HOST and INGRESS_PORT are {facts.ingress or 'not known'}.",
+                f"{_forward(gateway)}, then --ingress 127.0.0.1:8080",
             )  # fmt: skip
 
 
@@ -43,18 +43,26 @@ def cut_off(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "R02", "blocker", "gateway", facts.ingress, probe.error,
             "With the docker driver on a Mac or on Windows, and behind a VPN, a node's address cannot be reached.",
-            f"minikube tunnel, or {FORWARD.format(namespace='istio-system', name='istio-ingressgateway')}",
+            f"minikube tunnel, or {_forward(*facts.gateways or ())}",
         )  # fmt: skip
         return
-    names = [(gateway["metadata"]["namespace"], gateway["metadata"]["name"]) for gateway in facts.gateways or ()]
-    namespace, name = (names or GATEWAYS)[0]
-    forward = FORWARD.format(namespace=namespace, name=name)
+    told = [f"{host}:{http_port(row)['port']}" for row in facts.gateways or () for host in balancer_hosts(row)]
+    elsewhere = [address for address in told if address != facts.ingress]
     yield Finding(
-        "R09", "blocker", "gateway", facts.ingress, probe.error,
+        "R09", "blocker", "gateway", facts.ingress or "the gateway", probe.error,
         "A port-forward ends with its terminal, with the pod it led to, and under load; or the gateway is down. "
         "Requests that fail so say nothing about a canary.",
-        f"{forward}, or see kserve-nb status",
+        f'connect(ingress="{elsewhere[0]}"), as the gateway\'s Service says' if elsewhere and facts.ingress else
+        f"{_forward(*facts.gateways or ())}, or see kserve-nb status",
     )  # fmt: skip
+
+
+def _forward(*gateways: Object) -> str:
+    """The command that forwards a port to a gateway; to Istio's where none is known."""
+    if not gateways:
+        return "kubectl port-forward -n {} service/{} 8080:80".format(*GATEWAYS[0])
+    meta, port = gateways[0]["metadata"], http_port(gateways[0])["port"]
+    return f"kubectl port-forward -n {meta['namespace']} service/{meta['name']} 8080:{port}"
 
 
 def foreign_name(facts: Facts) -> Iterator[Finding]:

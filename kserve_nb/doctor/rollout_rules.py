@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +13,9 @@ from kserve_nb.doctor.finding import Finding
 from kserve_nb.model import Pod, short
 
 _FIELD = "canaryTrafficPercent"
+_MEANT = re.compile(r"canary_?(traffic)?_?(percent(age)?|weight)?$", re.IGNORECASE)
+_SOURCE = "internal.serving.kserve.io/storage-initializer-sourceuri"  # on a revision: the storageUri of its model
+_OWN = ("serving.knative.dev/", "internal.serving.kserve.io/")
 
 
 def first_percent(service: Service) -> Iterator[Finding]:
@@ -31,7 +36,7 @@ def ready_means(service: Service) -> Iterator[Finding]:
     status = service.status
     left = progress.missing(status, service.knative)
     if status.ready.status != "True" and service.answered == 200:
-        saw = f"READY {status.ready.status} {status.ready.reason}, and the model answers 200"
+        saw = f"{' '.join(filter(None, ('READY', status.ready.status, status.ready.reason)))}, the model answers 200"
         why = f"READY speaks of {short(status.latest_created)}, the newest revision; users get {_rows(service)}."
     elif status.ready.status == "True" and left and service.knative is not None and not _alone(service):
         saw, why = f"READY True, and {left}", "READY is that from before the last write: wait for traffic to move."
@@ -60,7 +65,7 @@ def annotation_revision(service: Service) -> Iterator[Finding]:
         return
     before, newest = service.revisions[-2:]
     changed = _changed(before, newest)
-    if before["spec"].get("containers") == newest["spec"].get("containers") and changed:
+    if _model(before) == _model(newest) and changed:
         number = short(newest["metadata"]["name"])
         yield Finding(
             "C06", "note", "revision", f"revision {newest['metadata']['name']}", f"new: {', '.join(changed)}",
@@ -74,10 +79,14 @@ def other_pods(service: Service) -> Iterator[Finding]:
     percents = service.status.percents
     rest = [pod for pod in map(Pod.of, service.pods) if not percents.get(pod.revision) and percents]
     ending = [pod for pod in rest if pod.terminating]
-    kept = [pod for pod in rest if not pod.terminating and pod.revision in percents]
+    wanted = {pod["metadata"]["name"] for pod in service.wanted_pods}
+    kept = [pod for pod in rest if pod.name in wanted and pod.revision in percents]
+    left = [pod for pod in rest if pod.name not in wanted and not pod.terminating]
     for pods, why in (
         (ending, "It gets no new requests and drains for about 30 s; 60 s without traffic passed before."),
         (kept, "The route names its revision, at 0 %: that is enough to keep its pods."),
+        (left, "A revision before the newest one has left it behind, and nobody needs it. Knative takes it away; a "
+               "failing one when its 10 minutes to get ready are over."),
     ):
         for pod in pods:
             saw = f"{pod.ready}/{pod.containers} {pod.status}"
@@ -145,13 +154,22 @@ def bad_percent(service: Service) -> Iterator[Finding]:
             f"{_FIELD} is {asked}: apply accepts it, Knative refuses it, and traffic stays as it was.",
             "rollout.canary(percent=10), or another whole number from 0 to 100",
         )  # fmt: skip
-    model = ((service.last_applied.get("spec") or {}).get("predictor") or {}).get("model") or {}
-    if _FIELD in model:
+    for path, value in _strays(service.last_applied.get("spec") or {}, "spec"):
+        patch = {"spec": {"predictor": {_FIELD: value}}}
         yield Finding(
-            "C12", "warning", "service", f"InferenceService {service.name}", f"model: {_FIELD}: {model[_FIELD]}",
-            "KServe looks for it beside model:, under predictor:; in model: it is dropped.",
-            f"predictor:\\n  {_FIELD}: {model[_FIELD]}\\n  model: …",
+            "C12", "warning", "service", f"InferenceService {service.name}", f"{path}: {value}",
+            f"KServe reads spec.predictor.{_FIELD} alone, beside model: and not in it; elsewhere it is dropped.",
+            f"kubectl patch isvc {service.name} --type merge -p '{json.dumps(patch)}'",
         )  # fmt: skip
+
+
+def _strays(part: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Where in an applied manifest a field that means the percent stands, and KServe does not look for it."""
+    for key, value in part.items() if isinstance(part, dict) else ():
+        at = f"{path}.{key}"
+        if _MEANT.match(key) and not isinstance(value, dict) and at != f"spec.predictor.{_FIELD}":
+            yield at, value
+        yield from _strays(value, at)
 
 
 def doors(service: Service) -> Iterator[Finding]:
@@ -212,11 +230,16 @@ def _rows(service: Service) -> str:
     return " / ".join(f"{row.percent} % {short(row.revision)}" for row in rows) or "no traffic"
 
 
+def _model(revision: Any) -> tuple[Any, Any]:
+    """What a revision serves: its containers, and the model that KServe fetches for them."""
+    return revision["spec"].get("containers"), (revision["metadata"].get("annotations") or {}).get(_SOURCE)
+
+
 def _changed(before: Any, after: Any) -> list[str]:
-    """Annotations and labels of the template that differ, without what Knative keeps there itself."""
+    """Annotations and labels of the template that differ, without what Knative and KServe keep there themselves."""
     found: list[str] = []
     for part in ("annotations", "labels"):
         old, new = (obj["metadata"].get(part) or {} for obj in (before, after))
-        keys = [key for key in {**old, **new} if not key.startswith("serving.knative.dev/")]
+        keys = [key for key in {**old, **new} if not key.startswith(_OWN)]
         found += [f"{key}: {new.get(key)}" for key in keys if old.get(key) != new.get(key)]
     return found

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 from kserve_nb import clusters
 from kserve_nb.client import Client
@@ -74,11 +75,14 @@ def test_down_leaves_their_cluster_as_it_is(target: Target) -> None:
     assert target.namespace in target.kubectl("get", "namespace", target.namespace)
 
 
-def test_who_may_only_look_is_told_so(target: Target) -> None:
+def test_who_may_only_look_is_told_so(target: Target, tmp_path: Path) -> None:
     client = Client(Cluster(Path(target.kubeconfig), target.ingress, target.namespace))
     assert client.forbidden() == ""
 
-    client._api.set_default_header("Impersonate-User", "somebody")
+    config = yaml.safe_load(Path(target.kubeconfig).read_text())
+    config["users"][0]["user"]["as"] = "somebody"
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+    client = Client(Cluster(tmp_path / "kubeconfig", target.ingress, target.namespace))
 
     assert client.forbidden() == f"RBAC does not let you create inferenceservices in namespace {target.namespace}"
 

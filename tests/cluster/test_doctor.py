@@ -193,6 +193,42 @@ def test_each_fault_of_a_change_is_named(target: Target, tmp_path: Path) -> None
     assert _ids(report)[0] == "K08" and "K13" in _ids(report), report.text
 
 
+def test_a_broken_revision_that_was_repaired_is_no_fault(target: Target, tmp_path: Path) -> None:
+    lab = Lab(_cluster(target))
+    asyncio.run(lab.ensure("first-model"))
+    lab.client.patch(INFERENCE_SERVICE, lab.rollout().name, {"spec": {"predictor": PATCHED[-1][1]}})
+    broken = _until(lambda: _examine(lab.cluster, tmp_path), "K13")
+    assert f"cannot fetch {MODEL}-that-is-not-there" in broken.text, broken.text
+
+    lab.rollout().canary(MODEL_2, percent=10)
+    asyncio.run(lab.rollout().wait())
+    report = _examine(lab.cluster, tmp_path)
+
+    assert report.healthy and "K13" not in _ids(report), report.text
+
+
+STRAYS: tuple[Callable[[Object], Any], ...] = (
+    _model("canaryTrafficPercent", 20),
+    _predictor("canaryPercent", 20),
+    lambda document: document["spec"].update(canaryTrafficPercent=20),
+)
+
+
+@pytest.mark.parametrize("change", STRAYS)
+def test_a_percent_where_nobody_looks_for_it_is_named(
+    change: Callable[[Object], Any], target: Target, tmp_path: Path
+) -> None:
+    manifest = yaml.safe_dump(_made("astray", change))
+
+    refused = target.kubectl("apply", "-f", "-", stdin=manifest, check=False)
+    target.kubectl("apply", "--validate=false", "-f", "-", stdin=manifest)
+    report = _examine(_cluster(target), tmp_path)
+    pasted = _examine(_cluster(target), tmp_path, error=refused)
+
+    assert "C12" in report.text.splitlines()[0] and ": 20" in report.text, report.text
+    assert "C12" in pasted.text.splitlines()[0], pasted.text
+
+
 def test_nothing_is_wrong_in_any_step_of_the_tutorial(target: Target, tmp_path: Path) -> None:
     asyncio.run(_steps(target, tmp_path))
 
@@ -206,6 +242,7 @@ async def _steps(target: Target, folder: Path) -> None:
 
         assert report.healthy, f"{step}:\n{report.text}"
         assert STEP_NOTES[step] <= set(_ids(report)), f"{step}:\n{report.text}"
+        assert ("C06" in _ids(report)) == (step == "tagged"), f"{step}:\n{report.text}"
         assert report.took_s < 5, f"{step}: {report.took_s:.1f} s"
     rollout = lab.rollout()
     rollout.apply(inference_service(rollout.name, MODEL_2))  # an apply forgets the percent …
@@ -237,6 +274,8 @@ def test_pasted_commands_and_what_the_model_answers_to_them(canary: Lab, tmp_pat
         ("R04", good.replace("/sklearn-iris:", "/nope:")),
         ("R07", good.replace(f"{json_type} ", "")),
         ("R08", good.replace("@./iris-input.json", "'{\"instances\": [[6.8, 2.8]]}'")),
+        ("R04", good.replace(":predict", "/predict")),
+        ("R08", good.replace("/v1/", "/v2/").replace(":predict", "/infer")),
     )
 
     assert _ids(_examine(lab.cluster, tmp_path, curl=good))[:1] != ["R04"]

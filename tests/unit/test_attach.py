@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 import yaml
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from kserve_nb import clusters
 from kserve_nb.cli import main
-from kserve_nb.client import ReadOnlyError
+from kserve_nb.client import Client, ReadOnlyError
 from kserve_nb.clusters import attach, state
 from kserve_nb.clusters.state import ClusterError
+from kserve_nb.doctor import examine
 from kserve_nb.lab import Lab
 from kserve_nb.model import Cluster
 from tests.fake_api import ISVC, FakeApi, one
@@ -91,12 +92,31 @@ def test_connect_attaches_by_context(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert yaml.safe_load(found.kubeconfig.read_text())["current-context"] == "two-prod"
 
 
-def test_the_command_says_that_the_gateway_is_found_later(tmp_path: Path) -> None:
-    file = kubeconfig(tmp_path / "config", "kind-demo")
+def test_the_command_says_that_the_gateway_is_found_later(api: FakeApi) -> None:
+    api.logs["/version"] = '{"gitVersion": "v1.35.4"}'
 
-    shown = CliRunner().invoke(main, ["up", "--name", "mine", "--cluster", "attach", "--kubeconfig", str(file)])
+    shown = cli("up", "--cluster", "attach", "--kubeconfig", str(api.kubeconfig))
 
     assert shown.exit_code == 0 and "found by connect(): LoadBalancer, NodePort or port-forward" in shown.output
+
+
+def test_the_command_says_that_nobody_answers(api: FakeApi) -> None:
+    api.close()
+
+    shown = cli("up", "--cluster", "attach", "--kubeconfig", str(api.kubeconfig))
+
+    assert shown.exit_code == 1 and "does not answer. See why: kserve-nb doctor --name mine" in shown.output
+
+
+def test_down_says_that_their_cluster_runs_on(tmp_path: Path) -> None:
+    up(kubeconfig(tmp_path / "config", "kind-demo"))
+
+    assert "is forgotten here; it runs on" in cli("down").output
+    assert state.read("mine") is None
+
+
+def cli(command: str, *words: str) -> Result:
+    return CliRunner().invoke(main, [command, "--name", "mine", *words])
 
 
 def test_env_speaks_to_kserves_own_tests_too(tmp_path: Path) -> None:
@@ -122,6 +142,30 @@ def test_where_rbac_forbids_writing_the_lab_says_so(lab: Lab) -> None:
 
     assert lab.read_only == lab.cluster.read_only == lab.rollout().read_only == why
     assert f"read-only: {why}" in repr(lab)
+
+
+def test_whom_the_kubeconfig_acts_as_is_who_asks(api: FakeApi, gateway: FakeGateway) -> None:
+    api.load("02-canary-10")
+    _act_as(api.kubeconfig, {"as": "somebody", "as-groups": ["viewers"]})
+
+    lab = Lab(api.cluster(gateway.address))
+    lab.rollout().status()
+
+    assert api.users == {"somebody"}
+
+
+def test_a_kubeconfig_that_acts_as_more_than_can_be_sent_is_refused(api: FakeApi) -> None:
+    _act_as(api.kubeconfig, {"as": "somebody", "as-groups": ["a", "b"]})
+
+    with pytest.raises(ValueError, match="several as-groups"):
+        Client(api.cluster())
+    assert "several as-groups" in examine(api.cluster()).text
+
+
+def _act_as(file: Path, user: dict[str, Any]) -> None:
+    config = yaml.safe_load(file.read_text())
+    config["users"][0]["user"] |= user
+    file.write_text(yaml.safe_dump(config))
 
 
 def test_read_only_verbs_ask_nothing_of_the_cluster(lab: Lab, api: FakeApi) -> None:

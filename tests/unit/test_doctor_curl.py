@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from kserve_nb.doctor import Facts, Finding
+from kserve_nb.doctor import Facts, Finding, Report, examine
 from kserve_nb.doctor.curl_rules import explain, read
 from kserve_nb.shell import CommandError
+from tests.fake_api import FakeApi
+from tests.fake_gateway import FakeGateway
 from tests.unit.doctor_fixtures import ROLLOUT, recorded
 
 INGRESS = "127.0.0.1:8080"
@@ -25,6 +27,14 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("R04", GOOD.replace(f"-H 'Host: {HOST}' ", "")),
     ("R04", GOOD.replace("/sklearn-iris:", "/sklearn-irsi:")),
     ("R04", GOOD.replace(":predict", "")),
+    ("R04", GOOD.replace("/sklearn-iris:predict", "/sklearn-iris/predict")),
+    ("R04", GOOD.replace("/models/", "/model/")),
+    ("R01", GOOD.replace(INGRESS, ":")),
+    ("R01", GOOD.replace(INGRESS, ":").replace(HOST, "")),
+    ("R09", GOOD.replace("http://", "https://")),
+    ("R06", f"curl {JSON} http://sklearn-iris-predictor.kserve-test.svc.cluster.local/v1/models/sklearn-iris:predict"
+            f" {BODY}"),
+    ("R08", GOOD.replace(f" {BODY}", "")),
     ("R03", f"curl {JSON} http://{HOST}/v1/models/sklearn-iris:predict {BODY}"),
     ("R06", GOOD.replace(HOST, "sklearn-iris-predictor.kserve-test.svc.cluster.local")),
     ("R07", GOOD.replace(f"{JSON} ", "")),
@@ -58,7 +68,7 @@ def test_a_command_with_two_faults(rule: str, line: str, folder: Path) -> None:
 
     found = {finding.id for finding in _explain(two, folder)}
 
-    assert {rule, "R07"} <= found or rule == "R04"
+    assert {rule, "R07"} <= found or rule in ("R04", "R01") or BODY not in line
 
 
 def test_nothing_is_said_of_the_tutorials_own_command(folder: Path) -> None:
@@ -66,11 +76,16 @@ def test_nothing_is_said_of_the_tutorials_own_command(folder: Path) -> None:
     assert _explain(GOOD.replace(" http", " \\\n  http"), folder) == []
 
 
-def test_what_to_do_is_a_command_without_the_fault(folder: Path) -> None:
-    for rule, line in COMMANDS:
-        if rule in ("R05", "R07"):
-            mended = _explain(line, folder)[0].do
-            assert rule not in {finding.id for finding in _explain(mended, folder)}, mended
+@pytest.mark.parametrize(("rule", "line"), COMMANDS)
+def test_what_to_do_is_a_command_without_any_fault(rule: str, line: str, folder: Path) -> None:
+    mended = _explain(line, folder)[0].do
+
+    assert not mended.startswith("curl ") or not _explain(mended, folder), mended
+
+
+@pytest.mark.parametrize("prompt", ["$ ", "! ", "!", "%", "%%"])
+def test_a_prompt_that_was_copied_along_is_passed_over(prompt: str, folder: Path) -> None:
+    assert _explain(f"{prompt}{GOOD}", folder) == []
 
 
 def test_what_is_no_curl_command_is_refused(folder: Path) -> None:
@@ -81,3 +96,43 @@ def test_what_is_no_curl_command_is_refused(folder: Path) -> None:
 def _explain(line: str, folder: Path) -> list[Finding]:
     facts: Facts = replace(recorded(ROLLOUT / "02-canary-10"), ingress=INGRESS)
     return list(explain(read(line, {}, folder), facts))
+
+
+def _sent(api: FakeApi, gateway: FakeGateway, line: str, folder: Path) -> Report:
+    api.load("02-canary-10")
+    api.logs["/version"] = '{"gitVersion": "v1.35.4"}'
+    return examine(api.cluster(gateway.address), curl=line.replace(INGRESS, gateway.address), folder=folder)
+
+
+def test_a_command_that_is_answered_is_right_whatever_it_looks_like(
+    api: FakeApi, gateway: FakeGateway, folder: Path
+) -> None:
+    for host in (HOST, "sklearn-iris.kserve-test.example.com"):  # the second one is not in this namespace's status
+        report = _sent(api, gateway, GOOD.replace(HOST, host), folder)
+
+        assert report.findings[0].hop != "command" and "the command gets its answer" in report.looked, report.text
+
+
+def test_a_command_to_an_address_where_nobody_listens(api: FakeApi, gateway: FakeGateway, folder: Path) -> None:
+    report = _sent(api, gateway, GOOD.replace(INGRESS, "localhost:1"), folder)
+
+    assert report.findings[0].id == "R09" and gateway.address in report.findings[0].do, report.text
+
+
+def test_an_answer_that_no_rule_knows_is_shown(api: FakeApi, gateway: FakeGateway, folder: Path) -> None:
+    gateway.failing = True
+
+    assert _sent(api, gateway, GOOD, folder).findings[0].id == "R10"
+
+    gateway.refusal = (422, b'{"detail": "Field required"}')
+    report = _sent(api, gateway, GOOD, folder)
+    assert report.findings[0].id == "R08" and "422" in report.findings[0].saw, report.text
+
+
+def test_a_command_to_a_model_without_pods_is_not_sent(api: FakeApi, gateway: FakeGateway, folder: Path) -> None:
+    api.load("02-canary-10")
+    api.forget_pods()
+
+    examine(api.cluster(gateway.address), curl=GOOD.replace(INGRESS, gateway.address), folder=folder)
+
+    assert gateway.seen == []

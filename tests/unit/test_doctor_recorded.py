@@ -84,6 +84,23 @@ def test_the_first_step_of_a_pin_is_explained() -> None:
     assert "C08" in ids(found) and found.healthy, found.text
 
 
+@pytest.mark.parametrize("key", ["deploy", "ingress"])
+def test_a_setting_that_is_no_json_any_more_is_named(key: str) -> None:
+    broken = {"inferenceservice-config": {key: '{"defaultDeploymentMode": "Knative"'}}
+
+    found = report(replace(recorded(ROLLOUT / "02-canary-10"), configs=broken))
+
+    assert "K07" in found.text.splitlines()[0] and f"inferenceservice-config, {key}" in found.text, found.text
+
+
+def test_who_may_not_look_is_not_told_that_all_is_well() -> None:
+    words = (DATA / "texts.yaml").read_text(encoding="utf-8").partition('User "eve" cannot list')[1]
+
+    found = report(Facts("kserve-test", namespace_labels={}, context="theirs", hidden=words))
+
+    assert "K01" in found.text.splitlines()[0] and found.blocked, found.text
+
+
 def test_an_old_kubernetes_is_named() -> None:
     found = report(Facts("kserve-test", namespace_labels={}, version=_old_version()))
 

@@ -40,6 +40,13 @@ def test_a_message_is_known_beside_another(row: dict[str, str]) -> None:
     assert {row["rule"], "R08"} <= found
 
 
+def test_a_404_with_a_body_is_not_the_gateways() -> None:
+    head = "HTTP/1.1 404 Not Found\nserver: envoy\n\n"
+
+    assert [finding.hop for finding in explain(head)] == ["host"]
+    assert [finding.hop for finding in explain(head + '{"detail":"Not Found"}')] == ["model"]
+
+
 def test_papermill_without_a_cell_for_parameters(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         parameterize_notebook(_notebook("x = 1"), {"x": 2})

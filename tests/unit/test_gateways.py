@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kserve_nb import gateways
-from kserve_nb.client import Client
+from kserve_nb.client import Client, RefusedError
 from kserve_nb.forward import ForwardError, PortForward
 from kserve_nb.ingress import Ingress, NoGatewayError
 from tests.fake_api import FakeApi
@@ -115,6 +115,15 @@ def test_no_gateway_at_all_says_where_it_was_looked_for(api: FakeApi, no_forward
     assert no_forward == []
 
 
+def test_a_cluster_that_does_not_answer_is_not_searched(api: FakeApi, no_forward: list[str]) -> None:
+    api.close()
+
+    with pytest.raises(RefusedError, match="the cluster does not answer"):
+        find(api)
+
+    assert no_forward == []
+
+
 def test_the_story_is_told_in_order(api: FakeApi, port: int) -> None:
     api.put(KOURIER, service("kourier", port, loadBalancer={"ingress": [{"ip": "127.0.0.1"}]}))
 
@@ -123,15 +132,3 @@ def test_the_story_is_told_in_order(api: FakeApi, port: int) -> None:
     assert story[0] == f"gateway at 127.0.0.1:{port} (LoadBalancer)"
     assert [line.strip()[:2] for line in story[1:-1]] == ["1.", "2.", "3."]
     assert "istio-system get service istio-ingressgateway: there is none" in story[2]
-
-
-NODE = {"status": {"addresses": [{"type": "InternalIP", "address": "172.18.0.2"}]}}
-
-
-def test_a_service_says_by_itself_where_it_is() -> None:
-    balanced = service("istio-ingressgateway", 80, 30080, loadBalancer={"ingress": [{"ip": "10.0.0.1"}]})
-
-    assert gateways.address_of(balanced, [NODE]) == "10.0.0.1:80"
-    assert gateways.address_of(service("istio-ingressgateway", 80, 30080), [NODE]) == "172.18.0.2:30080"
-    with pytest.raises(NoGatewayError, match="port-forward -n kourier-system service/kourier 8080:80"):
-        gateways.address_of(service("kourier", 80))

@@ -122,6 +122,8 @@ def test_a_404_is_an_answer(lab: LabMagics, capsys: pytest.CaptureFixture[str]) 
     ("line", "says"),
     [
         ("http://127.0.0.1:1/", r"\(7\) Failed to connect to 127.0.0.1 port 1"),
+        ("http://:/v1/models", r"\(3\) .* Are INGRESS_HOST and INGRESS_PORT empty\?"),
+        ("https://${INGRESS_HOST}:${INGRESS_PORT}/", r"\(35\) .*no TLS is spoken there"),
         ("http://x -d @nothing.json", r"\(26\) nothing.json: no such file"),
         ("--http3 http://x", "Known here: -v -i -s -H -d -X"),
         ("", "Known here"),
