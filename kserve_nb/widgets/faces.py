@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from kserve_nb import progress
-from kserve_nb.model import RolloutStatus, TrafficTarget, short
+from kserve_nb.model import RolloutStatus, TrafficTarget, last_line, short
 
 _LINE = "var(--jp-border-color1, #bdbdbd)"
 _BRAND = "var(--jp-brand-color1, #1976d2)"
@@ -62,7 +62,7 @@ def _bar(targets: list[TrafficTarget], words: str) -> str:
 def _left(status: RolloutStatus) -> str:
     """One line where what is seen is not what is asked, with the controller's words where it says why."""
     seen = tuple((target.revision, target.percent) for target in status.traffic)
-    failure = (status.failure.strip().splitlines() or [""])[-1]
+    failure = last_line(status.failure)
     lines = [] if seen == progress.expected_traffic(status) else [note("…", "traffic is still moving")]
     return "".join(lines + ([note("✖", failure)] if failure else []))
 
