@@ -27,11 +27,15 @@ def note(glyph: str, text: str, *, urgent: bool = False) -> str:
     return f"<div role='{role}' style='line-height:1.4;{weight}'>{glyph} {escape(text)}</div>"
 
 
+_COPY = "navigator.clipboard?.writeText(this.innerText).then(()=>this.nextElementSibling.textContent=' ✔ copied')"
+
+
 def command(text: str) -> str:
-    """A command to copy: one click picks all of it."""
+    """A command to copy: a click picks all of it, and copies it where the browser lets it."""
     return (
-        "<div style='line-height:1.4'>the same as a command: <code title='click to pick all of it' "
-        f"style='user-select:all;white-space:pre-wrap;overflow-wrap:anywhere'>{escape(text)}</code></div>"
+        "<div style='line-height:1.4'>the same as a command (click to copy): <code title='click to copy' "
+        f'onclick="{_COPY}" style=\'cursor:copy;user-select:all;white-space:pre-wrap;overflow-wrap:anywhere\'>'
+        f"{escape(text)}</code><span role='status'></span></div>"
     )
 
 
