@@ -48,6 +48,7 @@ class FakeApi:
         self.writes: list[tuple[str, str, Any]] = []
         self.watching = 0  # how many watches are open
         self.refuse = ""  # why pods may not be listed
+        self.turned_down = ""  # why admission refuses a dry run
         self.logs: dict[str, str] = {}  # by path
         self.denied: set[str] = set()  # verbs that RBAC does not allow
         self.frames: list[dict[str, dict[str, Any]]] = []  # each look at a Knative Service brings the next one
@@ -177,8 +178,12 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
             return self._answer(201, body)
 
         def do_PATCH(self) -> None:
-            path, body = self._path()[0], self._body()
+            path, query = self._path()
+            body = self._body()
             assert self.headers["Content-Type"] == "application/merge-patch+json"
+            if "dryRun" in query:
+                return self._answer(*((200, merged(api.objects[path], body)) if not api.turned_down else (
+                    400, {"kind": "Status", "reason": "BadRequest", "message": api.turned_down})))
             api.writes.append(("PATCH", path, body))
             if path not in api.objects:
                 return self._missing(path)
