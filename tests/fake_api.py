@@ -46,6 +46,7 @@ class FakeApi:
     def __init__(self, folder: Path, port: int = 0):
         self.objects: dict[str, dict[str, Any]] = {}
         self.writes: list[tuple[str, str, Any]] = []
+        self.requests: list[str] = []  # all that was asked: "GET /version HTTP/1.1"
         self.watching = 0  # how many watches are open
         self.refuse = ""  # why pods may not be listed
         self.turned_down = ""  # why admission refuses a dry run
@@ -147,7 +148,10 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
 
         def parse_request(self) -> bool:
             self.close_connection = api.closed  # connections that were kept open end as well
-            return not api.closed and super().parse_request()
+            if api.closed or not super().parse_request():
+                return False
+            api.requests.append(self.requestline)
+            return True
 
         def do_GET(self) -> None:
             path, query = self._path()

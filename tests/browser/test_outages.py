@@ -1,4 +1,4 @@
-"""What a widget shows when something goes: a pod, the cluster, the kernel; and when there is far too much of it."""
+"""What a widget shows when something goes: a pod, the cluster, or the kernel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -18,27 +17,14 @@ from kserve_nb.clusters.embedded import lifecycle
 from kserve_nb.clusters.state import Record
 from tests.browser.jupyter import Jupyter, Notebook, notebook, until
 from tests.browser.test_tutorial import ensure_canary, kubectl
-from tests.fake_api import PODS, FakeApi, recorded
 
 OWN = """
 from kserve_nb import PodTable, TrafficSlider, connect
 from kserve_nb.widgets import StatusLine
 rollout = connect(name={name!r}).rollout()
 """
-FAKE = """
-from pathlib import Path
-from kserve_nb import Cluster, PodTable, Rollout
-from kserve_nb.client import Client
-from kserve_nb.ingress import Ingress
-rollout = Rollout(Client(Cluster(Path({kubeconfig!r}), "127.0.0.1:9")), Ingress("127.0.0.1:9"))
-"""
 THREADS = "import threading\nprint(sum(t.name.startswith(('watch of', 'contact of', 'picture of')) "\
           "for t in threading.enumerate()), 'threads of widgets')"
-COUNT_REDRAWS = """
-window.redraws = [];
-const shown = document.querySelector(".jp-NotebookPanel:not(.lm-mod-hidden) table").closest(".widget-html-content");
-new MutationObserver(() => window.redraws.push(performance.now())).observe(shown, {childList: true});
-"""
 
 
 @pytest.fixture(scope="module")
@@ -149,40 +135,3 @@ def test_a_kernel_that_is_restarted_runs_it_all_again(live: Notebook, lone: Reco
     gone = pod_of(lone, "00001")
     kubectl(lone, "delete", "pod", gone, "--wait=false")
     live.panel.locator("s").filter(has_text=f"…{gone[-5:]}").first.wait_for()
-
-
-@pytest.fixture
-def crowd(page: Any, jupyter: Jupyter, tmp_path: Path) -> Iterator[tuple[Notebook, FakeApi]]:
-    """A pod table on an API server of two pods, that can have a thousand."""
-    api = FakeApi(tmp_path)
-    api.load("02-canary-10")
-    cells = (FAKE.format(kubeconfig=str(api.kubeconfig)), "table = PodTable(rollout)\ntable")
-    jupyter.write("crowd.ipynb", notebook(*cells))
-    shown = Notebook(page, jupyter, "crowd.ipynb")
-    shown.open()
-    shown.run_all()
-    shown.shows(re.compile(r"00002\s*2/2\s*✔ Running"))
-    yield shown, api
-    jupyter.end_kernel("crowd.ipynb")
-    api.close()
-
-
-def test_a_thousand_pods_are_one_screen_and_four_redraws_a_second(crowd: tuple[Notebook, FakeApi]) -> None:
-    shown, api = crowd
-    shown.page.evaluate(COUNT_REDRAWS)
-    pods = recorded("02-canary-10", "pods")["items"]
-
-    for number in range(998):
-        pod = pods[number % 2]
-        name = f"{pod['metadata']['name'][:-5]}{number:05}"
-        api.put(f"{PODS}/{name}", {**pod, "metadata": {**pod["metadata"], "name": name}})
-
-    shown.shows("500 of 500 pods ready")
-    drawn = shown.page.evaluate("window.redraws")
-    gaps = [after - before for before, after in zip(drawn, drawn[4:], strict=False)]
-    assert drawn and all(gap > 900 for gap in gaps), drawn  # five pictures never come within a second
-    shown.shows("and 480 more")
-    assert shown.panel.get_by_role("row").count() < 60
-
-    shown.panel.get_by_label("revision").select_option("00002")
-    until(lambda: shown.panel.get_by_text("500 of 500 pods ready").count() == 1)
