@@ -167,10 +167,13 @@ class Client:
         body: bytes = self._send("GET", path, None, [], "", timeout_s).data
         return body.decode("utf-8", "replace")
 
-    def patch(self, kind: Kind, name: str, body: Mapping[str, Any]) -> Object:
-        """Merge-patch the object: what is None goes away, what is absent stays."""
-        self._require_rights()
-        return self._call("PATCH", kind.path(self.namespace, name), body, content="application/merge-patch+json")
+    def patch(self, kind: Kind, name: str, body: Mapping[str, Any], *, dry_run: bool = False) -> Object:
+        """Merge-patch the object: what is None goes away, what is absent stays. With `dry_run` nothing is stored."""
+        if not dry_run:
+            self._require_rights()
+        query = [("dryRun", "All")] if dry_run else []
+        path = kind.path(self.namespace, name)
+        return self._call("PATCH", path, body, query=query, content="application/merge-patch+json")
 
     def delete(self, kind: Kind, name: str) -> None:
         """Delete the object; a second time does nothing."""

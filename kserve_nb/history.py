@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Literal
 
 from kserve_nb.model import Pod, short
+from kserve_nb.model import last_line as last_line
 from kserve_nb.snapshot import Event, Snapshot
 
 _PODS_KEPT = 30
@@ -141,11 +142,6 @@ def pod_word(pod: Pod) -> PodWord:
         return "ready"
     failing = "BackOff" in pod.status or "Err" in pod.status or pod.status in ("Failed", "OOMKilled")
     return "failing" if failing else "starting"
-
-
-def last_line(text: str) -> str:
-    """The end of a message that may be a whole log: where it says what failed."""
-    return (text.strip().splitlines() or [""])[-1]
 
 
 def _by_start(pods: dict[str, list[Span]]) -> dict[str, tuple[Span, ...]]:

@@ -13,6 +13,7 @@ _PRODUCTION = re.compile(r"(?<![a-z])(prod(uction)?|prd|live)(?![a-z])", re.IGNO
 
 TAG_ROUTING = "serving.kserve.io/enable-tag-routing"
 _WAITING_STATES = ("waiting", "terminated")
+_LOG_HEAD = re.compile(r"^[\d-]{10} [\d:.,]{8,} \d+ \S+ [A-Z]+ \[[^\]]*\] ")  # of KServe's loggers: when, who, where
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,11 @@ class Revision:
         uri = annotations.get("internal.serving.kserve.io/storage-initializer-sourceuri", "")
         is_ready, failed = ready.status == "True", ready.status == "False"
         return cls(obj["metadata"]["name"], is_ready, uri, ready.reason, ready.message, failed)
+
+
+def last_line(text: str) -> str:
+    """The end of a message that may be a whole log: where it says what failed."""
+    return _LOG_HEAD.sub("", (text.strip().splitlines() or [""])[-1])
 
 
 def short(revision: str) -> str:

@@ -112,16 +112,20 @@ class Rollout:
         """Open (or close) the `latest-` host. The annotation lands in the pods' template: a new revision."""
         return self._patch({}, {TAG_ROUTING: "true" if on else None})
 
-    def apply(self, document: Mapping[str, Any] | str) -> RolloutStatus:
-        """Do with a document (or its YAML) what `kubectl apply` does, its last-applied annotation included."""
+    def apply(self, document: Mapping[str, Any] | str, *, dry_run: bool = False) -> RolloutStatus:
+        """Do with a document (or its YAML) what `kubectl apply` does, its last-applied annotation included.
+
+        With `dry_run` the cluster says what would come of it, or refuses it; nothing is written.
+        """
         wanted = _document(document)
         live = self.client.find(INFERENCE_SERVICE, self.name)
         if live is None:
             self.client.require_namespace()
             body = manifest.applied(wanted, self.client.namespace)
-            return RolloutStatus.of(self.client.create(INFERENCE_SERVICE, body))
+            return RolloutStatus.of(self.client.create(INFERENCE_SERVICE, body, dry_run=dry_run))
         patch = manifest.apply_patch(wanted, live)
-        return RolloutStatus.of(self.client.patch(INFERENCE_SERVICE, self.name, patch) if patch else live)
+        patched = self.client.patch(INFERENCE_SERVICE, self.name, patch, dry_run=dry_run) if patch else live
+        return RolloutStatus.of(patched)
 
     def delete(self) -> None:
         """Delete the InferenceService; all that it owns goes with it. A second time does nothing."""

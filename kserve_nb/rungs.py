@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from kserve_nb.model import Pod
+from kserve_nb.model import Pod, last_line
 
 Object = Mapping[str, Any]
 _SHOULD_BE_FALSE = {"Stopped"}
@@ -63,7 +63,7 @@ def _of_pod(obj: Object, newest: str) -> list[Rung]:
                   if row["type"] == "Ready"), "")  # fmt: skip
     failing = "BackOff" in pod.status or "Err" in pod.status or pod.status in ("Failed", "OOMKilled")
     word: Literal["waits", "fails"] = "fails" if failing else "waits"
-    message = _last_line(pod.message)  # it may be a log
+    message = last_line(pod.message)  # it may be a log
     return [Rung("Pod", pod.name, "ContainersReady", "False", pod.status, message, since, word)]
 
 
@@ -73,12 +73,8 @@ def _model(isvc: Object) -> list[Rung]:
     info, word = status.get("lastFailureInfo") or {}, status.get("transitionStatus") or ""
     if word not in ("BlockedByFailedLoad", "InvalidSpec"):
         return []
-    message = _last_line(info.get("message") or "")
+    message = last_line(info.get("message") or "")
     return [Rung("model", isvc["metadata"]["name"], word, "False", info.get("reason") or "", message, "", "fails")]
-
-
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or [""])[-1]
 
 
 def _word(type_: str, status: str) -> Literal["holds", "waits", "fails"]:

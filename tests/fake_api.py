@@ -46,8 +46,10 @@ class FakeApi:
     def __init__(self, folder: Path, port: int = 0):
         self.objects: dict[str, dict[str, Any]] = {}
         self.writes: list[tuple[str, str, Any]] = []
+        self.requests: list[str] = []  # all that was asked: "GET /version HTTP/1.1"
         self.watching = 0  # how many watches are open
         self.refuse = ""  # why pods may not be listed
+        self.turned_down = ""  # why admission refuses a dry run
         self.logs: dict[str, str] = {}  # by path
         self.denied: set[str] = set()  # verbs that RBAC does not allow
         self.users: set[str | None] = set()  # who was impersonated
@@ -147,7 +149,10 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
 
         def parse_request(self) -> bool:
             self.close_connection = api.closed  # connections that were kept open end as well
-            return not api.closed and super().parse_request()
+            if api.closed or not super().parse_request():
+                return False
+            api.requests.append(self.requestline)
+            return True
 
         def do_GET(self) -> None:
             path, query = self._path()
@@ -178,8 +183,12 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
             return self._answer(201, body)
 
         def do_PATCH(self) -> None:
-            path, body = self._path()[0], self._body()
+            path, query = self._path()
+            body = self._body()
             assert self.headers["Content-Type"] == "application/merge-patch+json"
+            if "dryRun" in query:
+                return self._answer(*((200, merged(api.objects[path], body)) if not api.turned_down else (
+                    400, {"kind": "Status", "reason": "BadRequest", "message": api.turned_down})))
             api.writes.append(("PATCH", path, body))
             if path not in api.objects:
                 return self._missing(path)

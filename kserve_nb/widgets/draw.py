@@ -8,8 +8,7 @@ from html import escape
 
 import ipywidgets as W  # noqa: N812 - short, as widgets fill these lines
 
-from kserve_nb.history import last_line
-from kserve_nb.model import short
+from kserve_nb.model import last_line, short
 from kserve_nb.snapshot import Snapshot, clock
 from kserve_nb.traffic import interval
 from kserve_nb.widgets.faces import note
@@ -31,6 +30,27 @@ def cell(more: str = "white-space:nowrap") -> str:
     return f"style='{style};border-bottom:1px solid {FAINT};{more}'"
 
 
+LISTS = "kserve-nb-lists"  # the class of a widget whose picture chooses in its lists
+# ipywidgets tells the kernel what is chosen in a list, not where a picture is clicked: so a click chooses in the list.
+_CHOOSE = (
+    "const at=event.target.closest('[data-list]'),box=this.closest('." + LISTS + "');if(at&&box){"
+    "const list=box.querySelectorAll('select')[at.dataset.list];"
+    "const found=[...list.options].find(option=>option.value===at.dataset.choice);"
+    "if(found){found.selected=true;list.dispatchEvent(new Event('change',{bubbles:true}))}}"
+)
+
+
+def choosable(body: str) -> str:
+    """HTML whose parts, made by `choice`, can be clicked in a widget of class `kserve-nb-lists`; words elsewhere."""
+    return f'<div onclick="{_CHOOSE}">{body}</div>'
+
+
+def choice(number: int, words: str, title: str, style: str = "") -> str:
+    """The attributes of a part that, clicked, chooses these words in the widget's list of that number."""
+    said, wanted = escape(title, quote=True), escape(words, quote=True)
+    return f"data-list='{number}' data-choice='{wanted}' title='{said}' style='cursor:pointer;{style}'"
+
+
 def table(head: tuple[str, ...], body: str) -> str:
     """A table that is scrolled where its cell is narrow."""
     names = "".join(f"<th scope='col' {cell()}>{name}</th>" for name in head)
@@ -48,7 +68,8 @@ class Picture:
     def draw(self) -> None:
         """Draw it as it is now."""
         try:
-            self.view.value = f"<div style='contain:inline-size'>{self._draw()}</div>"  # as wide as its cell, not wider
+            style = "contain:inline-size;line-height:1.5"  # as wide as its cell, not wider
+            self.view.value = f"<div style='{style}'>{self._draw()}</div>"
         except Exception as error:  # nobody could catch it: the feed's thread draws
             _log.exception("a picture could not be drawn")
             self.view.value = note("✖", f"cannot be shown: {type(error).__name__}: {error}", urgent=True)

@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from kserve_nb import progress
-from kserve_nb.model import RolloutStatus, TrafficTarget, short
+from kserve_nb.model import RolloutStatus, TrafficTarget, last_line, short
 
 _LINE = "var(--jp-border-color1, #bdbdbd)"
 _BRAND = "var(--jp-brand-color1, #1976d2)"
@@ -27,11 +27,15 @@ def note(glyph: str, text: str, *, urgent: bool = False) -> str:
     return f"<div role='{role}' style='line-height:1.4;{weight}'>{glyph} {escape(text)}</div>"
 
 
+_COPY = "navigator.clipboard?.writeText(this.innerText).then(()=>this.nextElementSibling.textContent=' ✔ copied')"
+
+
 def command(text: str) -> str:
-    """A command to copy: one click picks all of it."""
+    """A command to copy: a click picks all of it, and copies it where the browser lets it."""
     return (
-        "<div style='line-height:1.4'>the same as a command: <code title='click to pick all of it' "
-        f"style='user-select:all;white-space:pre-wrap;overflow-wrap:anywhere'>{escape(text)}</code></div>"
+        "<div style='line-height:1.4'>the same as a command (click to copy): <code title='click to copy' "
+        f'onclick="{_COPY}" style=\'cursor:copy;user-select:all;white-space:pre-wrap;overflow-wrap:anywhere\'>'
+        f"{escape(text)}</code><span role='status'></span></div>"
     )
 
 
@@ -62,7 +66,7 @@ def _bar(targets: list[TrafficTarget], words: str) -> str:
 def _left(status: RolloutStatus) -> str:
     """One line where what is seen is not what is asked, with the controller's words where it says why."""
     seen = tuple((target.revision, target.percent) for target in status.traffic)
-    failure = (status.failure.strip().splitlines() or [""])[-1]
+    failure = last_line(status.failure)
     lines = [] if seen == progress.expected_traffic(status) else [note("…", "traffic is still moving")]
     return "".join(lines + ([note("✖", failure)] if failure else []))
 

@@ -8,7 +8,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
+
+from IPython import get_ipython  # type: ignore[attr-defined]  # IPython exports it without saying so
 
 from kserve_nb.client import Client, RefusedError
 from kserve_nb.history import Frame, History
@@ -204,11 +206,26 @@ def faces_of(widget: Any, bundle: Any) -> dict[str, Any]:
     return with_faces(bundle, widget.text, widget.html + f"<div style='opacity:.7'>{seen_at}</div>")
 
 
+_SEATS: WeakSet[Seat] = WeakSet()
+
+
+def _running_cell() -> tuple[str, str]:
+    """The notebook's cell that runs, and which of its runs this is; empty where nothing tells."""
+    kernel = getattr(get_ipython(), "kernel", None)  # type: ignore[no-untyped-call]  # IPython does not type it
+    parent = kernel.get_parent("shell") if kernel else {}
+    metadata, header = (parent.get(part) or {} for part in ("metadata", "header"))
+    return metadata.get("cellId") or "", header.get("msg_id") or ""
+
+
 class Seat:
-    """A widget's place at its rollout's feed: the first to sit down begins it, the last to get up ends it."""
+    """A widget's place at its rollout's feed: the first to sit down begins it, the last to get up ends it.
+
+    A cell that is run again has no view any more of the widgets that its last run made: they get up.
+    """
 
     def __init__(self, rollout: Rollout, taker: Taker):
         self._rollout, self._taker = rollout, taker
+        self._cell, self._run = _running_cell()
         self.left = False
         with _LIVE_LOCK:
             feeds = _LIVE.setdefault(rollout.client, {})
@@ -216,6 +233,10 @@ class Seat:
                 feeds[rollout.name] = Live(rollout.client, rollout.name)
             self.live = feeds[rollout.name]
         self.live.join(taker)
+        _SEATS.add(self)
+        for other in tuple(_SEATS):
+            if self._cell and other._cell == self._cell and other._run != self._run:
+                other.leave()
 
     def leave(self) -> None:
         """Get up; what was seen last is handed on once more, as closed. A second time does nothing."""

@@ -14,7 +14,7 @@ from kserve_nb.model import short
 from kserve_nb.rollout import Rollout
 from kserve_nb.snapshot import Snapshot, clock
 from kserve_nb.widgets import pod_rows
-from kserve_nb.widgets.draw import LINE, Picture
+from kserve_nb.widgets.draw import LINE, LISTS, Picture
 from kserve_nb.widgets.live import Seat, faces_of, leave
 
 _LINES = 20  # of a log
@@ -26,12 +26,13 @@ _CONTAINERS = ("kserve-container", "storage-initializer")  # the second one's lo
 class PodTable(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     """What `kubectl get pods` shows of one InferenceService, kept up to date until `close()`.
 
-    `revision` shows one revision's pods alone; `picked` is the pod whose events and log are followed below the table.
-    `close()` ends the watch and leaves the last picture in its place.
+    `revision` shows one revision's pods alone, `order` sorts them; `picked`, in code or by a click on its row, is the
+    pod whose events and log are followed below. `close()` ends the watch and leaves the last picture in its place.
     """
 
     snapshot: Snapshot = T.Instance(Snapshot, ("",))  # type: ignore[assignment]  # traitlets hands the value out
     revision = T.Unicode()
+    order: pod_rows.Order = T.Enum(pod_rows.ORDERS, pod_rows.ORDERS[0])  # type: ignore[assignment]  # as above
     picked = T.Unicode()
     log = T.Unicode()
 
@@ -43,9 +44,12 @@ class PodTable(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         self._changed = threading.Event()  # another pod was picked, or it is closed
         self._picture, self._detail = Picture(lambda: self.html), Picture(self._detail_html)
         self._filter = W.Dropdown(options=[("all", "")], description="revision", layout={"width": "200px"})
-        self._picker = W.Dropdown(options=[("no pod", "")], description="log of", layout={"width": "300px"})
-        row = W.HBox([self._filter, self._picker], layout={"flex_flow": "row wrap"})
+        self._order = W.Dropdown(options=pod_rows.ORDERS, description="sort", layout={"width": "240px"})
+        self._picker = W.Dropdown(options=[(pod_rows.NO_POD, "")], description="log of", layout={"width": "240px"})
+        row = W.HBox([self._filter, self._order, self._picker], layout={"flex_flow": "row wrap"})
         super().__init__([self._picture.view, row, self._detail.view])
+        self.add_class(LISTS)
+        T.link((self, "order"), (self._order, "value"))
         self._filter.observe(lambda change: self.set_trait("revision", change["new"]), "value")
         self._picker.observe(lambda change: self.set_trait("picked", change["new"]), "value")
         self._seat = Seat(rollout, lambda snapshot: self.set_trait("snapshot", snapshot))
@@ -53,12 +57,12 @@ class PodTable(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     @property
     def text(self) -> str:
         """The table as text, without what differs from run to run."""
-        return pod_rows.text(self.snapshot, self.revision)
+        return pod_rows.text(self.snapshot, self.revision, self.order)
 
     @property
     def html(self) -> str:
         """The table as HTML."""
-        return pod_rows.html(self.snapshot, self.revision)
+        return pod_rows.html(self.snapshot, self.revision, self.order, self.picked)
 
     @property
     def json(self) -> dict[str, Any]:
@@ -73,7 +77,7 @@ class PodTable(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
             self._reader.join(timeout=20)
         leave(self)
 
-    @T.observe("snapshot", "revision")
+    @T.observe("snapshot", "revision", "order")
     def _show(self, _change: Any) -> None:
         self._offer()
         self._picture.draw()
@@ -91,10 +95,11 @@ class PodTable(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         if self.picked and (self._reader is None or not self._reader.is_alive()):
             self._reader = threading.Thread(target=self._read, name="log of a pod", daemon=True)
             self._reader.start()
+        self._picture.draw()
         self._detail.draw()
 
     def _read(self) -> None:
-        while self.picked and not self._closed:
+        while self.picked and not self._closed and self.snapshot.state != "closed":
             self._changed.clear()
             name, log = self.picked, self._tail(self.picked)
             if name == self.picked:
@@ -118,9 +123,10 @@ class PodTable(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         """Let the hand choose among what there is; what it has chosen stays."""
         revisions = sorted({pod.revision for pod in self.snapshot.pods} | ({self.revision} - {""}))
         _set_options(self._filter, [("all", ""), *((short(name), name) for name in revisions)], self.revision)
-        pods = {pod.name: f"{short(pod.revision)} …{pod.name[-5:]}" for pod in self.snapshot.pods[:_PICKABLE]}
+        pods = {pod.name: pod_rows.label(pod) for pod in self.snapshot.pods[:_PICKABLE]}
         pods |= {self.picked: f"…{self.picked[-5:]}"} if self.picked and self.picked not in pods else {}
-        _set_options(self._picker, [("no pod", ""), *((label, name) for name, label in pods.items())], self.picked)
+        options = [(pod_rows.NO_POD, ""), *((label, name) for name, label in pods.items())]
+        _set_options(self._picker, options, self.picked)
 
     def _detail_html(self) -> str:
         if not self.picked:
@@ -129,8 +135,10 @@ class PodTable(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         rows = [f"{clock(e.at)} {'✖' if e.warning else '·'} {e.reason}: {e.message}" for e in mine]
         words = "\n".join([*rows, "", self.log or "… reading its log"])
         style = f"border:1px solid {LINE};padding:6px 8px;line-height:1.4;max-height:22em;overflow:auto"
+        style += ";display:flex;flex-direction:column-reverse"  # it stands at its end, where the newest lines are
         label = f"events and log of {escape(self.picked)}"
-        return f"<pre tabindex='0' aria-label='{label}' style='{style};white-space:pre-wrap'>{escape(words)}</pre>"
+        shown = f"<pre style='flex:none;margin:0;overflow:visible;white-space:pre-wrap'>{escape(words)}</pre>"
+        return f"<div role='log' tabindex='0' aria-label='{label}' style='{style}'>{shown}</div>"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         return faces_of(self, super()._repr_mimebundle_(**kwargs))

@@ -10,6 +10,7 @@ import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these l
 import traitlets as T  # noqa: N812 - as above
 
 from kserve_nb import render, traffic
+from kserve_nb.doctor import error_rules
 from kserve_nb.ingress import PredictError
 from kserve_nb.rollout import Door, NotPossibleError, Rollout
 from kserve_nb.trace import Trace, trace
@@ -99,10 +100,10 @@ class RequestTrace(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
 
 def text(found: Trace | None) -> str:
-    """A line a hop, and the same request as a command."""
+    """A line a hop, what the doctor knows of the one that failed, and the same request as a command."""
     if found is None:
         return "no request sent yet: tracer.send()"
-    return f"{sentence(found)}\n{render.text(_table(found))}\n{found.curl}"
+    return "\n".join(filter(None, (sentence(found), render.text(_table(found)), rule(found), found.curl)))
 
 
 def html(found: Trace | None) -> str:
@@ -111,6 +112,7 @@ def html(found: Trace | None) -> str:
         return note("·", "no request sent yet")
     said = note("✖" if found.failed else "✔", sentence(found)[2:], urgent=bool(found.failed))
     shown = f"<div style='overflow-x:auto'>{render.html(_table(found))}</div>"
+    shown += note("→", rule(found)) if rule(found) else ""
     return said + shown + f"<div style='border-top:1px solid {FAINT}'>{command(found.curl)}</div>"
 
 
@@ -119,6 +121,16 @@ def sentence(found: Trace) -> str:
     if found.failed:
         return f"✖ {found.failed.name} did not pass it on: {found.failed.said}"
     return f"✔ answered by {found.hops[-1].said}"
+
+
+def rule(found: Trace) -> str:
+    """The doctor's rule for what a hop failed with, by its id: why, and what to do; empty where it knows none."""
+    if not found.failed:
+        return ""
+    answer = found.answer
+    server = answer.headers.get("server", "") if answer else ""
+    text = f"HTTP/1.1 {answer.status} \nserver: {server}\n\n{answer.text}" if answer else found.failed.said
+    return next((f"{known.id}: {known.why} Do: {known.do}" for known in error_rules.explain(text)), "")
 
 
 def _table(found: Trace) -> tuple[render.Rows, render.Rows]:

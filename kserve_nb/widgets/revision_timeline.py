@@ -48,6 +48,7 @@ class RevisionTimeline(W.VBox):  # type: ignore[misc]  # ipywidgets ships no typ
         T.link((self, "back_s"), (self._scrub, "value"))
         self.save_button.on_click(self._on_save)
         self._seat = Seat(rollout, self._take)
+        self._take(self._seat.live.snapshot)  # the feed may be an old one that has much to tell
 
     @property
     def text(self) -> str:
@@ -94,7 +95,13 @@ class RevisionTimeline(W.VBox):  # type: ignore[misc]  # ipywidgets ships no typ
         self.snapshot = snapshot
         self._show()
 
-    @T.observe("minutes", "back_s", "saved")
+    @T.observe("back_s")
+    def _look_back(self, _change: Any) -> None:
+        if not self.back_s:
+            self._history = self._seat.live.history()
+        self._show()
+
+    @T.observe("minutes", "saved")
     def _show(self, _change: Any = None) -> None:
         shown = self._shown()
         known = shown.until - shown.frames[0].at if shown.frames else 1

@@ -8,8 +8,7 @@ from typing import Any
 import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these lines
 import traitlets as T  # noqa: N812 - as above
 
-from kserve_nb.history import last_line
-from kserve_nb.model import short
+from kserve_nb.model import last_line, short
 from kserve_nb.rollout import Rollout
 from kserve_nb.snapshot import Snapshot
 from kserve_nb.traffic import judge

@@ -83,7 +83,7 @@ def _asked(course: Course, x: _X) -> tuple[list[str], float]:
     for at, said in course.actions:
         words = said.replace("asked: ", "")  # the lane says so
         width = 6.4 * len(words) + 14
-        left = min(x(at), _RIGHT - width)
+        left = x(at) if x(at) + width <= _RIGHT else x(at) - width  # no words below their own mark
         row = next((n for n, end in enumerate(ends) if end <= left), None)
         top = 14 + (_ROWS - 1 if row is None else row) * _ROW
         mark = line(x(at), top - 8, x(at), top + 4, WARN, "stroke-width='2'")
@@ -151,5 +151,6 @@ def _axis(course: Course, x: _X, y: float) -> list[str]:
     marks = [first + n * step for n in range(int((course.end - first) // step) + 1)] if first <= course.end else []
     parts = [line(_LEFT, y, _RIGHT, y, LINE)]
     for at in marks:
-        parts += [line(x(at), y, x(at), y + 4, LINE), text_at(x(at), y + 16, clock(at), anchor="middle")]
+        anchor = "middle" if x(at) + 26 < WIDTH else "end"
+        parts += [line(x(at), y, x(at), y + 4, LINE), text_at(x(at), y + 16, clock(at), anchor=anchor)]
     return parts

@@ -13,11 +13,12 @@ import traitlets as T  # noqa: N812 - as above
 import yaml
 
 from kserve_nb import manifest, render
+from kserve_nb.client import RefusedError
 from kserve_nb.manifest import Change
 from kserve_nb.rollout import Rollout
 from kserve_nb.snapshot import Snapshot
 from kserve_nb.widgets.draw import BAD, GOOD, LINE, Picture, framed, with_state
-from kserve_nb.widgets.faces import note
+from kserve_nb.widgets.faces import command, note
 from kserve_nb.widgets.live import Seat, faces_of, leave
 
 _AROUND = 2  # unchanged lines shown beside a change, until `whole` is set
@@ -26,6 +27,9 @@ _AROUND = 2  # unchanged lines shown beside a change, until `whole` is set
 class YamlDiff(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     """The live InferenceService beside what applying a document would make of it, live until `close()`.
 
+    `beside` puts both next to each other, `whole` shows the unchanged lines too. `try_it()`, or its button, asks the
+    cluster whether it would take the document, and writes nothing.
+
     Args:
         document: the document or its YAML; also as the trait `document`, which may be set again.
     """
@@ -33,35 +37,58 @@ class YamlDiff(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     snapshot: Snapshot = T.Instance(Snapshot, ("",))  # type: ignore[assignment]  # traitlets hands the value out
     document = T.Union([T.Dict(), T.Unicode()])
     whole = T.Bool(False)
+    beside = T.Bool(False)
+    tried = T.Unicode()  # what the cluster said when it was asked
 
     def __init__(self, rollout: Rollout, document: Mapping[str, Any] | str):
+        self._rollout = rollout
         self._picture = Picture(lambda: self.html)
-        self._button = W.ToggleButton(description="show unchanged lines", layout={"width": "max-content"})
-        super().__init__([self._picture.view, self._button])
+        names = ("show unchanged lines", "side by side")
+        self._buttons = tuple(W.ToggleButton(description=name, layout={"width": "max-content"}) for name in names)
+        self.try_button = W.Button(description="Try it, write nothing", layout={"width": "max-content"},
+                                   tooltip="a dry run: the cluster says whether it would take it")  # fmt: skip
+        row = W.HBox([*self._buttons, self.try_button], layout={"flex_flow": "row wrap"})
+        super().__init__([self._picture.view, row])
         self.document = document if isinstance(document, str) else dict(document)
-        T.link((self, "whole"), (self._button, "value"))
+        for name, button in zip(("whole", "beside"), self._buttons, strict=True):
+            T.link((self, name), (button, "value"))
+        self.try_button.on_click(lambda _button: self.try_it())
         self._seat = Seat(rollout, lambda snapshot: self.set_trait("snapshot", snapshot))
 
     @property
     def text(self) -> str:
         """The change as text."""
-        return text(self.snapshot, self.document, whole=self.whole)
+        return "\n".join(filter(None, (text(self.snapshot, self.document, whole=self.whole), self.tried)))
 
     @property
     def html(self) -> str:
         """The change as HTML."""
-        return html(self.snapshot, self.document, whole=self.whole)
+        said = note(self.tried[0], self.tried[2:], urgent=self.tried[0] == "✖") if self.tried else ""
+        return html(self.snapshot, self.document, whole=self.whole, beside=self.beside) + said
 
     @property
     def json(self) -> dict[str, Any]:
         """All that is known, as JSON's own types."""
         return self.snapshot.as_json()
 
+    def try_it(self) -> str:
+        """Ask the cluster whether it would take the document: nothing is written. Returns what it says, `tried` too."""
+        try:
+            self._rollout.apply(self.document, dry_run=True)
+            self.tried = "✔ the cluster would take it; nothing was written"
+        except (RefusedError, ValueError, yaml.YAMLError) as refused:
+            self.tried = f"✖ refused: {refused}"
+        return self.tried
+
     def close(self) -> None:
         """Stop following; what was seen last stays in view."""
         leave(self)
 
-    @T.observe("snapshot", "document", "whole")
+    @T.observe("document")
+    def _forget(self, _change: Any) -> None:
+        self.tried = ""
+
+    @T.observe("snapshot", "document", "whole", "beside", "tried")
     def _show(self, _change: Any) -> None:
         self._picture.draw()
 
@@ -96,6 +123,20 @@ class Comparison:
             return tuple(f" {row}" for row in before)
         return tuple("⋯" if row.startswith("@@") else row for row in made if not (whole and row.startswith("@@")))
 
+    def pairs(self, *, whole: bool = False) -> tuple[tuple[str, str], ...]:
+        """The same lines in two columns: what is beside what will be, with their signs."""
+        made: list[tuple[str, str]] = []
+        gone: list[str] = []  # lines of the left column that have no neighbour yet
+        for row in self.lines(whole=whole):
+            if row.startswith("-"):
+                gone.append(row)
+            elif row.startswith("+"):
+                made.append((gone.pop(0) if gone else "", row))
+            else:
+                made += [*((left, "") for left in gone), (row, row)]
+                gone = []
+        return (*made, *((left, "") for left in gone))
+
 
 def compare(live: Mapping[str, Any], document: Mapping[str, Any] | str) -> Comparison:
     """What applying a document to a live object changes (as `kubectl apply` does it)."""
@@ -116,15 +157,38 @@ def text(snapshot: Snapshot, document: Mapping[str, Any] | str, *, whole: bool =
     return with_state(snapshot, "\n\n".join(filter(None, (f"{snapshot.name}: {found.word}", shown, table))))
 
 
-def html(snapshot: Snapshot, document: Mapping[str, Any] | str, *, whole: bool = False) -> str:
+def html(
+    snapshot: Snapshot, document: Mapping[str, Any] | str, *, whole: bool = False, beside: bool = False
+) -> str:
     """The same as HTML: a sign before each line, colour beside it."""
     found = compare(snapshot.document, document)
-    lines = "".join(_line(row) for row in found.lines(whole=whole))
+    lines = _columns(found.pairs(whole=whole)) if beside else "".join(map(_line, found.lines(whole=whole)))
     box = f"border:1px solid {LINE};padding:6px 8px;margin:4px 0;line-height:1.4;overflow-x:auto"
     shown = f"<pre style='{box}' aria-label='changed lines'>{lines}</pre>" if lines else ""
     rows = "".join(f"<li><code>{escape(c.path)}</code>: {escape(c.consequence)}</li>" for c in found.changes)
     causes = f"<ul style='margin:0;line-height:1.6;overflow-wrap:anywhere'>{rows}</ul>" if found.before else ""
-    return framed(snapshot, note("→" if found.changes else "·", f"{snapshot.name}: {found.word}") + shown + causes)
+    how = _folded(command(_apply_line(snapshot, document))) if found.changes else ""
+    said = note("→" if found.changes else "·", f"{snapshot.name}: {found.word}")
+    return framed(snapshot, said + shown + causes + how)
+
+
+def _apply_line(snapshot: Snapshot, document: Mapping[str, Any] | str) -> str:
+    """The same as a command, to be pasted into a shell."""
+    body = document if isinstance(document, str) else manifest.to_yaml(document)
+    return f"kubectl apply -n {snapshot.namespace} -f - <<'EOF'\n{body.strip()}\nEOF"
+
+
+def _folded(body: str) -> str:
+    return f"<details><summary style='cursor:pointer'>as a kubectl command</summary>{body}</details>"
+
+
+def _columns(pairs: tuple[tuple[str, str], ...]) -> str:
+    """What is on the left, what will be on the right."""
+    grid = "display:grid;grid-template-columns:repeat(2,minmax(0,1fr));column-gap:16px"
+    style = f"font-weight:600;border-bottom:1px solid {LINE}"
+    heads = "".join(f"<div style='{style}'>{word}</div>" for word in ("is", "will be"))
+    cells = "".join(_line(row) for pair in pairs for row in pair)
+    return f"<div style='{grid};white-space:pre-wrap'>{heads}{cells}</div>"
 
 
 def _line(row: str) -> str:

@@ -103,6 +103,13 @@ class Notebook:
             self._menu("Run", "Run All Cells")
         until(self._done, lambda: f"prompts of {self.path}: {self._prompts()}")
 
+    def restart_and_run_all(self) -> None:
+        """What one does who no longer knows what the kernel holds."""
+        self._menu("Kernel", "Restart Kernel and Run All Cells…")
+        self.page.locator(".jp-Dialog .jp-mod-accept").click()
+        until(lambda: "[*]:" in self._prompts(), lambda: f"prompts of {self.path}: {self._prompts()}")
+        until(self._done, lambda: f"prompts of {self.path}: {self._prompts()}")
+
     def save(self) -> None:
         before = (self.jupyter.folder / self.path).stat().st_mtime_ns
         self.page.keyboard.press("Control+s")

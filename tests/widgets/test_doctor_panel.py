@@ -36,3 +36,24 @@ def test_it_has_text_and_html_beside_the_widget() -> None:
     bundle = DoctorPanel(lambda: SICK)._repr_mimebundle_()
 
     assert bundle["text/plain"] == SICK.text and bundle["text/html"] == SICK.html
+
+
+def test_a_pasted_command_is_examined_too() -> None:
+    asked: list[dict[str, str]] = []
+
+    def examine(**more: str) -> Report:
+        asked.append(more)
+        return SICK
+
+    panel = DoctorPanel(examine)
+    panel._pasted.set_state({"value": "curl -v http://localhost"})
+    panel.button._handle_custom_msg({"event": "click"}, [])
+
+    assert asked == [{}, {"curl": "curl -v http://localhost"}]
+    assert panel.refresh(curl="") is SICK and asked[-1] == {}
+
+
+def test_its_json_is_the_report() -> None:
+    found = DoctorPanel(lambda: SICK).json
+
+    assert found["healthy"] is False and [row["id"] for row in found["findings"]] == ["K13"]

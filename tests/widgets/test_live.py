@@ -61,6 +61,24 @@ def test_closing_the_last_widget_leaves_no_thread_and_no_watch(api: FakeApi, lin
     line.close()
 
 
+def test_a_cell_that_is_run_again_closes_what_its_last_run_made(
+    api: FakeApi, rollout: Rollout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.load("02-canary-10")
+    runs = {"now": ("", "")}
+    monkeypatch.setattr(live, "_running_cell", lambda: runs["now"])
+    made = []
+    for runs["now"] in (("a", "1"), ("a", "1"), ("b", "1"), ("a", "2"), ("", "")):
+        made.append(StatusLine(rollout))
+        until(made[-1], lambda snapshot: snapshot.state == "live")
+
+    assert [line._seat.left for line in made] == [True, True, False, False, False]
+    assert made[0].snapshot.state == "closed" and len(threads()) == 8
+    for line in made:
+        line.close()
+    assert threads() == set()
+
+
 def test_a_lost_cluster_is_stale_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "STALE_S", 0.5)
     monkeypatch.setattr(live, "_CONTACT_S", 0.1)

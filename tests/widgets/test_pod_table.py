@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from kserve_nb.model import Pod
 from kserve_nb.rollout import Rollout
+from kserve_nb.widgets import pod_rows
 from kserve_nb.widgets.faces import pod_glyph
 from kserve_nb.widgets.pod_table import PodTable
 from tests.fake_api import EVENTS, PODS, FakeApi, recorded
@@ -62,6 +66,37 @@ def test_a_picked_pod_shows_its_events_and_the_end_of_its_log(api: FakeApi, tabl
     until(table, lambda log: "the last <line>" in log, "log")
     shown = table.children[2].value
     assert "Started: Container started" in shown and "the last &lt;line&gt;" in shown
+
+
+def test_a_row_and_a_head_that_are_clicked_choose_in_the_lists(table: PodTable) -> None:
+    lists = table.children[1].children
+
+    chosen = [(int(n), words) for n, words in re.findall(r"data-list='(\d)' data-choice='([^']+)'", table.html)]
+
+    assert {n for n, _ in chosen} == {1, 2} and len(chosen) == 6
+    assert all(words in dict(lists[n].options) if n == 2 else words in lists[n].options for n, words in chosen)
+    assert all(f".{name}" in table.html for name in table._dom_classes if name.startswith("kserve-nb"))
+
+
+def test_pods_stand_in_the_order_that_is_chosen(table: PodTable) -> None:
+    pods = (Pod("r-00001-a", "r-00001", 2, 2, "Running", restarts=1), Pod("r-00001-b", "r-00001", 1, 2, "Running"),
+            Pod("r-00001-c", "r-00001", 2, 2, "Running", restarts=4))
+    snapshot = replace(table.snapshot, pods=pods)
+
+    def order(name: pod_rows.Order) -> list[str]:
+        return re.findall(r"…001-([abc])<", pod_rows.html(snapshot, order=name))
+
+    assert [order(name) for name in pod_rows.ORDERS] == [["b", "a", "c"], ["c", "a", "b"], ["a", "b", "c"]]
+    table._order.set_state({"index": 2})
+    assert table.order == "name"
+
+
+def test_why_a_pod_fails_is_the_end_of_its_log_without_the_loggers_head(table: PodTable) -> None:
+    log = ("2026-11-23 09:45:14.488 1 storage.initializer INFO [initializer-entrypoint:<module>():17] begins\n"
+           "2026-11-23 09:45:14.499 1 storage.initializer ERROR [initializer-entrypoint:<module>():28] not found\n")
+    pod = Pod("r-00001-a", "r-00001", 0, 2, "Init:Error", message=log)
+
+    assert ">not found</td>" in pod_rows.html(replace(table.snapshot, pods=(pod,)))
 
 
 def test_close_leaves_the_last_picture(table: PodTable) -> None:

@@ -63,6 +63,19 @@ def test_the_hop_that_fails_is_named(api: FakeApi, gateway: FakeGateway, rollout
     assert "knows no such host" in str(trace(rollout).failed)
 
 
+def test_a_failure_that_the_doctor_knows_carries_its_rule(
+    api: FakeApi, gateway: FakeGateway, rollout: Rollout
+) -> None:
+    api.load("02-canary-10")
+    gateway.failing = True
+
+    found = trace(rollout)
+
+    assert request_trace.rule(found).startswith("R10: Nobody was ready to answer in time")
+    assert request_trace.rule(found) in request_trace.text(found) and "R10" in request_trace.html(found)
+    assert request_trace.rule(trace(Rollout(rollout.client, Ingress("127.0.0.1:1")))) == ""
+
+
 def test_a_button_does_the_same_as_code(api: FakeApi, rollout: Rollout) -> None:
     api.load("02-canary-10")
     shown = RequestTrace(rollout)

@@ -12,6 +12,7 @@ from kserve_nb.history import Frame, History, course_of
 from kserve_nb.rollout import Rollout
 from kserve_nb.widgets import revision_timeline, timeline_picture
 from kserve_nb.widgets.revision_timeline import RevisionTimeline
+from kserve_nb.widgets.status_line import StatusLine
 from tests.fake_api import ISVC, FakeApi, one
 from tests.widgets.replay import at, history
 from tests.widgets.seen import until
@@ -65,6 +66,18 @@ def test_the_file_needs_nothing_else() -> None:
 
     assert "<svg" in page and "pod of 00003: ready" in page and "routed 90 % " in page
     assert not re.search(r"(src|href)=|url\((?!#)|@import", page)
+
+
+def test_a_timeline_that_comes_late_shows_what_the_feed_has_seen(api: FakeApi, rollout: Rollout) -> None:
+    api.load("02-canary-10")
+    line = StatusLine(rollout)
+    until(line, lambda snapshot: snapshot.state == "live")
+
+    timeline = RevisionTimeline(rollout)
+
+    assert "found asked: 10 % for model-2" in timeline.text and "<svg" in timeline.children[0].value
+    timeline.close()
+    line.close()
 
 
 def test_a_hand_looks_back_and_saves(

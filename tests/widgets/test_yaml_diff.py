@@ -59,6 +59,42 @@ def test_lines_have_a_sign_beside_their_colour() -> None:
     assert ">-    canaryTrafficPercent: 10<" in drawn and ">+    canaryTrafficPercent: 25<" in drawn
 
 
+def test_side_by_side_a_new_line_stands_beside_the_one_it_takes_the_place_of() -> None:
+    found = yaml_diff.compare(at(50).document, document(25))
+
+    assert ("-    canaryTrafficPercent: 10", "+    canaryTrafficPercent: 25") in found.pairs()
+    assert [left for left, _ in found.pairs(whole=True) if left.startswith(" ")] == [
+        right for _, right in found.pairs(whole=True) if right.startswith(" ")]
+    assert "grid-template-columns" in yaml_diff.html(at(50), document(25), beside=True)
+
+
+def test_a_column_is_empty_where_the_other_one_has_more_lines() -> None:
+    found = yaml_diff.compare(at(50).document, document(None))
+
+    assert ("-    canaryTrafficPercent: 10", "") in found.pairs()
+
+
+def test_a_dry_run_writes_nothing_and_says_what_the_cluster_says(api: FakeApi, rollout: Rollout) -> None:
+    api.load("02-canary-10")
+    shown = YamlDiff(rollout, document(25))
+    until(shown, lambda snapshot: snapshot.state == "live")
+
+    shown.try_button._handle_custom_msg({"event": "click"}, [])
+    assert "✔ the cluster would take it; nothing was written" in shown.children[0].value
+
+    api.turned_down = "admission webhook denied <it>"
+    assert shown.try_it() == "✖ refused: admission webhook denied <it>"
+    assert "denied &lt;it&gt;" in shown.children[0].value and shown.text.endswith("denied <it>")
+    assert api.writes == []
+    shown.document = document(30)
+    assert shown.tried == ""
+    shown.close()
+
+
+def test_the_same_as_a_command_is_there_to_be_copied() -> None:
+    assert "kubectl apply -n kserve-test -f - &lt;&lt;&#x27;EOF&#x27;" in yaml_diff.html(at(50), document(25))
+
+
 def test_what_is_no_document_is_said_in_the_view(api: FakeApi, rollout: Rollout) -> None:
     api.load("02-canary-10")
     shown = YamlDiff(rollout, document(25))

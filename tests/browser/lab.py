@@ -1,0 +1,73 @@
+"""A JupyterLab on a copy of the notebooks and a Chromium, as tests, pictures and measurements need them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from kserve_nb import cli
+from kserve_nb.clusters.embedded import lifecycle
+from tests.browser.jupyter import Jupyter, until
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+MISSING = "needs a Chromium. Install one: .venv/bin/playwright install --with-deps chromium"
+ON_A_FAKE = """
+from pathlib import Path
+from kserve_nb import Cluster, PodTable, Rollout, TrafficSlider
+from kserve_nb.client import Client
+from kserve_nb.ingress import Ingress
+from kserve_nb.widgets import StatusLine
+rollout = Rollout(Client(Cluster(Path({kubeconfig!r}), "127.0.0.1:9")), Ingress("127.0.0.1:9"))
+"""  # the first cell of a notebook on a FakeApi
+FLAGS = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
+
+
+class NoChromiumError(RuntimeError):
+    """There is none on this machine; says how to install one."""
+
+
+@contextmanager
+def chromium(playwright: Any) -> Iterator[Any]:
+    """The machine's own browser, or Playwright's. Raises NoChromiumError where there is neither."""
+    own = playwright.chromium.executable_path
+    found = next(filter(None, map(shutil.which, NAMES)), own if Path(own).exists() else None)
+    if found is None:
+        raise NoChromiumError(MISSING)
+    browser = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
+    try:
+        yield browser
+    finally:
+        browser.close()
+
+
+@contextmanager
+def jupyterlab(folder: Path, cluster: str) -> Iterator[Jupyter]:
+    """A server with its own settings, below `folder`; its kernels find the cluster of that name."""
+    served = Jupyter(folder / "notebooks", lifecycle.free_ports(1)[0])
+    shutil.copytree(cli.notebooks_folder(), served.folder)
+    private = {f"JUPYTER_{name}_DIR": str(folder / name) for name in ("DATA", "CONFIG", "RUNTIME")}
+    private |= {f"JUPYTERLAB_{name}_DIR": str(folder / name) for name in ("SETTINGS", "WORKSPACES")}
+    settings = Path(cli.__file__).with_name("lab_settings")
+    with (folder / "log").open("wb") as log:
+        process = psutil.Popen(
+            [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
+             f"--ServerApp.root_dir={served.folder}", f"--ServerApp.port={served.port}", "--ServerApp.port_retries=0",
+             f"--IdentityProvider.token={served.token}", f"--LabApp.app_settings_dir={settings}"],
+            stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+            env={**os.environ, **private, "KSERVE_NB_NAME": cluster})
+    try:
+        until(served.answers, lambda: (folder / "log").read_text(errors="replace"))
+        yield served
+    finally:
+        ending = [process, *process.children(recursive=True)]
+        served.shut_down()
+        for left in psutil.wait_procs(ending, timeout=15)[1]:
+            left.kill()

@@ -1,0 +1,73 @@
+"""What the widgets of a rollout cost: requests, watches and redraws, on an API server that counts them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.jupyter import Jupyter, Notebook, notebook, until
+from tests.browser.lab import ON_A_FAKE
+from tests.fake_api import PODS, FakeApi, recorded
+
+CELLS = ("table = PodTable(rollout)\ntable", "slider = TrafficSlider(rollout)\nslider")
+WATCHES = 6  # one a kind of object
+COUNT_REDRAWS = """
+window.redraws = [];
+const shown = document.querySelector(".jp-NotebookPanel:not(.lm-mod-hidden) table").closest(".widget-html-content");
+new MutationObserver(() => window.redraws.push(performance.now())).observe(shown, {childList: true});
+"""
+
+
+@pytest.fixture
+def fake(page: Any, jupyter: Jupyter, tmp_path: Path) -> Iterator[tuple[Notebook, FakeApi]]:
+    """A pod table and a slider on an API server of two pods."""
+    api = FakeApi(tmp_path)
+    api.load("02-canary-10")
+    jupyter.write("fake.ipynb", notebook(ON_A_FAKE.format(kubeconfig=str(api.kubeconfig)), *CELLS))
+    shown = Notebook(page, jupyter, "fake.ipynb")
+    shown.open()
+    shown.run_all()
+    shown.shows(re.compile(r"00002\s*2/2\s*✔ Running"))
+    shown.shows("LATEST 10 % → 00002")
+    yield shown, api
+    jupyter.end_kernel("fake.ipynb")
+    api.close()
+
+
+def test_a_drag_asks_the_api_nothing_and_two_widgets_watch_once(fake: tuple[Notebook, FakeApi]) -> None:
+    shown, api = fake
+    until(lambda: api.watching == WATCHES)
+    before = [line for line in api.requests if "/version" not in line]
+
+    shown.drag(40)
+    shown.shows("10 → 40 %")
+    shown.drag(70)
+    shown.shows("10 → 70 %")
+
+    assert [line for line in api.requests if "/version" not in line] == before
+    assert api.watching == WATCHES
+
+
+def test_a_thousand_pods_are_one_screen_and_four_redraws_a_second(fake: tuple[Notebook, FakeApi]) -> None:
+    shown, api = fake
+    shown.page.evaluate(COUNT_REDRAWS)
+    pods = recorded("02-canary-10", "pods")["items"]
+
+    for number in range(998):
+        pod = pods[number % 2]
+        name = f"{pod['metadata']['name'][:-5]}{number:05}"
+        api.put(f"{PODS}/{name}", {**pod, "metadata": {**pod["metadata"], "name": name}})
+
+    shown.shows("500 of 500 pods ready")
+    drawn = shown.page.evaluate("window.redraws")
+    gaps = [after - before for before, after in zip(drawn, drawn[4:], strict=False)]
+    assert drawn and all(gap > 900 for gap in gaps), drawn  # five pictures never come within a second
+    shown.shows("and 480 more")
+    assert shown.panel.get_by_role("row").count() < 60
+
+    shown.panel.get_by_label("revision").select_option("00002")
+    until(lambda: shown.panel.get_by_text("500 of 500 pods ready").count() == 1)
