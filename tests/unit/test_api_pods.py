@@ -104,6 +104,16 @@ def test_why_there_is_no_log(server: ApiServer, query: Object, expected: str) ->
     assert (answer.status_code, answer.json()["message"]) == (400, expected)
 
 
+def test_a_log_that_has_just_been_removed_is_said_in_an_answer_of_its_own(server: ApiServer) -> None:
+    (server.folder / "old").unlink()
+
+    answer = log(server, previous="true")
+
+    assert answer.status_code == 400
+    missing = f"No such file or directory: {server.folder / 'old'}"
+    assert answer.json()["message"] == f"the log file cannot be read: {missing}"
+
+
 def test_a_followed_log_grows_and_ends_with_its_container(server: ApiServer) -> None:
     query = {"container": "kserve-container", "follow": "true", "tailLines": 1}
     with server.request("GET", LOG, params=query, stream=True) as answer:
@@ -132,7 +142,8 @@ def test_the_last_lines_are_found_in_a_log_of_any_size(tmp_path: Path, size: int
 
     async def tail(count: int) -> list[bytes]:
         wish = logs.Wish(tail_lines=count)
-        found = b"".join([part async for part in logs.read(str(tmp_path / "log"), wish, lambda: None, History(0))])
+        with logs.open_log(str(tmp_path / "log")) as file:
+            found = b"".join([part async for part in logs.read(file, wish, lambda: None, History(0))])
         return [row.split(b" ")[0] for row in found.splitlines()]
 
     for count in (1, 2, 5000, 10**6):

@@ -41,37 +41,40 @@ def since(seconds: int | None, moment: str) -> str:
     return begin.strftime("%Y-%m-%dT%H:%M:%S.%f")
 
 
-async def read(path: str, wish: Wish, current: Callable[[], str | None], history: History) -> AsyncIterator[bytes]:
+def open_log(path: str) -> BinaryIO:
+    """The file of a log, before the answer begins: its lack can still be said. Raises StatusError 400."""
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise StatusError(400, "BadRequest", f"the log file cannot be read: {error.strerror}: {path}") from None
+
+
+async def read(file: BinaryIO, wish: Wish, current: Callable[[], str | None], history: History) -> AsyncIterator[bytes]:
     """The wanted part of a log; while following, what is written until the container ends.
 
     `current` tells the path of the container's log as long as it runs.
     """
     left = wish.limit_bytes if wish.limit_bytes and wish.limit_bytes > 0 else None
-    try:
-        file = open(path, "rb")  # noqa: SIM115 - the with below closes it; only opening may fail here
-    except OSError as error:
-        raise StatusError(400, "BadRequest", f"the log file cannot be read: {error.strerror}: {path}") from None
-    with file:
-        if wish.tail_lines is not None and wish.tail_lines >= 0:
-            _seek_last(file, wish.tail_lines)
-        async for lines in _blocks(file, path, wish.follow, current, history):
-            text = b"".join(_shown(lines, wish))[:left]
-            if text:
-                yield text
-            if left is not None:
-                left -= len(text)
-                if left <= 0:
-                    return
+    if wish.tail_lines is not None and wish.tail_lines >= 0:
+        _seek_last(file, wish.tail_lines)
+    async for lines in _blocks(file, wish.follow, current, history):
+        text = b"".join(_shown(lines, wish))[:left]
+        if text:
+            yield text
+        if left is not None:
+            left -= len(text)
+            if left <= 0:
+                return
 
 
-async def _blocks(file: BinaryIO, path: str, follow: bool, current: Callable[[], str | None],
+async def _blocks(file: BinaryIO, follow: bool, current: Callable[[], str | None],
                   history: History) -> AsyncIterator[list[bytes]]:
     """Whole lines as they come."""
     subscription = history.subscribe([SANDBOX, POD])
     rest, delay_s = b"", _SOONEST_S
     try:
         while True:
-            runs = follow and current() == path
+            runs = follow and current() == file.name
             data = file.read(_BLOCK)
             *lines, rest = (rest + data).split(b"\n")
             if lines:

@@ -25,14 +25,15 @@ async def log(request: web.Request, store: Store, target: Target) -> web.StreamR
     def current() -> str | None:
         return None if request.transport is None else _log_path_now(store, pod, container)
 
-    response = web.StreamResponse(headers=headers() | {"Content-Type": "text/plain"})
-    await response.prepare(request)
-    try:
-        async for text in logs.read(path, wish, current, store.history):
-            await response.write(text)
-        await response.write_eof()
-    except ConnectionError:
-        pass  # the reader has gone
+    with logs.open_log(path) as file:
+        response = web.StreamResponse(headers=headers() | {"Content-Type": "text/plain"})
+        await response.prepare(request)
+        try:
+            async for text in logs.read(file, wish, current, store.history):
+                await response.write(text)
+            await response.write_eof()
+        except ConnectionError:
+            pass  # the reader has gone
     return response
 
 

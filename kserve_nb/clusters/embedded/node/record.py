@@ -124,7 +124,8 @@ class PodRecord:
             container.restarts += 1
             if "terminated" in container.state:
                 container.last_state = container.state
-            self.log_of(container, container.restarts - 2).unlink(missing_ok=True)
+            # The one before the previous is kept for a reader who has just been told that it is the previous one.
+            self.log_of(container, container.restarts - 3).unlink(missing_ok=True)
         container.id = status.container_id(self.uid, container.name, container.restarts)
         image = container.spec["image"]
         self.event("Normal", "Pulled", f'Container image "{image}" already present on machine and can be accessed '
