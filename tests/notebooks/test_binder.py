@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -61,7 +63,9 @@ def test_more_than_the_limit_fails(by: str, folder: Path, monkeypatch: pytest.Mo
 
 
 def test_a_session_has_no_rights_and_as_root_we_take_its_network(folder: Path):
-    checks = ['test "$(id -u)" != 0', f"! touch {ROOT}/../binder-was-here"]
+    checks = ['test "$(id -u)" != 0']
+    if os.geteuid() == 0:
+        checks.append(f"! touch {shlex.quote(str(ROOT / 'binder-was-here'))}")
     if confined.can_be_alone():
         checks.append("test $(wc -l < /proc/net/route) -le 1")  # a header, and no way out
 
