@@ -1,6 +1,7 @@
 """What a check cell calls: each check passes with one line, or fails with three: expected, saw, do this.
 
-The texts hold nothing that differs from run to run (ages, milliseconds, hashes, counts), so they can be compared.
+What differs from run to run in the texts (how many requests, which share) stands in brackets, so that the rest can
+be compared.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from typing import Any
 
 import yaml
 
-from kserve_nb import progress
+from kserve_nb import backend, progress
 from kserve_nb.checking import CheckFailed, check, step
 from kserve_nb.client import INFERENCE_SERVICE, Client
 from kserve_nb.ingress import IRIS_INPUT, Answer, Ingress
+from kserve_nb.loss import LossProbe
 from kserve_nb.manifest import to_new_schema
 from kserve_nb.model import RolloutStatus, Split, TrafficTarget, short
 from kserve_nb.render import pod_line, status_line
@@ -33,6 +35,11 @@ class Checks:
         self.doctor = doctor  # names what blocks the way, for a check that fails; empty where nothing does
         self._client, self._ingress = client, ingress
         self._rollout = Rollout(client, ingress, name)
+
+    @check
+    def backend(self, hint: bool = False) -> Seen:
+        """The API server answers, serves KServe's and Knative's kinds, and KServe makes Knative Services of them."""
+        return backend.check(self._client, hint)
 
     @check
     def namespace(self, hint: bool = False) -> Seen:
@@ -177,18 +184,18 @@ class Checks:
                 step("look who gets what", f"{tally.how}; {status_line(self._rollout.status())}", hint),
             )
         seen = {"hits": verdict.hits, "sent": verdict.sent, "p_value": verdict.p_value}
-        return f"what users get is consistent with {percent} %", seen
+        return f"what users get is {verdict!r}", seen
 
     @check
-    def no_failures(self, split: Split | Tally, hint: bool = False) -> Seen:
-        """Every one of those requests was answered."""
-        counted = split.split if isinstance(split, Tally) else split
-        if counted.failed:
+    def no_failures(self, requests: Split | Tally | LossProbe, hint: bool = False) -> Seen:
+        """Every one of those requests was answered. A probe has to be closed: what it still asks does not count."""
+        counted = requests if isinstance(requests, Split) else requests.split
+        if counted.failed or not counted.sent:
             raise CheckFailed(
-                "Users noticed",
-                "every request answered with 200",
-                f"{counted.failed} of {counted.sent} failed",
-                step("look at the pods", "rollout.pods(), %kubectl get events", hint),
+                "Users noticed" if counted.failed else "Nobody has asked anything",
+                "some requests, and every one answered with 200",
+                f"{counted.failed} of {counted.sent} failed{getattr(requests, 'when', '')}",
+                step("look at the pods; begin to ask before the change", "rollout.pods(), LossProbe(rollout)", hint),
             )
         return "every request was answered", {"sent": counted.sent}
 
