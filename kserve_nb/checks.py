@@ -18,7 +18,7 @@ from kserve_nb.ingress import IRIS_INPUT, Answer, Ingress
 from kserve_nb.loss import LossProbe
 from kserve_nb.manifest import to_new_schema
 from kserve_nb.model import RolloutStatus, Split, TrafficTarget, short
-from kserve_nb.render import pod_line, status_line
+from kserve_nb.render import COLUMNS, pod_line, row_line, status_line, status_row
 from kserve_nb.rollout import Door, Rollout
 from kserve_nb.traffic import ALPHA, CAP, Tally, needed, send
 
@@ -116,11 +116,13 @@ class Checks:
         predictor = self._object()["spec"]["predictor"]
         asked = predictor.get("canaryTrafficPercent")
         if asked != percent or isinstance(asked, bool):
-            misplaced = "canaryTrafficPercent" in (predictor.get("model") or {})
+            saw = "no such field" if asked is None else f"{asked}"
+            if "canaryTrafficPercent" in (predictor.get("model") or {}):
+                saw = "it is under model:, KServe looks under predictor:"
             raise CheckFailed(
                 "The percent is not asked for",
                 f"spec.predictor.canaryTrafficPercent: {percent}",
-                "it is under model:, KServe looks under predictor:" if misplaced else f"{asked}",
+                saw,
                 step("write the field beside model:, as deep as it", "kubectl explain isvc.spec.predictor", hint),
             )
         return f"asked for {percent} %", {"percent": asked}
@@ -169,10 +171,12 @@ class Checks:
         Args:
             count: requests of the first sample; more are sent where this percent needs more to be judged.
         """
+        self._asked_for(percent, hint)
         count = max(count, needed(percent))
         tally = self._sample(count, hint)
         if tally.alike:
-            return self._unseen(tally, percent, hint)
+            line = "the models answer alike, so no answer tells who gave it; the traffic list says"
+            return f"{line} {percent} %", {"how": tally.how}
         if tally.verdict(percent).word == "not":
             tally = self._sample(min(2 * count, CAP), hint)
         verdict = tally.verdict(percent)
@@ -239,9 +243,9 @@ class Checks:
     @check
     def scaled_down(self, revision: str = "00001", hint: bool = False) -> Seen:
         """That revision has no pods but ones that are ending."""
+        named = short(revision) in map(short, self._rollout.status().percents)
         alive = [p for p in self._rollout.pods() if short(p.revision) == short(revision) and not p.terminating]
         if alive:
-            named = short(revision) in map(short, self._rollout.status().percents)
             saw = "the route still names it, and a revision in the route keeps its pods" if named else "it waits"
             raise CheckFailed(
                 f"{short(revision)} still has pods",
@@ -289,20 +293,17 @@ class Checks:
         self, *, ready: str, prev: int | str, latest: int | str, hint: bool = False
     ) -> Seen:
         """What was read off the row of `kubectl get isvc`; an empty column is written ""."""
-        status = self._rollout.status()
-        row = (
-            status.ready.status,
-            str(status.previous.percent) if status.previous else "",
-            str(status.latest.percent) if status.latest else "",
-        )
-        if (ready, str(prev), str(latest)) != row:
+        row = status_row(self._rollout.status())
+        read = {"READY": ready, "PREV": str(prev), "LATEST": str(latest)}
+        wrong = [name for name in row if read[name] != row[name]]
+        if wrong:
             raise CheckFailed(
-                "You read another row",
-                "READY, PREV, LATEST as the row has them",
-                f"READY={ready!s}, PREV={prev!s}, LATEST={latest!s}",
-                step("LATEST is where the latest ready revision's traffic is", f"the row has {row}", hint),
+                f"{' and '.join(wrong)}: the row says something else",
+                "the row of kubectl get isvc, an empty column as \"\"",
+                row_line(read),
+                step(COLUMNS[wrong[0]], f"the row has {row_line(row)}", hint),
             )
-        return "you read the row right", {"row": row}
+        return "you read the row right", row
 
     def _object(self) -> dict[str, Any]:
         return self._client.get(INFERENCE_SERVICE, self._rollout.name)
@@ -315,22 +316,22 @@ class Checks:
             raise CheckFailed(
                 title,
                 expected,
-                left,
+                left.strip().splitlines()[-1],  # where KServe hands on a log, its end says what failed
                 step("await rollout.wait(), which says when it is done or why not", "rollout.pods()", hint),
             )
         return status
 
-    def _unseen(self, tally: Tally, percent: int, hint: bool) -> Seen:
-        """All that can be said where the models answer alike: what the traffic list says."""
-        if tally.percent != percent:
+    def _asked_for(self, percent: int, hint: bool) -> None:
+        """See that the traffic list says this percent: where it does not, no request need be sent."""
+        status = self._rollout.status()
+        latest = status.latest
+        if latest is None or latest.percent != percent or (status.previous is None and percent < 100):
             raise CheckFailed(
                 f"LATEST is not to get {percent} %",
-                f"LATEST {percent} in the traffic list (the models answer alike, so answers cannot tell)",
-                status_line(self._rollout.status()),
+                f"LATEST {percent} in the traffic list",
+                _in_words(status),
                 step("set the percent, then await rollout.wait()", f"rollout.canary(percent={percent})", hint),
             )
-        line = f"the models answer alike, so no answer tells who gave it; the traffic list says {percent} %"
-        return line, {"how": tally.how}
 
     def _sample(self, count: int, hint: bool) -> Tally:
         """A sample that can be judged: its answers attributed, and of one traffic list."""

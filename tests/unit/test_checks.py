@@ -81,12 +81,12 @@ def test_a_check_passes_with_one_line(
 
 FAILING: list[tuple[str, Call, str]] = [
     ("02-canary-10", lambda c: c.first_ready(), "PREV 90 % → 00001 · LATEST 10 % → 00002"),
-    ("02-canary-10", lambda c: c.columns(ready="True", prev="", latest=100), "READY=True, PREV=, LATEST=100"),
-    ("01-create", lambda c: c.canary_spec(10), "saw None"),
+    ("02-canary-10", lambda c: c.columns(ready="True", prev="", latest=100), 'READY=True, PREV="", LATEST=100'),
+    ("01-create", lambda c: c.canary_spec(10), "saw no such field"),
     ("01-create", lambda c: c.split_status(10), "LATEST 100 % → 00001"),
     ("broken-canary", lambda c: c.split_status(10), "GCS resource 'kfserving-examples' not found"),
     ("04-promote", lambda c: c.pods({"00002": 1}), "00001 2/2 Running, 00002 2/2 Running"),
-    ("04-promote", lambda c: c.split_observed(10), "not 10 %: "),
+    ("04-promote", lambda c: c.split_observed(10), "saw LATEST 100 % → 00002"),
     ("04-promote", lambda c: c.no_failures(Split({"a": 3}, failed=2)), "2 of 5 failed"),
     ("04-promote", lambda c: c.no_failures(Split({})), "0 of 0 failed"),
     ("04-promote", lambda c: c.scaled_down("00001"), "00001 2/2 Running; it waits"),
@@ -209,6 +209,61 @@ def test_a_split_is_only_called_wrong_when_two_samples_say_so(
     gateway.draws = (next(unlucky) if n < 800 else next(fair) for n in range(10**5))
 
     assert check.split_observed(10, count=1000).seen["p_value"] > 0.001
+
+
+def test_a_gateway_that_splits_otherwise_than_the_list_says_is_told(
+    api: FakeApi, gateway: FakeGateway, check: Checks
+) -> None:
+    api.load("02-canary-10")
+    gateway.draws = shares(50)
+
+    with pytest.raises(CheckFailed, match=r"saw not 10 %: 1000 of 2000 = 50\.0 %"):
+        check.split_observed(10)
+
+
+def test_nobody_is_asked_where_the_list_says_another_percent(
+    api: FakeApi, gateway: FakeGateway, check: Checks
+) -> None:
+    api.load("02-canary-10")
+
+    with pytest.raises(CheckFailed, match="LATEST is not to get 25 %"):
+        check.split_observed(25)
+
+    assert gateway.seen == []
+
+
+def test_of_a_log_its_end_is_told(api: FakeApi, check: Checks) -> None:
+    api.load("broken-canary")
+
+    with pytest.raises(CheckFailed) as failed:
+        check.split_status(10)
+
+    assert "GCS resource 'kfserving-examples' not found" in failed.value.saw and "Initializing" not in failed.value.saw
+
+
+def test_a_service_that_is_not_there_has_not_scaled_down(api: FakeApi, check: Checks) -> None:
+    api.put(NAMESPACE, {"metadata": {"name": "kserve-test"}})
+
+    with pytest.raises(CheckFailed, match="There is nothing to look at yet"):
+        check.scaled_down()
+
+
+def test_a_cluster_that_is_gone_fails_a_check_in_three_lines(api: FakeApi, check: Checks) -> None:
+    api.close()
+
+    with pytest.raises(CheckFailed) as failed:
+        check.first_ready()
+
+    assert len(failed.value._render_traceback_()) == 3
+
+
+def test_the_column_that_was_misread_is_explained(api: FakeApi, check: Checks) -> None:
+    api.load("02-canary-10")
+
+    with pytest.raises(CheckFailed, match="LATEST: the row says something else") as failed:
+        check.columns(ready="True", prev=90, latest=2, hint=True)
+
+    assert "not its number: the row has READY=True, PREV=90, LATEST=10" in failed.value.do
 
 
 def test_pods_that_are_not_ready_are_told(api: FakeApi, check: Checks) -> None:
