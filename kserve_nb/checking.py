@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from kserve_nb.client import NotFoundError
+from kserve_nb.client import RefusedError
 from kserve_nb.ingress import PredictError
 from kserve_nb.rollout import NotPossibleError
 
@@ -59,7 +59,7 @@ def check(
 ) -> Callable[Concatenate[A, P], Passed]:
     """Make a check of a method that returns its line and what it saw: print the line, return the record.
 
-    Where there is nothing to look at (no namespace, no service, no door) the check fails in three lines as well.
+    Where there is nothing to look at (no cluster, no namespace, no service, no door) it fails in three lines as well.
     The doctor is asked about every failure; what blocks the way stands at the end of the third line.
     """
 
@@ -67,10 +67,10 @@ def check(
     def run(self: A, /, *args: P.args, **kwargs: P.kwargs) -> Passed:
         try:
             line, seen = method(self, *args, **kwargs)
-        except (NotFoundError, NotPossibleError, PredictError) as error:
+        except (RefusedError, NotPossibleError, PredictError) as error:
             fact, _, next_step = str(error).partition(". ")
-            title = f"{method.__name__}: nothing to look at"
-            failed = CheckFailed(title, "that the steps before are done", fact, next_step or fact)
+            wanted = "an answer" if isinstance(error, PredictError) else "that the steps before are done"
+            failed = CheckFailed("There is nothing to look at yet", wanted, fact, next_step or "lab.doctor()")
             failed.doctor = self.doctor()
             raise failed from None
         except CheckFailed as failed:

@@ -1,6 +1,7 @@
 """What a check cell calls: each check passes with one line, or fails with three: expected, saw, do this.
 
-The texts hold nothing that differs from run to run (ages, milliseconds, hashes, counts), so they can be compared.
+What differs from run to run in the texts (how many requests, which share) stands in brackets, so that the rest can
+be compared.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from typing import Any
 
 import yaml
 
-from kserve_nb import progress
+from kserve_nb import backend, progress
 from kserve_nb.checking import CheckFailed, check, step
 from kserve_nb.client import INFERENCE_SERVICE, Client
 from kserve_nb.ingress import IRIS_INPUT, Answer, Ingress
+from kserve_nb.loss import LossProbe
 from kserve_nb.manifest import to_new_schema
 from kserve_nb.model import RolloutStatus, Split, TrafficTarget, short
-from kserve_nb.render import pod_line, status_line
+from kserve_nb.render import COLUMNS, pod_line, row_line, status_line, status_row
 from kserve_nb.rollout import Door, Rollout
 from kserve_nb.traffic import ALPHA, CAP, Tally, needed, send
 
@@ -33,6 +35,11 @@ class Checks:
         self.doctor = doctor  # names what blocks the way, for a check that fails; empty where nothing does
         self._client, self._ingress = client, ingress
         self._rollout = Rollout(client, ingress, name)
+
+    @check
+    def backend(self, hint: bool = False) -> Seen:
+        """The API server answers, serves KServe's and Knative's kinds, and KServe makes Knative Services of them."""
+        return backend.check(self._client, hint)
 
     @check
     def namespace(self, hint: bool = False) -> Seen:
@@ -109,11 +116,13 @@ class Checks:
         predictor = self._object()["spec"]["predictor"]
         asked = predictor.get("canaryTrafficPercent")
         if asked != percent or isinstance(asked, bool):
-            misplaced = "canaryTrafficPercent" in (predictor.get("model") or {})
+            saw = "no such field" if asked is None else f"{asked}"
+            if "canaryTrafficPercent" in (predictor.get("model") or {}):
+                saw = "it is under model:, KServe looks under predictor:"
             raise CheckFailed(
                 "The percent is not asked for",
                 f"spec.predictor.canaryTrafficPercent: {percent}",
-                "it is under model:, KServe looks under predictor:" if misplaced else f"{asked}",
+                saw,
                 step("write the field beside model:, as deep as it", "kubectl explain isvc.spec.predictor", hint),
             )
         return f"asked for {percent} %", {"percent": asked}
@@ -162,10 +171,12 @@ class Checks:
         Args:
             count: requests of the first sample; more are sent where this percent needs more to be judged.
         """
+        self._asked_for(percent, hint)
         count = max(count, needed(percent))
         tally = self._sample(count, hint)
         if tally.alike:
-            return self._unseen(tally, percent, hint)
+            line = "the models answer alike, so no answer tells who gave it; the traffic list says"
+            return f"{line} {percent} %", {"how": tally.how}
         if tally.verdict(percent).word == "not":
             tally = self._sample(min(2 * count, CAP), hint)
         verdict = tally.verdict(percent)
@@ -177,18 +188,18 @@ class Checks:
                 step("look who gets what", f"{tally.how}; {status_line(self._rollout.status())}", hint),
             )
         seen = {"hits": verdict.hits, "sent": verdict.sent, "p_value": verdict.p_value}
-        return f"what users get is consistent with {percent} %", seen
+        return f"what users get is {verdict!r}", seen
 
     @check
-    def no_failures(self, split: Split | Tally, hint: bool = False) -> Seen:
-        """Every one of those requests was answered."""
-        counted = split.split if isinstance(split, Tally) else split
-        if counted.failed:
+    def no_failures(self, requests: Split | Tally | LossProbe, hint: bool = False) -> Seen:
+        """Every one of those requests was answered. A probe has to be closed: what it still asks does not count."""
+        counted = requests if isinstance(requests, Split) else requests.split
+        if counted.failed or not counted.sent:
             raise CheckFailed(
-                "Users noticed",
-                "every request answered with 200",
-                f"{counted.failed} of {counted.sent} failed",
-                step("look at the pods", "rollout.pods(), %kubectl get events", hint),
+                "Users noticed" if counted.failed else "Nobody has asked anything",
+                "some requests, and every one answered with 200",
+                f"{counted.failed} of {counted.sent} failed{getattr(requests, 'when', '')}",
+                step("look at the pods; begin to ask before the change", "rollout.pods(), LossProbe(rollout)", hint),
             )
         return "every request was answered", {"sent": counted.sent}
 
@@ -232,9 +243,9 @@ class Checks:
     @check
     def scaled_down(self, revision: str = "00001", hint: bool = False) -> Seen:
         """That revision has no pods but ones that are ending."""
+        named = short(revision) in map(short, self._rollout.status().percents)
         alive = [p for p in self._rollout.pods() if short(p.revision) == short(revision) and not p.terminating]
         if alive:
-            named = short(revision) in map(short, self._rollout.status().percents)
             saw = "the route still names it, and a revision in the route keeps its pods" if named else "it waits"
             raise CheckFailed(
                 f"{short(revision)} still has pods",
@@ -282,20 +293,17 @@ class Checks:
         self, *, ready: str, prev: int | str, latest: int | str, hint: bool = False
     ) -> Seen:
         """What was read off the row of `kubectl get isvc`; an empty column is written ""."""
-        status = self._rollout.status()
-        row = (
-            status.ready.status,
-            str(status.previous.percent) if status.previous else "",
-            str(status.latest.percent) if status.latest else "",
-        )
-        if (ready, str(prev), str(latest)) != row:
+        row = status_row(self._rollout.status())
+        read = {"READY": ready, "PREV": str(prev), "LATEST": str(latest)}
+        wrong = [name for name in row if read[name] != row[name]]
+        if wrong:
             raise CheckFailed(
-                "You read another row",
-                "READY, PREV, LATEST as the row has them",
-                f"READY={ready!s}, PREV={prev!s}, LATEST={latest!s}",
-                step("LATEST is where the latest ready revision's traffic is", f"the row has {row}", hint),
+                f"{' and '.join(wrong)}: the row says something else",
+                "the row of kubectl get isvc, an empty column as \"\"",
+                row_line(read),
+                step(COLUMNS[wrong[0]], f"the row has {row_line(row)}", hint),
             )
-        return "you read the row right", {"row": row}
+        return "you read the row right", row
 
     def _object(self) -> dict[str, Any]:
         return self._client.get(INFERENCE_SERVICE, self._rollout.name)
@@ -308,22 +316,22 @@ class Checks:
             raise CheckFailed(
                 title,
                 expected,
-                left,
+                left.strip().splitlines()[-1],  # where KServe hands on a log, its end says what failed
                 step("await rollout.wait(), which says when it is done or why not", "rollout.pods()", hint),
             )
         return status
 
-    def _unseen(self, tally: Tally, percent: int, hint: bool) -> Seen:
-        """All that can be said where the models answer alike: what the traffic list says."""
-        if tally.percent != percent:
+    def _asked_for(self, percent: int, hint: bool) -> None:
+        """See that the traffic list says this percent: where it does not, no request need be sent."""
+        status = self._rollout.status()
+        latest = status.latest
+        if latest is None or latest.percent != percent or (status.previous is None and percent < 100):
             raise CheckFailed(
                 f"LATEST is not to get {percent} %",
-                f"LATEST {percent} in the traffic list (the models answer alike, so answers cannot tell)",
-                status_line(self._rollout.status()),
+                f"LATEST {percent} in the traffic list",
+                _in_words(status),
                 step("set the percent, then await rollout.wait()", f"rollout.canary(percent={percent})", hint),
             )
-        line = f"the models answer alike, so no answer tells who gave it; the traffic list says {percent} %"
-        return line, {"how": tally.how}
 
     def _sample(self, count: int, hint: bool) -> Tally:
         """A sample that can be judged: its answers attributed, and of one traffic list."""

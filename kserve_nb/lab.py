@@ -94,7 +94,7 @@ class Lab:
         for name in wanted[max(done - 1, 0) :]:
             rollout.apply(STEPS[name][0])
             await rollout.wait(timeout_s)
-            await rollout.wait_pods(timeout_s)
+        await rollout.wait_pods(timeout_s)  # of the last step alone: a real cluster's windows last a minute each
         return rollout.status()
 
     async def reset(self, timeout_s: float = 180) -> None:

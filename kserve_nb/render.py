@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from kserve_nb.manifest import Change
@@ -18,6 +18,14 @@ _UNBROKEN = (
 )
 _RULE = "1px solid var(--jp-border-color2, #e0e0e0)"
 _CELL = f"text-align:left;line-height:1.4;padding:3px 16px 3px 4px;border-bottom:{_RULE}"
+
+
+EMPTY = '""'  # how an empty column is written
+COLUMNS = {  # of the row of kubectl get isvc
+    "READY": "READY is True, False or Unknown",
+    "PREV": "PREV is the percent of the previous revision, and empty where there is none",
+    "LATEST": "LATEST is the percent of the latest ready revision, not its number",
+}
 
 
 def cluster_line(cluster: Cluster) -> str:
@@ -42,6 +50,17 @@ def status_line(status: RolloutStatus) -> str:
     if previous:
         targets.insert(0, f"PREV {previous.percent} % → {short(previous.revision)}")
     return f"{status.name}: {' · '.join(targets)} · READY {status.ready.status}"
+
+
+def status_row(status: RolloutStatus) -> dict[str, str]:
+    """READY, PREV and LATEST as the row of `kubectl get isvc` has them; empty where there is no such target."""
+    prev, latest = (str(target.percent) if target else "" for target in (status.previous, status.latest))
+    return {"READY": status.ready.status, "PREV": prev, "LATEST": latest}
+
+
+def row_line(row: Mapping[str, str]) -> str:
+    """Such a row, or what was read off it, in one line."""
+    return ", ".join(f'{name}={value or EMPTY}' for name, value in row.items())
 
 
 def status_table(status: RolloutStatus) -> tuple[Rows, Rows]:

@@ -104,7 +104,8 @@ class Verdict:
         if self.word == "consistent":
             return f"consistent with {self.percent} %: {seen}"
         if self.word == "not":
-            return f"not {self.percent} %: {seen}, p = {self.p_value:.0e}"
+            chance = f"p = {self.p_value:.0e}" if self.p_value else "p is too small to write down"
+            return f"not {self.percent} %: {seen}, {chance}"
         missed = f"; none at all happens in {100 * self.none_chance:.0f} % of cases" if self.none_chance > ALPHA else ""
         return f"too few to tell {self.percent} %: {seen}{missed}. Send {self.more} more"
 

@@ -21,6 +21,7 @@ from kserve_nb.notebooks.result import Run, cells_of
 
 _START_S = 60  # a kernel's start
 _CELL_S = 300  # one cell
+_QUIET = ["--log-level=CRITICAL"]  # a kernel calls its own end an ERROR
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def _execute(notebook: Path, output: Path, parameters: Mapping[str, Any], bar: d
         own = {name: value for name, value in parameters.items() if name in _parameters(notebook)}
         papermill.execute_notebook(
             str(notebook), str(output), parameters=own, kernel_name="python3", cwd=str(notebook.parent),
-            progress_bar=bar, start_timeout=_START_S, execution_timeout=_CELL_S, extra_arguments=["--log-level=ERROR"])
+            progress_bar=bar, start_timeout=_START_S, execution_timeout=_CELL_S, extra_arguments=_QUIET)
     except Exception as raised:  # whatever it was, the notebooks behind it run
         return str(getattr(raised, "evalue", "") or raised).strip() or type(raised).__name__
     return ""

@@ -14,12 +14,14 @@ from tests.notebooks import confined
 from tests.notebooks.conftest import NOTEBOOKS, ROOT
 
 GIB = 2**30
-# Jupyter runs beside the notebooks, as it does in a session; it is ended, and what the notebooks say counts.
+# Begun as Binder begins a session: Jupyter runs beside the notebooks, and they find the cluster that is just starting.
+# Both are ended; what the notebooks say counts.
 SESSION = """
-jupyter lab --no-browser --ServerApp.ip=127.0.0.1 --ServerApp.port=0 --ServerApp.root_dir="$1" > lab.log 2>&1 &
+"$1/binder/start" jupyter lab --no-browser --ServerApp.ip=127.0.0.1 --ServerApp.port=0 --ServerApp.root_dir="$1" > lab.log 2>&1 &
 lab=$!
 kserve-nb run --output executed
 code=$?
+kserve-nb down > /dev/null
 kill $lab; wait $lab
 exit $code
 """
@@ -45,6 +47,17 @@ def test_all_notebooks_run_in_one_gibibyte(folder: Path):
     print(f"{done.output}\n{done.peak_bytes / 2**20:.0f} MiB at most")
     assert done.code == 0, done.output[-3000:]
     assert done.output.strip().splitlines()[-1] == f"{len(NOTEBOOKS)} passed, 0 failed"
+    assert done.left == 0
+
+
+def test_a_session_is_what_binder_asked_for_beside_a_cluster_that_starts(folder: Path):
+    said = 'printf "%s|" "$@"; until kserve-nb status > status.txt; do sleep 0.2; done; kserve-nb down'
+
+    done = confined.run([str(ROOT / "binder" / "start"), "sh", "-c", said, "sh", "a b", "--c"], folder=folder,
+                        env=environment(folder), limit_bytes=GIB, timeout_s=120)
+
+    assert done.code == 0, done.output
+    assert done.output.splitlines()[-1] == "a b|--c|cluster 'default' is down"
     assert done.left == 0
 
 

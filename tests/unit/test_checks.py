@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -15,20 +16,33 @@ from kserve_nb.client import Client
 from kserve_nb.ingress import Ingress
 from kserve_nb.manifest import MODEL, MODEL_2, inference_service, to_yaml
 from kserve_nb.model import Split
+from tests import fake_api
 from tests.fake_api import ISVC, NAMESPACE, PODS, FakeApi
 from tests.fake_gateway import FakeGateway, shares
 
+CONFIG = "/api/v1/namespaces/kserve/configmaps/inferenceservice-config"
 OLD = to_yaml(inference_service("sklearn-iris", MODEL_2, percent=10, old_schema=True))
 NEW = to_yaml(inference_service("sklearn-iris", MODEL_2, percent=10))
 
 
 @pytest.fixture
 def check(api: FakeApi, gateway: FakeGateway) -> Checks:
+    api.put("/version", {"gitVersion": "v1.35.4"})
+    api.put(CONFIG, configuration("Serverless"))
     return Checks(Client(api.cluster()), Ingress(gateway.address))
+
+
+def configuration(mode: str) -> dict[str, Any]:
+    """KServe's config map with this default mode."""
+    entries = {"deploy": {"defaultDeploymentMode": mode},
+               "storageInitializer": {"image": "kserve/storage-initializer:v0.20.0"}}
+    return {"metadata": {"name": "inferenceservice-config"},
+            "data": {key: json.dumps(entry) for key, entry in entries.items()}}
 
 
 Call = Callable[[Checks], Any]
 PASSING: list[tuple[str, Call, str]] = [
+    ("01-create", lambda c: c.backend(), "✔ KServe 0.20.0 in Knative mode, on Kubernetes v1.35.4"),
     ("01-create", lambda c: c.namespace(), "✔ namespace kserve-test is ready for models"),
     ("01-create", lambda c: c.ingress(), "✔ the gateway answers, and knows no host that it was not told"),
     ("01-create", lambda c: c.first_ready(), "✔ revision 00001 serves 100 % (LATEST=100, PREV empty)"),
@@ -40,7 +54,8 @@ PASSING: list[tuple[str, Call, str]] = [
     ("02-canary-10", lambda c: c.canary_spec(10), "✔ asked for 10 %"),
     ("02-canary-10", lambda c: c.split_status(10), "✔ PREV=90 (00001) LATEST=10 (00002)"),
     ("02-canary-10", lambda c: c.pods({"00001": 1, "00002": 1}), "✔ ready pods: 00001×1, 00002×1"),
-    ("02-canary-10", lambda c: c.split_observed(10), "✔ what users get is consistent with 10 %"),
+    ("02-canary-10", lambda c: c.split_observed(10),
+     "✔ what users get is consistent with 10 %: 100 of 1000 = 10.0 % [8.3–12.0]"),
     ("02-canary-10", lambda c: c.no_failures(Split({"a": 3})), "✔ every request was answered"),
     ("04-promote", lambda c: c.promoted(), "✔ 00002 has everyone (LATEST=100, PREV empty)"),
     ("05-rollback", lambda c: c.pinned(), "✔ users are back on 00001: PREV=100 (00001) LATEST=0 (00002)"),
@@ -66,13 +81,14 @@ def test_a_check_passes_with_one_line(
 
 FAILING: list[tuple[str, Call, str]] = [
     ("02-canary-10", lambda c: c.first_ready(), "PREV 90 % → 00001 · LATEST 10 % → 00002"),
-    ("02-canary-10", lambda c: c.columns(ready="True", prev="", latest=100), "READY=True, PREV=, LATEST=100"),
-    ("01-create", lambda c: c.canary_spec(10), "saw None"),
+    ("02-canary-10", lambda c: c.columns(ready="True", prev="", latest=100), 'READY=True, PREV="", LATEST=100'),
+    ("01-create", lambda c: c.canary_spec(10), "saw no such field"),
     ("01-create", lambda c: c.split_status(10), "LATEST 100 % → 00001"),
     ("broken-canary", lambda c: c.split_status(10), "GCS resource 'kfserving-examples' not found"),
     ("04-promote", lambda c: c.pods({"00002": 1}), "00001 2/2 Running, 00002 2/2 Running"),
-    ("04-promote", lambda c: c.split_observed(10), "not 10 %: "),
+    ("04-promote", lambda c: c.split_observed(10), "saw LATEST 100 % → 00002"),
     ("04-promote", lambda c: c.no_failures(Split({"a": 3}, failed=2)), "2 of 5 failed"),
+    ("04-promote", lambda c: c.no_failures(Split({})), "0 of 0 failed"),
     ("04-promote", lambda c: c.scaled_down("00001"), "00001 2/2 Running; it waits"),
     ("05-rollback", lambda c: c.scaled_down("00001"), "the route still names it"),
     ("02-canary-10", lambda c: c.promoted(), "canaryTrafficPercent: 10"),
@@ -156,6 +172,30 @@ def test_a_control_plane_namespace_is_named(api: FakeApi, check: Checks) -> None
         check.namespace()
 
 
+def test_a_mode_without_canaries_is_named(api: FakeApi, check: Checks) -> None:
+    api.put(CONFIG, configuration("RawDeployment"))
+
+    with pytest.raises(CheckFailed, match="RawDeployment mode: canaryTrafficPercent would be ignored"):
+        check.backend()
+
+
+def test_a_cluster_without_knative_is_named(check: Checks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fake_api, "COLLECTIONS", ("inferenceservices",))
+
+    with pytest.raises(CheckFailed, match=r"saw Kubernetes v1.35.4 without serving.knative.dev"):
+        check.backend()
+
+
+def test_a_configuration_that_may_not_be_read_says_nothing(
+    api: FakeApi, check: Checks, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.put(CONFIG, {}, "DELETED")
+
+    check.backend()
+
+    assert capsys.readouterr().out == "✔ KServe in Knative mode, on Kubernetes v1.35.4\n"
+
+
 def test_without_a_namespace_checks_say_what_to_do(check: Checks) -> None:
     with pytest.raises(CheckFailed, match="do: Create it: %kubectl create namespace kserve-test"):
         check.first_ready()
@@ -169,6 +209,61 @@ def test_a_split_is_only_called_wrong_when_two_samples_say_so(
     gateway.draws = (next(unlucky) if n < 800 else next(fair) for n in range(10**5))
 
     assert check.split_observed(10, count=1000).seen["p_value"] > 0.001
+
+
+def test_a_gateway_that_splits_otherwise_than_the_list_says_is_told(
+    api: FakeApi, gateway: FakeGateway, check: Checks
+) -> None:
+    api.load("02-canary-10")
+    gateway.draws = shares(50)
+
+    with pytest.raises(CheckFailed, match=r"saw not 10 %: 1000 of 2000 = 50\.0 %"):
+        check.split_observed(10)
+
+
+def test_nobody_is_asked_where_the_list_says_another_percent(
+    api: FakeApi, gateway: FakeGateway, check: Checks
+) -> None:
+    api.load("02-canary-10")
+
+    with pytest.raises(CheckFailed, match="LATEST is not to get 25 %"):
+        check.split_observed(25)
+
+    assert gateway.seen == []
+
+
+def test_of_a_log_its_end_is_told(api: FakeApi, check: Checks) -> None:
+    api.load("broken-canary")
+
+    with pytest.raises(CheckFailed) as failed:
+        check.split_status(10)
+
+    assert "GCS resource 'kfserving-examples' not found" in failed.value.saw and "Initializing" not in failed.value.saw
+
+
+def test_a_service_that_is_not_there_has_not_scaled_down(api: FakeApi, check: Checks) -> None:
+    api.put(NAMESPACE, {"metadata": {"name": "kserve-test"}})
+
+    with pytest.raises(CheckFailed, match="There is nothing to look at yet"):
+        check.scaled_down()
+
+
+def test_a_cluster_that_is_gone_fails_a_check_in_three_lines(api: FakeApi, check: Checks) -> None:
+    api.close()
+
+    with pytest.raises(CheckFailed) as failed:
+        check.first_ready()
+
+    assert len(failed.value._render_traceback_()) == 3
+
+
+def test_the_column_that_was_misread_is_explained(api: FakeApi, check: Checks) -> None:
+    api.load("02-canary-10")
+
+    with pytest.raises(CheckFailed, match="LATEST: the row says something else") as failed:
+        check.columns(ready="True", prev=90, latest=2, hint=True)
+
+    assert "not its number: the row has READY=True, PREV=90, LATEST=10" in failed.value.do
 
 
 def test_pods_that_are_not_ready_are_told(api: FakeApi, check: Checks) -> None:

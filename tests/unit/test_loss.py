@@ -1,0 +1,86 @@
+"""A user who asks beside a change notices whom the gateway turns away, and how long an answer was held."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from kserve_nb.checking import CheckFailed
+from kserve_nb.checks import Checks
+from kserve_nb.client import Client
+from kserve_nb.ingress import Ingress
+from kserve_nb.loss import LossProbe
+from kserve_nb.rollout import NotPossibleError, Rollout
+from tests.fake_api import ISVC, NAMESPACE, FakeApi, one
+from tests.fake_gateway import FakeGateway
+
+
+def until(claim: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not claim():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.01)
+
+
+@pytest.fixture
+def probe(api: FakeApi, rollout: Rollout) -> Iterator[LossProbe]:
+    api.load("02-canary-10")
+    begun = LossProbe(rollout)
+    yield begun
+    begun.close()
+
+
+def test_it_asks_until_it_is_closed(probe: LossProbe, gateway: FakeGateway) -> None:
+    until(lambda: probe.answered >= 3)
+    assert "and it goes on" in repr(probe)
+
+    probe.close()
+
+    asked = len(gateway.seen)
+    assert probe.split.sent == probe.answered == asked
+    assert repr(probe).startswith(f"{asked} requests, none turned away; the slowest took 0.")
+
+
+def test_one_that_nobody_knows_any_more_ends(api: FakeApi, rollout: Rollout) -> None:
+    api.load("02-canary-10")
+    probe = LossProbe(rollout)
+    thread = probe._thread
+
+    del probe
+
+    until(lambda: not thread.is_alive())
+
+
+def test_whom_the_gateway_turns_away_fails_the_check(
+    probe: LossProbe, gateway: FakeGateway, api: FakeApi, rollout: Rollout
+) -> None:
+    until(lambda: probe.answered >= 1)
+    gateway.failing = True
+    until(lambda: probe.failed >= 2)
+    gateway.failing = False
+    probe.close()
+
+    with pytest.raises(CheckFailed, match=r"saw \d of \d+ failed, from \S+ to \S+: 503 no healthy upstream"):
+        Checks(Client(api.cluster()), rollout.ingress).no_failures(probe)
+
+
+def test_where_no_gateway_answers_that_is_a_failure(api: FakeApi) -> None:
+    api.load("02-canary-10")
+    probe = LossProbe(Rollout(Client(api.cluster()), Ingress("127.0.0.1:9")))
+
+    until(lambda: probe.failed >= 1)
+    probe.close()
+
+    assert "turned away, from" in repr(probe) and "the gateway does not answer" in repr(probe)
+
+
+def test_nobody_asks_a_service_without_a_door(api: FakeApi, rollout: Rollout) -> None:
+    isvc = one("01-create", "isvc")
+    api.put(NAMESPACE, {"metadata": {"name": "kserve-test"}})
+    api.put(f"{ISVC}/sklearn-iris", {**isvc, "status": {}})
+
+    with pytest.raises(NotPossibleError, match="no URL before"):
+        LossProbe(rollout)
