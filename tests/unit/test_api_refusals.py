@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import requests
 
+from kserve_nb.clusters.embedded.objects import IDLE_KINDS, Kind
 from tests.api_server import SERVICES, ApiServer, isvc
 
 RECORDED = json.loads((Path(__file__).parents[1] / "data/api/refusals.json").read_text())
@@ -125,3 +126,16 @@ def local(body: Any) -> Any:
     """Without what differs from cluster to cluster: namespaces and versions."""
     text = re.sub(r"kserve-(bad|test)", "demo", json.dumps(body))
     return json.loads(re.sub(r"version: 1 \(\d+\)", "version: 1 (N)", text))
+
+
+@pytest.mark.parametrize("kind", IDLE_KINDS, ids=lambda kind: kind.plural)
+def test_what_nothing_here_acts_on_is_listed_and_not_taken(kind: Kind, server: ApiServer) -> None:
+    where = f"namespaces/demo/{kind.plural}" if kind.namespaced else kind.plural
+    path, body = f"/apis/{kind.api_version}/{where}", {"apiVersion": kind.api_version, "kind": kind.kind,
+                                                       "metadata": {"name": "some"}}
+
+    assert server.request("GET", path).json()["items"] == []
+    answer = server.request("POST", path, body | ({"spec": {}} if "knative" in kind.group else {}))
+
+    assert answer.status_code == 403
+    assert "Use a kind cluster for it" in answer.json()["message"]

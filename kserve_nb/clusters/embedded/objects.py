@@ -90,6 +90,19 @@ SERVERLESS_SERVICE = Kind(
     "networking.internal.knative.dev", "v1alpha1", "ServerlessService", "serverlessservices", True,
     ("sks",), ("knative-internal", "networking"))
 VIRTUAL_SERVICE = Kind("networking.istio.io", "v1", "VirtualService", "virtualservices", True, ("vs",))
+# Of a real cluster and never used by an InferenceService: they can be listed, and nothing makes one.
+IDLE_KINDS = (
+    Kind("networking.internal.knative.dev", "v1alpha1", "Certificate", "certificates", True,
+         ("kcert",), ("knative-internal", "networking")),
+    Kind("networking.internal.knative.dev", "v1alpha1", "ClusterDomainClaim", "clusterdomainclaims", False,
+         ("cdc",), ("knative-internal", "networking")),
+    Kind("autoscaling.internal.knative.dev", "v1alpha1", "Metric", "metrics", True, (),
+         ("knative-internal", "autoscaling")),
+    Kind("caching.internal.knative.dev", "v1alpha1", "Image", "images", True, (), ("knative-internal", "caching")),
+    Kind("serving.knative.dev", "v1beta1", "DomainMapping", "domainmappings", True, ("dm",), _KNATIVE),
+    Kind("serving.kserve.io", "v1alpha1", "InferenceGraph", "inferencegraphs", True, ("ig",)),
+    Kind("serving.kserve.io", "v1alpha1", "TrainedModel", "trainedmodels", True, ("tm",)),
+)
 CUSTOM_RESOURCE_DEFINITION = Kind(
     "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", False, ("crd", "crds"))
 
@@ -121,7 +134,7 @@ DECIDER = Kind("embedded.kserve-nb.dev", "v1", "Decider", "deciders", internal=T
 #   status: {"podUID": uid, "waiting": whether it has no node yet, "requests": {"cpu": cores, "memory": bytes}}
 RESERVATION = Kind("embedded.kserve-nb.dev", "v1", "Reservation", "reservations", internal=True)
 
-KINDS: tuple[Kind, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Kind))
+KINDS: tuple[Kind, ...] = (*(value for value in list(globals().values()) if isinstance(value, Kind)), *IDLE_KINDS)
 
 
 class StatusError(Exception):

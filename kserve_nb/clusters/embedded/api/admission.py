@@ -17,10 +17,12 @@ from kserve_nb.clusters.embedded.api import (
     admission_pods,
     schemas,
 )
+from kserve_nb.clusters.embedded.api.refusals import denied
 from kserve_nb.clusters.embedded.objects import (
     CONFIGURATION,
     CUSTOM_RESOURCE_DEFINITION,
     DEPLOYMENT,
+    IDLE_KINDS,
     INFERENCE_SERVICE,
     INGRESS,
     KNATIVE_SERVICE,
@@ -44,6 +46,12 @@ Validate = Callable[[Object, Object | None], None]
 _KNATIVE_KINDS = (KNATIVE_SERVICE, CONFIGURATION, REVISION, ROUTE, POD_AUTOSCALER, INGRESS, SERVERLESS_SERVICE)
 
 
+def _refuse_idle(kind: Kind, new: Object, old: Object | None) -> None:
+    """Refuse what a real cluster acts on and this one would only keep."""
+    raise denied("embedded-cluster.kserve-nb.dev", f"an embedded cluster runs InferenceServices alone: nothing here "
+                 f"would act on the {kind.kind} {new['metadata'].get('name', '')!r}. Use a kind cluster for it.")
+
+
 def _knative_default(kind: Kind) -> Default:
     return lambda new, old, objects: admission_knative.default(kind, new, old)
 
@@ -65,6 +73,7 @@ _VALIDATIONS: Mapping[Kind, Validate] = {
     SERVICE: admission_core.validate_service,
     INFERENCE_SERVICE: admission_kserve.validate,
     **{kind: partial(admission_knative.validate, kind) for kind in _KNATIVE_KINDS},
+    **{kind: partial(_refuse_idle, kind) for kind in IDLE_KINDS},
 }
 
 

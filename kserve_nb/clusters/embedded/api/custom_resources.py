@@ -18,20 +18,6 @@ from kserve_nb.clusters.embedded.objects import (
     Settings,
 )
 
-_NETWORKING, _KNATIVE = "networking.internal.knative.dev", ("all", "knative", "serving")
-
-# Defined in a real cluster and never used by an InferenceService: listed, not served.
-_LISTED_ONLY = (
-    Kind(_NETWORKING, "v1alpha1", "Certificate", "certificates", True, ("kcert",), ("knative-internal", "networking")),
-    Kind(_NETWORKING, "v1alpha1", "ClusterDomainClaim", "clusterdomainclaims", False, ("cdc",),
-         ("knative-internal", "networking")),
-    Kind("autoscaling.internal.knative.dev", "v1alpha1", "Metric", "metrics", True, (),
-         ("knative-internal", "autoscaling")),
-    Kind("caching.internal.knative.dev", "v1alpha1", "Image", "images", True, (), ("knative-internal", "caching")),
-    Kind("serving.knative.dev", "v1beta1", "DomainMapping", "domainmappings", True, ("dm",), _KNATIVE),
-    Kind("serving.kserve.io", "v1alpha1", "InferenceGraph", "inferencegraphs", True, ("ig",)),
-    Kind("serving.kserve.io", "v1alpha1", "TrainedModel", "trainedmodels", True, ("tm",)),
-)
 _WITHOUT_STATUS = (CLUSTER_SERVING_RUNTIME, CLUSTER_STORAGE_CONTAINER, SERVING_RUNTIME)
 
 
@@ -41,7 +27,7 @@ def definitions(settings: Settings) -> list[Object]:
     served = [kind for kind in KINDS if not is_built_in(kind) and not kind.internal]
     if settings.gateway != "istio":
         served.remove(VIRTUAL_SERVICE)
-    return [_definition(kind, columns.get(kind.resource, [])) for kind in (*served, *_LISTED_ONLY)]
+    return [_definition(kind, columns.get(kind.resource, [])) for kind in served]
 
 
 def established(definition: Object, moment: str) -> Object:

@@ -20,7 +20,8 @@ _ROOTS = (
     "V1beta1InferenceService", "V1alpha1ClusterServingRuntime", "V1alpha1ServingRuntime",
     "V1alpha1ClusterStorageContainer", "V1Namespace", "V1Node", "V1Pod", "V1Service", "V1Endpoints", "CoreV1Event",
     "V1ConfigMap", "V1Secret", "V1ServiceAccount", "V1PersistentVolumeClaim", "V1Deployment", "V1ReplicaSet",
-    "V1CustomResourceDefinition", "V1EndpointSlice", "V1Lease", "V1DeleteOptions", "V1Status", "V1ListMeta",
+    "V1CustomResourceDefinition", "V1EndpointSlice", "V1Lease",
+    "V1alpha1InferenceGraph", "V1alpha1TrainedModel", "V1DeleteOptions", "V1Status", "V1ListMeta",
     # embedded in others: decoding errors name them
     "V1beta1ComponentExtensionSpec", "V1beta1PredictorExtensionSpec", "V1beta1PodSpec",
 )

@@ -23,6 +23,7 @@ _KNATIVE_ROOTS = {
     kinds.ROUTE: "KnativeRoute", kinds.REVISION: "KnativeRevision", kinds.POD_AUTOSCALER: "KnativePodAutoscaler",
     kinds.INGRESS: "KnativeIngress", kinds.SERVERLESS_SERVICE: "KnativeServerlessService",
     kinds.VIRTUAL_SERVICE: "IstioVirtualService",
+    **{kind: "KnativeIdle" for kind in kinds.IDLE_KINDS if "knative" in kind.group},
 }
 
 
