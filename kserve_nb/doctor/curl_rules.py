@@ -18,7 +18,7 @@ from kserve_nb.doctor.finding import Finding
 _DEFAULT = "-predictor-default"
 _JSON = ("application/json", "application/cloudevents+json", "application/ld+json", "application/octet-stream")
 _MODEL = re.compile(r"/v[12]/models/([^/:]+)(?P<rest>.*)")
-_PROMPT = re.compile(r"^\s*(?:[$!]\s*|%%?)(?=curl\b)")  # pasted along with the command
+_PROMPT = re.compile(r"^\s*(?:%%curl[ \t]*\n\s*|[$!]\s*|%%?)(?=curl\b)")  # pasted along with the command
 _URL = re.compile(r"""https?://[^\s/'"]*""")
 _HOST = re.compile(r"""-H\s*(['"])\s*host:.*?\1\s*""", re.IGNORECASE)
 _CONTENT_TYPE = re.compile(r"""-H\s+(['"])content-type:.*?\1\s*""", re.IGNORECASE)

@@ -11,13 +11,13 @@ from typing import Any
 from kserve_nb.client import Object
 from kserve_nb.doctor.session import Session
 from kserve_nb.ingress import Answer, host_of
+from kserve_nb.kserve_versions import knative_services
 from kserve_nb.model import Pod, Revision, RolloutStatus
 from kserve_nb.traffic import Tally
 
 SERVICE_LABEL = "serving.kserve.io/inferenceservice"
 KSERVE_CONFIG = "inferenceservice-config"
 _STAMP = re.compile(r"^\S+ \S+ \d+ \S+ [A-Z]+ \[\S+\] ")  # time, process, logger, level and place of a log line
-_KNATIVE_SUFFIX = "-predictor"
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def services_of(
     return tuple(
         Service(
             isvc=isvc,
-            knative=next((k for k in knative if k["metadata"]["name"] == f"{name}{_KNATIVE_SUFFIX}"), None),
+            knative=next((k for k in knative if k["metadata"]["name"] in knative_services(name)), None),
             revisions=tuple(sorted((r for r in revisions if _belongs(r, name)), key=_generation)),
             pods=tuple(pod for pod in pods if _belongs(pod, name)),
             events=tuple(e for e in events if str(e["involvedObject"].get("name", "")).startswith(name)),

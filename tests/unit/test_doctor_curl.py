@@ -83,7 +83,7 @@ def test_what_to_do_is_a_command_without_any_fault(rule: str, line: str, folder:
     assert not mended.startswith("curl ") or not _explain(mended, folder), mended
 
 
-@pytest.mark.parametrize("prompt", ["$ ", "! ", "!", "%", "%%"])
+@pytest.mark.parametrize("prompt", ["$ ", "! ", "!", "%", "%%", "%%curl\n"])
 def test_a_prompt_that_was_copied_along_is_passed_over(prompt: str, folder: Path) -> None:
     assert _explain(f"{prompt}{GOOD}", folder) == []
 

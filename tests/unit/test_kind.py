@@ -350,14 +350,16 @@ def test_a_release_file_is_reduced_to_what_the_tutorial_needs() -> None:
     assert manifests.needed("istio.yaml", "a: '---'\n") == "a: '---'\n"
 
 
-def test_manifests_come_from_the_network_once(tmp_path: Path, gateway: FakeGateway) -> None:
+def test_manifests_come_from_the_network_once_a_version(tmp_path: Path) -> None:
     here = manifests.Manifests(tmp_path / "kept")
-    source = tmp_path / "x.yaml"
-    source.write_text("a: 1\n")
+    for version in ("1.0", "1.1"):
+        source = tmp_path / version / "x.yaml"
+        source.parent.mkdir()
+        source.write_text(f"a: {version}\n")
 
-    for _ in range(2):
-        assert here.file("x.yaml", source.as_uri()).read_text() == "a: 1\n"
-        source.unlink(missing_ok=True)
+        for _ in range(2):
+            assert here.file("x.yaml", source.as_uri()).read_text() == f"a: {version}\n"
+            source.unlink(missing_ok=True)
 
 
 def test_no_network_says_how_to_do_without(tmp_path: Path, gateway: FakeGateway) -> None:

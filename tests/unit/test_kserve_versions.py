@@ -6,6 +6,7 @@ import pytest
 
 from kserve_nb import kserve_versions
 from kserve_nb.client import Client
+from kserve_nb.doctor.facts import services_of
 from kserve_nb.ingress import Ingress
 from kserve_nb.rollout import Rollout
 from tests.fake_api import KSVC, FakeApi, one
@@ -46,3 +47,12 @@ def test_every_prediction_says_that_it_is_json(gateway: FakeGateway) -> None:
         Ingress(gateway.address).ask(MAIN[0], "sklearn-iris", [[6.8, 2.8, 4.8, 1.4]], protocol)  # type: ignore[arg-type]
 
     assert {headers["Content-Type"] for _, _, headers, _ in gateway.seen} == {"application/json"}
+
+
+def test_the_doctor_finds_it_by_its_old_name_too() -> None:
+    old = one("02-canary-10", "ksvc")
+    old["metadata"]["name"] += "-default"
+
+    (service,) = services_of([one("02-canary-10", "isvc")], [old], [], [], [])
+
+    assert service.knative == old

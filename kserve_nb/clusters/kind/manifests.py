@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import urllib.error
 import urllib.request
@@ -42,14 +43,14 @@ class Manifests:
 
     def file(self, name: str, url: str) -> Path:
         """The manifest as a file, reduced to what the tutorial needs."""
-        ready = self.kept / name
+        ready = self.kept / hashlib.sha256(url.encode()).hexdigest()[:8] / name  # the URL holds the version
         if self.given is not None:
             text = (self.given / name).read_text()
         elif ready.exists():
             return ready
         else:
             text = fetch(url)
-        self.kept.mkdir(parents=True, exist_ok=True, mode=0o700)
+        ready.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft = ready.with_suffix(".tmp")
         draft.write_text(needed(name, text))
         draft.replace(ready)

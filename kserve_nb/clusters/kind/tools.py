@@ -96,6 +96,6 @@ class Kubectl:
         self.patiently("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text)
 
     def _refused(self, args: tuple[str, ...], done: Done) -> ClusterError:
-        shown = " ".join(word if len(word) < 120 else "…" for word in args)
+        shown = " ".join(word if len(word) < 120 or word.startswith("/") else "…" for word in args)
         return ClusterError(f"`kubectl {shown}` failed: {last_line(done)}. "
                             "Once that is mended, the same `kserve-nb up` goes on from here.")
