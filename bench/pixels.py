@@ -14,7 +14,7 @@ from playwright.sync_api import sync_playwright
 
 from bench.table import show
 from tests.browser.jupyter import Notebook, notebook, until
-from tests.browser.lab import ON_A_FAKE, chromium, jupyterlab
+from tests.browser.lab import ON_A_FAKE, NoChromiumError, chromium, jupyterlab
 from tests.fake_api import ISVC, FakeApi, one
 
 TIMES = 60
@@ -50,6 +50,13 @@ def _measure(shown: Notebook, api: FakeApi, words: str) -> list[float]:
 
 
 def run() -> None:
+    try:
+        _run()
+    except NoChromiumError as missing:
+        print(f"\npixels: {missing}")
+
+
+def _run() -> None:
     rows = []
     with (tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright, chromium(playwright) as browser,
           jupyterlab(Path(folder), "none") as jupyter):

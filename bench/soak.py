@@ -1,7 +1,8 @@
 """python -m bench.soak [--minutes N] [--runs N]: does anything grow where widgets and notebooks run for long?
 
-A kernel of its own shows a panel while traffic changes twice a second and requests are sent; then one notebook is run
-again and again. What a process holds at the end is compared with what it held once it had warmed up.
+A kernel of its own shows a panel while traffic changes twice a second, requests are sent, and pods come and go; then
+one notebook is run again and again. What a process holds at the end is compared with what it held once it had warmed
+up.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ NOTEBOOK = "03_canary.ipynb"
 SHOW = """
 import asyncio
 from kserve_nb import connect
+from kserve_nb.client import POD
 from kserve_nb.widgets import Panel
 lab = connect()
 await lab.ensure("canary-10")
@@ -44,6 +46,7 @@ for percent in range({begin}, {begin} + 10):
     rollout.canary(percent=percent)
     await asyncio.sleep(0.5)
 panel.chart.send(25)
+rollout.client.delete(POD, rollout.pods()[0].name)
 """
 CLOSE = "panel.close()\nimport threading\nprint(*{thread.name for thread in threading.enumerate()}, sep='\\n')"
 OURS = ("watch of", "contact of", "picture of", "requests", "log of", "one request")  # threads of widgets

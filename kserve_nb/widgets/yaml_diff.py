@@ -76,8 +76,10 @@ class YamlDiff(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         try:
             self._rollout.apply(self.document, dry_run=True)
             self.tried = "✔ the cluster would take it; nothing was written"
-        except (RefusedError, ValueError, yaml.YAMLError) as refused:
+        except RefusedError as refused:
             self.tried = f"✖ refused: {refused}"
+        except Exception as error:  # a callback has no cell to raise into: say it in the view
+            self.tried = f"✖ not tried: {type(error).__name__}: {error}"
         return self.tried
 
     def close(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,13 +21,15 @@ new MutationObserver(() => window.redraws.push(performance.now())).observe(shown
 """
 
 
-@pytest.fixture
-def fake(page: Any, jupyter: Jupyter, tmp_path: Path) -> Iterator[tuple[Notebook, FakeApi]]:
+@pytest.fixture(scope="module")
+def opened(
+    new_page: Any, jupyter: Jupyter, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Notebook, FakeApi]]:
     """A pod table and a slider on an API server of two pods."""
-    api = FakeApi(tmp_path)
+    api = FakeApi(tmp_path_factory.mktemp("fake"))
     api.load("02-canary-10")
     jupyter.write("fake.ipynb", notebook(ON_A_FAKE.format(kubeconfig=str(api.kubeconfig)), *CELLS))
-    shown = Notebook(page, jupyter, "fake.ipynb")
+    shown = Notebook(new_page(), jupyter, "fake.ipynb")
     shown.open()
     shown.run_all()
     shown.shows(re.compile(r"00002\s*2/2\s*✔ Running"))
@@ -36,6 +37,12 @@ def fake(page: Any, jupyter: Jupyter, tmp_path: Path) -> Iterator[tuple[Notebook
     yield shown, api
     jupyter.end_kernel("fake.ipynb")
     api.close()
+
+
+@pytest.fixture
+def fake(opened: tuple[Notebook, FakeApi], shoot: Any) -> Iterator[tuple[Notebook, FakeApi]]:
+    yield opened
+    shoot(opened[0].page)
 
 
 def test_a_drag_asks_the_api_nothing_and_two_widgets_watch_once(fake: tuple[Notebook, FakeApi]) -> None:
