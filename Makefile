@@ -35,7 +35,7 @@ lint: venv ## check style, types, imports and notebooks
 bench: venv ## measure speed and memory, printed as tables
 	$(BIN)/python -m bench
 
-soak: venv ## show that nothing grows: 30 minutes of updates, 20 notebook runs
+soak: venv ## show that nothing grows or fails: 30 minutes of updates, 20 runs of the course (1 hour)
 	$(BIN)/python -m bench.soak
 
 conformance: venv ## compare with a real KServe's recordings at real speed (15 minutes)
