@@ -81,7 +81,7 @@ class LabMagics:
         command = shell.read(text, self._variables())
         done = run_kubectl(self._cluster, command.words, cell)
         shell.log(f"kubectl {line}", ("kubectl", *command.words), cell, done.returncode)
-        if done.returncode and f"({allowed})" not in done.stderr:
+        if done.returncode and not (allowed and f"({allowed})" in done.stderr):
             raise KubectlError(done.stderr.strip() or f"kubectl ended with exit code {done.returncode}")
         if done.stderr:
             print(done.stderr, end="", file=sys.stderr)

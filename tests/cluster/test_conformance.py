@@ -3,29 +3,64 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from kserve_nb.clusters.embedded import lifecycle
+from tests.cluster.conftest import Target
 from tests.conformance import conformance
 
 FOLDER = Path(conformance.__file__).parent
 SCENARIOS = sorted((FOLDER / "scenarios").glob("*.yaml"))
+AT_ONCE = 3  # each has a cluster of its own: 350 MB
+
+
+def play(scenario: dict[str, Any], target: Target) -> list[Any]:
+    """Go through one scenario from its beginning; what was seen of each step."""
+    namespace = scenario.get("namespace", "kserve-test")
+    cluster = conformance.Cluster(target.kubeconfig, namespace, target.ingress)
+    if cluster.kubectl("get", "ns", namespace).returncode:
+        cluster.kubectl("create", "ns", namespace)
+    cluster.kubectl("delete", "isvc", scenario["name"], "--ignore-not-found")
+    return conformance.play(cluster, scenario, target.speed)
+
+
+def play_alone(file: Path) -> list[Any]:
+    """Go through one scenario on an embedded cluster that is there for it alone."""
+    scenario = yaml.safe_load(file.read_text())
+    name = f"play-{SCENARIOS.index(file)}-{os.getpid()}"
+    record = lifecycle.up(name, gateway=scenario["gateway"], owner=os.getpid())
+    try:
+        return play(scenario, Target(record.kubeconfig, record.ingress, record.gateway, record.speed))
+    finally:
+        lifecycle.down(record)
+
+
+@pytest.fixture(scope="module")
+def plays(request: pytest.FixtureRequest) -> Iterator[Mapping[Path, Future[list[Any]]]]:
+    """What was seen of each scenario of this run, on embedded clusters; they wait more than they work, so some are
+    played at the same time, the longest (which are the last) first."""
+    chosen = [item.callspec.params["file"] for item in request.session.items
+              if isinstance(item, pytest.Function) and item.path == request.path]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {file: pool.submit(play_alone, file) for file in reversed(chosen)}
 
 
 @pytest.mark.parametrize("file", SCENARIOS, ids=lambda file: file.stem)
 def test_a_scenario_goes_as_on_a_real_kserve(file: Path, request: pytest.FixtureRequest) -> None:
     scenario = yaml.safe_load(file.read_text())
     recorded = json.loads((FOLDER / "recorded" / f"{file.stem}.json").read_text())
-    target = request.getfixturevalue(scenario["gateway"])
-    namespace = scenario.get("namespace", "kserve-test")
-    cluster = conformance.Cluster(target.kubeconfig, namespace, target.ingress)
-    if cluster.kubectl("get", "ns", namespace).returncode:
-        cluster.kubectl("create", "ns", namespace)
-    cluster.kubectl("delete", "isvc", scenario["name"], "--ignore-not-found")
 
-    got = conformance.play(cluster, scenario, target.speed)
+    if request.config.getoption("--kubeconfig"):
+        got = play(scenario, request.getfixturevalue(scenario["gateway"]))
+    else:
+        got = request.getfixturevalue("plays")[file].result()
 
     differences, _unseen = conformance.compare(scenario, got, recorded)
     assert not differences, "\n".join(differences)

@@ -47,6 +47,11 @@ def test_a_refusal_raises_with_kubectls_words_alone(lab: LabMagics) -> None:
     assert failed.value._render_traceback_()[0].startswith("error: unknown command")
 
 
+def test_nothing_is_allowed_that_was_not_named(lab: LabMagics) -> None:
+    with pytest.raises(KubectlError, match="unknown command"):
+        lab.kubectl("gte() isvc")
+
+
 def test_stdin_is_the_cells_body(lab: LabMagics, capsys: pytest.CaptureFixture[str]) -> None:
     body = "apiVersion: v1\nkind: Config\nclusters: [{name: from-the-cell, cluster: {server: x}}]\n"
 
