@@ -66,6 +66,50 @@ def test_other_impossible_services_are_refused_in_knatives_words(body: Object, w
     assert refusal_of(body).message == DENIED + words
 
 
+@pytest.mark.parametrize(("name", "value", "words"), [
+    ("min-scale", "two", "invalid value: two"), ("min-scale", "-1", "expected 0 <= -1 <= 2147483647"),
+    ("window", "1s", "expected 6s <= 1s <= 1h0m0s"), ("window", "soon", "invalid value: soon"),
+    ("window", "6500ms", "must be specified with at most second precision"),
+    ("scale-down-delay", "-1s", "expected 0s <= -1s <= 1h0m0s"),
+    ("scale-to-zero-pod-retention-period", "2h", "expected 0s <= 2h <= 1h0m0s"),
+    ("target-utilization-percentage", "0", "expected 1 <= 0 <= 100"),
+    ("target-burst-capacity", "-2", "invalid value: -2"),
+    ("class", "vpa.autoscaling.knative.dev", "invalid value: vpa.autoscaling.knative.dev"),
+    ("metric", "cpu", "invalid value: cpu"), ("metric-aggregation-algorithm", "mean", "invalid value: mean"),
+])
+def test_impossible_scaling_is_refused_in_knatives_words(name: str, value: str, words: str) -> None:
+    refused = refusal_of(service(annotations={f"autoscaling.knative.dev/{name}": value}))
+
+    assert refused.message == f"{DENIED}{words}: spec.template.metadata.annotations.autoscaling.knative.dev/{name}"
+
+
+@pytest.mark.parametrize(("value", "why"), [
+    ("0", "=0 not allowed by cluster"), ("-1", " must be greater than 0"), ("many", "")])
+def test_an_impossible_initial_scale_is_refused_in_knatives_words(value: str, why: str) -> None:
+    refused = refusal_of(service(annotations={"autoscaling.knative.dev/initial-scale": value}))
+
+    assert refused.message == (f"{DENIED}invalid value: {value}: spec.template.metadata.annotations."
+                               f"autoscaling.knative.dev/initial-scale{why}")
+
+
+def test_a_maximum_below_the_minimum_is_refused_once_for_both() -> None:
+    refused = refusal_of(service(annotations={"autoscaling.knative.dev/min-scale": "3",
+                                              "autoscaling.knative.dev/max-scale": "2"}))
+
+    at = "spec.template.metadata.annotations.autoscaling.knative.dev"
+    assert refused.message == f"{DENIED}max-scale=2 is less than min-scale=3: {at}/max-scale, {at}/min-scale"
+
+
+@pytest.mark.parametrize(("value", "words"), [
+    ("abc", "invalid value: abc"), ("1500ms", "rollout-duration=1500ms is not at second precision"),
+    ("-10s", "rollout-duration=-10s must be positive")])
+def test_an_impossible_rollout_duration_is_refused_in_knatives_words(value: str, words: str) -> None:
+    body = service()
+    body["metadata"]["annotations"] = {"serving.knative.dev/rollout-duration": value}
+
+    assert refusal_of(body).message == f"{DENIED}{words}: metadata.annotations.serving.knative.dev/rollout-duration"
+
+
 def test_a_wrong_type_is_refused_while_decoding() -> None:
     error = refusal_of(service(traffic=[{"latestRevision": True, "percent": "ten"}]))
 

@@ -190,6 +190,32 @@ def test_an_annotation_makes_a_revision_and_a_percent_does_not() -> None:
     assert cluster.isvc()["metadata"]["generation"] == 2
 
 
+@pytest.mark.parametrize("scale", ["0", "many"])
+def test_an_initial_scale_that_means_nothing_is_left_out(scale: str) -> None:
+    cluster = Simulator()
+    cluster.apply(isvc(MODEL))
+    cluster.settle()
+
+    cluster.apply(isvc(MODEL, annotations={"autoscaling.knative.dev/initial-scale": scale}))
+    cluster.settle()
+
+    assert cluster.brief() == "True c1 r1 L1 P- r1:100"
+
+
+def test_a_rollout_duration_that_is_none_fails_in_the_controller() -> None:
+    cluster = Simulator()
+    cluster.apply(isvc(MODEL))
+    cluster.settle()
+
+    cluster.apply(isvc(MODEL_2, annotations={"serving.knative.dev/rollout-duration": "soon"}))
+    cluster.settle()
+
+    ready = condition(cluster.isvc(), "Ready")
+    assert (ready["status"], ready["reason"]) == ("False", "ReconcileFailed")
+    assert "invalid value: soon: metadata.annotations.serving.knative.dev/rollout-duration" in ready["message"]
+    assert cluster.brief() == "False c1 r1 L1 P- r1:100"
+
+
 @pytest.mark.parametrize(("percent", "lines"), [
     (101, ["Traffic targets sum to 101, want 100: spec.traffic", "expected 0 <= 101 <= 100: spec.traffic[0].percent"]),
     (-1, ["expected 0 <= -1 <= 100: spec.traffic[0].percent", "expected 0 <= 101 <= 100: spec.traffic[1].percent"]),

@@ -1,7 +1,7 @@
 """Knative's webhooks for its own kinds: defaulting, then validation that reports all problems at once.
 
 Source: knative serving 1.21 pkg/apis/serving/v1/{service,revision,route,configuration}_{defaults,validation}.go,
-pkg/apis/autoscaling/annotation_validation.go, pkg/apis/autoscaling/v1alpha1/pa_defaults.go, knative.dev/pkg
+pkg/apis/autoscaling/v1alpha1/pa_defaults.go, knative.dev/pkg
 apis/field_error.go (one line a message, sorted; the fields that share it behind it).
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
+from kserve_nb.clusters.embedded.api.admission_scaling import out_of_bounds, rollout_problems, scaling_problems
 from kserve_nb.clusters.embedded.api.decoding import type_error
 from kserve_nb.clusters.embedded.api.kind_types import type_of_kind
 from kserve_nb.clusters.embedded.api.refusals import denied
@@ -31,7 +31,7 @@ KSERVE_CONTROLLER = "system:serviceaccount:kserve:kserve-controller-manager"
 USER = "kubernetes-admin"
 
 _CREATOR, _LAST_MODIFIER = "serving.knative.dev/creator", "serving.knative.dev/lastModifier"
-_MAX_TIMEOUT_S, _MAX_CONCURRENCY, _LEAST_TARGET = 600, 1000, 0.01
+_MAX_TIMEOUT_S, _MAX_CONCURRENCY = 600, 1000
 _LABEL_1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _LABEL_1035_TEXT = (
     "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
@@ -116,6 +116,9 @@ def _problems(kind: Kind, new: Object) -> Iterator[Problem]:
     spec = new["spec"]
     if kind == KNATIVE_SERVICE:
         yield from _name_problems(new["metadata"]["name"])
+    if kind in (KNATIVE_SERVICE, ROUTE):
+        for message, name in rollout_problems(new["metadata"].get("annotations") or {}):
+            yield message, f"metadata.annotations.{name}"
     if kind in (KNATIVE_SERVICE, CONFIGURATION):
         yield from _template_problems(spec["template"])
     if kind in (KNATIVE_SERVICE, ROUTE):
@@ -134,7 +137,7 @@ def _traffic_problems(traffic: list[Object]) -> Iterator[Problem]:
     for index, target in enumerate(traffic):
         percent = target.get("percent", 0)
         if not 0 <= percent <= 100:
-            yield _out_of_bounds(percent, 100), f"spec.traffic[{index}].percent"
+            yield out_of_bounds(0, percent, 100), f"spec.traffic[{index}].percent"
         if target["latestRevision"] and target.get("revisionName"):
             yield f'may not set revisionName "{target["revisionName"]}" when latestRevision is true', \
                 f"spec.traffic[{index}].latestRevision"
@@ -153,45 +156,6 @@ def _template_problems(template: Object) -> Iterator[Problem]:
             yield "missing field(s)", at
     for field, most in (("timeoutSeconds", _MAX_TIMEOUT_S), ("containerConcurrency", _MAX_CONCURRENCY)):
         if not 0 <= spec[field] <= most:
-            yield _out_of_bounds(spec[field], most), f"{where}.{field}"
-    yield from _scaling_problems((template.get("metadata") or {}).get("annotations") or {})
-
-
-def _scaling_problems(annotations: dict[str, str]) -> Iterator[Problem]:
-    def at(name: str) -> str:
-        return f"spec.template.metadata.annotations.autoscaling.knative.dev/{name}"
-
-    scales: dict[str, int] = {}
-    for name in ("min-scale", "max-scale"):
-        text = annotations.get(f"autoscaling.knative.dev/{name}", "0")
-        number = _integer(text)
-        if number is None:
-            yield f"invalid value: {text}", at(name)
-        elif number < 0:
-            yield _out_of_bounds(number, 2**31 - 1), at(name)
-        scales[name] = number or 0
-    if scales["max-scale"] and scales["min-scale"] > scales["max-scale"]:
-        yield (f'max-scale={scales["max-scale"]} is less than min-scale={scales["min-scale"]}',
-               f'{at("max-scale")}, {at("min-scale")}')
-    target = annotations.get("autoscaling.knative.dev/target")
-    if target is not None:
-        value = _number(target)
-        if value is None:
-            yield f"invalid value: {target}", at("target")
-        elif value < _LEAST_TARGET:
-            yield f"target {target} should be at least {_LEAST_TARGET}", at("target")
-
-
-def _integer(text: str) -> int | None:
-    return int(text) if re.fullmatch(r"[+-]?\d+", text) else None
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def _out_of_bounds(value: Any, most: int) -> str:
-    return f"expected 0 <= {value} <= {most}"
+            yield out_of_bounds(0, spec[field], most), f"{where}.{field}"
+    for message, name in scaling_problems((template.get("metadata") or {}).get("annotations") or {}):
+        yield message, f"spec.template.metadata.annotations.{name}"

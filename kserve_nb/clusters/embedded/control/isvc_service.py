@@ -32,6 +32,7 @@ USER = "system:serviceaccount:kserve:kserve-controller-manager"
 INTERNAL = "internal.serving.kserve.io/"
 SOURCE_URI = f"{INTERNAL}storage-initializer-sourceuri"
 MIN_SCALE, MAX_SCALE = "autoscaling.knative.dev/min-scale", "autoscaling.knative.dev/max-scale"
+INITIAL_SCALE = "autoscaling.knative.dev/initial-scale"
 TAG_ROUTING = "serving.kserve.io/enable-tag-routing"
 NOT_COPIED = {MIN_SCALE, MAX_SCALE, SOURCE_URI, LAST_APPLIED, "modelFormat"}  # ServiceAnnotationDisallowedList
 ON_SERVICE = (ROLLOUT_DURATION, "serving.knative.openshift.io/enablePassthrough")  # managedKsvcAnnotations
@@ -61,7 +62,13 @@ def is_multi_model(isvc: Object) -> bool:
 
 def copied_annotations(isvc: Object) -> dict[str, str]:
     """The InferenceService's annotations that are handed down."""
-    return {k: v for k, v in (isvc["metadata"].get("annotations") or {}).items() if k not in NOT_COPIED}
+    return {k: v for k, v in (isvc["metadata"].get("annotations") or {}).items()
+            if k not in NOT_COPIED and not (k == INITIAL_SCALE and _is_ignored(v))}
+
+
+def _is_ignored(initial_scale: str) -> bool:
+    """Whether KServe leaves out an initial scale, as no number or zero (`ValidateInitialScaleAnnotation`)."""
+    return not re.fullmatch(r"[+-]?\d+", initial_scale) or int(initial_scale) == 0
 
 
 def source_annotations(isvc: Object, view: Objects) -> dict[str, str]:
