@@ -207,6 +207,31 @@ def test_a_broken_revision_that_was_repaired_is_no_fault(target: Target, tmp_pat
     assert report.healthy and "K13" not in _ids(report), report.text
 
 
+REFUSED: tuple[Object, ...] = (
+    _made("runs", _model("runtime", "nosuch")),
+    _made("runs", _predictor("canaryTrafficPercent", 10), "ftp://a/b"),
+)
+
+
+@pytest.mark.parametrize("change", REFUSED)
+def test_a_change_that_kserve_refuses_is_named_though_the_service_runs(
+    change: Object, target: Target, tmp_path: Path
+) -> None:
+    lab = Lab(_cluster(target))
+    rollout = lab.rollout("runs")
+    rollout.apply(_made("runs", _nothing))
+    asyncio.run(rollout.wait())
+
+    rollout.apply(change)
+    report = _until(lambda: _examine(lab.cluster, tmp_path), "K17")
+    assert "K17" in report.text.splitlines()[0] and "Users are served by 00001" in report.text, report.text
+
+    rollout.apply(_made("runs", _nothing))
+    asyncio.run(rollout.wait())
+    report = _examine(lab.cluster, tmp_path)
+    assert report.healthy, report.text
+
+
 STRAYS: tuple[Callable[[Object], Any], ...] = (
     _model("canaryTrafficPercent", 20),
     _predictor("canaryPercent", 20),
