@@ -294,7 +294,7 @@ def test_pasted_commands_and_what_the_model_answers_to_them(canary: Lab, tmp_pat
     json_type = "-H 'Content-Type: application/json'"
     good = f"curl -v -H 'Host: {host}' {json_type} {base}/sklearn-iris:predict -d @./iris-input.json"
     faults = (
-        ("R05", good.replace(host, host.replace("sklearn-iris.", "sklearn-iris-predictor-default."))),
+        ("R05", good.replace(host, f"sklearn-iris-predictor-default.{host.partition('.')[2]}")),
         ("R04", good.replace(host, "sklearn-irsi.kserve-test.example.com")),
         ("R04", good.replace("/sklearn-iris:", "/nope:")),
         ("R07", good.replace(f"{json_type} ", "")),
