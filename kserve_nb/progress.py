@@ -38,7 +38,7 @@ def missing(status: RolloutStatus, knative: Mapping[str, Any] | None) -> str:
     """
     if knative is None:
         return "KServe has not made its Knative Service yet"
-    if not _follows(status, knative):
+    if not follows(status, knative):
         return "KServe has not taken the change over yet"
     if not _observed(knative):
         return "Knative has not seen the change yet"
@@ -57,12 +57,21 @@ def failure(status: RolloutStatus, knative: Mapping[str, Any] | None) -> str:
         return predictor.message
     if status.model_state == "InvalidSpec":
         return status.failure or predictor.message or status.model_state
-    if knative is None or not _follows(status, knative) or not _observed(knative) or not _same_created(status, knative):
+    if knative is None or not follows(status, knative) or not _observed(knative) or not _same_created(status, knative):
         return ""  # what the status says may be about an earlier change
     if status.model_state in _FAILED_STATES:
         return status.failure or predictor.message or status.model_state
     # KServe never clears lastFailureInfo: here it may speak of an earlier revision.
     return predictor.message or predictor.reason if predictor.status == "False" else ""
+
+
+def follows(status: RolloutStatus, knative: Mapping[str, Any]) -> bool:
+    """Whether the Knative Service's template carries what the spec says now."""
+    template = knative["spec"]["template"]
+    annotations = (template.get("metadata") or {}).get("annotations") or {}
+    same_model = annotations.get(_SOURCE_URI, "") == status.model
+    same_tag = (annotations.get(TAG_ROUTING) == "true") == status.tag_routing
+    return same_model and same_tag and _same_resources(status, template)
 
 
 def _missing_revision(status: RolloutStatus) -> str:
@@ -91,15 +100,6 @@ def _not_ready(status: RolloutStatus, knative: Mapping[str, Any]) -> str:
     if status.ready.status != "True":
         return f"KServe is not done{_said(status.conditions, 'Ready')}"
     return ""
-
-
-def _follows(status: RolloutStatus, knative: Mapping[str, Any]) -> bool:
-    """Whether the Knative Service's template carries what the spec says now."""
-    template = knative["spec"]["template"]
-    annotations = (template.get("metadata") or {}).get("annotations") or {}
-    same_model = annotations.get(_SOURCE_URI, "") == status.model
-    same_tag = (annotations.get(TAG_ROUTING) == "true") == status.tag_routing
-    return same_model and same_tag and _same_resources(status, template)
 
 
 def _same_resources(status: RolloutStatus, template: Mapping[str, Any]) -> bool:

@@ -78,8 +78,8 @@ def examine(
         known = {finding.id for finding in pasted}
         found = (*pasted, *(f for f in found if f.severity == "blocker" and f.id not in known))
     about = ["the command gets its answer"] if curl else []
-    about += ["the message is not known"] if error else []
-    return Report(found, "; ".join([*about, facts.looked]), time.monotonic() - began)
+    about += ["the message is not known here"] if error else []
+    return Report(found, "; ".join([facts.looked, *about]), time.monotonic() - began)
 
 
 def _explain_curl(line: str, facts: Facts, variables: Mapping[str, Any], folder: Path) -> list[Finding]:

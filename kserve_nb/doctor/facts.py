@@ -85,6 +85,12 @@ class Service:
         return _mapping(self.annotations.get("kubectl.kubernetes.io/last-applied-configuration"))
 
     @property
+    def written_at(self) -> str:
+        """When somebody last wrote its spec; empty where the object does not say."""
+        rows = self.isvc["metadata"].get("managedFields") or []
+        return max((str(row.get("time") or "") for row in rows if row.get("subresource") != "status"), default="")
+
+    @property
     def wanted_pods(self) -> tuple[Object, ...]:
         """Its pods without those that were told to end, and those that a revision before the newest has left behind."""
         status = self.status
@@ -177,17 +183,23 @@ def services_of(
     events: Sequence[Object],
 ) -> tuple[Service, ...]:  # fmt: skip
     """The objects of a namespace, put together by the InferenceService that they belong to."""
+    in_time = sorted(events, key=moment)
     return tuple(
         Service(
             isvc=isvc,
             knative=next((k for k in knative if k["metadata"]["name"] in knative_services(name)), None),
             revisions=tuple(sorted((r for r in revisions if _belongs(r, name)), key=_generation)),
             pods=tuple(pod for pod in pods if _belongs(pod, name)),
-            events=tuple(e for e in events if str(e["involvedObject"].get("name", "")).startswith(name)),
+            events=tuple(e for e in in_time if str(e["involvedObject"].get("name", "")).startswith(name)),
         )
         for isvc in isvcs
         for name in [str(isvc["metadata"]["name"])]
     )
+
+
+def moment(event: Object) -> str:
+    """When an event was seen last, as text that sorts."""
+    return str(event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or "")
 
 
 def cause_of(pod: Object, log: str = "") -> Cause | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kserve_nb.doctor.facts import Cause, Facts, Service
+from kserve_nb import progress
+from kserve_nb.doctor.facts import Cause, Facts, Service, moment
 from kserve_nb.doctor.finding import Finding
 from kserve_nb.kserve_versions import ignores_canary
 from kserve_nb.model import conditions_of, short
@@ -84,10 +85,21 @@ def _failing(service: Service) -> bool:
     status = service.status
     believed = status.latest_created != status.latest_ready or not status.latest_created
     failed = any(c.status == "False" for t, c in status.conditions.items() if t in ("PredictorReady", "Ready"))
-    blocked = status.model_state in ("BlockedByFailedLoad", "InvalidSpec")
-    return bool(service.causes) or (believed and (failed or blocked)) or (failed and _reconcile_failed(service)) or (
-        not status.latest_created and bool(_refused(service))
+    blocked = status.model_state == "BlockedByFailedLoad"
+    return (
+        bool(service.causes)
+        or status.model_state == "InvalidSpec"
+        or (believed and (failed or blocked))
+        or (failed and _reconcile_failed(service))
+        or (not status.latest_created and bool(_refused(service)))
+        or _change_refused(service)
     )
+
+
+def _change_refused(service: Service) -> bool:
+    """Whether KServe has refused the last change of a service that runs: READY stays True, an event alone says it."""
+    since = service.written_at
+    return bool(since and _refused(service, since)) and bool(progress.missing(service.status, service.knative))
 
 
 def _reconcile_failed(service: Service) -> bool:
@@ -118,17 +130,20 @@ def _deepest(service: Service) -> tuple[str, str]:
         if revision.message and not revision.ready:
             return f"revision {revision.name}", f"{revision.reason}: {revision.message}"
     refused = _refused(service)
-    if refused or status.failure:
-        return f"InferenceService {service.name}", ": ".join(filter(None, (status.failure, refused)))
+    # KServe never clears the failure: of a service that runs it may speak of an earlier change.
+    failure = "" if _change_refused(service) and status.model_state != "InvalidSpec" else status.failure
+    if refused or failure:
+        return f"InferenceService {service.name}", ": ".join(filter(None, (failure, refused)))
     ready = status.conditions.get("PredictorReady", status.ready)
     return f"InferenceService {service.name}", f"{ready.reason}: {ready.message}"
 
 
-def _refused(service: Service) -> str:
+def _refused(service: Service, since: str = "") -> str:
     """KServe's own word in an event, which may be the only place where it says why."""
     found = [event for event in service.events if event.get("reason") == "InternalError"
              and event["involvedObject"].get("kind") == "InferenceService"
              and event["involvedObject"].get("name") == service.name
+             and moment(event) >= since
              and "object has been modified" not in (event.get("message") or "")]  # fmt: skip
     return str(found[-1].get("message") or "") if found else ""
 

@@ -21,8 +21,9 @@ _OWN = ("serving.knative.dev/", "internal.serving.kserve.io/")
 def first_percent(service: Service) -> Iterator[Finding]:
     """C01: a percent, and one revision alone."""
     status = service.status
+    taken = service.knative is None or progress.follows(status, service.knative)  # else the second one is on its way
     alone = len(service.revisions) == 1 and status.latest_ready == status.latest_created
-    if alone and status.asked_percent not in (None, 100) and status.traffic:
+    if alone and taken and status.asked_percent not in (None, 100) and status.traffic:
         yield Finding(
             "C01", "warning", "rollout", f"InferenceService {service.name}", _rows(service),
             "There is nobody to share traffic with: the first revision gets all of it, whatever the percent.",

@@ -207,6 +207,31 @@ def test_a_broken_revision_that_was_repaired_is_no_fault(target: Target, tmp_pat
     assert report.healthy and "K13" not in _ids(report), report.text
 
 
+REFUSED: tuple[Object, ...] = (
+    _made("runs", _model("runtime", "nosuch")),
+    _made("runs", _predictor("canaryTrafficPercent", 10), "ftp://a/b"),
+)
+
+
+@pytest.mark.parametrize("change", REFUSED)
+def test_a_change_that_kserve_refuses_is_named_though_the_service_runs(
+    change: Object, target: Target, tmp_path: Path
+) -> None:
+    lab = Lab(_cluster(target))
+    rollout = lab.rollout("runs")
+    rollout.apply(_made("runs", _nothing))
+    asyncio.run(rollout.wait())
+
+    rollout.apply(change)
+    report = _until(lambda: _examine(lab.cluster, tmp_path), "K17")
+    assert "K17" in report.text.splitlines()[0] and "Users are served by 00001" in report.text, report.text
+
+    rollout.apply(_made("runs", _nothing))
+    asyncio.run(rollout.wait())
+    report = _examine(lab.cluster, tmp_path)
+    assert report.healthy, report.text
+
+
 STRAYS: tuple[Callable[[Object], Any], ...] = (
     _model("canaryTrafficPercent", 20),
     _predictor("canaryPercent", 20),
@@ -269,7 +294,7 @@ def test_pasted_commands_and_what_the_model_answers_to_them(canary: Lab, tmp_pat
     json_type = "-H 'Content-Type: application/json'"
     good = f"curl -v -H 'Host: {host}' {json_type} {base}/sklearn-iris:predict -d @./iris-input.json"
     faults = (
-        ("R05", good.replace(host, host.replace("sklearn-iris.", "sklearn-iris-predictor-default."))),
+        ("R05", good.replace(host, f"sklearn-iris-predictor-default.{host.partition('.')[2]}")),
         ("R04", good.replace(host, "sklearn-irsi.kserve-test.example.com")),
         ("R04", good.replace("/sklearn-iris:", "/nope:")),
         ("R07", good.replace(f"{json_type} ", "")),

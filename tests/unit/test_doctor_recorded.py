@@ -101,6 +101,17 @@ def test_who_may_not_look_is_not_told_that_all_is_well() -> None:
     assert "K01" in found.text.splitlines()[0] and found.blocked, found.text
 
 
+def test_a_canary_whose_revision_is_not_made_yet_is_not_a_first_percent() -> None:
+    isvc, later = (items(ROLLOUT / step, "isvc")[0] for step in ("01-create", "02-canary-10"))
+    first = items(DATA / "broken-canary", "revision")[:1]  # of that name
+    written = {**isvc, "spec": later["spec"]}  # a moment later KServe makes the second one
+
+    found = report(Facts("kserve-test", namespace_labels={},
+                         services=services_of([written], items(ROLLOUT / "01-create", "ksvc"), first, [], [])))
+
+    assert "C01" not in ids(found) and found.healthy, found.text
+
+
 def test_an_old_kubernetes_is_named() -> None:
     found = report(Facts("kserve-test", namespace_labels={}, version=_old_version()))
 
