@@ -30,6 +30,14 @@ def expected_traffic(status: RolloutStatus) -> tuple[tuple[str, int], ...]:
     return ((status.latest_created, percent), (stable, 100 - percent))
 
 
+def rewritten(seen: RolloutStatus, now: RolloutStatus) -> str:
+    """Who changed the spec between two looks, and what about it."""
+    was, now_is = ("no percent" if p is None else f"{p} %" for p in (seen.asked_percent, now.asked_percent))
+    what = f"it asks for {now_is} now, and asked for {was}" if was != now_is else "its model or settings are others now"
+    who = f" ({now.changed_by})" if now.changed_by else ""
+    return f"{now.name}: somebody else{who} changed it meanwhile: {what}. Nothing was written."
+
+
 def missing(status: RolloutStatus, knative: Mapping[str, Any] | None) -> str:
     """What is still missing until traffic has moved; empty once it has.
 

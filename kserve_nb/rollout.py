@@ -240,7 +240,7 @@ class Rollout:
         seen = seen or now
         for _ in range(_TRIES):
             if now.edition != seen.edition:
-                raise ChangedError(_changed(seen, now))
+                raise ChangedError(progress.rewritten(seen, now) + " Look again, then decide.")
             metadata["resourceVersion"] = now.version
             try:
                 return RolloutStatus.of(self.client.patch(INFERENCE_SERVICE, self.name, body | {"metadata": metadata}))
@@ -277,12 +277,6 @@ def _percent(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 100:
         raise ValueError(f"canaryTrafficPercent: {value!r} is not a whole number from 0 to 100.")
     return value
-
-
-def _changed(seen: RolloutStatus, now: RolloutStatus) -> str:
-    was, now_is = ("no percent" if p is None else f"{p} %" for p in (seen.asked_percent, now.asked_percent))
-    what = f"it asks for {now_is} now, and asked for {was}" if was != now_is else "its model or settings are others now"
-    return f"{now.name}: somebody else changed it meanwhile: {what}. Nothing was written. Look again, then decide."
 
 
 def _document(document: Mapping[str, Any] | str) -> Mapping[str, Any]:
