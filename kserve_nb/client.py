@@ -21,6 +21,7 @@ from kserve_nb.model import Cluster
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 Object = dict[str, Any]
+_MANAGER = "kserve-nb"
 UNREACHABLE = "Unreachable"  # the reason of a refusal that no API server wrote
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _TIMEOUT_S = 15  # for one answer; a watch has its own
@@ -171,7 +172,7 @@ class Client:
         """Merge-patch the object: what is None goes away, what is absent stays. With `dry_run` nothing is stored."""
         if not dry_run:
             self._require_rights()
-        query = [("dryRun", "All")] if dry_run else []
+        query = [("fieldManager", _MANAGER), *([("dryRun", "All")] if dry_run else [])]  # others are told who wrote it
         path = kind.path(self.namespace, name)
         return self._call("PATCH", path, body, query=query, content="application/merge-patch+json")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -203,6 +203,7 @@ class RolloutStatus:
     version: str = ""  # metadata.resourceVersion: changes with every write, the controllers' own included
     uid: str = ""
     generation: int = 0  # metadata.generation: changes with the spec alone
+    changed_by: str = ""  # the program that wrote the spec last, as it calls itself: kubectl-patch, kserve-nb …
 
     @property
     def edition(self) -> tuple[str, int]:
@@ -265,7 +266,18 @@ class RolloutStatus:
             version=meta.get("resourceVersion") or "",
             uid=meta.get("uid") or "",
             generation=meta.get("generation") or 0,
+            changed_by=_changed_by(meta.get("managedFields") or ()),
         )
+
+
+def _changed_by(managers: Sequence[Document]) -> str:
+    """Of the programs that wrote fields of the spec, the last; times are whole seconds, so a percent decides a tie."""
+    wrote = [
+        (row.get("time") or "", "canaryTrafficPercent" in str(fields), row.get("manager") or "")
+        for row in managers
+        if (fields := (row.get("fieldsV1") or {}).get("f:spec"))
+    ]
+    return max(wrote, default=("", False, ""))[2]
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,34 @@ def expected_traffic(status: RolloutStatus) -> tuple[tuple[str, int], ...]:
     return ((status.latest_created, percent), (stable, 100 - percent))
 
 
+def detour(status: RolloutStatus, percent: int, model: str | None, models: Mapping[str, str]) -> str:
+    """Why a rise from 0 would send users to the revision that is pinned away, and the order that does not; else empty.
+
+    LATEST is the latest *ready* revision: until a new one is ready, that is the one from which users were taken.
+
+    Args:
+        model: the storageUri of a new revision; None where the percent alone is changed.
+        models: the storageUri of each revision, as far as known.
+    """
+    latest = status.latest
+    if status.asked_percent != 0 or percent == 0 or latest is None:
+        return ""
+    away = f"{short(latest.revision)}, which is pinned away,"
+    harm = f"{status.name}: {percent} % would go to {away} until the new revision is ready. First "
+    if model and model != status.model:
+        return harm + "rollout.canary(model, percent=0), await rollout.wait(), then the percent."
+    coming = status.latest_created != latest.revision or models.get(latest.revision, status.model) != status.model
+    return harm + "await rollout.wait(), then the percent." if coming else ""
+
+
+def rewritten(seen: RolloutStatus, now: RolloutStatus) -> str:
+    """Who changed the spec between two looks, and what about it."""
+    was, now_is = ("no percent" if p is None else f"{p} %" for p in (seen.asked_percent, now.asked_percent))
+    what = f"it asks for {now_is} now, and asked for {was}" if was != now_is else "its model or settings are others now"
+    who = f" ({now.changed_by})" if now.changed_by else ""
+    return f"{now.name}: somebody else{who} changed it meanwhile: {what}. Nothing was written."
+
+
 def missing(status: RolloutStatus, knative: Mapping[str, Any] | None) -> str:
     """What is still missing until traffic has moved; empty once it has.
 

@@ -61,7 +61,7 @@ class Rollout:
         """Create the InferenceService with this model (a storageUri), or give all users the model at once."""
         if self.client.find(INFERENCE_SERVICE, self.name) is None:
             return self.apply(manifest.inference_service(self.name, model, model_format=model_format))
-        self._refuse_unpinning(model, 100)
+        self._refuse_detour(model, 100)
         block = {"modelFormat": {"name": model_format}, "storageUri": model}
         return self._patch({"canaryTrafficPercent": None, "model": block})
 
@@ -93,20 +93,22 @@ class Rollout:
                 f"{self.name}: there is one revision alone, nobody to share traffic with. "
                 f"Bring a new model: rollout.canary(model, percent={percent})"
             )
-        self._refuse_unpinning(model, percent, status)
+        self._refuse_detour(model, percent, status)
         changes: dict[str, Any] = {"canaryTrafficPercent": percent}
         return self._patch(changes | ({"model": {"storageUri": model}} if model else {}), seen=seen or status)
 
-    def promote(self) -> RolloutStatus:
-        """Give the latest revision to all users: takes `canaryTrafficPercent` away."""
-        return self._patch({"canaryTrafficPercent": None})
+    def promote(self, *, seen: RolloutStatus | None = None) -> RolloutStatus:
+        """Give the latest revision to all users: takes `canaryTrafficPercent` away. `seen`: as for `canary`."""
+        status = self.status()
+        self._refuse_detour(None, 100, status)
+        return self._patch({"canaryTrafficPercent": None}, seen=seen or status)
 
-    def pin(self) -> RolloutStatus:
+    def pin(self, *, seen: RolloutStatus | None = None) -> RolloutStatus:
         """Give all users the previous revision back: sets `canaryTrafficPercent` to 0. Both revisions keep pods."""
         status = self.status()
         if status.previous is None and not status.previous_rolledout:
             raise NotPossibleError(f"{self.name}: there is no previous revision to go back to.")
-        return self._patch({"canaryTrafficPercent": 0}, seen=status)
+        return self._patch({"canaryTrafficPercent": 0}, seen=seen or status)
 
     def tag(self, on: bool = True) -> RolloutStatus:
         """Open (or close) the `latest-` host. The annotation lands in the pods' template: a new revision."""
@@ -240,7 +242,7 @@ class Rollout:
         seen = seen or now
         for _ in range(_TRIES):
             if now.edition != seen.edition:
-                raise ChangedError(_changed(seen, now))
+                raise ChangedError(progress.rewritten(seen, now) + " Look again, then decide.")
             metadata["resourceVersion"] = now.version
             try:
                 return RolloutStatus.of(self.client.patch(INFERENCE_SERVICE, self.name, body | {"metadata": metadata}))
@@ -250,14 +252,12 @@ class Rollout:
             now = self.status()  # most often it was a controller, that wrote the status
         raise ChangedError(f"{self.name}: it is written so often that {_TRIES} tries came too late. Try again.")
 
-    def _refuse_unpinning(self, model: str | None, percent: int, status: RolloutStatus | None = None) -> None:
-        """Knative would send the percent to the pinned-away revision until the new one is ready."""
+    def _refuse_detour(self, model: str | None, percent: int, status: RolloutStatus | None = None) -> None:
         now = status or self.status()
-        if now.asked_percent == 0 and percent > 0 and model and model != now.model and now.latest:
-            raise NotPossibleError(
-                f"{self.name}: {percent} % would go to {short(now.latest.revision)}, which is pinned away, until the "
-                "new revision is ready. First rollout.canary(model, percent=0), await rollout.wait(), then the percent."
-            )
+        if now.asked_percent == 0 and percent:
+            models = {revision.name: revision.model for revision in self.revisions()}
+            if harm := progress.detour(now, percent, model, models):
+                raise NotPossibleError(harm)
 
 
 class _Failing:
@@ -277,12 +277,6 @@ def _percent(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 100:
         raise ValueError(f"canaryTrafficPercent: {value!r} is not a whole number from 0 to 100.")
     return value
-
-
-def _changed(seen: RolloutStatus, now: RolloutStatus) -> str:
-    was, now_is = ("no percent" if p is None else f"{p} %" for p in (seen.asked_percent, now.asked_percent))
-    what = f"it asks for {now_is} now, and asked for {was}" if was != now_is else "its model or settings are others now"
-    return f"{now.name}: somebody else changed it meanwhile: {what}. Nothing was written. Look again, then decide."
 
 
 def _document(document: Mapping[str, Any] | str) -> Mapping[str, Any]:

@@ -49,10 +49,14 @@ class FakeApi:
         self.requests: list[str] = []  # all that was asked: "GET /version HTTP/1.1"
         self.watching = 0  # how many watches are open
         self.refuse = ""  # why pods may not be listed
-        self.turned_down = ""  # why admission refuses a dry run
+        self.turned_down = ""  # why admission refuses a patch, a dry run too
         self.logs: dict[str, str] = {}  # by path
         self.denied: set[str] = set()  # verbs that RBAC does not allow
         self.users: set[str | None] = set()  # who was impersonated
+        self.answering = threading.Event()  # while it is not set, a patch waits
+        self.answering.set()
+        self.patched = threading.Event()  # one has come
+        self.mute: list[bool] = []  # a patch gets no answer, and is done or not
         self.frames: list[dict[str, dict[str, Any]]] = []  # each look at a Knative Service brings the next one
         self._events: list[tuple[str, str, dict[str, Any]]] = []
         self._changed = threading.Condition()
@@ -131,6 +135,16 @@ class FakeApi:
             return None if self.closed else find()
 
 
+def _patched(obj: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    """As the API server leaves it: another spec is another generation."""
+    changed = merged(obj, patch)
+    meta = changed["metadata"]
+    counts = changed.get("spec") != obj.get("spec") and "generation" in meta
+    generation = {"generation": meta["generation"] + 1} if counts else {}
+    version = {"resourceVersion": f"{meta['resourceVersion']}1"} if "resourceVersion" in meta else {}
+    return {**changed, "metadata": {**meta, **generation, **version}}
+
+
 def _kubeconfig(url: str) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
@@ -190,13 +204,23 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
                 return self._answer(*((200, merged(api.objects[path], body)) if not api.turned_down else (
                     400, {"kind": "Status", "reason": "BadRequest", "message": api.turned_down})))
             api.writes.append(("PATCH", path, body))
+            api.patched.set()
+            api.answering.wait()
+            if api.turned_down:
+                return self._answer(400, {"kind": "Status", "reason": "BadRequest", "message": api.turned_down})
+            muted = api.mute.pop(0) if api.mute else None
+            if muted is False:
+                return self._hang_up()
             if path not in api.objects:
                 return self._missing(path)
             version = body.get("metadata", {}).get("resourceVersion")
             if version not in (None, api.objects[path]["metadata"].get("resourceVersion", "")):
                 return self._answer(409, {"kind": "Status", "reason": "Conflict", "message": f"{path} was modified"})
-            api.put(path, merged(api.objects[path], body))
-            return self._answer(200, api.objects[path])
+            api.put(path, _patched(api.objects[path], body))
+            return self._hang_up() if muted else self._answer(200, api.objects[path])
+
+        def _hang_up(self) -> None:
+            self.close_connection = True
 
         def do_DELETE(self) -> None:
             path = self._path()[0]

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import functools
-import json
-from collections.abc import Callable
-from dataclasses import asdict
-from html import escape
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these lines
 import traitlets as T  # noqa: N812 - as above
 
-from kserve_nb import kserve_versions, manifest, render
 from kserve_nb.model import RolloutStatus
-from kserve_nb.rollout import ChangedError, Rollout
+from kserve_nb.rollout import NotPossibleError, Rollout
 from kserve_nb.snapshot import Snapshot
-from kserve_nb.widgets import faces
-from kserve_nb.widgets.draw import framed, with_state
+from kserve_nb.widgets import faces, slider_order, slider_state, slider_text
 from kserve_nb.widgets.live import Seat, faces_of, leave
-from kserve_nb.widgets.slider_state import State, Wish, state_of
+from kserve_nb.widgets.slider_controls import Controls
+from kserve_nb.widgets.slider_order import VERBS, Order, Verb, asked_share
+from kserve_nb.widgets.slider_orders import Orders
+from kserve_nb.widgets.slider_state import State, Story, Wish
+from kserve_nb.widgets.slider_text import Face
 
 
 def _said(callback: Callable[..., None]) -> Callable[..., None]:
@@ -30,7 +31,7 @@ def _said(callback: Callable[..., None]) -> Callable[..., None]:
         try:
             callback(self, *args)
         except Exception as error:
-            self._say("✖", f"{error}", urgent=True)
+            self._say("✖", f"{error}")
 
     return run
 
@@ -38,8 +39,10 @@ def _said(callback: Callable[..., None]) -> Callable[..., None]:
 class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     """Choose a canary percent, apply it, and see what the cluster answered.
 
-    A drag (or an arrow key) asks nothing, and shows what Apply would do. Apply asks whether to; Yes writes it. In code:
-    `slider.value = 20`, then `slider.apply(confirm=True)`. `close()` ends the watch and leaves the last picture.
+    A drag (or an arrow key, a number, a preset) asks nothing, and shows what Apply would do. Apply asks whether to; Yes
+    writes it. In code: `slider.value = 20`, then `slider.apply(confirm=True)`; likewise `promote`, `pin` and `back`.
+    A hand's order waits while an earlier one is under way; Pin previous, and code, write at once.
+    `close()` ends the watch and leaves the last picture.
     """
 
     value = T.Int(100, min=0, max=100)  # what the handle shows: a wish
@@ -49,84 +52,122 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     def __init__(self, rollout: Rollout):
         self._rollout = rollout
         self._looked = False  # whether the cluster has been seen
-        self._question: RolloutStatus | None = None  # what was seen when Apply was pressed, until it is answered
-        self._refused, self._changed = "", False  # how the last write ended
         self._followed = self.value  # the percent that the handle last took from the cluster
-        self._make_views()
-        super().__init__([self._controls, self._plan, self._answers, self._note, self._observed])
-        T.link((self, "value"), (self._handle, "value"))
-        self.apply_button.on_click(self._on_apply)
-        self.confirm_button.on_click(self._on_confirm)
-        self.cancel_button.on_click(self._on_cancel)
-        self.observe(self._on_value, "value")
-        self.observe(self._on_status, "status")
+        self._story: Story = ()
+        self._controls = Controls()
+        self._orders = Orders(rollout, self._say, self._on_landed)
+        super().__init__(self._controls.rows())
+        self._connect()
         self._show()
         self._seat = Seat(rollout, self._take)
 
+    # --- what a button does, in code -----------------------------------------------------------------------------
+
     def apply(self, confirm: bool = False) -> RolloutStatus | None:
         """What Apply does; with `confirm` also what Yes does: asks the cluster, and raises what it refuses."""
-        self._note.value = ""
-        seen, self._question = self._question, None if confirm else self.status
-        if confirm:
-            self._write(seen)
-        self._show()
-        return self.status if confirm else None
+        return self._order("apply", confirm)
+
+    def promote(self, confirm: bool = False) -> RolloutStatus | None:
+        """What Promote does, and with `confirm` Yes: all users get the latest revision."""
+        return self._order("promote", confirm)
+
+    def pin(self, confirm: bool = False) -> RolloutStatus | None:
+        """What Pin previous does, and with `confirm` Yes: all users get the previous revision back."""
+        return self._order("pin", confirm)
+
+    def back(self, confirm: bool = False) -> RolloutStatus | None:
+        """What Back does, and with `confirm` Yes: the percent that was asked before this one."""
+        return self._order("back", confirm)
 
     def cancel(self) -> None:
-        """Forget the wish: the handle goes back to what is asked of the cluster."""
-        self._question, self._note.value, self._refused, self._changed = None, "", "", False
+        """Forget the wish, and what waits for its turn: the handle goes back to what is asked of the cluster."""
+        self._orders.forget()
+        self._controls.say("")
         if self.status is not None:
-            self.value = _percent(self.status)
+            self.value = asked_share(self.status)
         self._show()
+
+    def overwrite(self) -> RolloutStatus:
+        """After a conflict: write the order all the same, over what somebody else wrote."""
+        return self._orders.write(self._orders.contested(), None)
+
+    def _order(self, verb: Verb, confirm: bool) -> RolloutStatus | None:
+        before = self._orders.before
+        self._controls.say("")
+        if verb == "back" and before is None:
+            raise NotPossibleError(f"{self._rollout.name}: no other split of this model was seen to go back to.")
+        order = slider_order.order_of(verb, self.value, before)
+        if confirm:
+            return self._orders.write(order, self._orders.decided_on())
+        if why := self._blocked().get(verb):
+            raise NotPossibleError(f"{self._rollout.name}: {verb} is blocked: {why}")
+        self._orders.ask(order)
+        self._show()
+        return None
+
+    # --- what it says --------------------------------------------------------------------------------------------
 
     @property
     def state(self) -> State:
         """Where the wish stands: one word, and a sentence."""
-        wish = Wish(self.value, self._wishes(), self._question is not None, self._refused, self._changed)
-        return state_of(self.snapshot, wish, self._rollout.read_only, self._locked())
+        return slider_state.state_of(self.snapshot, self._wish(), self._rollout.read_only, self._locked())
 
     @property
     def text(self) -> str:
-        """What is asked and seen, and where the wish stands, in two or three lines."""
-        seen = render.status_line(self.status) if self.status else self._nothing()
-        seen += f"\nstate: {self.state.word}: {self.state.sentence}"
-        return with_state(self.snapshot, seen + (f"\nwish: {self.value} %, not applied" if self._wishes() else ""))
+        """What is asked and seen, where the wish stands, and what happened, line by line."""
+        return slider_text.text(self._face())
 
     @property
     def html(self) -> str:
         """What is asked and seen, as HTML."""
-        return self._seen_html() + (faces.note("…", f"wish: {self.value} %, not applied") if self._wishes() else "")
+        return slider_text.html(self._face())
 
     @property
     def json(self) -> dict[str, Any]:
         """All that is known, and the wish, as JSON's own types."""
-        return {**self.snapshot.as_json(), "wish": self.value, "slider": asdict(self.state)}
+        return slider_text.as_json(self._face())
 
     def close(self) -> None:
         """Stop following; what was seen last stays in view, and says that it is no longer live."""
+        if "_orders" in self.__dict__:  # ipywidgets closes what could not be made as well
+            self._orders.close()
         leave(self)
 
-    # --- what happens -------------------------------------------------------------------------------------------
+    # --- what happens --------------------------------------------------------------------------------------------
 
-    def _write(self, seen: RolloutStatus | None) -> None:
-        try:
-            self._refused, self._changed = "", False
-            self.status = self._rollout.canary(percent=self.value, seen=seen)
-        except Exception as error:
-            self._refused, self._changed = f"{error}", isinstance(error, ChangedError)
-            self._say("✖", f"not applied: {error}", urgent=True)
-            raise
-        self._say("✔", f"asked for {self.value} %")
+    def _connect(self) -> None:
+        shown = self._controls
+        T.link((self, "value"), (shown.handle, "value"))
+        T.link((self, "value"), (shown.number, "value"))
+        for percent, button in shown.presets.items():
+            button.on_click(functools.partial(self._on_preset, percent))
+        for verb, button in zip(VERBS, (shown.apply, shown.promote, shown.pin, shown.back), strict=True):
+            button.on_click(functools.partial(self._on_order, verb))
+        shown.yes.on_click(functools.partial(self._on_yes, False))
+        shown.sure.on_click(functools.partial(self._on_yes, True))
+        shown.overwrite.on_click(self._on_overwrite)
+        for button in (shown.cancel, shown.reload, shown.drop):
+            button.on_click(self._on_cancel)
+        self.observe(self._on_value, "value")
+        self.observe(self._on_status, "status")
 
     @_said
-    def _on_apply(self, _button: W.Button) -> None:
-        self.apply()
+    def _on_preset(self, percent: int, _button: W.Button) -> None:
+        self.value = percent
 
-    def _on_confirm(self, _button: W.Button) -> None:
-        try:
-            self.apply(confirm=True)
-        except Exception:  # it has been said in the view
-            self._show()
+    @_said
+    def _on_order(self, verb: Verb, _button: W.Button) -> None:
+        getattr(self, verb)()
+
+    @_said
+    def _on_yes(self, sure: bool, _button: W.Button) -> None:
+        self._orders.confirm(sure=sure)
+        self._show()
+
+    @_said
+    def _on_overwrite(self, _button: W.Button) -> None:
+        self._orders.overwrite()
+        self._show()
 
     @_said
     def _on_cancel(self, _button: W.Button) -> None:
@@ -134,99 +175,77 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
     @_said
     def _on_value(self, _change: Any) -> None:
-        self._question, self._note.value, self._refused, self._changed = None, "", "", False
-        self._show()
+        with self._orders.lock:
+            self._controls.say("")
+            self._orders.wish = self._orders.wish.moved(self.value, is_open=self._wishes())
+            self._show()
 
     @_said
     def _on_status(self, _change: Any) -> None:
-        now, asked = self.status, self._question
-        if now is not None:
-            untouched = self.value == self._followed
-            self._followed = _percent(now)
-            if untouched:
-                self.value = self._followed
-        if asked is not None and (now is None or now.edition != asked.edition):
-            self._question = None
-            self._refused, self._changed = "it was changed meanwhile", True
-            self._say("✖", "not applied: it was changed meanwhile. Look again, then Apply.", urgent=True)
-        self._show()
+        with self._orders.lock:
+            asking, untouched = self._orders.wish.asking, self.value == self._followed
+            if self.status is not None:
+                self._followed = asked_share(self.status)
+                if untouched:
+                    self.value = self._followed
+            self._orders.follow(self.status, asking)
+            self._show()
+
+    def _on_landed(self, order: Order, status: RolloutStatus) -> None:
+        """Our own write is in the cluster: the handle stands where it leads to, unless it was moved on."""
+        if not self._is_older(status):
+            self.status = status
+        if order.verb != "apply" and self._orders.wish.queued is None:
+            self.value = order.share
+
+    @_said
+    def _take(self, snapshot: Snapshot) -> None:
+        with self._orders.lock:
+            self.snapshot = snapshot
+            if snapshot.state == "live":
+                self._looked = True
+                if not self._is_older(snapshot.status):
+                    self.status = snapshot.status
+            self._orders.see(snapshot, time.monotonic())
+            self._show()  # the first look may find what was assumed: nothing
 
     # --- what is shown ------------------------------------------------------------------------------------------
 
-    def _make_views(self) -> None:
-        self._handle = W.IntSlider(
-            100, 0, 100, description="canary %",  # every step is sent: an arrow key has no release
-            layout=W.Layout(width="auto", flex="1 1 260px", max_width="460px"),
-            tooltip="the percent of the users that the latest revision gets; arrow keys move it",
-        )  # fmt: skip
-        self.apply_button = W.Button(description="Apply", tooltip="asks whether to do what is said below")
-        self.confirm_button = W.Button(description="Yes, do it", button_style="warning", tooltip="writes it")
-        self.cancel_button = W.Button(description="Cancel", tooltip="forgets the wish")
-        self._plan, self._note, self._observed = W.HTML(), W.HTML(), W.HTML()
-        self._controls = _row(self._handle, self.apply_button)
-        self._answers = _row(W.HTML("<b>Apply this?</b>"), self.confirm_button, self.cancel_button)
+    def _show(self) -> None:
+        with self._orders.lock:
+            face = self._face()
+            self._story = slider_state.told(self._story, time.time(), face.state)
+            self._controls.show(replace(face, story=self._story), self._rollout.client.namespace, self._orders.before)
 
-    def _show(self, _change: Any = None) -> None:
-        locked = self._locked()
-        self._handle.disabled = bool(locked)
-        self.apply_button.disabled = bool(locked) or not self._wishes()
-        self._plan.value = faces.note("⊘", f"locked: {locked}") if locked else self._plan_html()
-        self._answers.layout.display = "none" if self._question is None else None
-        self._observed.value = self._seen_html()
+    def _say(self, glyph: str, words: str) -> None:
+        self._controls.say(faces.note(glyph, words, urgent=glyph == "✖"))
+        self._show()
 
-    def _seen_html(self) -> str:
-        seen = faces.status_html(self.status) if self.status else f"<div>{escape(self._nothing())}</div>"
-        return framed(self.snapshot, seen + faces.note("·", f"{self.state.word}: {self.state.sentence}"))
+    def _face(self) -> Face:
+        with self._orders.lock:
+            wish, locked = self._wish(), self._locked()
+            steps = slider_state.steps_of(self.snapshot, wish)
+            return Face(self.snapshot, self.status, wish, self.state, steps, locked, self._blocked(), self._story,
+                        self._nothing())  # fmt: skip
 
-    def _say(self, glyph: str, text: str, *, urgent: bool = False) -> None:
-        self._note.value = faces.note(glyph, text, urgent=urgent)
+    def _wish(self) -> Wish:
+        return replace(self._orders.wish, percent=self.value, open=self._wishes())
 
     def _wishes(self) -> bool:
-        return self.status is not None and self.value != _percent(self.status)
+        return self.status is not None and self.value != asked_share(self.status)
+
+    def _locked(self) -> str:
+        return slider_order.locked(self.snapshot, self.status, looked=self._looked, read_only=self._rollout.read_only,
+                                   nothing=self._nothing())  # fmt: skip
+
+    def _blocked(self) -> Mapping[Verb, str]:
+        if locked := self._locked():
+            return dict.fromkeys(VERBS, locked)
+        return slider_order.blocked(self.snapshot, self.status, Order("apply", self.value), self._orders.before)
 
     def _nothing(self) -> str:
         name = self._rollout.name
         return f"{name}: there is none in {self._rollout.client.namespace}" if self._looked else f"{name}: not seen yet"
-
-    def _locked(self) -> str:
-        """Why nothing can be applied; empty where it can."""
-        now = self.status
-        if self.snapshot.state == "closed":
-            return "closed: this is how it was. Run the cell again for a live one"
-        if now is None:
-            return f"{self._nothing()}. rollout.deploy(model) makes one" if self._looked else "looking at the cluster"
-        if self._rollout.read_only:
-            return f"read-only: {self._rollout.read_only}"
-        if kserve_versions.ignores_canary(now.mode):
-            return f"it runs in {now.mode} mode, where a canary percent does nothing"
-        if not now.latest_rolledout:
-            return "the first revision is not ready yet. await rollout.wait()"
-        if now.previous is None and not now.previous_rolledout:
-            return "first rollout: nothing to split with. Bring a second model: rollout.canary(model, percent=10)"
-        return ""
-
-    def _plan_html(self) -> str:
-        now = _percent(self.status) if self.status else None
-        if not self._wishes():
-            return faces.note("·", f"nothing to apply: {now} % is what is asked. Drag the handle, or use arrow keys")
-        change = manifest.percent_change(now, self.value)
-        patch = json.dumps({"spec": {"predictor": {"canaryTrafficPercent": self.value}}}, separators=(",", ":"))
-        namespace = self._rollout.client.namespace
-        line = f"kubectl patch isvc {self._rollout.name} -n {namespace} --type=merge -p '{patch}'"
-        return faces.note("▸", f"Apply changes {now} → {self.value} %: {change.consequence}") + faces.command(line)
-
-    # --- what the feed brings -----------------------------------------------------------------------------------
-
-    @_said
-    def _take(self, snapshot: Snapshot) -> None:
-        self.snapshot = snapshot
-        if snapshot.state == "live":
-            self._looked = True
-            if not self._is_older(snapshot.status):
-                self.status = snapshot.status
-        elif snapshot.state == "closed":
-            self._question = None
-        self._show()  # the first look may find what was assumed: nothing
 
     def _is_older(self, seen: RolloutStatus | None) -> bool:
         """Whether it was under way when our own write came back."""
@@ -235,13 +254,3 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         return faces_of(self, super()._repr_mimebundle_(**kwargs))
-
-
-def _row(*widgets: W.Widget) -> W.HBox:
-    """Side by side where there is room, below each other where not."""
-    return W.HBox(widgets, layout=W.Layout(flex_flow="row wrap"))
-
-
-def _percent(status: RolloutStatus) -> int:
-    """What LATEST is asked to get: no percent means everybody."""
-    return 100 if status.asked_percent is None else status.asked_percent

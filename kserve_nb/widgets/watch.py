@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import urllib3
 
-from kserve_nb.client import UNREACHABLE, Client, Kind, NotFoundError, Object, RefusedError, events
+from kserve_nb.client import INFERENCE_SERVICE, UNREACHABLE, Client, Kind, NotFoundError, Object, RefusedError, events
 
 _WATCH_S = 300  # one watch; then it begins anew
 _AGAIN_S = 1.0  # after a watch has ended, or the cluster did not answer
@@ -72,7 +72,7 @@ class Watch:
 
     def _follow(self) -> None:
         items, version = self._client.snapshot(self._kind, "")
-        self._replace({item["metadata"]["name"]: _slim(item) for item in items if self._concerns(item)})
+        self._replace({item["metadata"]["name"]: self._slim(item) for item in items if self._concerns(item)})
         with self._client.watch(self._kind, "", version, _WATCH_S) as answer:
             with self._lock:
                 if self._closed.is_set():
@@ -93,7 +93,7 @@ class Watch:
                 if type_ == "DELETED":
                     self._objects.pop(obj["metadata"]["name"], None)
                 else:
-                    self._objects[obj["metadata"]["name"]] = _slim(obj)
+                    self._objects[obj["metadata"]["name"]] = self._slim(obj)
             self._on_change()
 
     def _replace(self, objects: dict[str, Object]) -> None:
@@ -106,8 +106,8 @@ class Watch:
             self.error, self.looked = error, True
             self._on_change()
 
-
-def _slim(obj: Object) -> Object:
-    """Without who wrote which field: half of an object, and nobody reads it here."""
-    obj["metadata"].pop("managedFields", None)
-    return obj
+    def _slim(self, obj: Object) -> Object:
+        """Without who wrote which field: half of an object, and asked of an InferenceService alone."""
+        if self._kind != INFERENCE_SERVICE:
+            obj["metadata"].pop("managedFields", None)
+        return obj

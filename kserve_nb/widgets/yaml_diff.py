@@ -151,6 +151,12 @@ def compare(live: Mapping[str, Any], document: Mapping[str, Any] | str) -> Compa
     return Comparison(_readable(live), _readable(after), manifest.diff(live, after))
 
 
+def compare_patch(live: Mapping[str, Any], patch: Mapping[str, Any]) -> Comparison:
+    """What a merge patch changes of a live object."""
+    after = manifest.merged(live, patch)
+    return Comparison(_readable(live), _readable(after), manifest.diff(live, after))
+
+
 def text(snapshot: Snapshot, document: Mapping[str, Any] | str, *, whole: bool = False) -> str:
     """In one sentence, then line by line, then what each change causes."""
     found = compare(snapshot.document, document)
@@ -164,9 +170,7 @@ def html(
 ) -> str:
     """The same as HTML: a sign before each line, colour beside it."""
     found = compare(snapshot.document, document)
-    lines = _columns(found.pairs(whole=whole)) if beside else "".join(map(_line, found.lines(whole=whole)))
-    box = f"border:1px solid {LINE};padding:6px 8px;margin:4px 0;line-height:1.4;overflow-x:auto"
-    shown = f"<pre style='{box}' aria-label='changed lines'>{lines}</pre>" if lines else ""
+    shown = lines_html(found, whole=whole, beside=beside)
     rows = "".join(f"<li><code>{escape(c.path)}</code>: {escape(c.consequence)}</li>" for c in found.changes)
     causes = f"<ul style='margin:0;line-height:1.6;overflow-wrap:anywhere'>{rows}</ul>" if found.before else ""
     how = _folded(command(_apply_line(snapshot, document))) if found.changes else ""
@@ -191,6 +195,13 @@ def _columns(pairs: tuple[tuple[str, str], ...]) -> str:
     heads = "".join(f"<div style='{style}'>{word}</div>" for word in ("is", "will be"))
     cells = "".join(_line(row) for pair in pairs for row in pair)
     return f"<div style='{grid};white-space:pre-wrap'>{heads}{cells}</div>"
+
+
+def lines_html(found: Comparison, *, whole: bool = False, beside: bool = False) -> str:
+    """The lines alone, in a box; empty where none differs."""
+    lines = _columns(found.pairs(whole=whole)) if beside else "".join(map(_line, found.lines(whole=whole)))
+    box = f"border:1px solid {LINE};padding:6px 8px;margin:4px 0;line-height:1.4;overflow-x:auto"
+    return f"<pre style='{box}' aria-label='changed lines'>{lines}</pre>" if lines else ""
 
 
 def _line(row: str) -> str:

@@ -59,6 +59,11 @@ class Jupyter:
             if found["path"] == path:
                 self._session.delete(f"{self.url}/api/sessions/{found['id']}", timeout=10)
 
+    def choose_theme(self, name: str) -> None:
+        """What pages look like that are opened from now on."""
+        url = f"{self.url}/lab/api/settings/@jupyterlab/apputils-extension:themes"
+        self._session.put(url, json={"raw": json.dumps({"theme": name})}, timeout=10).raise_for_status()
+
     def write(self, path: str, notebook: dict[str, Any]) -> None:
         (self.folder / path).write_text(json.dumps(notebook))
 

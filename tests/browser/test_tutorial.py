@@ -71,6 +71,7 @@ def test_notebook_03_runs_and_its_slider_moves_traffic_when_confirmed(
     assert asked(cluster) == before and row(cluster) == ["90", "10"]
 
     canary.button("Yes, do it").click()
+    canary.button("Yes, 30 points at once").click()
     canary.shows("PREV 60 % → 00001 · ■ LATEST 40 % → 00002")
     assert row(cluster) == ["60", "40"]
     assert asked(cluster)["spec"]["predictor"]["canaryTrafficPercent"] == 40
@@ -122,7 +123,7 @@ def test_an_edit_of_somebody_else_is_seen_and_not_written_over(live: Notebook, c
 
     patch(cluster, 30)
 
-    live.shows("not applied: it was changed meanwhile")
+    live.shows("not applied: sklearn-iris: somebody else (kubectl-patch) changed it meanwhile")
     live.shows("30 → 40 %")
     until(lambda: row(cluster) == ["70", "30"])
 

@@ -34,6 +34,19 @@ def test_latest_and_previous_are_read_from_the_traffic_list() -> None:
     assert status.tag_routing and status.asked_percent == 10 and status.ready.status == "True"
 
 
+def test_a_status_names_who_wrote_its_spec_last() -> None:
+    isvc = one("02-canary-10", "isvc")
+    assert RolloutStatus.of(isvc).changed_by == "kubectl-client-side-apply"
+
+    fields = {"f:spec": {"f:predictor": {"f:canaryTrafficPercent": {}}}}
+    patched = {"manager": "kubectl-patch", "time": isvc["metadata"]["managedFields"][1]["time"], "fieldsV1": fields}
+    isvc["metadata"]["managedFields"].insert(0, patched)
+    assert RolloutStatus.of(isvc).changed_by == "kubectl-patch"
+
+    del isvc["metadata"]["managedFields"]
+    assert RolloutStatus.of(isvc).changed_by == ""
+
+
 def test_two_rows_of_one_revision_add_up() -> None:
     status = RolloutStatus.of(one("broken-canary", "isvc"))
 

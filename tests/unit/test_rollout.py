@@ -14,7 +14,7 @@ from kserve_nb.client import UNREACHABLE, NotFoundError, RefusedError
 from kserve_nb.manifest import MODEL, MODEL_2
 from kserve_nb.model import short
 from kserve_nb.rollout import NotPossibleError, NotReadyError, Rollout
-from tests.fake_api import DATA, ISVC, KSVC, NAMESPACE, PODS, FakeApi, one, recorded
+from tests.fake_api import DATA, ISVC, KSVC, NAMESPACE, PODS, REVISIONS, FakeApi, one, recorded
 
 NEVER = "gs://kfserving-examples/models/sklearn/1.0/model-3"
 
@@ -137,6 +137,26 @@ def test_what_makes_no_sense_or_would_do_harm_is_refused(
     api.load(step)
 
     with pytest.raises(NotPossibleError, match=says):
+        getattr(rollout, verb)(**kwargs)
+
+    assert api.writes == []
+
+
+@pytest.mark.parametrize(("verb", "kwargs"), [("canary", {"percent": 10}), ("promote", {})])
+@pytest.mark.parametrize("made", [True, False])
+def test_no_percent_leads_users_to_a_revision_that_is_pinned_away(
+    api: FakeApi, rollout: Rollout, verb: str, kwargs: dict[str, Any], made: bool
+) -> None:
+    api.load("05-rollback")
+    pending, old = api.objects[f"{ISVC}/sklearn-iris"], f"{REVISIONS}/sklearn-iris-predictor-00002"
+    annotations = {"internal.serving.kserve.io/storage-initializer-sourceuri": MODEL_2}
+    if made:
+        pending["status"]["components"]["predictor"]["latestCreatedRevision"] = "sklearn-iris-predictor-00003"
+    else:  # nothing has been made of the new model yet
+        pending["spec"]["predictor"]["model"]["storageUri"] = NEVER
+        api.put(old, {"metadata": {"name": old.rpartition("/")[2], "annotations": annotations}})
+
+    with pytest.raises(NotPossibleError, match=r"to 00002, which is pinned away.*First await rollout\.wait\(\)"):
         getattr(rollout, verb)(**kwargs)
 
     assert api.writes == []

@@ -7,7 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from kserve_nb.rollout import Rollout
+from kserve_nb.widgets.traffic_slider import TrafficSlider
+from tests.fake_api import FakeApi
 from tests.unit.conftest import api, gateway, rollout
+from tests.widgets.play import until
 
 __all__ = ["api", "gateway", "rollout"]
 
@@ -20,3 +24,14 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.fixture
+def slider(api: FakeApi, rollout: Rollout) -> Iterator[TrafficSlider]:
+    """A slider on a canary of 10 %, that has seen it."""
+    api.load("02-canary-10")
+    shown = TrafficSlider(rollout)
+    until(shown, 10)
+    yield shown
+    api.answering.set()
+    shown.close()
