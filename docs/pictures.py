@@ -26,15 +26,17 @@ FOLDER = Path(__file__).parent / "img"
 SIZE = {"width": 980, "height": 1500}
 SETUP = """import asyncio
 from kserve_nb import connect, manifest
-from kserve_nb.widgets import Panel, RevisionTimeline
+from kserve_nb.widgets import Panel, RevisionTimeline, SplitChart
 rollout = connect().rollout()"""
 PANEL = (SETUP, "await connect().ensure('canary-10')\npanel = Panel(rollout)\npanel")
 TIMELINE = (SETUP, "await connect().ensure('first-model')\ntimeline = RevisionTimeline(rollout)\ntimeline", """
+chart = SplitChart(rollout)
 for move in (lambda: rollout.canary(manifest.MODEL_2, percent=10), lambda: rollout.canary(percent=30),
              lambda: rollout.canary(percent=60), rollout.promote, rollout.pin):
     await asyncio.sleep(3)
     move()
     await rollout.wait()
+    await asyncio.to_thread(chart.send, 200)
 await asyncio.sleep(6)""")
 WIDGET = 1  # the cell of it
 GIF_HEIGHT, MARGIN = 640, 8

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -12,6 +12,7 @@ from kserve_nb.model import last_line as last_line
 from kserve_nb.snapshot import Event, Snapshot
 
 _PODS_KEPT = 30
+_RUN_S = 5.0  # batches of requests that are no further apart are one run
 PodWord = Literal["ready", "starting", "ending", "failing"]
 
 
@@ -55,6 +56,22 @@ _WHAT = ("seen", "asked", "model", "phase", "traffic", "pods", "why")
 
 
 @dataclass(frozen=True)
+class Sample:
+    """A batch of requests, as it was answered."""
+
+    at: float
+    latest: str  # revision name
+    hits: int  # answers of it
+    sent: int  # requests of known answerers
+    failed: int = 0
+
+    @property
+    def percent(self) -> float:
+        """The share that LATEST answered."""
+        return 100 * self.hits / self.sent if self.sent else 0.0
+
+
+@dataclass(frozen=True)
 class History:
     """Frames in order, the events that the cluster itself kept, and until when they hold."""
 
@@ -62,13 +79,16 @@ class History:
     frames: tuple[Frame, ...] = ()
     events: tuple[Event, ...] = ()
     until: float = 0.0
+    samples: tuple[Sample, ...] = ()  # requests that were sent meanwhile
 
     def since(self, at: float) -> History:
         """The part of it after a moment; what held at that moment begins it."""
         before = [frame for frame in self.frames if frame.at <= at][-1:]
         frames = [Frame(at, *(getattr(frame, name) for name in _WHAT)) for frame in before]
         frames += [frame for frame in self.frames if frame.at > at]
-        return History(self.name, tuple(frames), tuple(e for e in self.events if e.at >= at), self.until)
+        events = tuple(event for event in self.events if event.at >= at)
+        samples = tuple(sample for sample in self.samples if sample.at >= at)
+        return replace(self, frames=tuple(frames), events=events, samples=samples)
 
     def at(self, moment: float) -> Frame | None:
         """What was known at a moment."""
@@ -131,7 +151,26 @@ def narrative(history: History) -> tuple[tuple[float, str], ...]:
         lines += [(now.at, text) for text in _all(before, now)]
     lines += [(frame.at, "the cluster does not answer: nothing is known from here on")
               for frame in history.frames[1:] if not frame.seen]  # fmt: skip
+    lines += [(run.at, _answered(run)) for run in runs(history.samples)]
     return tuple(sorted(lines, key=lambda line: line[0]))
+
+
+def runs(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    """Batches that followed each other, added up; each stands where it began."""
+    added: list[Sample] = []
+    for before, now in zip((None, *samples), samples, strict=False):
+        if before and before.latest == now.latest and now.at - before.at < _RUN_S:
+            so_far = added.pop()
+            hits, sent, failed = so_far.hits + now.hits, so_far.sent + now.sent, so_far.failed + now.failed
+            added.append(replace(so_far, hits=hits, sent=sent, failed=failed))
+        else:
+            added.append(now)
+    return tuple(added)
+
+
+def _answered(run: Sample) -> str:
+    failed = f", {run.failed} failed" if run.failed else ""
+    return f"requests: {run.hits} of {run.sent} answered by {short(run.latest)} ({run.percent:.1f} %){failed}"
 
 
 def pod_word(pod: Pod) -> PodWord:

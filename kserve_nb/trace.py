@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from kserve_nb import render
 from kserve_nb.ingress import IRIS_INPUT, Answer, Rows, request_of
 from kserve_nb.model import RolloutStatus, short
 from kserve_nb.rollout import Door, NotPossibleError, Rollout
@@ -14,6 +15,7 @@ from kserve_nb.traffic import Probe
 
 _TIMEOUT_S = 60.0  # a first request from zero waits for its pod
 Word = Literal["ok", "failed", "not reached"]
+_GLYPHS: dict[Word, str] = {"ok": "✔", "failed": "✖", "not reached": "·"}
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Hop:
     took_ms: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trace:
     """Where a request went, and who answered it."""
 
@@ -43,9 +45,28 @@ class Trace:
         return next((hop for hop in self.hops if hop.word == "failed"), None)
 
     @property
+    def sentence(self) -> str:
+        """Who answered, or which hop failed."""
+        if self.failed:
+            return f"✖ {self.failed.name} did not pass it on: {self.failed.said}"
+        return f"✔ answered by {self.hops[-1].said}"
+
+    @property
+    def table(self) -> tuple[render.Rows, render.Rows]:
+        """Header and rows: a row a hop."""
+        rows = [
+            (_GLYPHS[hop.word], hop.name, "" if hop.took_ms is None else f"{hop.took_ms:.1f}", hop.said or hop.word)
+            for hop in self.hops
+        ]
+        return (("", "HOP", "MS", "SAID"),), rows
+
+    def __repr__(self) -> str:
+        return f"{self.sentence}\n{render.text(self.table)}\n{self.curl}".rstrip()
+
+    @property
     def curl(self) -> str:
-        """The same request as a command."""
-        return (
+        """The same request as a command; empty where it has no host to go to."""
+        return "" if not self.host else (
             f"curl -v -H 'Host: {self.host}' -H 'Content-Type: application/json' "
             f"http://{self.address}{self.path} -d '{self.body}'"
         )

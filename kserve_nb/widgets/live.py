@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from IPython import get_ipython  # type: ignore[attr-defined]  # IPython exports it without saying so
 
 from kserve_nb.client import Client, RefusedError
-from kserve_nb.history import Frame, History
+from kserve_nb.history import Frame, History, Sample
 from kserve_nb.model import Split
 from kserve_nb.rollout import Rollout
 from kserve_nb.snapshot import KINDS, Ghost, Observed, Snapshot, clock, concerns, snapshot_of
@@ -44,6 +44,7 @@ class Live:
         self._lock = threading.RLock()
         self._takers: list[Taker] = []
         self._frames: deque[Frame] = deque(maxlen=_FRAMES_KEPT)
+        self._samples: deque[Sample] = deque(maxlen=_FRAMES_KEPT)
         self._ghosts: tuple[Ghost, ...] = ()
         self._observed: Observed | None = None
         self._heard, self._outage = 0.0, ""  # when the cluster last answered, and why it does not
@@ -81,7 +82,9 @@ class Live:
 
     def observe(self, batch: Tally) -> None:
         """Add the answers to a batch of requests."""
+        sample = Sample(self._clock.now(), batch.latest, batch.hits, batch.split.attributed, batch.split.failed)
         with self._lock:
+            self._samples.append(sample)
             self._observed = (self._observed or Observed(replace(batch, split=Split({})))).plus(batch)
         self._touch()
 
@@ -99,7 +102,8 @@ class Live:
     def history(self) -> History:
         """What it went through since the feed began."""
         with self._lock:
-            return History(self._name, tuple(self._frames), self.snapshot.events, self._clock.now())
+            seen, samples = tuple(self._frames), tuple(self._samples)
+            return History(self._name, seen, self.snapshot.events, self._clock.now(), samples)
 
     def close(self) -> None:
         """End the watches and the threads; a second time does nothing."""

@@ -133,7 +133,8 @@ class PodTable(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
             return ""
         mine = [event for event in self.snapshot.events if event.name == self.picked][-6:]
         rows = [f"{clock(e.at)} {'✖' if e.warning else '·'} {e.reason}: {e.message}" for e in mine]
-        words = "\n".join([*rows, "", self.log or "… reading its log"])
+        none = "· closed: its log is no longer read" if self.snapshot.state == "closed" else "… reading its log"
+        words = "\n".join([*rows, "", self.log or none])
         style = f"border:1px solid {LINE};padding:6px 8px;line-height:1.4;max-height:22em;overflow:auto"
         style += ";display:flex;flex-direction:column-reverse"  # it stands at its end, where the newest lines are
         label = f"events and log of {escape(self.picked)}"

@@ -17,9 +17,7 @@ from kserve_nb.trace import Trace, trace
 from kserve_nb.widgets.draw import FAINT, Picture
 from kserve_nb.widgets.faces import command, note, with_faces
 
-_GLYPHS = {"ok": "✔", "failed": "✖", "not reached": "·"}
 _DOORS = (("main host, split by percent", "main"), ("prev- host", "prev"), ("latest- host", "latest"))
-_HEAD = ("", "HOP", "MS", "SAID")
 
 
 class RequestTrace(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
@@ -103,24 +101,18 @@ def text(found: Trace | None) -> str:
     """A line a hop, what the doctor knows of the one that failed, and the same request as a command."""
     if found is None:
         return "no request sent yet: tracer.send()"
-    return "\n".join(filter(None, (sentence(found), render.text(_table(found)), rule(found), found.curl)))
+    return "\n".join(filter(None, (found.sentence, render.text(found.table), rule(found), found.curl)))
 
 
 def html(found: Trace | None) -> str:
     """The same as HTML."""
     if found is None:
         return note("·", "no request sent yet")
-    said = note("✖" if found.failed else "✔", sentence(found)[2:], urgent=bool(found.failed))
-    shown = f"<div style='overflow-x:auto'>{render.html(_table(found))}</div>"
+    said = note("✖" if found.failed else "✔", found.sentence[2:], urgent=bool(found.failed))
+    shown = f"<div style='overflow-x:auto'>{render.html(found.table)}</div>"
     shown += note("→", rule(found)) if rule(found) else ""
-    return said + shown + f"<div style='border-top:1px solid {FAINT}'>{command(found.curl)}</div>"
-
-
-def sentence(found: Trace) -> str:
-    """Who answered, or which hop failed."""
-    if found.failed:
-        return f"✖ {found.failed.name} did not pass it on: {found.failed.said}"
-    return f"✔ answered by {found.hops[-1].said}"
+    how = f"<div style='border-top:1px solid {FAINT}'>{command(found.curl)}</div>" if found.curl else ""
+    return said + shown + how
 
 
 def rule(found: Trace) -> str:
@@ -131,13 +123,3 @@ def rule(found: Trace) -> str:
     server = answer.headers.get("server", "") if answer else ""
     text = f"HTTP/1.1 {answer.status} \nserver: {server}\n\n{answer.text}" if answer else found.failed.said
     return next((f"{known.id}: {known.why} Do: {known.do}" for known in error_rules.explain(text)), "")
-
-
-def _table(found: Trace) -> tuple[render.Rows, render.Rows]:
-    rows = [
-        (_GLYPHS[hop.word], hop.name, "" if hop.took_ms is None else f"{hop.took_ms:.1f}", hop.said or hop.word)
-        for hop in found.hops
-    ]
-    return (_HEAD,), rows
-
-

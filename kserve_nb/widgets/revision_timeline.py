@@ -19,7 +19,10 @@ from kserve_nb.widgets.live import Seat, faces_of, leave
 from kserve_nb.widgets.timeline_picture import frame_text, label, picture, story
 
 _WINDOWS = (("2 minutes", 2), ("10 minutes", 10), ("1 hour", 60), ("all of it", 0))
-_KEY = "▮ share of the users · ━ pod ready · ┅ pod starting or ending · ✖ warning · ▨ unobserved"
+_KEY = (
+    "▮ share of the users · ━ pod ready · ┅ pod starting or ending · | requests, as high as LATEST's part · "
+    "✖ warning · ▨ unobserved"
+)
 
 
 class RevisionTimeline(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types

@@ -40,6 +40,9 @@ def picture(history: History, cursor: float | None = None) -> str:
     for revision in course.traffic:
         drawn, y = _lane(course, revision, x, y)
         parts += drawn
+    if history.samples:
+        parts += _requests(history, course, x, y)
+        y += 22
     parts += _events(history, course, x, y)
     y += 22
     parts += [rect(x(s.start), 6, x(s.end) - x(s.start), y - 6, "url(#kserve-nb-unseen)", title="unobserved")
@@ -128,6 +131,21 @@ def _pod(x: _X, y: float, name: str, state: Span) -> str:
     title = f"pod {name}: {state.what} from {clock(state.start)} to {clock(state.end)}"
     end = max(x(state.end), x(state.start) + 2)
     return f"<g><title>{escape(title)}</title>{line(x(state.start), y, end, y, INK, _STROKES[state.what])}</g>"
+
+
+def _requests(history: History, course: Course, x: _X, y: float) -> list[str]:
+    """A stroke a batch of requests, as high as the share that LATEST answered; a mark above where some failed."""
+    base = y + 18
+    parts = [text_at(0, y + 14, "requests", style="font-weight:600"), line(_LEFT, base, _RIGHT, base, FAINT)]
+    for one in history.samples:
+        if course.start <= one.at <= course.end:
+            title = f"{clock(one.at)} {one.hits} of {one.sent} answered by {short(one.latest)}, {one.failed} failed"
+            colour = BAD if one.failed else BRAND
+            parts.append(rect(x(one.at) - 1, y + 2, 2, 16, FAINT, title=title))
+            high = 16 * one.percent / 100
+            parts.append(rect(x(one.at) - 1, base - high, 2, high, colour, title=title))
+            parts += [text_at(x(one.at), y + 4, "✖", anchor="middle", style=f"fill:{BAD}")] * bool(one.failed)
+    return parts
 
 
 def _events(history: History, course: Course, x: _X, y: float) -> list[str]:

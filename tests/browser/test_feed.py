@@ -59,6 +59,18 @@ def test_a_drag_asks_the_api_nothing_and_two_widgets_watch_once(fake: tuple[Note
     assert api.watching == WATCHES
 
 
+def test_a_click_on_a_command_copies_it(fake: tuple[Notebook, FakeApi]) -> None:
+    shown, _ = fake
+    shown.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    shown.drag(25)
+    shown.shows("10 → 25 %")
+
+    shown.panel.get_by_title("click to copy").click()
+
+    shown.shows("✔ copied")
+    assert "kubectl" in shown.page.evaluate("navigator.clipboard.readText()")
+
+
 def test_a_thousand_pods_are_one_screen_and_four_redraws_a_second(fake: tuple[Notebook, FakeApi]) -> None:
     shown, api = fake
     shown.page.evaluate(COUNT_REDRAWS)

@@ -104,6 +104,8 @@ def test_close_leaves_the_last_picture(table: PodTable) -> None:
 
     assert table._seat.live.closed
     assert "closed: this is how it was" in table.html and "Running" in table.children[0].value
+    table.picked = "sklearn-iris-predictor-00001"
+    assert "closed: its log is no longer read" in table.children[2].value
     table.close()
 
 

@@ -32,6 +32,7 @@ def test_an_answer_names_its_revision_and_how_that_is_known(api: FakeApi, rollou
     said = request_trace.text(found)
     assert re.match(r"✔ answered by 0000[12]: for \[.*\] 00001 says \d, 00002 says \d\n", said)
     assert [hop.word for hop in found.hops] == ["ok"] * 5
+    assert repr(found) == said
     assert found.curl.startswith("curl -v -H 'Host: sklearn-iris-predictor.kserve-test.example.com'")
 
 

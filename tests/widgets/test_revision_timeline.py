@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kserve_nb.history import Frame, History, course_of
+from kserve_nb.history import Frame, History, Sample, course_of
 from kserve_nb.rollout import Rollout
 from kserve_nb.widgets import revision_timeline, timeline_picture
 from kserve_nb.widgets.revision_timeline import RevisionTimeline
@@ -40,6 +40,18 @@ def test_what_nobody_saw_is_a_gap() -> None:
     assert "the cluster does not answer" in timeline_picture.story(seen)
     assert "kserve-nb-unseen" in timeline_picture.picture(seen)
     assert timeline_picture.frame_text(seen.at(15)) == "unobserved: nobody knows what was"
+
+
+def test_requests_stand_on_the_same_axis() -> None:
+    whole = history()
+    sent = whole.until - 60
+    samples = tuple(Sample(sent + n, "sklearn-iris-predictor-00002", 3, 25, n) for n in (0, 1, 30))
+    seen = replace(whole, samples=samples)
+
+    assert "09:17:14  requests: 6 of 50 answered by 00002 (12.0 %), 1 failed" in timeline_picture.story(seen)
+    assert timeline_picture.picture(seen).count("3 of 25 answered by 00002, 0 failed") == 2
+    assert ">requests<" in timeline_picture.picture(seen) and ">requests<" not in timeline_picture.picture(whole)
+    assert [sample.at for sample in seen.since(sent + 10).samples] == [sent + 30]
 
 
 def test_looking_back_shows_what_was_known_then() -> None:
