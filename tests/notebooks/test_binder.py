@@ -17,10 +17,9 @@ GIB = 2**30
 # Begun as Binder begins a session: Jupyter runs beside the notebooks, and they find the cluster that is just starting.
 # Both are ended; what the notebooks say counts.
 SESSION = """
-"$1/binder/start" jupyter lab --no-browser --ServerApp.ip=127.0.0.1 --ServerApp.port=0 \
-    --ServerApp.root_dir="$1" > lab.log 2>&1 &
+"$1"/binder/start jupyter lab --no-browser --ip=127.0.0.1 --port=0 --ServerApp.root_dir="$1" > lab.log 2>&1 &
 lab=$!
-kserve-nb run --output executed
+"$1"/binder/verify
 code=$?
 kserve-nb down > /dev/null
 kill $lab; wait $lab

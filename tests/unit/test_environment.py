@@ -41,5 +41,5 @@ def test_the_environments_python_is_one_of_the_projects():
 
 
 def test_binders_scripts_can_be_run():
-    for name in ("postBuild", "start"):
+    for name in ("postBuild", "start", "verify"):
         assert (ROOT / "binder" / name).stat().st_mode & 0o111, f"binder/{name} is not executable"
