@@ -189,6 +189,16 @@ def test_it_ends_with_its_owner() -> None:
     assert eventually(lambda: not state.folder(record.name).exists())
 
 
+def test_an_owner_that_is_not_there_is_named() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+
+    with pytest.raises(ClusterError, match=f"there is no process {gone.pid} that could own"):
+        lifecycle.up(f"life-n-{os.getpid()}", owner=gone.pid)
+
+    assert not state.folder(f"life-n-{os.getpid()}").exists()
+
+
 def test_it_ends_when_nobody_has_used_it_for_long() -> None:
     record = lifecycle.up(f"life-i-{os.getpid()}", idle_s=15, owner=os.getpid())
     assert record.pid is not None
