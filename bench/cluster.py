@@ -12,18 +12,23 @@ from pathlib import Path
 
 import requests
 
+from kserve_nb.clusters import state
 from kserve_nb.clusters.embedded import lifecycle
 from kserve_nb.clusters.state import Record
 
 MODEL = "gs://kfserving-examples/models/sklearn/1.0/model"
 BODY = {"instances": [[6.8, 2.8, 4.8, 1.4], [6.0, 3.4, 4.5, 1.6]]}
-KUBECTL = str(Path(sys.executable).with_name("kubectl"))
+KUBECTL, KSERVE_NB = (str(Path(sys.executable).with_name(name)) for name in ("kubectl", "kserve-nb"))
 
 
 @contextmanager
-def cluster(label: str, **flags: object) -> Iterator[Record]:
-    """A fresh cluster that ends with the block, or with this process."""
-    record = lifecycle.up(f"bench-{label}-{os.getpid()}", owner=os.getpid(), **flags)  # type: ignore[arg-type]
+def cluster(label: str, *options: str) -> Iterator[Record]:
+    """A fresh cluster, by the command that a user types; it ends with the block, or with this process."""
+    name = f"bench-{label}-{os.getpid()}"
+    subprocess.run([KSERVE_NB, "up", "--name", name, "--owner", str(os.getpid()), *options], capture_output=True,
+                   check=True)
+    record = state.read(name)
+    assert record is not None
     try:
         yield record
     finally:

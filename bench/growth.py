@@ -172,7 +172,7 @@ async def _measure_all(record: Record) -> dict[int, dict[str, float]]:
 
 
 def run() -> None:
-    with cluster("growth", speed=1) as record:
+    with cluster("growth", "--speed", "1") as record:
         kubectl(record, "create", "namespace", record.namespace)
         kubectl(record, "cordon", "-l", "kubernetes.io/os=linux")
         found = asyncio.run(_measure_all(record))

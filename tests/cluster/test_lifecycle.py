@@ -66,19 +66,33 @@ def predicts(record: Record) -> bool:
     return answer.status_code == 200 and answer.json() == {"predictions": [1, 1]}
 
 
-@pytest.fixture
-def record(request: pytest.FixtureRequest) -> Iterator[Record]:
-    record = lifecycle.up(f"life-{os.getpid()}", owner=os.getpid())
-    yield record
-    lifecycle.down(state.read(record.name) or record)
-
-
-@pytest.fixture
-def serving(record: Record) -> Record:
+def serve(record: Record) -> Record:
+    """The cluster, with a model on it that answers."""
     assert kubectl(record, "create", "namespace", "kserve-test").returncode == 0
     assert kubectl(record, "apply", "-f", "-", stdin=MANIFEST).returncode == 0
     assert eventually(lambda: predicts(record))
     return record
+
+
+@pytest.fixture(scope="module")
+def record() -> Iterator[Record]:
+    """A cluster for all tests that leave it running."""
+    record = lifecycle.up(f"life-{os.getpid()}", owner=os.getpid())
+    yield record
+    lifecycle.down(record)
+
+
+@pytest.fixture(scope="module")
+def serving(record: Record) -> Record:
+    return serve(record)
+
+
+@pytest.fixture
+def ending() -> Iterator[Record]:
+    """A cluster with a model, for a test that ends it."""
+    record = lifecycle.up(f"life-e-{os.getpid()}", owner=os.getpid())
+    yield serve(record)
+    lifecycle.down(state.read(record.name) or record)
 
 
 def test_a_second_up_finds_the_first_ones_cluster(record: Record) -> None:
@@ -126,39 +140,41 @@ def test_a_killed_envoy_comes_back(serving: Record) -> None:
 
 
 def test_a_killed_model_server_is_started_again_in_its_pod(serving: Record) -> None:
+    restarts = ("get", "pods", "-o", "jsonpath={.items[*].status.containerStatuses[0].restartCount}")
+    before = int(kubectl(serving, *restarts).stdout)
+
     part(serving, "node.runtime").children()[0].send_signal(signal.SIGKILL)
 
     assert eventually(lambda: predicts(serving))
-    assert eventually(lambda: kubectl(
-        serving, "get", "pods", "-o", "jsonpath={.items[*].status.containerStatuses[0].restartCount}").stdout == "1")
+    assert eventually(lambda: kubectl(serving, *restarts).stdout == str(before + 1))
 
 
-def test_after_a_crash_nothing_is_left_and_up_resumes(serving: Record) -> None:
-    processes = family(serving)
+def test_after_a_crash_nothing_is_left_and_up_resumes(ending: Record) -> None:
+    processes = family(ending)
 
     processes[0].send_signal(signal.SIGKILL)
 
     assert psutil.wait_procs(processes, timeout=10)[1] == []
-    assert kubectl(serving, "get", "pods").returncode == 1
-    resumed = lifecycle.up(serving.name, owner=os.getpid())
-    assert (resumed.kubeconfig, resumed.ingress) == (serving.kubeconfig, serving.ingress)
+    assert kubectl(ending, "get", "pods").returncode == 1
+    resumed = lifecycle.up(ending.name, owner=os.getpid())
+    assert (resumed.kubeconfig, resumed.ingress) == (ending.kubeconfig, ending.ingress)
     assert eventually(lambda: predicts(resumed))
 
 
-def test_down_leaves_no_process_and_no_file_and_may_be_said_twice(serving: Record) -> None:
-    processes = family(serving)
+def test_down_leaves_no_process_and_no_file_and_may_be_said_twice(ending: Record) -> None:
+    processes = family(ending)
 
-    lifecycle.down(serving)
-    lifecycle.down(serving)
+    lifecycle.down(ending)
+    lifecycle.down(ending)
 
     assert not any(process.is_running() for process in processes)
-    assert not state.folder(serving.name).exists()
+    assert not state.folder(ending.name).exists()
 
 
-def test_after_down_the_next_up_is_empty_and_may_have_other_flags(serving: Record) -> None:
-    lifecycle.down(serving)
+def test_after_down_the_next_up_is_empty_and_may_have_other_flags(ending: Record) -> None:
+    lifecycle.down(ending)
 
-    fresh = lifecycle.up(serving.name, gateway="kourier", speed=20, owner=os.getpid())
+    fresh = lifecycle.up(ending.name, gateway="kourier", speed=20, owner=os.getpid())
 
     assert kubectl(fresh, "get", "namespace", "kserve-test").returncode == 1
     lifecycle.down(fresh)
@@ -171,6 +187,16 @@ def test_it_ends_with_its_owner() -> None:
 
     assert psutil.wait_procs(processes, timeout=20)[1] == []
     assert eventually(lambda: not state.folder(record.name).exists())
+
+
+def test_an_owner_that_is_not_there_is_named() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+
+    with pytest.raises(ClusterError, match=f"there is no process {gone.pid} that could own"):
+        lifecycle.up(f"life-n-{os.getpid()}", owner=gone.pid)
+
+    assert not state.folder(f"life-n-{os.getpid()}").exists()
 
 
 def test_it_ends_when_nobody_has_used_it_for_long() -> None:

@@ -44,6 +44,7 @@ def up(name: str, *, speed: float | None = None, gateway: str | None = None, nam
     Raises:
         ClusterError: it cannot be started, or runs with other flags.
     """
+    owner_started = None if owner is None else _start_of(owner)
     with state.lock(name):
         before = state.read(name)
         if before is not None:
@@ -56,7 +57,7 @@ def up(name: str, *, speed: float | None = None, gateway: str | None = None, nam
         else:
             record = _new(name, speed or 10.0, gateway or "istio", namespace, ingress_port, idle_s)
         if owner is not None:
-            record = replace(record, owner=owner, owner_started=psutil.Process(owner).create_time())
+            record = replace(record, owner=owner, owner_started=owner_started)
         return _start(record, say, resumed=before is not None)
 
 
@@ -136,6 +137,14 @@ def _environment() -> dict[str, str]:
     hidden = {"PYTHONDONTWRITEBYTECODE"}
     return {key: value for key, value in os.environ.items()
             if key not in hidden and not key.lower().endswith("_proxy")}
+
+
+def _start_of(owner: int) -> float:
+    try:
+        return float(psutil.Process(owner).create_time())
+    except (psutil.NoSuchProcess, ValueError, OverflowError):
+        raise ClusterError(f"there is no process {owner} that could own a cluster: name one that runs, for example "
+                           "--owner $$ for this shell.") from None
 
 
 def _must_agree(record: Record, *, speed: float | None, gateway: str | None, ingress_port: int | None) -> None:
