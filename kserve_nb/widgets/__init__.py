@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kserve_nb.widgets.condition_ladder import ConditionLadder
+    from kserve_nb.widgets.doctor_panel import DoctorPanel
     from kserve_nb.widgets.panel import Panel
     from kserve_nb.widgets.pod_table import PodTable
     from kserve_nb.widgets.request_trace import RequestTrace
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ConditionLadder",
+    "DoctorPanel",
     "Panel",
     "PodTable",
     "RequestTrace",
@@ -32,6 +34,7 @@ __all__ = [
 
 _HOMES = {
     "ConditionLadder": "condition_ladder",
+    "DoctorPanel": "doctor_panel",
     "Panel": "panel",
     "PodTable": "pod_table",
     "RequestTrace": "request_trace",
