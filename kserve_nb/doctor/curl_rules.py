@@ -99,6 +99,7 @@ def explain(command: Command, facts: Facts) -> Iterator[Finding]:
     yield from _host(command, facts)
     yield from _path(command, facts)
     yield from _body(command)
+    yield from _proxy(command, facts)
     if "keep-alive" in " ".join(command.headers.values()).lower():
         yield Finding(
             "C03", "note", "rollout", "Connection: keep-alive", command.line,
@@ -241,6 +242,20 @@ def _misshapen(body: str) -> str:
 
 def _is_ours(host: str, facts: Facts) -> bool:
     return host.removeprefix("latest-") in facts.hosts
+
+
+def _proxy(command: Command, facts: Facts) -> Iterator[Finding]:
+    """curl in a terminal asks a proxy where the environment names one; neither %%curl nor the doctor does."""
+    environ = facts.session.environ if facts.session else {}
+    proxy = environ.get("http_proxy") or environ.get("all_proxy") or environ.get("ALL_PROXY") or ""  # as curl has it
+    spared = re.split(r"[,\s]+", environ.get("no_proxy") or environ.get("NO_PROXY") or "")
+    host = command.address.partition(":")[0]
+    if proxy and "*" not in spared and not any(entry and host.endswith(entry) for entry in spared):
+        yield Finding(
+            "R09", "note", "command", "http_proxy", proxy,
+            "In a terminal curl sends this to the proxy, which does not know your gateway. There: export "
+            f"no_proxy={host}", f"export no_proxy={host}",
+        )  # fmt: skip
 
 
 def _nearest(host: str, facts: Facts) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kserve_nb.doctor import Facts, Finding, Report, examine
+from kserve_nb.doctor import Facts, Finding, Report, Session, examine
 from kserve_nb.doctor.curl_rules import explain, read
 from kserve_nb.shell import CommandError
 from tests.fake_api import FakeApi
@@ -86,6 +86,19 @@ def test_what_to_do_is_a_command_without_any_fault(rule: str, line: str, folder:
 @pytest.mark.parametrize("prompt", ["$ ", "! ", "!", "%", "%%", "%%curl\n"])
 def test_a_prompt_that_was_copied_along_is_passed_over(prompt: str, folder: Path) -> None:
     assert _explain(f"{prompt}{GOOD}", folder) == []
+
+
+@pytest.mark.parametrize(("environ", "told"), [
+    ({"http_proxy": "http://proxy:3128"}, ["R09"]),
+    ({"http_proxy": "http://proxy:3128", "no_proxy": "localhost,127.0.0.1"}, []),
+    ({"HTTP_PROXY": "http://proxy:3128"}, []),  # curl does not read it, for a reason: CGI
+])
+def test_a_proxy_that_takes_the_request_away_is_noted(environ: dict[str, str], told: list[str], folder: Path) -> None:
+    facts = replace(recorded(ROLLOUT / "02-canary-10"), ingress=INGRESS, session=Session(environ=environ))
+
+    found = list(explain(read(GOOD, {}, folder), facts))
+
+    assert [finding.id for finding in found if finding.severity == "note"] == told == [f.id for f in found]
 
 
 def test_what_is_no_curl_command_is_refused(folder: Path) -> None:

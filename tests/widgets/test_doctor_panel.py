@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kserve_nb.doctor import Finding, Report
-from kserve_nb.widgets.doctor_panel import DoctorPanel
+from kserve_nb.widgets import DoctorPanel
 
 SICK = Report((Finding("K13", "blocker", "pod", "pod-1", "gone", "It is not there.", "look"),))
 WELL = Report((), "all of it")
