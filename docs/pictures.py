@@ -126,6 +126,7 @@ def slider_film(shown: Notebook) -> Film:
     film.take(SLOW_S)
     for _ in drag(shown, 10, 40):
         film.take(FAST_S)
+    shown.shows("10 → 40 %")
     film.take(SLOW_S)
     click(shown, film, shown.button("Apply"), SLOW_S)
     yes = shown.panel.get_by_role("button", name="Yes").filter(visible=True)
@@ -150,6 +151,7 @@ def take_all(folder: Path, browser: Any, jupyter: Jupyter) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 840})
     shown = open_notebook(page, jupyter, "03_canary.ipynb")
     shown.drag(20)
+    shown.shows("10 → 20 %")  # the kernel has heard of it: a click may overtake the last step of a drag
     shown.button("Apply").click()
     shown.page.wait_for_timeout(500)
     page.screenshot(path=folder / "canary-in-jupyterlab.png")
