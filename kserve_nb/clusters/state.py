@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import IO
 
 import platformdirs
 import psutil
@@ -120,13 +121,28 @@ def with_process(record: Record, pid: int) -> Record:
 def lock(name: str) -> Iterator[None]:
     """One starter or stopper of a cluster at a time. Raises ClusterError where the state folder cannot be written."""
     place = folder(name)
+    file = place.parent / f".{name}.lock"
     try:
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        stream = open(place.parent / f".{name}.lock", "w")  # noqa: SIM115  closed below, once it could be opened
+        stream = _locked(file)
     except OSError as error:
         raise ClusterError(
             f"cluster {name!r} needs a folder for its state, and {place.parent} cannot be written: {error.strerror}. "
             "Name another one: XDG_STATE_HOME=/some/folder kserve-nb up") from None
     with stream:
+        try:
+            yield
+        finally:
+            if not place.exists():  # nothing is left of that cluster
+                file.unlink(missing_ok=True)
+
+
+def _locked(file: Path) -> IO[str]:
+    """The file, opened and locked; a new one where it was removed while we waited."""
+    while True:
+        stream = open(file, "w")  # noqa: SIM115  the caller closes it
         fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(stream.fileno()), file.stat()):
+                return stream
+        stream.close()

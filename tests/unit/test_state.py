@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -57,3 +58,27 @@ def test_a_state_folder_that_cannot_be_made_is_named(tmp_path, monkeypatch):
 
     with pytest.raises(ClusterError, match="XDG_STATE_HOME"), state.lock("one"):
         pass
+
+
+def test_a_cluster_that_is_gone_leaves_no_lock():
+    with state.lock("gone"):
+        pass
+    with state.lock("kept"):
+        state.folder("kept").mkdir()
+
+    assert sorted(path.name for path in state.folder("one").parent.iterdir()) == [".kept.lock", "kept"]
+
+
+def test_a_lock_is_one_starters_at_a_time_though_its_file_comes_and_goes():
+    inside = [0]
+
+    def start(_number):
+        with state.lock("one"):
+            inside[0] += 1
+            alone = inside[0] == 1
+            os.sched_yield()
+            inside[0] -= 1
+            return alone
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(start, range(400)))
