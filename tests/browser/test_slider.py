@@ -15,6 +15,7 @@ from tests.browser.test_tutorial import asked, ensure_canary, patch, row
 CELLS = (
     "from kserve_nb import TrafficSlider, connect\nrollout = connect().rollout()",
     "slider = TrafficSlider(rollout)\nslider",
+    "from kserve_nb.widgets import SplitChart\nchart = SplitChart(rollout)\nchart",
 )
 # The webhook takes any percent: it refuses what is written along with it here.
 REFUSED = """
@@ -90,6 +91,9 @@ def test_a_promote_and_the_way_back_and_a_pin(slider: Notebook, cluster: Record)
     slider.button("Yes, 90 points at once").click()
     until(lambda: row(cluster)[0] == "100")
     slider.shows("Promote is blocked: LATEST has all users already")
+    slider.button("Send 300").click()
+    slider.shows("✔ asked 100 % → ✔ accepted → ✔ routed 100 % → ✔ observed 100.0 % [98.7–100.0]")
+    slider.shows("verified: 100 % is asked and routed, and 100.0 % [98.7–100.0] of the users got 00002")
 
     slider.button("Back to 10 %").click()
     slider.shows("Back to the last split: LATEST (00002) gets 10 % of the users")
@@ -172,7 +176,7 @@ def test_it_fits_its_place_in_light_and_dark(
 ) -> None:
     ensure_canary(cluster)
     jupyter.choose_theme(f"JupyterLab {theme}")
-    jupyter.write("shown.ipynb", notebook(*CELLS))
+    jupyter.write("shown.ipynb", notebook(*CELLS[:2]))
     page.set_viewport_size({"width": width, "height": 900})
     shown = Notebook(page, jupyter, "shown.ipynb")
     shown.open()
