@@ -39,7 +39,7 @@ for move in (lambda: rollout.canary(manifest.MODEL_2, percent=10), lambda: rollo
     await asyncio.to_thread(chart.send, 200)
 await asyncio.sleep(6)""")
 WIDGET = 1  # the cell of it
-GIF_HEIGHT, MARGIN = 640, 8
+GIF_HEIGHT, MARGIN = 820, 8
 COLOURS = 64
 SLOW_S, FAST_S, LAST_S = 1.6, 0.12, 3.0  # that a frame is seen
 # A screenshot lacks the mouse: this draws one.
