@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import json
 import re
 from pathlib import Path
 
@@ -48,6 +49,13 @@ def test_is_valid_and_runs_on_python3(path: Path):
     nbformat.validate(notebook)
 
     assert notebook.metadata.kernelspec.name == "python3"
+
+
+@each
+def test_its_cells_have_ids_of_their_own(path: Path):
+    ids = [cell["id"] for cell in json.loads(path.read_text())["cells"]]  # nbformat would mend them as it reads
+
+    assert len(set(ids)) == len(ids)
 
 
 @each
