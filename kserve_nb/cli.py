@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
 
 NAME = click.option("--name", default=lambda: os.environ.get("KSERVE_NB_NAME", "default"), show_default="default",
                     help="Which cluster; several live side by side.")
+
+
+class Times(click.FloatRange):
+    """A number in a range; `nan` is in none, though every comparison with it lets it through."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        return self.fail(f"{value} is no number.", param, ctx) if math.isnan(number) else number
 
 
 class Refusal(click.ClickException):
@@ -62,13 +71,13 @@ def main() -> None:
 @click.option("--cluster", "kind", type=click.Choice(["embedded", "kind", "attach"]), default="embedded",
               show_default=True,
               help="In processes of this machine, in this machine's Docker, or one that is already there.")
-@click.option("--speed", type=click.FloatRange(0.1, 1000), help="embedded: how much faster its windows (scale-down, "
+@click.option("--speed", type=Times(0.1, 1000), help="embedded: how much faster its windows (scale-down, "
               "drain, back-off) pass; 1 is real time.  [default: 10]")
 @click.option("--gateway", type=click.Choice(["istio", "kourier"]),
               help="embedded, kind: the gateway, and the form of its URLs.  [default: istio]")
 @click.option("--ingress-port", type=click.IntRange(1, 65535),
               help="embedded, kind: the gateway's port.  [default: a free one]")
-@click.option("--idle-hours", type=click.FloatRange(min=0, min_open=True), help="embedded: end after so long without "
+@click.option("--idle-hours", type=Times(min=0, min_open=True), help="embedded: end after so long without "
               "use.  [default: 12]")
 @click.option("--owner", type=int, metavar="PID", help="embedded: end when that process ends.")
 @click.option("--manifests", type=click.Path(path_type=Path, exists=True, file_okay=False),

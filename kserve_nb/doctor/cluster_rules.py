@@ -50,7 +50,8 @@ def no_cluster(facts: Facts) -> Iterator[Finding]:
     without = [tool for tool in ("docker", "kind") if tool not in tools]
     why = "The API server is not up, cannot be reached, or does not take these credentials."
     if without:
-        why += f" {' and '.join(without)} {'are' if len(without) > 1 else 'is'} not installed: take the embedded one."
+        are = "are" if len(without) > 1 else "is"
+        why += f" {' and '.join(without)} {are} not installed; an embedded one needs neither."
     where = facts.context or facts.server or "kubeconfig"
     yield Finding("K02", "blocker", "cluster", where, facts.unreachable, why, "kserve-nb up")
 
