@@ -1,7 +1,7 @@
 """python -m docs.pictures [FOLDER]: take the README's pictures anew, from a real JupyterLab on a cluster of its own.
 
-`canary-in-jupyterlab.png`, `panel.png`, `timeline.png`, and `slider.gif`: a hand drags 10 to 40 %, applies it, sends
-requests, and sees who answers.
+`canary-in-jupyterlab.png`, `timeline.png`, and `slider.gif`: a hand drags 10 to 40 %, applies it, sends requests, and sees
+who answers.
 """
 
 from __future__ import annotations
@@ -164,7 +164,8 @@ def take_all(folder: Path, browser: Any, jupyter: Jupyter) -> None:
         if name == "panel":
             shown.shows("90/10 settled")
             slider_film(shown).save(folder / "slider.gif")
-        output(shown).screenshot(path=folder / f"{name}.png")
+        else:
+            output(shown).screenshot(path=folder / "timeline.png")
         jupyter.end_kernel(shown.path)
         shown.page.close()
 
