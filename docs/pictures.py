@@ -1,7 +1,7 @@
 """python -m docs.pictures [FOLDER]: take the README's pictures anew, from a real JupyterLab on a cluster of its own.
 
-`canary-in-jupyterlab.png`, `timeline.png`, and `slider.gif`: a hand drags 10 to 40 %, applies it, sends requests, and sees
-who answers.
+`canary-in-jupyterlab.png`, `timeline.png`, and `slider.gif`: a hand drags 10 to 40 %, applies it, sends requests, and
+sees who answers.
 """
 
 from __future__ import annotations
