@@ -131,8 +131,8 @@ def local(body: Any) -> Any:
 @pytest.mark.parametrize("kind", IDLE_KINDS, ids=lambda kind: kind.plural)
 def test_what_nothing_here_acts_on_is_listed_and_not_taken(kind: Kind, server: ApiServer) -> None:
     where = f"namespaces/demo/{kind.plural}" if kind.namespaced else kind.plural
-    path, body = f"/apis/{kind.api_version}/{where}", {"apiVersion": kind.api_version, "kind": kind.kind,
-                                                       "metadata": {"name": "some"}}
+    path = f"/{'apis' if kind.group else 'api'}/{kind.api_version}/{where}"
+    body = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": "some"}}
 
     assert server.request("GET", path).json()["items"] == []
     answer = server.request("POST", path, body | ({"spec": {}} if "knative" in kind.group else {}))

@@ -6,9 +6,11 @@ only through them: each gets an `Objects` and knows nothing of the others.
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.resources import files
 from typing import Any, Literal, NamedTuple, Protocol
 
 Object = dict[str, Any]
@@ -91,18 +93,10 @@ SERVERLESS_SERVICE = Kind(
     ("sks",), ("knative-internal", "networking"))
 VIRTUAL_SERVICE = Kind("networking.istio.io", "v1", "VirtualService", "virtualservices", True, ("vs",))
 # Of a real cluster and never used by an InferenceService: they can be listed, and nothing makes one.
-IDLE_KINDS = (
-    Kind("networking.internal.knative.dev", "v1alpha1", "Certificate", "certificates", True,
-         ("kcert",), ("knative-internal", "networking")),
-    Kind("networking.internal.knative.dev", "v1alpha1", "ClusterDomainClaim", "clusterdomainclaims", False,
-         ("cdc",), ("knative-internal", "networking")),
-    Kind("autoscaling.internal.knative.dev", "v1alpha1", "Metric", "metrics", True, (),
-         ("knative-internal", "autoscaling")),
-    Kind("caching.internal.knative.dev", "v1alpha1", "Image", "images", True, (), ("knative-internal", "caching")),
-    Kind("serving.knative.dev", "v1beta1", "DomainMapping", "domainmappings", True, ("dm",), _KNATIVE),
-    Kind("serving.kserve.io", "v1alpha1", "InferenceGraph", "inferencegraphs", True, ("ig",)),
-    Kind("serving.kserve.io", "v1alpha1", "TrainedModel", "trainedmodels", True, ("tm",)),
-)
+IDLE_KINDS = tuple(
+    Kind(row["group"], row["version"], row["kind"], row["plural"], row["namespaced"], tuple(row["short"]),
+         tuple(row["categories"]), has_status=row["has_status"])
+    for row in json.loads((files(__package__) / "idle_kinds.json").read_text()))
 CUSTOM_RESOURCE_DEFINITION = Kind(
     "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", False, ("crd", "crds"))
 

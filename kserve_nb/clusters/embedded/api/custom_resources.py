@@ -6,7 +6,7 @@ import json
 from importlib.resources import files
 from typing import Any
 
-from kserve_nb.clusters.embedded.api.schemas import is_built_in
+from kserve_nb.clusters.embedded.api.fields import is_custom
 from kserve_nb.clusters.embedded.objects import (
     CLUSTER_SERVING_RUNTIME,
     CLUSTER_STORAGE_CONTAINER,
@@ -24,7 +24,7 @@ _WITHOUT_STATUS = (CLUSTER_SERVING_RUNTIME, CLUSTER_STORAGE_CONTAINER, SERVING_R
 def definitions(settings: Settings) -> list[Object]:
     """One CustomResourceDefinition for each custom kind."""
     columns = json.loads((files(__package__) / "data" / "columns.json").read_text())["custom"]
-    served = [kind for kind in KINDS if not is_built_in(kind) and not kind.internal]
+    served = [kind for kind in KINDS if is_custom(kind) and not kind.internal]
     if settings.gateway != "istio":
         served.remove(VIRTUAL_SERVICE)
     return [_definition(kind, columns.get(kind.resource, [])) for kind in served]

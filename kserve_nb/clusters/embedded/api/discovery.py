@@ -18,11 +18,13 @@ VERSION: Object = {
 """What /version answers: the Kubernetes whose behaviour this API server shows."""
 
 _GROUP_ORDER = (
-    "", "apps", "authentication.k8s.io", "authorization.k8s.io", "apiextensions.k8s.io", "coordination.k8s.io",
-    "discovery.k8s.io", "metrics.k8s.io",
-    "autoscaling.internal.knative.dev", "networking.internal.knative.dev", "networking.istio.io",
-    "serving.knative.dev", "serving.kserve.io")
-_VERSION_ORDER = ("v1", "v1beta1", "v1alpha1")
+    "", "apiregistration.k8s.io", "apps", "authentication.k8s.io", "authorization.k8s.io", "autoscaling", "batch",
+    "certificates.k8s.io", "networking.k8s.io", "policy", "rbac.authorization.k8s.io", "storage.k8s.io",
+    "admissionregistration.k8s.io", "apiextensions.k8s.io", "scheduling.k8s.io", "coordination.k8s.io", "node.k8s.io",
+    "discovery.k8s.io", "resource.k8s.io", "flowcontrol.apiserver.k8s.io", "metrics.k8s.io",
+    "autoscaling.internal.knative.dev", "caching.internal.knative.dev", "networking.internal.knative.dev",
+    "networking.istio.io", "serving.knative.dev", "serving.kserve.io")
+_VERSION_ORDER = ("v2", "v1", "v1beta1", "v1alpha1")
 _BUILT_IN_VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 _CUSTOM_VERBS = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"]
 

@@ -17,13 +17,14 @@ from kserve_nb.clusters.embedded import objects as kinds
 from kserve_nb.clusters.embedded.objects import Kind
 
 SCALARS = frozenset(("string", "bool", "int", "int32", "int64", "number", "any", "time", "quantity", "intstr", "open"))
+IDLE = "Idle"  # of kinds that can be listed, and no more
 
-_KNATIVE_ROOTS = {
+_ROOTS = {
     kinds.KNATIVE_SERVICE: "KnativeService", kinds.CONFIGURATION: "KnativeConfiguration",
     kinds.ROUTE: "KnativeRoute", kinds.REVISION: "KnativeRevision", kinds.POD_AUTOSCALER: "KnativePodAutoscaler",
     kinds.INGRESS: "KnativeIngress", kinds.SERVERLESS_SERVICE: "KnativeServerlessService",
     kinds.VIRTUAL_SERVICE: "IstioVirtualService",
-    **{kind: "KnativeIdle" for kind in kinds.IDLE_KINDS if "knative" in kind.group},
+    **{kind: IDLE for kind in kinds.IDLE_KINDS if kind.group != "serving.kserve.io"},
 }
 
 
@@ -41,7 +42,7 @@ def type_of_kind(kind: Kind) -> str | None:
         return None
     if kind == kinds.EVENT:
         return "CoreV1Event"
-    return _KNATIVE_ROOTS.get(kind) or kind.version.capitalize() + kind.kind
+    return _ROOTS.get(kind) or kind.version.capitalize() + kind.kind
 
 
 @cache

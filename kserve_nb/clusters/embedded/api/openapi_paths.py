@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from kserve_nb.clusters.embedded.api.fields import is_custom
 from kserve_nb.clusters.embedded.api.openapi_schemas import META, REF, component_name
-from kserve_nb.clusters.embedded.api.schemas import is_built_in
 from kserve_nb.clusters.embedded.objects import Kind, Object
 
 _WRITE = (("dryRun", "string"), ("fieldManager", "string"), ("fieldValidation", "string"))
@@ -63,7 +63,7 @@ def _write(kind: Kind, action: str) -> Object:
 
 
 def _patch(kind: Kind) -> Object:
-    types = (*_PATCH_TYPES, _STRATEGIC) if is_built_in(kind) else _PATCH_TYPES
+    types = _PATCH_TYPES if is_custom(kind) else (*_PATCH_TYPES, _STRATEGIC)
     body = {"content": _content(types, f"{META}.Patch"), "required": True}
     return _operation(kind, "patch", parameters=_PATCH) | {"requestBody": body}
 

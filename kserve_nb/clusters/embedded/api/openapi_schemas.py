@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 
-from kserve_nb.clusters.embedded.api.kind_types import Field, fields_of, go_name, type_of_kind
-from kserve_nb.clusters.embedded.api.schemas import is_built_in
+from kserve_nb.clusters.embedded.api.fields import is_custom
+from kserve_nb.clusters.embedded.api.kind_types import IDLE, Field, fields_of, go_name, type_of_kind
 from kserve_nb.clusters.embedded.objects import Kind, Object
 
 REF = "#/components/schemas/"
@@ -84,7 +84,7 @@ def schemas_of(kinds: Iterable[Kind]) -> dict[str, Object]:
         assert type_name is not None, f"{kind.kind} is never served"
         found[component_name(kind)] = _of_kind(kind, type_name)
         found[f"{component_name(kind)}List"] = _list_of(kind)
-        if is_built_in(kind):
+        if not is_custom(kind):
             _add_parts(type_name, found)
     for type_name in ("V1ObjectMeta", "V1ListMeta", "V1DeleteOptions", "V1Status"):
         found[_component_of(type_name)] = _referring(type_name)
@@ -95,13 +95,13 @@ def schemas_of(kinds: Iterable[Kind]) -> dict[str, Object]:
 def component_name(kind: Kind) -> str:
     """`io.kserve.serving.v1beta1.InferenceService`, `io.k8s.api.core.v1.Pod`."""
     type_name = type_of_kind(kind)
-    if is_built_in(kind) and type_name is not None:
+    if type_name not in (None, IDLE) and not is_custom(kind):
         return _component_of(type_name)
     return ".".join([*reversed(kind.group.split(".")), kind.version, kind.kind])
 
 
 def _of_kind(kind: Kind, type_name: str) -> Object:
-    schema = dict(_referring(type_name) if is_built_in(kind) else _inline(type_name))
+    schema = dict(_inline(type_name) if is_custom(kind) else _referring(type_name))
     schema["properties"] = schema["properties"] | {
         "apiVersion": {"type": "string", "description": _API_VERSION}, "kind": {"type": "string", "description": _KIND},
         "metadata": {"description": _METADATA, "allOf": [{"$ref": f"{REF}{META}.ObjectMeta"}]},

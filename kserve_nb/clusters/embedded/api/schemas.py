@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from kserve_nb.clusters.embedded.api.decoding import type_error
+from kserve_nb.clusters.embedded.api.fields import is_custom
 from kserve_nb.clusters.embedded.api.kind_types import SCALARS, fields_of, type_of_kind
 from kserve_nb.clusters.embedded.api.metadata import Cause, invalid
 from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
 
 _JSON_TYPES = {"string": "string", "time": "string", "bool": "boolean", "int": "integer", "int32": "integer",
                "int64": "integer", "number": "number", "open": "object"}
-_BUILT_IN_GROUPS = ("", "apps", "apiextensions.k8s.io", "coordination.k8s.io", "discovery.k8s.io")
 
 
 def validate(kind: Kind, body: Object, mode: Literal["Strict", "Warn", "Ignore"]) -> tuple[Object, list[str]]:
@@ -37,7 +37,7 @@ def validate(kind: Kind, body: Object, mode: Literal["Strict", "Warn", "Ignore"]
 def check_values(kind: Kind, body: Object, part: Literal["spec", "status"] = "spec") -> None:
     """Refuse values that a custom resource's schema does not allow. Raises StatusError 422 with all of them."""
     type_name = type_of_kind(kind)
-    if type_name is None or is_built_in(kind) or part not in body:
+    if type_name is None or not is_custom(kind) or part not in body:
         return
     field = fields_of(type_name).get(part)
     causes = list(_value_problems(field.type, body[part], part)) if field else []
@@ -45,13 +45,8 @@ def check_values(kind: Kind, body: Object, part: Literal["spec", "status"] = "sp
         raise invalid(kind, body["metadata"]["name"], causes)
 
 
-def is_built_in(kind: Kind) -> bool:
-    """Whether a kind is Kubernetes' own rather than a custom resource."""
-    return kind.group in _BUILT_IN_GROUPS
-
-
 def _decoding_problem(kind: Kind, type_name: str, body: Object) -> str | None:
-    if is_built_in(kind):
+    if not is_custom(kind):
         return type_error(type_name, body)
     metadata = body.get("metadata")
     if metadata is not None and not isinstance(metadata, dict):

@@ -31,8 +31,8 @@ def _columns() -> Any:
 @functools.cache
 def columns(kind: Kind) -> list[Object]:
     """The column definitions of a kind; those with a priority above 0 show with `-o wide`."""
-    custom = _columns()["custom"].get(kind.resource)
-    rest = _columns()["core"][kind.resource] if custom is None else [
+    core, custom = _columns()["core"], _columns()["custom"].get(kind.resource)
+    rest = core.get(kind.resource, core["configmaps"][-1:]) if custom is None else [  # at least the age
         {"name": c["name"], "type": c["type"], "format": "", "description": _ABOUT + c["path"], "priority": 0}
         for c in custom]
     return rest if kind == EVENT else [_columns()["name"], *rest]  # the name of an Event is its last column
