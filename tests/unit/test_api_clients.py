@@ -137,6 +137,8 @@ def test_kubectl_watches(server: ApiServer) -> None:
     (("auth", "can-i", "create", "isvc", "--as=jane"), "no"),
     (("create", "namespace", "demo"), 'Error from server (AlreadyExists): namespaces "demo" already exists'),
     (("create", "configmap", "c", "--from-literal=a=b"), "configmap/c created"),
+    (("create", "role", "r", "--verb=get", "--resource=pods"), "nothing here would act on the Role 'r'. Use a kind"),
+    (("create", "quota", "q", "--hard=pods=2"), "nothing here would act on the ResourceQuota 'q'. Use a kind cluster"),
     (("api-resources", "--api-group=serving.kserve.io", "-o", "name"), "inferenceservices.serving.kserve.io"),
     (("explain", "isvc.spec.predictor.canaryTrafficPercent"), "FIELD: canaryTrafficPercent <integer>"),
     (("version",), "Server Version: v1.35.4"),

@@ -14,13 +14,14 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from kserve_nb.clusters.embedded.objects import Object, StatusError
+from kserve_nb.clusters.embedded.objects import IDLE_KINDS, Object, StatusError
 
 Message = Any  # google.protobuf has no annotations
 
 MAGIC = b"k8s\x00"
 _PACKAGES = {"v1": "core", "apps/v1": "apps", "authorization.k8s.io/v1": "authorization",
              "authentication.k8s.io/v1": "authentication", "meta.k8s.io/v1": "meta"}
+_IDLE = {(kind.api_version, kind.kind) for kind in IDLE_KINDS}  # nobody here takes them: their metadata is enough
 
 # Go structs that are embedded: messages of their own on the wire, their fields beside the others in JSON.
 _EMBEDDED = frozenset(("volumeSource", "handler", "localObjectReference", "ephemeralContainerCommon"))
@@ -55,6 +56,8 @@ def _broken(why: str) -> StatusError:
 
 
 def _message_name(api_version: str, kind: str) -> str:
+    if (api_version, kind) in _IDLE:
+        return "meta.Idle"
     package = "meta" if kind == "DeleteOptions" else _PACKAGES.get(api_version, "")
     name = f"{package}.{kind}"
     if name not in _messages():
