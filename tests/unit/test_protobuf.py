@@ -93,10 +93,16 @@ def test_a_deployment_keeps_the_zeroes_that_were_meant(recorder: Recorder) -> No
 
 
 def test_a_kind_without_messages_is_an_unsupported_media_type() -> None:
-    with pytest.raises(StatusError, match=r"Job in version 'batch/v1' is not understood as protobuf") as refused:
-        decode(b"k8s\x00\n\x0f\n\x08batch/v1\x12\x03Job")
+    with pytest.raises(StatusError, match=r"Event in version 'events.k8s.io/v1' is not understood") as refused:
+        decode(b"k8s\x00\n\x19\n\x10events.k8s.io/v1\x12\x05Event")
 
     assert refused.value.code == 415
+
+
+def test_of_a_kind_that_will_be_refused_the_name_is_read(recorder: Recorder) -> None:
+    sent = sent_by(recorder, "create", "job", "x", "-n", "d", "--image=busybox")
+
+    assert (sent["kind"], sent["metadata"]["name"], "spec" in sent) == ("Job", "x", False)
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"k8s\x00\xff\xff", b"k8s\x00\n\xff"])
