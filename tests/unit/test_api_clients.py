@@ -155,7 +155,7 @@ HERE_ALONE = {"metrics.k8s.io/v1beta1", "virtualservices"}
 
 
 def test_kubectl_finds_the_kinds_of_a_real_cluster(server: ApiServer) -> None:
-    recorded = (Path(__file__).parents[1] / "data" / "api" / "kubectl" / "api-resources.txt").read_text()
+    recorded = (Path(__file__).parents[1] / "data" / "api" / "api-resources.txt").read_text()
 
     shown = server.kubectl("api-resources").stdout
 
