@@ -257,6 +257,20 @@ def test_history_forgets(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         store.history.since(INFERENCE_SERVICE, begin)
 
 
+def test_history_forgets_large_objects_sooner(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.create(INFERENCE_SERVICE, isvc("i0"))
+    size = len(store.entry(INFERENCE_SERVICE, "demo", "i0").data)
+    monkeypatch.setattr(history_module, "KEPT_BYTES_PER_KIND", int(2.5 * size))
+
+    for number in range(1, 5):
+        store.create(INFERENCE_SERVICE, isvc(f"i{number}"))
+
+    latest = store.version
+    assert [change.entry.name for change in store.history.since(INFERENCE_SERVICE, latest - 2)] == ["i3", "i4"]
+    with pytest.raises(ExpiredError):
+        store.history.since(INFERENCE_SERVICE, latest - 3)
+
+
 def test_old_events_are_forgotten(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def record(name: str, last: str) -> None:
         store.create(EVENT, {"metadata": {"name": name, "namespace": "demo"}, "lastTimestamp": last})

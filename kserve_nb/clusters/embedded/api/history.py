@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,7 +11,8 @@ from typing import Literal
 from kserve_nb.clusters.embedded.api.entry import Entry
 from kserve_nb.clusters.embedded.objects import ExpiredError, Kind
 
-KEPT_PER_KIND = 1000  # changes of one kind that a late watch can still ask for
+# Changes of one kind that a late watch can still ask for: so many, or so many bytes of objects.
+KEPT_PER_KIND, KEPT_BYTES_PER_KIND = 1000, 2**20
 
 
 @dataclass(slots=True)
@@ -65,14 +66,18 @@ class History:
         self._floor: dict[Kind, int] = {}
         self._start = version
         self._changes: dict[Kind, deque[Change]] = {}
+        self._bytes: Counter[Kind] = Counter()
         self._subscriptions: dict[Kind, list[Subscription]] = {}
 
     def append(self, change: Change) -> None:
         """Keep a change and hand it to all who wait for it."""
         kept = self._changes.setdefault(change.kind, deque())
         kept.append(change)
-        if len(kept) > KEPT_PER_KIND:
-            self._floor[change.kind] = kept.popleft().entry.version
+        self._bytes[change.kind] += len(change.entry.data)
+        while len(kept) > KEPT_PER_KIND or (self._bytes[change.kind] > KEPT_BYTES_PER_KIND and len(kept) > 1):
+            forgotten = kept.popleft().entry
+            self._bytes[change.kind] -= len(forgotten.data)
+            self._floor[change.kind] = forgotten.version
         for subscription in self._subscriptions.get(change.kind, ()):
             subscription.push(change)
 

@@ -80,8 +80,8 @@ class _Lines:
         return (self.namespace is None or entry.namespace == self.namespace) and self.selector.matches(entry)
 
     def _cached(self, change: Change, type_: str, entry: Entry) -> bytes:
-        if self.shown == "table" and not self.columns_sent:
-            return self._line(type_, entry)
+        if self.shown == "object" or (self.shown == "table" and not self.columns_sent):
+            return self._line(type_, entry)  # an object's bytes are there already: nothing to keep a second time
         key = (type_, self.shown, self.include)
         if key not in change.lines:
             change.lines[key] = self._line(type_, entry)
