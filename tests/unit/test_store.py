@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from kserve_nb.clusters.embedded.api import history as history_module
 from kserve_nb.clusters.embedded.api import store as store_module
+from kserve_nb.clusters.embedded.api.entry import encode
 from kserve_nb.clusters.embedded.api.store import FIRST_VERSION, Store
 from kserve_nb.clusters.embedded.objects import (
     CONFIG_MAP,
@@ -242,6 +244,17 @@ def test_versions_grow_with_every_write_of_any_kind(store: Store) -> None:
     assert store.version == begin + 3
     last = store.history.since(INFERENCE_SERVICE, begin)[-1]
     assert (last.type, last.entry.version) == ("DELETED", begin + 3)
+
+
+def test_the_bytes_of_objects_take_no_more_than_their_length() -> None:
+    some = [{"number": number, "text": "x" * 900} for number in range(100)]
+
+    tracemalloc.start()
+    kept = [encode(obj) for obj in some]
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert taken < 1.5 * sum(map(len, kept))
 
 
 def test_history_forgets(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

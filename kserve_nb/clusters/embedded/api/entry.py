@@ -38,6 +38,7 @@ def encode(obj: Object) -> bytes:
     Raises StatusError 400 for what no JSON can say.
     """
     try:
-        return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)
+        # A copy: what orjson returns holds on to the buffer that it was written in, of many times its length.
+        return bytes(memoryview(orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)))
     except TypeError as error:
         raise StatusError(400, "BadRequest", f"the object cannot be written as JSON: {error}") from None
