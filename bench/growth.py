@@ -21,10 +21,10 @@ import psutil
 
 from bench.cluster import cluster, kubectl
 from bench.table import show
-from kserve_nb import manifest
 from kserve_nb.clusters import state
 from kserve_nb.clusters.state import Record
-from kserve_nb.manifest import MODEL
+from kserve_nb.values import manifest
+from kserve_nb.values.manifest import MODEL
 
 SIZES = (10, 50, 200)
 PODS, WATCHERS, TIMES = 5, 50, 15  # pods for each InferenceService, of which one is its own

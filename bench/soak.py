@@ -23,8 +23,9 @@ from jupyter_client.manager import KernelManager
 
 from bench.cluster import cluster
 from bench.table import show
-from kserve_nb import cli, diagnosis, notebooks
+from kserve_nb import cli, runner
 from kserve_nb.clusters.state import Record
+from kserve_nb.doctor import summary
 
 WARM = 0.25  # this share of the time fills what is bounded: histories, pools, caches
 ALLOWED_MIB = 10  # of growth after that
@@ -32,7 +33,7 @@ DEADLINE_S = 180
 SHOW = """
 import asyncio
 from kserve_nb import connect
-from kserve_nb.client import POD
+from kserve_nb.access.api_client import POD
 from kserve_nb.widgets import Panel
 lab = connect()
 await lab.ensure("canary-10")
@@ -121,9 +122,9 @@ def runs(record: Record, count: int) -> float:
     course = tuple(sorted(cli.notebooks_folder().glob("*.ipynb")))
     with tempfile.TemporaryDirectory() as folder:
         for number in range(count):
-            reports: list[notebooks.Run] = []
+            reports: list[runner.Run] = []
             began = time.monotonic()
-            notebooks.run_all(notebooks.Plan(course, Path(folder), diagnosis.in_full, {}), record, reports.append)
+            runner.run_all(runner.Plan(course, Path(folder), summary.in_full, {}), record, reports.append)
             times.append(time.monotonic() - began)
             failed = [f"{report.notebook.name}: {report.error}" for report in reports if not report.passed]
             if failed:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from bench.cluster import cluster
 from bench.table import show
-from kserve_nb.client import NAMESPACE
+from kserve_nb.access.api_client import NAMESPACE
 from kserve_nb.lab import Lab
-from kserve_nb.model import Cluster
+from kserve_nb.values.rollout_status import Cluster
 from tests.cluster import shifts
 
 REQUESTS = 10_000  # a shift

@@ -6,13 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kserve_nb.checking import CheckFailed
+    from kserve_nb.checks.check import CheckFailed
     from kserve_nb.lab import Lab, connect
-    from kserve_nb.model import Cluster, Pod, RolloutStatus, TrafficTarget
-    from kserve_nb.rollout import NotReadyError, Rollout
-    from kserve_nb.traffic import Tally
+    from kserve_nb.rollout.rollout import NotReadyError, Rollout
+    from kserve_nb.rollout.sampling import Tally
+    from kserve_nb.values.rollout_status import Cluster, Pod, RolloutStatus, TrafficTarget
     from kserve_nb.widgets.pod_table import PodTable
-    from kserve_nb.widgets.traffic_slider import TrafficSlider
+    from kserve_nb.widgets.slider.traffic_slider import TrafficSlider
 
 __all__ = [
     "CheckFailed",
@@ -31,17 +31,17 @@ __all__ = [
 
 # Imported when first asked for: the embedded cluster's processes import this package too, and need none of it.
 _HOMES = {
-    "CheckFailed": "checking",
-    "Cluster": "model",
+    "CheckFailed": "checks.check",
+    "Cluster": "values.rollout_status",
     "Lab": "lab",
-    "NotReadyError": "rollout",
-    "Pod": "model",
+    "NotReadyError": "rollout.rollout",
+    "Pod": "values.rollout_status",
     "PodTable": "widgets.pod_table",
-    "Rollout": "rollout",
-    "RolloutStatus": "model",
-    "Tally": "traffic",
-    "TrafficSlider": "widgets.traffic_slider",
-    "TrafficTarget": "model",
+    "Rollout": "rollout.rollout",
+    "RolloutStatus": "values.rollout_status",
+    "Tally": "rollout.sampling",
+    "TrafficSlider": "widgets.slider.traffic_slider",
+    "TrafficTarget": "values.rollout_status",
     "connect": "lab",
 }
 

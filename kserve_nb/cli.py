@@ -19,7 +19,7 @@ from kserve_nb.clusters import attach, state
 from kserve_nb.clusters import kind as kind_cluster
 from kserve_nb.clusters.embedded import lifecycle
 from kserve_nb.clusters.state import ClusterError, Record
-from kserve_nb.model import Cluster
+from kserve_nb.values.rollout_status import Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -289,15 +289,15 @@ def run(name: str, parameters: tuple[tuple[str, str], ...], workers: str | None,
 
     Starts a cluster where none is up, and ends what it started. The exit code is 0 where all passed, and 1 otherwise.
     """
-    from kserve_nb import diagnosis
-    from kserve_nb import notebooks as runner
+    from kserve_nb import runner as runner
+    from kserve_nb.doctor import summary
 
     count, chosen = _chosen(workers, notebooks)
     try:
         values = runner.read(parameters, chosen)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    plan = runner.Plan(chosen, output.resolve(), diagnosis.in_full, values, sys.stderr.isatty())
+    plan = runner.Plan(chosen, output.resolve(), summary.in_full, values, sys.stderr.isatty())
     with runner.reporting(plan, click.echo, junit) as said:
         if count:
             runner.run_parallel(plan, state.read(name), count, said)
@@ -346,7 +346,7 @@ def _borrowed(name: str) -> Iterator[Record]:
 def doctor(name: str, curl: str | None, error: str | None, output: str) -> None:
     """Name what is wrong and what to do about it; changes nothing. Exit code 1 where something blocks the way."""
     from kserve_nb.doctor import examine
-    from kserve_nb.shell import CommandError
+    from kserve_nb.magics.command_line import CommandError
 
     record = state.read(name)
     cluster = _nowhere(name) if record is None else clusters.of(record)

@@ -12,13 +12,16 @@ from typing import Any
 
 from IPython import get_ipython  # type: ignore[attr-defined]  # IPython exports it without saying so
 
-from kserve_nb import clusters, diagnosis, doctor, gateways, magics, manifest, render
-from kserve_nb.checks import Checks
-from kserve_nb.client import INFERENCE_SERVICE, NAMESPACE, Client, ReadOnlyError, RefusedError
-from kserve_nb.doctor import Report
-from kserve_nb.model import Cluster, Pod, RolloutStatus, short
-from kserve_nb.rollout import NotReadyError, Rollout
-from kserve_nb.traffic import Tally
+from kserve_nb import clusters, doctor
+from kserve_nb.access import gateway_discovery
+from kserve_nb.access.api_client import INFERENCE_SERVICE, NAMESPACE, Client, ReadOnlyError, RefusedError
+from kserve_nb.checks.tutorial import Checks
+from kserve_nb.doctor import Report, summary
+from kserve_nb.magics import magics
+from kserve_nb.rollout.rollout import NotReadyError, Rollout
+from kserve_nb.rollout.sampling import Tally
+from kserve_nb.values import manifest, render
+from kserve_nb.values.rollout_status import Cluster, Pod, RolloutStatus, short
 
 _LOOK_S = 0.25
 
@@ -54,9 +57,9 @@ class Lab:
     def __init__(self, cluster: Cluster):
         self.client = Client(cluster)
         self.client.read_only = cluster.read_only or self.client.forbidden()
-        self.ingress = gateways.find(cluster, self.client, os.environ)
+        self.ingress = gateway_discovery.find(cluster, self.client, os.environ)
         self.cluster = replace(cluster, ingress=self.ingress.address, read_only=self.client.read_only)
-        self.check = Checks(self.client, self.ingress, doctor=lambda: diagnosis.in_a_line(self.cluster))
+        self.check = Checks(self.client, self.ingress, doctor=lambda: summary.in_a_line(self.cluster))
 
     @property
     def read_only(self) -> str:

@@ -17,9 +17,9 @@ import requests
 from aiohttp import web
 
 from kserve_nb.clusters.embedded import certificate
-from kserve_nb.clusters.embedded.api.admission import admit
-from kserve_nb.clusters.embedded.api.app import make_app
-from kserve_nb.clusters.embedded.api.store import Store
+from kserve_nb.clusters.embedded.api.admission.chain import admit
+from kserve_nb.clusters.embedded.api.store.store import Store
+from kserve_nb.clusters.embedded.api.verbs.app import make_app
 from kserve_nb.clusters.embedded.objects import NAMESPACE, Settings
 
 TOKEN = "a-secret"

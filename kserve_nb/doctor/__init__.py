@@ -10,6 +10,7 @@ from typing import Any
 
 import requests
 
+from kserve_nb.access.ingress import Ingress
 from kserve_nb.doctor import (
     cluster_rules,
     curl_rules,
@@ -24,9 +25,8 @@ from kserve_nb.doctor.finding import TITLES, Finding, Report, in_order
 from kserve_nb.doctor.look import look, send
 from kserve_nb.doctor.session import Session
 from kserve_nb.doctor.session import look as look_at_session
-from kserve_nb.ingress import Ingress
-from kserve_nb.model import Cluster
-from kserve_nb.traffic import Tally
+from kserve_nb.rollout.sampling import Tally
+from kserve_nb.values.rollout_status import Cluster
 
 __all__ = ["TITLES", "Facts", "Finding", "Report", "Session", "diagnose", "examine"]
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from kserve_nb import shell
-from kserve_nb.curl import CurlError, prepare
 from kserve_nb.doctor.facts import Facts
 from kserve_nb.doctor.finding import Finding
+from kserve_nb.magics import command_line
+from kserve_nb.magics.curl import CurlError, prepare
 
 _DEFAULT = "-predictor-default"
 _JSON = ("application/json", "application/cloudevents+json", "application/ld+json", "application/octet-stream")
@@ -58,7 +58,7 @@ class Command:
 def read(line: str, variables: Mapping[str, str], folder: Path) -> Command:
     """The command as %%curl reads it. Raises CommandError where it cannot be read."""
     line = _PROMPT.sub("", line).strip()
-    words = list(shell.read(line, variables).words)
+    words = list(command_line.read(line, variables).words)
     words = words[1:] if words[:1] == ["curl"] else words
     missing = ""
     try:

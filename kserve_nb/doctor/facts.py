@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kserve_nb.client import Object
+from kserve_nb.access.api_client import Object
+from kserve_nb.access.ingress import Answer, host_of
 from kserve_nb.doctor.session import Session
-from kserve_nb.ingress import Answer, host_of
-from kserve_nb.kserve_versions import knative_services
-from kserve_nb.model import Pod, Revision, RolloutStatus
-from kserve_nb.traffic import Tally
+from kserve_nb.rollout.sampling import Tally
+from kserve_nb.values.kserve_versions import knative_services
+from kserve_nb.values.rollout_status import Pod, Revision, RolloutStatus
 
 SERVICE_LABEL = "serving.kserve.io/inferenceservice"
 KSERVE_CONFIG = "inferenceservice-config"

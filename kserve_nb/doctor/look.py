@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from kubernetes.config import ConfigException
 
-from kserve_nb import context, gateways
-from kserve_nb.client import (
+from kserve_nb.access import gateway_discovery, kube_context
+from kserve_nb.access.api_client import (
     INFERENCE_SERVICE,
     KNATIVE_SERVICE,
     NAMESPACE,
@@ -23,11 +23,11 @@ from kserve_nb.client import (
     Object,
     RefusedError,
 )
+from kserve_nb.access.ingress import Ingress, NoGatewayError, PredictError, host_of
 from kserve_nb.doctor.facts import KSERVE_CONFIG, Facts, Probe, Service, cause_of, services_of
 from kserve_nb.doctor.session import Session
-from kserve_nb.ingress import Ingress, NoGatewayError, PredictError, host_of
-from kserve_nb.manifest import MODEL, inference_service
-from kserve_nb.model import Cluster
+from kserve_nb.values.manifest import MODEL, inference_service
+from kserve_nb.values.rollout_status import Cluster
 
 _CONFIG_MAP = Kind("", "v1", "configmaps")
 _EVENT = Kind("", "v1", "events")
@@ -43,7 +43,7 @@ _MOST = 5  # models that are asked for an answer
 
 def look(cluster: Cluster, session: Session, *, probing: bool = True) -> Facts:
     """The facts of a cluster now. Reads, asks admission by a dry run, and sends a GET to the gateway and each model."""
-    found = context.current(cluster.kubeconfig)
+    found = kube_context.current(cluster.kubeconfig)
     facts = Facts(cluster.namespace, found.name, found.server, session=session, ingress=cluster.ingress)
     try:
         client = Client(cluster)
@@ -112,7 +112,7 @@ def _configs(client: Client) -> dict[str, Mapping[str, str] | None]:
 
 def _gateways(client: Client) -> tuple[Object, ...] | None:
     try:
-        found = [client.find(SERVICE, name, namespace) for namespace, name in gateways.GATEWAYS]
+        found = [client.find(SERVICE, name, namespace) for namespace, name in gateway_discovery.GATEWAYS]
     except RefusedError:
         return None
     return tuple(service for service in found if service is not None)
@@ -145,7 +145,7 @@ def _logs(client: Client, service: Service) -> dict[str, str]:
 def _reached(facts: Facts, cluster: Cluster, client: Client, session: Session) -> Facts:
     """The facts with what comes back through the gateway, which is looked for as connect() does."""
     try:
-        ingress = gateways.find(cluster, client, session.environ)
+        ingress = gateway_discovery.find(cluster, client, session.environ)
     except NoGatewayError as nowhere:
         return replace(facts, unknown_host=Probe(error=str(nowhere)))
     try:

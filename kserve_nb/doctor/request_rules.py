@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from kserve_nb.client import Object
+from kserve_nb.access.api_client import Object
+from kserve_nb.access.gateway_discovery import GATEWAYS, balancer_hosts, http_port
+from kserve_nb.access.ingress import host_of
 from kserve_nb.doctor.facts import Facts, Service
 from kserve_nb.doctor.finding import Finding, Severity
-from kserve_nb.gateways import GATEWAYS, balancer_hosts, http_port
-from kserve_nb.ingress import host_of
-from kserve_nb.model import short
+from kserve_nb.values.rollout_status import short
 
 _LOCAL = ("127.0.0.1", "localhost")
 _INSIDE = "svc.cluster.local"

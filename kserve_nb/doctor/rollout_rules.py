@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from kserve_nb import progress
 from kserve_nb.doctor.facts import Facts, Service
 from kserve_nb.doctor.finding import Finding
-from kserve_nb.model import Pod, short
+from kserve_nb.rollout import progress
+from kserve_nb.values.rollout_status import Pod, short
 
 _FIELD = "canaryTrafficPercent"
 _MEANT = re.compile(r"canary_?(traffic)?_?(percent(age)?|weight)?$", re.IGNORECASE)

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from kserve_nb.widgets.request_trace import RequestTrace
     from kserve_nb.widgets.revision_timeline import RevisionTimeline
     from kserve_nb.widgets.rollout_tree import RolloutTree
+    from kserve_nb.widgets.slider.traffic_slider import TrafficSlider
     from kserve_nb.widgets.split_chart import SplitChart
     from kserve_nb.widgets.status_line import StatusLine
-    from kserve_nb.widgets.traffic_slider import TrafficSlider
     from kserve_nb.widgets.yaml_diff import YamlDiff
 
 __all__ = [
@@ -42,7 +42,7 @@ _HOMES = {
     "RolloutTree": "rollout_tree",
     "SplitChart": "split_chart",
     "StatusLine": "status_line",
-    "TrafficSlider": "traffic_slider",
+    "TrafficSlider": "slider.traffic_slider",
     "YamlDiff": "yaml_diff",
 }
 

@@ -8,13 +8,13 @@ from typing import Any
 import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these lines
 import traitlets as T  # noqa: N812 - as above
 
-from kserve_nb import render
-from kserve_nb.model import short
-from kserve_nb.rollout import Rollout
-from kserve_nb.rungs import Rung
-from kserve_nb.snapshot import Snapshot, clock, moment
-from kserve_nb.widgets.draw import Picture, cell, framed, table, with_state
-from kserve_nb.widgets.live import Seat, faces_of, leave
+from kserve_nb.observe.conditions import Rung
+from kserve_nb.observe.snapshot import Snapshot, clock, moment
+from kserve_nb.rollout.rollout import Rollout
+from kserve_nb.values import render
+from kserve_nb.values.rollout_status import short
+from kserve_nb.widgets.drawing.draw import Picture, cell, framed, table, with_state
+from kserve_nb.widgets.feed.rollout_feed import Seat, faces_of, leave
 
 _GLYPHS = {"holds": "✔", "waits": "◌", "fails": "✖"}
 _HEAD = ("", "OF", "CONDITION", "STATUS", "SINCE", "WHY")

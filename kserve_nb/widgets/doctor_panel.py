@@ -10,8 +10,8 @@ import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these l
 import traitlets as T  # noqa: N812 - as above
 
 from kserve_nb.doctor import Report
-from kserve_nb.widgets.draw import Picture
-from kserve_nb.widgets.faces import note, with_faces
+from kserve_nb.widgets.drawing.draw import Picture
+from kserve_nb.widgets.drawing.markup import note, with_faces
 
 _EMPTY = "not examined yet"
 

@@ -6,18 +6,18 @@ from typing import Any
 
 import ipywidgets as W  # noqa: N812 - short, as widgets fill these lines
 
-from kserve_nb.rollout import Rollout
-from kserve_nb.snapshot import Snapshot
+from kserve_nb.observe.snapshot import Snapshot
+from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.widgets.condition_ladder import ConditionLadder
-from kserve_nb.widgets.draw import WIDTH
-from kserve_nb.widgets.live import faces_of
+from kserve_nb.widgets.drawing.draw import WIDTH
+from kserve_nb.widgets.feed.rollout_feed import faces_of
 from kserve_nb.widgets.pod_table import PodTable
 from kserve_nb.widgets.request_trace import RequestTrace
 from kserve_nb.widgets.revision_timeline import RevisionTimeline
 from kserve_nb.widgets.rollout_tree import RolloutTree
+from kserve_nb.widgets.slider.traffic_slider import TrafficSlider
 from kserve_nb.widgets.split_chart import SplitChart
 from kserve_nb.widgets.status_line import StatusLine
-from kserve_nb.widgets.traffic_slider import TrafficSlider
 
 _BELOW = {"Pods": "pods", "Timeline": "timeline", "Conditions": "conditions", "Request": "request"}
 

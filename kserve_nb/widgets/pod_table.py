@@ -9,13 +9,13 @@ from typing import Any
 import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these lines
 import traitlets as T  # noqa: N812 - as above
 
-from kserve_nb.client import RefusedError
-from kserve_nb.model import short
-from kserve_nb.rollout import Rollout
-from kserve_nb.snapshot import Snapshot, clock
-from kserve_nb.widgets import pod_rows
-from kserve_nb.widgets.draw import LINE, LISTS, Picture
-from kserve_nb.widgets.live import Seat, faces_of, leave
+from kserve_nb.access.api_client import RefusedError
+from kserve_nb.observe.snapshot import Snapshot, clock
+from kserve_nb.rollout.rollout import Rollout
+from kserve_nb.values.rollout_status import short
+from kserve_nb.widgets.drawing import pod_rows
+from kserve_nb.widgets.drawing.draw import LINE, LISTS, Picture
+from kserve_nb.widgets.feed.rollout_feed import Seat, faces_of, leave
 
 _LINES = 20  # of a log
 _AGAIN_S = 2.0  # between two looks at a log that is followed

@@ -9,13 +9,14 @@ from typing import Any
 import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these lines
 import traitlets as T  # noqa: N812 - as above
 
-from kserve_nb import render, traffic
+from kserve_nb.access.ingress import PredictError
 from kserve_nb.doctor import error_rules
-from kserve_nb.ingress import PredictError
-from kserve_nb.rollout import Door, NotPossibleError, Rollout
-from kserve_nb.trace import Trace, trace
-from kserve_nb.widgets.draw import FAINT, Picture
-from kserve_nb.widgets.faces import command, note, with_faces
+from kserve_nb.rollout import sampling
+from kserve_nb.rollout.rollout import Door, NotPossibleError, Rollout
+from kserve_nb.rollout.trace import Trace, trace
+from kserve_nb.values import render
+from kserve_nb.widgets.drawing.draw import FAINT, Picture
+from kserve_nb.widgets.drawing.markup import command, note, with_faces
 
 _DOORS = (("main host, split by percent", "main"), ("prev- host", "prev"), ("latest- host", "latest"))
 
@@ -68,9 +69,9 @@ class RequestTrace(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         if self._sender is not None:
             self._sender.join(timeout=60)
 
-    def _probe(self) -> traffic.Probe | None:
+    def _probe(self) -> sampling.Probe | None:
         try:
-            return traffic.find_probe(self._rollout, self._rollout.status())
+            return sampling.find_probe(self._rollout, self._rollout.status())
         except (NotPossibleError, PredictError, LookupError, RuntimeError):
             return None  # then nobody can tell who answers, and the trace says so
 

@@ -10,13 +10,13 @@ from typing import Any
 import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these lines
 import traitlets as T  # noqa: N812 - as above
 
-from kserve_nb.history import History
-from kserve_nb.rollout import Rollout
-from kserve_nb.snapshot import Snapshot, clock
-from kserve_nb.widgets.draw import Picture, framed, with_state
-from kserve_nb.widgets.faces import note
-from kserve_nb.widgets.live import Seat, faces_of, leave
-from kserve_nb.widgets.timeline_picture import frame_text, label, picture, story
+from kserve_nb.observe.history import History
+from kserve_nb.observe.snapshot import Snapshot, clock
+from kserve_nb.rollout.rollout import Rollout
+from kserve_nb.widgets.drawing.draw import Picture, framed, with_state
+from kserve_nb.widgets.drawing.markup import note
+from kserve_nb.widgets.drawing.timeline_picture import frame_text, label, picture, story
+from kserve_nb.widgets.feed.rollout_feed import Seat, faces_of, leave
 
 _WINDOWS = (("2 minutes", 2), ("10 minutes", 10), ("1 hour", 60), ("all of it", 0))
 _KEY = (

@@ -9,13 +9,13 @@ from typing import Any
 import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these lines
 import traitlets as T  # noqa: N812 - as above
 
-from kserve_nb import render
-from kserve_nb.model import Pod, Revision, short
-from kserve_nb.rollout import Rollout
-from kserve_nb.snapshot import Snapshot
-from kserve_nb.widgets.draw import Picture, cell, framed, revision_role, shares, table, with_state
-from kserve_nb.widgets.faces import pod_glyph
-from kserve_nb.widgets.live import Seat, faces_of, leave
+from kserve_nb.observe.snapshot import Snapshot
+from kserve_nb.rollout.rollout import Rollout
+from kserve_nb.values import render
+from kserve_nb.values.rollout_status import Pod, Revision, short
+from kserve_nb.widgets.drawing.draw import Picture, cell, framed, revision_role, shares, table, with_state
+from kserve_nb.widgets.drawing.markup import pod_glyph
+from kserve_nb.widgets.feed.rollout_feed import Seat, faces_of, leave
 from kserve_nb.widgets.status_line import GLYPHS, headline
 
 _PODS_SHOWN = 6  # of one revision

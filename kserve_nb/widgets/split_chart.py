@@ -9,12 +9,12 @@ from typing import Any
 import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these lines
 import traitlets as T  # noqa: N812 - as above
 
-from kserve_nb.model import short
-from kserve_nb.render import split_line
-from kserve_nb.rollout import Rollout
-from kserve_nb.snapshot import Observed, Snapshot
-from kserve_nb.traffic import Tally, Verdict, find_probe, interval, send
-from kserve_nb.widgets.draw import (
+from kserve_nb.observe.snapshot import Observed, Snapshot
+from kserve_nb.rollout.rollout import Rollout
+from kserve_nb.rollout.sampling import Tally, Verdict, find_probe, interval, send
+from kserve_nb.values.render import split_line
+from kserve_nb.values.rollout_status import short
+from kserve_nb.widgets.drawing.draw import (
     BRAND,
     FAINT,
     LINE,
@@ -29,8 +29,8 @@ from kserve_nb.widgets.draw import (
     text_at,
     with_state,
 )  # fmt: skip
-from kserve_nb.widgets.faces import note
-from kserve_nb.widgets.live import Seat, faces_of, leave
+from kserve_nb.widgets.drawing.markup import note
+from kserve_nb.widgets.feed.rollout_feed import Seat, faces_of, leave
 
 _BATCH = 25  # requests between two pictures
 _COUNTS = (50, 300, 1000)

@@ -8,12 +8,12 @@ from typing import Any
 import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these lines
 import traitlets as T  # noqa: N812 - as above
 
-from kserve_nb.model import last_line, short
-from kserve_nb.rollout import Rollout
-from kserve_nb.snapshot import Snapshot
-from kserve_nb.traffic import judge
-from kserve_nb.widgets.draw import Picture, framed, share_words, with_state
-from kserve_nb.widgets.live import Seat, faces_of, leave
+from kserve_nb.observe.snapshot import Snapshot
+from kserve_nb.rollout.rollout import Rollout
+from kserve_nb.rollout.sampling import judge
+from kserve_nb.values.rollout_status import last_line, short
+from kserve_nb.widgets.drawing.draw import Picture, framed, share_words, with_state
+from kserve_nb.widgets.feed.rollout_feed import Seat, faces_of, leave
 
 GLYPHS = {"settled": "✔", "moving": "◌", "failed": "✖", "absent": "·", "not seen yet": "…"}
 

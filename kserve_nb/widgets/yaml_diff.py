@@ -12,14 +12,14 @@ import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these l
 import traitlets as T  # noqa: N812 - as above
 import yaml
 
-from kserve_nb import manifest, render
-from kserve_nb.client import RefusedError
-from kserve_nb.manifest import Change
-from kserve_nb.rollout import Rollout
-from kserve_nb.snapshot import Snapshot
-from kserve_nb.widgets.draw import BAD, GOOD, LINE, Picture, framed, with_state
-from kserve_nb.widgets.faces import command, note
-from kserve_nb.widgets.live import Seat, faces_of, leave
+from kserve_nb.access.api_client import RefusedError
+from kserve_nb.observe.snapshot import Snapshot
+from kserve_nb.rollout.rollout import Rollout
+from kserve_nb.values import manifest, render
+from kserve_nb.values.manifest import Change
+from kserve_nb.widgets.drawing.draw import BAD, GOOD, LINE, Picture, framed, with_state
+from kserve_nb.widgets.drawing.markup import command, note
+from kserve_nb.widgets.feed.rollout_feed import Seat, faces_of, leave
 
 _AROUND = 2  # unchanged lines shown beside a change, until `whole` is set
 

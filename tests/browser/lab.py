@@ -22,8 +22,8 @@ MISSING = "needs a Chromium. Install one: .venv/bin/playwright install --with-de
 ON_A_FAKE = """
 from pathlib import Path
 from kserve_nb import Cluster, PodTable, Rollout, TrafficSlider
-from kserve_nb.client import Client
-from kserve_nb.ingress import Ingress
+from kserve_nb.access.api_client import Client
+from kserve_nb.access.ingress import Ingress
 from kserve_nb.widgets import StatusLine
 rollout = Rollout(Client(Cluster(Path({kubeconfig!r}), "127.0.0.1:9")), Ingress("127.0.0.1:9"))
 """  # the first cell of a notebook on a FakeApi

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from kserve_nb import clusters, manifest
+from kserve_nb import clusters
 from kserve_nb.clusters.state import Record
 from kserve_nb.lab import Lab
+from kserve_nb.values import manifest
 from tests.browser.jupyter import Jupyter, Notebook, notebook, until
 
 CELLS = (

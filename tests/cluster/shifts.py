@@ -15,11 +15,12 @@ from itertools import pairwise
 
 import psutil
 
-from kserve_nb import manifest, traffic
 from kserve_nb.clusters import state
 from kserve_nb.lab import Lab
-from kserve_nb.manifest import MODEL, MODEL_2
-from kserve_nb.rollout import NotReadyError, Rollout
+from kserve_nb.rollout import sampling
+from kserve_nb.rollout.rollout import NotReadyError, Rollout
+from kserve_nb.values import manifest
+from kserve_nb.values.manifest import MODEL, MODEL_2
 from tests.cluster.feed import Feed
 from tests.cluster.load import RATE, Door, Load, Shot
 
@@ -35,7 +36,7 @@ class Stage:
     asleep: Rollout
     load: Load
     feeds: dict[str, Feed]  # by name of the InferenceService
-    probe: traffic.Probe
+    probe: sampling.Probe
     kubeconfig: str
 
     def settle(self) -> None:
@@ -147,13 +148,13 @@ def stage(lab: Lab, kubeconfig: str) -> Iterator[Stage]:
         yield Stage(rollout, asleep, load, feeds, probe, kubeconfig)
 
 
-def _put_to_sleep(asleep: Rollout) -> traffic.Probe:
+def _put_to_sleep(asleep: Rollout) -> sampling.Probe:
     """Roll model-2 out where nobody is needed to serve, and find what tells it from the first model on the way."""
     asleep.apply(_document(asleep.name, 0))
     asyncio.run(asleep.wait(SETTLES_S))
     asleep.canary(MODEL_2, percent=50)
     status = asyncio.run(asleep.wait(SETTLES_S))
-    probe = traffic.find_probe(asleep, status)
+    probe = sampling.find_probe(asleep, status)
     asleep.promote()
     asyncio.run(asleep.wait(SETTLES_S))
     return probe

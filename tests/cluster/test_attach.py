@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from kserve_nb import clusters
-from kserve_nb.client import Client
+from kserve_nb.access.api_client import Client
+from kserve_nb.access.ingress import IRIS_INPUT, Ingress
+from kserve_nb.access.port_forward import PortForward
 from kserve_nb.clusters import attach, state
-from kserve_nb.forward import PortForward
-from kserve_nb.ingress import IRIS_INPUT, Ingress
 from kserve_nb.lab import Lab
-from kserve_nb.model import Cluster
+from kserve_nb.values.rollout_status import Cluster
 from tests.cluster.conftest import Target
 
 DEADLINE_S = 60

@@ -19,7 +19,7 @@ from kserve import (
 )
 from kubernetes import client, config, dynamic, watch
 
-from kserve_nb import manifest
+from kserve_nb.values import manifest
 from tests.cluster.conftest import Target
 
 NAME, OF = "sklearn-iris", "serving.kserve.io/inferenceservice"

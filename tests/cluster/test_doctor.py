@@ -18,15 +18,15 @@ from typing import Any
 import pytest
 import yaml
 
-from kserve_nb.client import INFERENCE_SERVICE, Client
+from kserve_nb.access.api_client import INFERENCE_SERVICE, Client
 from kserve_nb.clusters.embedded import lifecycle
-from kserve_nb.curl import curl
 from kserve_nb.doctor import Report, examine
 from kserve_nb.lab import STEPS, Lab
-from kserve_nb.manifest import MODEL, MODEL_2, inference_service
-from kserve_nb.model import Cluster
-from kserve_nb.shell import read
-from kserve_nb.traffic import send
+from kserve_nb.magics.command_line import read
+from kserve_nb.magics.curl import curl
+from kserve_nb.rollout.sampling import send
+from kserve_nb.values.manifest import MODEL, MODEL_2, inference_service
+from kserve_nb.values.rollout_status import Cluster
 from tests.cluster.conftest import Target
 from tests.fake_gateway import FakeGateway
 

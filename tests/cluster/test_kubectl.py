@@ -15,7 +15,7 @@ import pytest
 import requests
 import yaml
 
-from kserve_nb import manifest
+from kserve_nb.values import manifest
 from tests.cluster.conftest import Target
 
 NAME = "sklearn-iris"

@@ -10,11 +10,12 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from kserve_nb import diagnosis, notebooks
+from kserve_nb import runner
 from kserve_nb.clusters import attach, state
 from kserve_nb.clusters.embedded import lifecycle
-from kserve_nb.clusters.embedded.node import models
+from kserve_nb.clusters.embedded.node.runtime import iris_models
 from kserve_nb.clusters.state import Record
+from kserve_nb.doctor import summary
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 
@@ -25,8 +26,8 @@ def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in ("KUBECONFIG", "KSERVE_INGRESS_HOST_PORT", "INGRESS_HOST", "INGRESS_PORT"):
         monkeypatch.delenv(name, raising=False)
-    models.save("model", tmp_path / "model")
-    other = models.cache_folder() / "model-2" / models.FILE
+    iris_models.save("model", tmp_path / "model")
+    other = iris_models.cache_folder() / "model-2" / iris_models.FILE
     other.parent.mkdir()
     shutil.copyfile(tmp_path / "model", other)
     run = lifecycle.up(f"theirs-{os.getpid()}", owner=os.getpid())
@@ -38,9 +39,9 @@ def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record]:
 
 def test_models_that_answer_alike_are_said_and_the_lessons_pass(theirs: Record, tmp_path: Path) -> None:
     lessons = (FOLDER / "05_more_requests.ipynb", FOLDER / "08_tag_routing.ipynb")
-    reports: list[notebooks.Run] = []
+    reports: list[runner.Run] = []
 
-    notebooks.run_all(notebooks.Plan(lessons, tmp_path / "out", diagnosis.in_full, {}), theirs, reports.append)
+    runner.run_all(runner.Plan(lessons, tmp_path / "out", summary.in_full, {}), theirs, reports.append)
 
     assert [report.error for report in reports] == ["", ""]
     written = nbformat.writes(nbformat.read(reports[0].output, as_version=4))

@@ -13,10 +13,10 @@ from typing import Any
 
 from aiohttp import web
 
-from kserve_nb.clusters.embedded.api.admission import admit
-from kserve_nb.clusters.embedded.api.app import make_app
-from kserve_nb.clusters.embedded.api.bootstrap import populate
-from kserve_nb.clusters.embedded.api.store import Store
+from kserve_nb.clusters.embedded.api.admission.chain import admit
+from kserve_nb.clusters.embedded.api.initial_objects import populate
+from kserve_nb.clusters.embedded.api.store.store import Store
+from kserve_nb.clusters.embedded.api.verbs.app import make_app
 from kserve_nb.clusters.embedded.certificate import make
 from kserve_nb.clusters.embedded.objects import NAMESPACE, Settings
 

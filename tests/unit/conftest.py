@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from kserve_nb.client import Client
-from kserve_nb.ingress import Ingress
-from kserve_nb.rollout import Rollout
+from kserve_nb.access.api_client import Client
+from kserve_nb.access.ingress import Ingress
+from kserve_nb.rollout.rollout import Rollout
 from tests.fake_api import FakeApi
 from tests.fake_gateway import FakeGateway
 

@@ -14,8 +14,8 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from kserve_nb.clusters.embedded.api.store import Store
-from kserve_nb.clusters.embedded.node.agent import Node
+from kserve_nb.clusters.embedded.api.store.store import Store
+from kserve_nb.clusters.embedded.node.kubelet.agent import Node
 from kserve_nb.clusters.embedded.objects import EVENT, NAMESPACE, POD, SANDBOX, Settings, is_true
 
 POD_FILE = Path(__file__).parents[1] / "data" / "node" / "pod-ready.json"
@@ -27,7 +27,7 @@ NAMESPACE_NAME = "kserve-test"
 def runtime(socket: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The runtime, on a socket of our own."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "kserve_nb.clusters.embedded.node.runtime", "--socket", str(socket)])
+        [sys.executable, "-m", "kserve_nb.clusters.embedded.node.runtime.zygote", "--socket", str(socket)])
     try:
         deadline = time.monotonic() + DEADLINE_S
         while not socket.exists() and process.poll() is None and time.monotonic() < deadline:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import copy
 
-from kserve_nb.clusters.embedded.control import (
+from kserve_nb.clusters.embedded.control.knative import pod_autoscaler, revision, serverless_service
+from kserve_nb.clusters.embedded.control.kubernetes import (
     deployment,
     endpoint_slices,
     endpoints,
-    garbage,
-    pod_autoscaler,
+    garbage_collector,
     replica_set,
-    revision,
     scheduler,
-    serverless_service,
 )
 from kserve_nb.clusters.embedded.objects import POD, REVISION, Object
 from tests.unit.world import NS, World, recorded_one
 
 MODULES = (revision, pod_autoscaler, serverless_service, deployment, replica_set, scheduler, endpoints, endpoint_slices,
-           garbage)
+           garbage_collector)
 ONE, TWO = "sklearn-iris-predictor-00001", "sklearn-iris-predictor-00002"
 
 

@@ -12,12 +12,12 @@ from functools import cache, partial
 from typing import Any
 
 from kserve_nb.clusters.embedded import control
-from kserve_nb.clusters.embedded.api.admission import admit
-from kserve_nb.clusters.embedded.api.bootstrap import initial_objects
-from kserve_nb.clusters.embedded.api.store import Store
-from kserve_nb.clusters.embedded.control.events import record
-from kserve_nb.clusters.embedded.control.loop import Moment, woken_by
-from kserve_nb.clusters.embedded.gateway import status as gateway_status
+from kserve_nb.clusters.embedded.api.admission.chain import admit
+from kserve_nb.clusters.embedded.api.initial_objects import initial_objects
+from kserve_nb.clusters.embedded.api.store.store import Store
+from kserve_nb.clusters.embedded.control.framework.event_recorder import record
+from kserve_nb.clusters.embedded.control.framework.loop import Moment, woken_by
+from kserve_nb.clusters.embedded.gateway import ingress_status as gateway_status
 from kserve_nb.clusters.embedded.objects import (
     CUSTOM_RESOURCE_DEFINITION,
     DEPLOYMENT,

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.clusters.embedded.api.admission import admit
-from kserve_nb.clusters.embedded.api.admission_core import SERVICE_NETWORK
-from kserve_nb.clusters.embedded.api.quantity import canonical
+from kserve_nb.clusters.embedded.api.admission.chain import admit
+from kserve_nb.clusters.embedded.api.admission.core_kinds import SERVICE_NETWORK
+from kserve_nb.clusters.embedded.api.admission.quantity import canonical
 from kserve_nb.clusters.embedded.objects import (
     DEPLOYMENT,
     KINDS,

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kserve_nb.clusters.embedded.api.schemas import validate
+from kserve_nb.clusters.embedded.api.schema.structural_schemas import validate
 from kserve_nb.clusters.embedded.objects import KINDS, Object, StatusError
 from tests.unit.api_lab import items, new_store
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.clusters.embedded.api.schemas import validate
+from kserve_nb.clusters.embedded.api.schema.structural_schemas import validate
 from kserve_nb.clusters.embedded.objects import INFERENCE_SERVICE, Object, StatusError
 from tests.unit.api_lab import DATA, items, new_store
 

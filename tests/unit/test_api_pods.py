@@ -17,8 +17,8 @@ import requests
 from kubernetes import client, config
 from kubernetes.stream import portforward
 
-from kserve_nb.clusters.embedded.api import logs
-from kserve_nb.clusters.embedded.api.history import History
+from kserve_nb.clusters.embedded.api.store.watch_history import History
+from kserve_nb.clusters.embedded.api.verbs import pod_logs
 from kserve_nb.clusters.embedded.objects import NODE, POD, SANDBOX, Object
 from tests.api_server import KUBECTL, ApiServer
 
@@ -140,9 +140,9 @@ def test_the_last_lines_are_found_in_a_log_of_any_size(tmp_path: Path, size: int
     (tmp_path / "log").write_text(text if newline else text.rstrip("\n"))
 
     async def tail(count: int) -> list[bytes]:
-        wish = logs.Wish(tail_lines=count)
-        with logs.find(str(tmp_path / "log")) as file:
-            found = b"".join([part async for part in logs.read(file, wish, lambda: None, History(0))])
+        wish = pod_logs.Wish(tail_lines=count)
+        with pod_logs.find(str(tmp_path / "log")) as file:
+            found = b"".join([part async for part in pod_logs.read(file, wish, lambda: None, History(0))])
         return [row.split(b" ")[0] for row in found.splitlines()]
 
     for count in (1, 2, 5000, 10**6):

@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 import pytest
 
-from kserve_nb.clusters.embedded.api import durations, tables
+from kserve_nb.clusters.embedded.api.columns import human_duration, tables
 from kserve_nb.clusters.embedded.api.entry import Entry, encode
-from kserve_nb.clusters.embedded.api.paths import SERVED
+from kserve_nb.clusters.embedded.api.wire.request_paths import SERVED
 from kserve_nb.clusters.embedded.objects import EVENT, INFERENCE_SERVICE, POD, Kind, Object
 
 PRINTED = json.loads((Path(__file__).parents[1] / "data/api/printed.json").read_text())
@@ -62,7 +62,7 @@ def test_every_kind_has_a_cell_for_every_column(kind: Kind) -> None:
     (10_799, "179m"), (10_800, "3h"), (11_000, "3h3m"), (28_800, "8h"), (172_799, "47h"), (172_800, "2d"),
     (180_000, "2d2h"), (691_200, "8d"), (63_072_000, "2y"), (65_000_000, "2y22d"), (300_000_000, "9y")])
 def test_ages_are_in_kubectls_words(seconds: float, text: str) -> None:
-    assert durations.human(seconds) == text
+    assert human_duration.human(seconds) == text
 
 
 @pytest.mark.parametrize("state, expected", [

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.clusters.embedded.api import watching
+from kserve_nb.clusters.embedded.api.verbs import watching
 from kserve_nb.clusters.embedded.objects import INFERENCE_SERVICE
 from tests.api_server import SERVICES, ApiServer, isvc
 

@@ -12,13 +12,13 @@ import yaml
 from click.testing import CliRunner, Result
 
 from kserve_nb import clusters
+from kserve_nb.access.api_client import Client, ReadOnlyError
 from kserve_nb.cli import main
-from kserve_nb.client import Client, ReadOnlyError
 from kserve_nb.clusters import attach, state
 from kserve_nb.clusters.state import ClusterError
 from kserve_nb.doctor import examine
 from kserve_nb.lab import Lab
-from kserve_nb.model import Cluster
+from kserve_nb.values.rollout_status import Cluster
 from tests.fake_api import ISVC, FakeApi, one
 from tests.fake_gateway import FakeGateway
 

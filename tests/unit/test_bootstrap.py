@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from kserve_nb.clusters.embedded.api.admission import admit
-from kserve_nb.clusters.embedded.api.bootstrap import populate
-from kserve_nb.clusters.embedded.api.schemas import validate
-from kserve_nb.clusters.embedded.api.store import Store
+from kserve_nb.clusters.embedded.api.admission.chain import admit
+from kserve_nb.clusters.embedded.api.initial_objects import populate
+from kserve_nb.clusters.embedded.api.schema.structural_schemas import validate
+from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.objects import (
     CLUSTER_SERVING_RUNTIME,
     CONFIG_MAP,

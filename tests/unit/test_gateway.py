@@ -16,10 +16,10 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from kserve_nb.clusters.embedded.api.store import Store
+from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.gateway import routes
-from kserve_nb.clusters.embedded.gateway.agent import Gateway
-from kserve_nb.clusters.embedded.gateway.bootstrap import write_bootstrap
+from kserve_nb.clusters.embedded.gateway.envoy_bootstrap import write_bootstrap
+from kserve_nb.clusters.embedded.gateway.ingress_controller import Gateway
 from kserve_nb.clusters.embedded.objects import (
     INGRESS,
     NAMESPACE,

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from kserve_nb import gateways
-from kserve_nb.client import Client, RefusedError
-from kserve_nb.forward import ForwardError, PortForward
-from kserve_nb.ingress import Ingress, NoGatewayError
+from kserve_nb.access import gateway_discovery
+from kserve_nb.access.api_client import Client, RefusedError
+from kserve_nb.access.ingress import Ingress, NoGatewayError
+from kserve_nb.access.port_forward import ForwardError, PortForward
 from tests.fake_api import FakeApi
 from tests.fake_gateway import FakeGateway
 
@@ -27,7 +27,7 @@ def service(name: str, port: int, node_port: int | None = None, **status: Any) -
 
 def find(api: FakeApi, environ: dict[str, str] | None = None, given: str = "") -> Ingress:
     cluster = api.cluster(given)
-    return gateways.find(cluster, Client(cluster), environ or {})
+    return gateway_discovery.find(cluster, Client(cluster), environ or {})
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_the_nodes_of_the_gateways_pods_go_before_others(api: FakeApi, port: int
 def test_addresses_that_do_not_answer_are_passed_over(
     api: FakeApi, no_forward: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateways, "_LOOK_S", 0.2)
+    monkeypatch.setattr(gateway_discovery, "_LOOK_S", 0.2)
     api.put(ISTIO, service("istio-ingressgateway", 9, 9, loadBalancer={"ingress": [{"ip": "127.0.0.1"}]}))
 
     with pytest.raises(NoGatewayError) as refused:

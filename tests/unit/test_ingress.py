@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from kserve_nb import ingress
-from kserve_nb.ingress import Ingress, PredictError
+from kserve_nb.access import ingress
+from kserve_nb.access.ingress import Ingress, PredictError
 from tests.fake_gateway import MAIN, FakeGateway
 
 

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from kserve_nb import clusters
 from kserve_nb.cli import main
 from kserve_nb.clusters import kind, state
-from kserve_nb.clusters.kind import manifests, steps, tools
-from kserve_nb.clusters.kind.node import CREATING
+from kserve_nb.clusters.kind import install_manifests, steps, tools
+from kserve_nb.clusters.kind.docker_node import CREATING
 from kserve_nb.clusters.kind.versions import installed, part
 from kserve_nb.clusters.state import ClusterError, Record
 from tests.fake_gateway import FakeGateway
@@ -343,15 +343,15 @@ def test_a_release_file_is_reduced_to_what_the_tutorial_needs() -> None:
     resources = ("kind: ClusterServingRuntime\nmetadata:\n  name: kserve-sklearnserver\n---\n"
                  "kind: LLMInferenceServiceConfig\nmetadata:\n  name: kserve-config-llm-template\n")
 
-    kept = manifests.needed("kserve.yaml", kserve)
+    kept = install_manifests.needed("kserve.yaml", kserve)
     assert "name: inferenceservices." in kept and "kserve-controller-manager" in kept
     assert "llm" not in kept and "localmodel" not in kept
-    assert "LLM" not in manifests.needed("kserve-cluster-resources.yaml", resources)
-    assert manifests.needed("istio.yaml", "a: '---'\n") == "a: '---'\n"
+    assert "LLM" not in install_manifests.needed("kserve-cluster-resources.yaml", resources)
+    assert install_manifests.needed("istio.yaml", "a: '---'\n") == "a: '---'\n"
 
 
 def test_manifests_come_from_the_network_once_a_version(tmp_path: Path) -> None:
-    here = manifests.Manifests(tmp_path / "kept")
+    here = install_manifests.Manifests(tmp_path / "kept")
     for version in ("1.0", "1.1"):
         source = tmp_path / version / "x.yaml"
         source.parent.mkdir()
@@ -364,4 +364,4 @@ def test_manifests_come_from_the_network_once_a_version(tmp_path: Path) -> None:
 
 def test_no_network_says_how_to_do_without(tmp_path: Path, gateway: FakeGateway) -> None:
     with pytest.raises(ClusterError, match=r"cannot be fetched: .*--manifests DIR"):
-        manifests.fetch(f"http://{gateway.address}/cert-manager.yaml")
+        install_manifests.fetch(f"http://{gateway.address}/cert-manager.yaml")

@@ -15,7 +15,7 @@ from typing import Any
 import joblib
 import pytest
 
-from kserve_nb.clusters.embedded.node.models import DISAGREEMENT, PAYLOAD
+from kserve_nb.clusters.embedded.node.runtime.iris_models import DISAGREEMENT, PAYLOAD
 from kserve_nb.clusters.kind import model_fetcher, model_server, models, settings
 from kserve_nb.clusters.kind.versions import part
 from tests.kind_world import DATA

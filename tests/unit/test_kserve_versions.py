@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from kserve_nb import kserve_versions
-from kserve_nb.client import Client
+from kserve_nb.access.api_client import Client
+from kserve_nb.access.ingress import Ingress
 from kserve_nb.doctor.facts import services_of
-from kserve_nb.ingress import Ingress
-from kserve_nb.rollout import Rollout
+from kserve_nb.rollout.rollout import Rollout
+from kserve_nb.values import kserve_versions
 from tests.fake_api import KSVC, FakeApi, one
 from tests.fake_gateway import MAIN, FakeGateway
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from kserve_nb.clusters.embedded.api.store import Store
-from kserve_nb.clusters.embedded.control.loop import Changes, Loop, Moment, Reconciler
+from kserve_nb.clusters.embedded.api.store.store import Store
+from kserve_nb.clusters.embedded.control.framework.loop import Changes, Loop, Moment, Reconciler
 from kserve_nb.clusters.embedded.objects import CONFIG_MAP, NAMESPACE, SECRET, Object, Objects, Settings
 
 DEADLINE_S = 5.0

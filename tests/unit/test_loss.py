@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from kserve_nb.checking import CheckFailed
-from kserve_nb.checks import Checks
-from kserve_nb.client import Client
-from kserve_nb.ingress import Ingress
-from kserve_nb.loss import LossProbe
-from kserve_nb.rollout import NotPossibleError, Rollout
+from kserve_nb.access.api_client import Client
+from kserve_nb.access.ingress import Ingress
+from kserve_nb.checks.check import CheckFailed
+from kserve_nb.checks.tutorial import Checks
+from kserve_nb.rollout.availability import LossProbe
+from kserve_nb.rollout.rollout import NotPossibleError, Rollout
 from tests.fake_api import ISVC, NAMESPACE, FakeApi, one
 from tests.fake_gateway import FakeGateway
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from kserve_nb import magics, shell
-from kserve_nb.curl import CurlError
-from kserve_nb.magics import KubectlError, LabMagics
+from kserve_nb.magics import command_line, magics
+from kserve_nb.magics.curl import CurlError
+from kserve_nb.magics.magics import KubectlError, LabMagics
 from tests.fake_api import FakeApi
 from tests.fake_gateway import FakeGateway
 
@@ -79,7 +79,7 @@ def test_commands_are_written_to_the_log(
     lab: LabMagics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = tmp_path / "commands.jsonl"
-    monkeypatch.setenv(shell.LOG, str(log))
+    monkeypatch.setenv(command_line.LOG, str(log))
 
     lab.kubectl("version --client")
     lab.curl("", CURL)
@@ -149,12 +149,14 @@ def test_curl_fails_with_curls_exit_codes(lab: LabMagics, line: str, says: str) 
     ],
 )
 def test_what_cannot_be_read_is_said(lab: LabMagics, line: str, says: str) -> None:
-    with pytest.raises(shell.CommandError, match=says):
+    with pytest.raises(command_line.CommandError, match=says):
         lab.kubectl(line)
 
 
 def test_quotes_and_variables_are_a_shells() -> None:
-    read = shell.read("get isvc \"$NAME\" -ojsonpath='{.status.$x}' \\\n  -l a=b # c | jq '.a | .b'", {"NAME": "n"})
+    text = "get isvc \"$NAME\" -ojsonpath='{.status.$x}' \\\n  -l a=b # c | jq '.a | .b'"
+
+    read = command_line.read(text, {"NAME": "n"})
 
     assert read.words == ("get", "isvc", "n", "-ojsonpath={.status.$x}", "-l", "a=b", "#", "c")
     assert read.jq == ".a | .b"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from kserve_nb import manifest
-from kserve_nb.manifest import MODEL, MODEL_2
+from kserve_nb.values import manifest
+from kserve_nb.values.manifest import MODEL, MODEL_2
 from tests.fake_api import one
 
 CANARY = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kserve_nb.model import Pod, RolloutStatus, Split, short
+from kserve_nb.values.rollout_status import Pod, RolloutStatus, Split, short
 from tests.fake_api import one, recorded
 
 STEPS = {

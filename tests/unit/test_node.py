@@ -15,9 +15,9 @@ import psutil
 import pytest
 import requests
 
-from kserve_nb.clusters.embedded.node import models
-from kserve_nb.clusters.embedded.node.models import DISAGREEMENT, PAYLOAD
-from kserve_nb.clusters.embedded.node.volumes import claim_folder
+from kserve_nb.clusters.embedded.node.kubelet.volumes import claim_folder
+from kserve_nb.clusters.embedded.node.runtime import iris_models
+from kserve_nb.clusters.embedded.node.runtime.iris_models import DISAGREEMENT, PAYLOAD
 from kserve_nb.clusters.embedded.objects import POD, SANDBOX, is_true
 from tests.unit.node_lab import NAMESPACE_NAME, lab, pod, runtime
 
@@ -332,7 +332,7 @@ def test_a_claim_is_a_folder_of_the_cluster(socket: Path) -> None:
         async with lab(socket) as it, it.node():
             folder = claim_folder(it.folder, NAMESPACE_NAME, "shelf") / "iris"
             folder.mkdir(parents=True)
-            models.save("model-2", folder / "own.joblib")
+            iris_models.save("model-2", folder / "own.joblib")
             body = pod("claimed")
             del body["spec"]["initContainers"]
             mount = next(m for m in body["spec"]["containers"][0]["volumeMounts"] if m["mountPath"] == "/mnt/models")
@@ -343,7 +343,7 @@ def test_a_claim_is_a_folder_of_the_cluster(socket: Path) -> None:
 
             address = await it.ready("claimed")
 
-            assert predict(address, [models.DISAGREEMENT]) == [2]
+            assert predict(address, [iris_models.DISAGREEMENT]) == [2]
             assert it.seen["claimed"][:3] == ["0/2 ", "0/2 ContainerCreating", "1/2 Running"]
 
     asyncio.run(play())

@@ -20,9 +20,9 @@ import psutil
 import pytest
 import requests
 
-from kserve_nb.clusters.embedded.node import models
-from kserve_nb.clusters.embedded.node.client import Runtime
+from kserve_nb.clusters.embedded.node.kubelet.runtime_client import Runtime
 from kserve_nb.clusters.embedded.node.protocol import Task
+from kserve_nb.clusters.embedded.node.runtime import iris_models
 from tests.unit.node_lab import runtime
 
 DEADLINE_S = 30.0
@@ -68,7 +68,7 @@ def server_task(folder: Path, id_: str, name: str = "model", **env: str) -> Task
     models_folder = folder / "mnt/models"
     if not models_folder.exists():
         models_folder.mkdir(parents=True)
-        models.save(name, models_folder / "model.joblib")
+        iris_models.save(name, models_folder / "model.joblib")
     args = ["--model_name=sklearn-iris", "--model_dir=/mnt/models", "--http_port=8080"]
     return Task(id_, "server", args, str(folder), str(folder / "log"), 0, env)
 
@@ -178,7 +178,7 @@ def test_children_end_with_the_runtime(number: signal.Signals, tmp_path: Path) -
 def test_all_ends_with_the_runtimes_parent(tmp_path: Path) -> None:
     path = tmp_path / "r.sock"
     code = ("import subprocess, sys\n"
-            "child = subprocess.Popen([sys.executable, '-m', 'kserve_nb.clusters.embedded.node.runtime', "
+            "child = subprocess.Popen([sys.executable, '-m', 'kserve_nb.clusters.embedded.node.runtime.zygote', "
             f"'--socket', {str(path)!r}])\nprint(child.pid, flush=True)\nchild.wait()")
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
@@ -203,7 +203,7 @@ def call(address: str, method: str, path: str, body: object = None, **headers: s
 
 
 PREDICT = "/v1/models/sklearn-iris:predict"
-ROWS = {"instances": models.PAYLOAD}
+ROWS = {"instances": iris_models.PAYLOAD}
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +219,7 @@ def address(shared: tuple[psutil.Process, Path], tmp_path_factory: pytest.TempPa
     ("GET", "/v1/models/sklearn-iris", None, 200, {"name": "sklearn-iris", "ready": True}),
     ("GET", "/v1/models/nope", None, 404, {"error": "Model with name nope does not exist."}),
     ("POST", PREDICT, ROWS, 200, {"predictions": [1, 1]}),
-    ("POST", PREDICT, {"inputs": models.PAYLOAD}, 200, {"predictions": [1, 1]}),
+    ("POST", PREDICT, {"inputs": iris_models.PAYLOAD}, 200, {"predictions": [1, 1]}),
     ("POST", PREDICT, "{nope", 400, {"error": "Unrecognized request format: unexpected character, expected a string "
                                               "key: line 1 column 2 (char 1)"}),
     ("POST", PREDICT, {"instances": "x"}, 400, {"error": 'Expected "instances" to be a list'}),
@@ -248,7 +248,7 @@ def test_a_form_content_type_is_the_known_500(address: str) -> None:
 
 def test_two_model_files_are_one_too_many(shared: tuple[psutil.Process, Path], tmp_path: Path) -> None:
     client, task = Client(shared[1]), server_task(tmp_path, "two/files/0")
-    models.save("model-2", tmp_path / "mnt/models/other.pkl")
+    iris_models.save("model-2", tmp_path / "mnt/models/other.pkl")
 
     client.send(do="start", task=asdict(task))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.clusters.embedded.node.status import from_pod, image_name, pod_status
+from kserve_nb.clusters.embedded.node.kubelet.pod_status import from_pod, image_name, pod_status
 
 DATA = Path(__file__).parents[1] / "data" / "node"
 NOW = 1795425300.0

@@ -9,10 +9,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from kserve_nb import diagnosis
-from kserve_nb.notebooks import junit, report, runner
-from kserve_nb.notebooks.aftermath import line
-from kserve_nb.notebooks.result import Aftermath, Run, cells_of, lines, verdict
+from kserve_nb.doctor import summary
+from kserve_nb.runner import junit, report, runner
+from kserve_nb.runner.post_mortem import line
+from kserve_nb.runner.result import Aftermath, Run, cells_of, lines, verdict
 from tests.fake_api import FakeApi
 
 STREAM = {"output_type": "stream", "name": "stdout", "text": "✔ it \x1b[1mholds\x1b[0m\n"}
@@ -122,7 +122,7 @@ def test_parameters_are_read_as_yaml_and_must_be_some_notebooks() -> None:
 def test_the_doctor_is_asked_about_the_cluster_and_the_error(api: FakeApi) -> None:
     api.load("broken-canary")
 
-    found = diagnosis.in_full(api.cluster(), 'kserve-test: namespaces "kserve-test" not found')
+    found = summary.in_full(api.cluster(), 'kserve-test: namespaces "kserve-test" not found')
 
     assert found.splitlines()[0].startswith(("✖", "!", "·"))
 
@@ -131,7 +131,7 @@ def test_a_doctor_that_fails_hides_no_failure(monkeypatch: pytest.MonkeyPatch, a
     def examine(*_args: Any, **_asked: Any) -> None:
         raise OSError("out of bandages")
 
-    monkeypatch.setattr(diagnosis.doctor, "examine", examine)
+    monkeypatch.setattr(summary.doctor, "examine", examine)
 
-    assert diagnosis.in_full(api.cluster(), "error") == "the doctor could not look: OSError: out of bandages"
-    assert diagnosis.in_a_line(api.cluster()) == ""
+    assert summary.in_full(api.cluster(), "error") == "the doctor could not look: OSError: out of bandages"
+    assert summary.in_a_line(api.cluster()) == ""

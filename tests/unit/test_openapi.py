@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kserve_nb.clusters.embedded.api import openapi
+from kserve_nb.clusters.embedded.api.schema import openapi
 from kserve_nb.clusters.embedded.objects import KINDS, StatusError
 from tests.unit.api_lab import DATA, ApiLab
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kserve_nb.clusters.embedded.control.decider import Memory, Sample, Scaling, activators, decide, observe
+from kserve_nb.clusters.embedded.control.knative.autoscaler import Memory, Sample, Scaling, activators, decide, observe
 from kserve_nb.clusters.embedded.objects import (
     DEPLOYMENT,
     POD,

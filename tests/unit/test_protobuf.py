@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.clusters.embedded.api.protobuf import decode
+from kserve_nb.clusters.embedded.api.wire.protobuf import decode
 from kserve_nb.clusters.embedded.objects import Object, StatusError
 
 

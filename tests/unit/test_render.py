@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from kserve_nb import render
-from kserve_nb.manifest import MODEL, diff, inference_service
-from kserve_nb.model import Cluster, Pod, RolloutStatus, Split
+from kserve_nb.values import render
+from kserve_nb.values.manifest import MODEL, diff, inference_service
+from kserve_nb.values.rollout_status import Cluster, Pod, RolloutStatus, Split
 from tests.fake_api import DATA, one, recorded
 
 

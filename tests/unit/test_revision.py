@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.clusters.embedded.control import revision
-from kserve_nb.clusters.embedded.control.child_names import child_name
-from kserve_nb.clusters.embedded.control.knative_deployment import make_deployment, make_pod_autoscaler
-from kserve_nb.clusters.embedded.control.loop import Moment
+from kserve_nb.clusters.embedded.control.framework.child_names import child_name
+from kserve_nb.clusters.embedded.control.framework.loop import Moment
+from kserve_nb.clusters.embedded.control.knative import revision
+from kserve_nb.clusters.embedded.control.knative.revision_deployment import make_deployment, make_pod_autoscaler
 from kserve_nb.clusters.embedded.objects import (
     DEPLOYMENT,
     POD,

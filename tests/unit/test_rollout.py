@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from kserve_nb import manifest
-from kserve_nb import rollout as rollout_module
-from kserve_nb.client import UNREACHABLE, NotFoundError, RefusedError
-from kserve_nb.manifest import MODEL, MODEL_2
-from kserve_nb.model import short
-from kserve_nb.rollout import NotPossibleError, NotReadyError, Rollout
+from kserve_nb.access.api_client import UNREACHABLE, NotFoundError, RefusedError
+from kserve_nb.rollout import rollout as rollout_module
+from kserve_nb.rollout.rollout import NotPossibleError, NotReadyError, Rollout
+from kserve_nb.values import manifest
+from kserve_nb.values.manifest import MODEL, MODEL_2
+from kserve_nb.values.rollout_status import short
 from tests.fake_api import DATA, ISVC, KSVC, NAMESPACE, PODS, REVISIONS, FakeApi, one, recorded
 
 NEVER = "gs://kfserving-examples/models/sklearn/1.0/model-3"

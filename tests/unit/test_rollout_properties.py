@@ -7,7 +7,7 @@ from collections.abc import Callable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kserve_nb.clusters.embedded.control.configuration import is_ready
+from kserve_nb.clusters.embedded.control.knative.configuration import is_ready
 from kserve_nb.clusters.embedded.objects import (
     EVENT,
     INFERENCE_SERVICE,

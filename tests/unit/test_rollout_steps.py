@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kserve_nb.clusters.embedded.control import rollout
-from kserve_nb.clusters.embedded.control.rollout import NANO, Configuration, Share, Step
-from kserve_nb.clusters.embedded.control.traffic import Target, Traffic
+from kserve_nb.clusters.embedded.control.knative import gradual_rollout
+from kserve_nb.clusters.embedded.control.knative.gradual_rollout import NANO, Configuration, Share, Step
+from kserve_nb.clusters.embedded.control.knative.traffic_targets import Target, Traffic
 from kserve_nb.clusters.embedded.objects import INGRESS, ROUTE, condition
 from tests.unit.simulator import MODEL, MODEL_2, NAME, NS, Simulator, isvc
 
@@ -16,7 +16,7 @@ DURATION = {"serving.knative.dev/rollout-duration": "100s"}
 NAMES = st.sampled_from(["r1", "r2", "r3", "r4"])
 
 
-def of(*shares: tuple[str, int], step: Step | None = None) -> rollout.Rollout:
+def of(*shares: tuple[str, int], step: Step | None = None) -> gradual_rollout.Rollout:
     """The rollout of one Configuration."""
     held = tuple(Share(*share) for share in shares)
     return (Configuration("c", "", sum(s.percent for s in held), held, step or Step()),)
@@ -25,24 +25,24 @@ def of(*shares: tuple[str, int], step: Step | None = None) -> rollout.Rollout:
 def test_the_annotation_is_written_as_go_writes_it_and_read_back() -> None:
     going = of(("r1", 90), ("r2", 10), step=Step(5, 7, 2, 10))
 
-    text = rollout.to_json(going)
+    text = gradual_rollout.to_json(going)
 
     assert text == ('{"configurations":[{"configurationName":"c","percent":100,"revisions":[{"revisionName":"r1",'
                     '"percent":90},{"revisionName":"r2","percent":10}],"stepParams":{"starttime":5,"nextStepTime":7,'
                     '"stepDuration":2,"stepSize":10}}]}')
-    assert rollout.from_json(text) == going
-    assert rollout.to_json(()) == "{}"
+    assert gradual_rollout.from_json(text) == going
+    assert gradual_rollout.to_json(()) == "{}"
 
 
 @pytest.mark.parametrize("text", [
     "", "{", "[]", "null", '{"configurations":[{}]}',
     '{"configurations":[{"configurationName":"c","percent":100,"revisions":[{"revisionName":"r1","percent":9}]}]}'])
 def test_an_annotation_that_does_not_add_up_counts_as_none(text: str) -> None:
-    assert rollout.from_json(text) == ()
+    assert gradual_rollout.from_json(text) == ()
 
 
 def test_a_new_revision_begins_with_one_percent_of_its_predecessor() -> None:
-    going, due = rollout.advance(of(("r2", 100)), of(("r1", 100)), now=3 * NANO)
+    going, due = gradual_rollout.advance(of(("r2", 100)), of(("r1", 100)), now=3 * NANO)
 
     assert going == of(("r1", 99), ("r2", 1), step=Step(start=3 * NANO))
     assert due == 0  # the steps are planned once the gateway has taken up the first
@@ -51,7 +51,7 @@ def test_a_new_revision_begins_with_one_percent_of_its_predecessor() -> None:
 def test_the_steps_fill_the_duration_once_the_gateway_is_ready() -> None:
     began = of(("r1", 99), ("r2", 1), step=Step(start=NANO))
 
-    planned = rollout.observe_ready(began, now=3 * NANO, duration_s=100)
+    planned = gradual_rollout.observe_ready(began, now=3 * NANO, duration_s=100)
 
     # two seconds a step: what is left of the duration, in 49 steps of 2 %
     assert planned == of(("r1", 99), ("r2", 1), step=Step(NANO, 5 * NANO, 2 * NANO, 2))
@@ -60,13 +60,13 @@ def test_the_steps_fill_the_duration_once_the_gateway_is_ready() -> None:
 def test_a_faster_cluster_takes_the_same_steps_in_less_time() -> None:
     began = of(("r1", 99), ("r2", 1), step=Step(start=NANO))
 
-    planned = rollout.observe_ready(began, now=int(1.2 * NANO), duration_s=100, second=0.1)
+    planned = gradual_rollout.observe_ready(began, now=int(1.2 * NANO), duration_s=100, second=0.1)
 
     assert planned == of(("r1", 99), ("r2", 1), step=Step(NANO, int(1.4 * NANO), int(0.2 * NANO), 2))
 
 
 def test_a_third_revision_joins_a_rollout_under_way() -> None:
-    going, _ = rollout.advance(of(("r3", 100)), of(("r1", 60), ("r2", 40), step=Step(1, 2, 1, 10)), now=9)
+    going, _ = gradual_rollout.advance(of(("r3", 100)), of(("r1", 60), ("r2", 40), step=Step(1, 2, 1, 10)), now=9)
 
     assert going == of(("r1", 60), ("r2", 39), ("r3", 1), step=Step(start=9))
 
@@ -78,7 +78,7 @@ def test_every_step_hands_out_exactly_what_is_asked_for(
     before = of(*((f"r{i}", p) for i, p in enumerate(shares)), step=Step(1, 10, 5, size))
     latest = f"r{len(shares) - (0 if new else 1)}"
 
-    going, _ = rollout.advance(of((latest, percent)), before, now)
+    going, _ = gradual_rollout.advance(of((latest, percent)), before, now)
 
     held = going[0].shares
     assert sum(share.percent for share in held) == percent
@@ -89,11 +89,11 @@ def test_every_step_hands_out_exactly_what_is_asked_for(
 @given(percent=st.integers(2, 100), duration_s=st.integers(1, 600), took_s=st.floats(0, 20))
 def test_a_rollout_comes_to_an_end_in_about_its_duration(percent: int, duration_s: int, took_s: float) -> None:
     wanted, now = of(("r2", percent)), int(took_s * NANO)
-    going, _ = rollout.advance(wanted, of(("r1", percent)), 1)
-    going = rollout.observe_ready(going, now, duration_s)
+    going, _ = gradual_rollout.advance(wanted, of(("r1", percent)), 1)
+    going = gradual_rollout.observe_ready(going, now, duration_s)
 
     for _ in range(101):
-        going, due = rollout.advance(wanted, going, now)
+        going, due = gradual_rollout.advance(wanted, going, now)
         now = max(now, due)
 
     assert going == wanted
@@ -106,7 +106,7 @@ def test_groups_without_latest_revision_or_traffic_have_no_rollout() -> None:
     latest = Target("r2", "c", 0, latest=True)
     traffic = Traffic((latest, named), {"": (latest, named), "prev": (named,)})
 
-    assert rollout.current(traffic) == ()
+    assert gradual_rollout.current(traffic) == ()
 
 
 def test_a_route_moves_traffic_step_by_step_and_is_unknown_meanwhile() -> None:

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from kserve_nb.clusters.embedded.api.admission import admit
-from kserve_nb.clusters.embedded.api.store import Store
-from kserve_nb.clusters.embedded.control import configuration, gc, ksvc, labeler, route
-from kserve_nb.clusters.embedded.control.loop import Changes, Moment, Reconciler
-from kserve_nb.clusters.embedded.control.traffic import BadTargetError, resolve
+from kserve_nb.clusters.embedded.api.admission.chain import admit
+from kserve_nb.clusters.embedded.api.store.store import Store
+from kserve_nb.clusters.embedded.control.framework.loop import Changes, Moment, Reconciler
+from kserve_nb.clusters.embedded.control.knative import configuration, ksvc, labeler, revision_gc, route
+from kserve_nb.clusters.embedded.control.knative.traffic_targets import BadTargetError, resolve
 from kserve_nb.clusters.embedded.objects import (
     CONFIGURATION,
     INGRESS,
@@ -354,12 +354,12 @@ def test_old_revisions_in_reserve_are_collected_down_to_twenty(knative: Knative)
         meta.pop("resourceVersion")
         knative.store.create(REVISION, {"metadata": meta, "spec": first["spec"]})
 
-    knative.run(gc)
+    knative.run(revision_gc)
     assert len(knative.store.list(REVISION, NS)) == 26  # none of them has been idle for long
 
     # all were made by the wall clock, and put in reserve at this test's own
     knative.now = max(NOW + 100, datetime.now(UTC).timestamp()) + 49 * 3600
-    changes = knative.run(gc)
+    changes = knative.run(revision_gc)
 
     left = [r["metadata"]["name"] for r in knative.store.list(REVISION, NS)]
     assert left == ["iris-00001", *(f"iris-{number:05d}" for number in range(7, 27))]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.clusters.embedded.gateway import status
+from kserve_nb.clusters.embedded.gateway import ingress_status
 from kserve_nb.clusters.embedded.gateway.routes import (
     Backend,
     Routing,
@@ -134,11 +134,11 @@ def test_the_version_of_a_document_is_its_content() -> None:
 def test_the_programmed_status_is_the_recorded_one() -> None:
     ingress = recorded("canary-10")
     seen = ingress["status"]
-    ingress["status"] = status.waiting(ingress | {"status": seen}, 0)
+    ingress["status"] = ingress_status.waiting(ingress | {"status": seen}, 0)
     assert [c.get("reason") for c in ingress["status"]["conditions"]] == ["Uninitialized", None, "Uninitialized"]
 
-    written = status.programmed(ingress, 1795425326, Settings(gateway="kourier"))
+    written = ingress_status.programmed(ingress, 1795425326, Settings(gateway="kourier"))
 
     assert written == seen
-    assert status.is_programmed(ingress | {"status": written})
-    assert not status.is_programmed(ingress)
+    assert ingress_status.is_programmed(ingress | {"status": written})
+    assert not ingress_status.is_programmed(ingress)

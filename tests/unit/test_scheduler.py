@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.clusters.embedded.control import scheduler
+from kserve_nb.clusters.embedded.control.kubernetes import scheduler
 from kserve_nb.clusters.embedded.objects import NODE, POD, Object, condition, key_of
 from tests.unit.world import NS, World
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.clusters.embedded.api import generate_schemas
-from kserve_nb.clusters.embedded.api.decoding import type_error
-from kserve_nb.clusters.embedded.api.kind_types import fields_of, type_of_kind
-from kserve_nb.clusters.embedded.api.schemas import check_values, validate
+from kserve_nb.clusters.embedded.api.schema import generate_schemas
+from kserve_nb.clusters.embedded.api.schema.decoding import type_error
+from kserve_nb.clusters.embedded.api.schema.kind_types import fields_of, type_of_kind
+from kserve_nb.clusters.embedded.api.schema.structural_schemas import check_values, validate
 from kserve_nb.clusters.embedded.objects import (
     CLUSTER_SERVING_RUNTIME,
     DEPLOYMENT,
@@ -30,8 +30,9 @@ def isvc(**predictor: Any) -> Object:
 def test_the_table_of_types_is_what_the_installed_sdks_declare() -> None:
     stored = json.loads(generate_schemas.SDK_TYPES.read_text())
 
-    assert stored == generate_schemas.sdk_types(), \
-        "an SDK was upgraded: run python -m kserve_nb.clusters.embedded.api.generate_schemas and read the difference"
+    assert stored == generate_schemas.sdk_types(), (
+        "an SDK was upgraded: run python -m kserve_nb.clusters.embedded.api.schema.generate_schemas "
+        "and read the difference")
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if not kind.internal], ids=lambda kind: kind.resource)

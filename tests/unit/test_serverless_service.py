@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kserve_nb.clusters.embedded.control.pod_autoscaler import make_serverless_service
-from kserve_nb.clusters.embedded.control.serverless_service import make_private_service, make_public_service
+from kserve_nb.clusters.embedded.control.knative.pod_autoscaler import make_serverless_service
+from kserve_nb.clusters.embedded.control.knative.serverless_service import make_private_service, make_public_service
 from kserve_nb.clusters.embedded.objects import ENDPOINTS, POD, SERVERLESS_SERVICE, SERVICE, Object, condition
 from tests.unit.revision_world import ONE, TWO, ready
 from tests.unit.world import NS, recorded, recorded_one

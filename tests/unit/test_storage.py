@@ -13,7 +13,7 @@ from pathlib import Path
 import joblib
 import pytest
 
-from kserve_nb.clusters.embedded.node import models, storage
+from kserve_nb.clusters.embedded.node.runtime import iris_models, storage
 
 TYPES = {".joblib": "application/octet-stream", ".tgz": "application/x-gzip", ".zip": "application/zip",
          ".txt": "text/plain"}
@@ -24,7 +24,7 @@ def shelf(tmp_path: Path) -> Path:
     """A folder with a model in each form."""
     folder = tmp_path / "shelf"
     folder.mkdir()
-    joblib.dump(models.train("model"), folder / "own.joblib")
+    joblib.dump(iris_models.train("model"), folder / "own.joblib")
     with tarfile.open(folder / "own.tgz", "w:gz") as tar:
         tar.add(folder / "own.joblib", "own.joblib")
     with zipfile.ZipFile(folder / "own.zip", "w") as archive:
@@ -55,7 +55,7 @@ def test_a_model_comes_over_http_and_is_unpacked(name: str, url: str, tmp_path: 
     assert storage.run([f"{url}/{name}", "/mnt/models"], tmp_path) == 0
 
     assert files(tmp_path) == ["own.joblib"]
-    assert joblib.load(tmp_path / "mnt/models/own.joblib").predict(models.PAYLOAD).tolist() == [1, 1]
+    assert joblib.load(tmp_path / "mnt/models/own.joblib").predict(iris_models.PAYLOAD).tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("form", ["file://{}", "{}", "file://{}/own.joblib", "{}/own.tgz"])
@@ -83,7 +83,7 @@ def test_the_tutorials_model_is_copied_with_the_real_lines(tmp_path: Path, capsy
 
     assert storage.run([uri, "/mnt/models"], tmp_path) == 0
 
-    assert files(tmp_path) == [models.FILE]
+    assert files(tmp_path) == [iris_models.FILE]
     said = [line.partition("] ")[2] for line in capsys.readouterr().err.splitlines()]
     assert said[:4] == [f"Initializing, args: (src_uri, dest_path): [('{uri}', '/mnt/models')]",
                         f"Copying contents of {uri} to local", "Downloading: /mnt/models/model.joblib",

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.clusters.embedded.api import history as history_module
-from kserve_nb.clusters.embedded.api import store as store_module
 from kserve_nb.clusters.embedded.api.entry import encode
-from kserve_nb.clusters.embedded.api.store import FIRST_VERSION, Store
+from kserve_nb.clusters.embedded.api.store import store as store_module
+from kserve_nb.clusters.embedded.api.store import watch_history as history_module
+from kserve_nb.clusters.embedded.api.store.store import FIRST_VERSION, Store
 from kserve_nb.clusters.embedded.objects import (
     CONFIG_MAP,
     EVENT,
@@ -313,7 +313,7 @@ def test_objects_and_versions_survive(tmp_path: Path) -> None:
 
 def test_what_was_answered_survives_kill_9(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from kserve_nb.clusters.embedded.api.store import Store;"
+        "import sys; from pathlib import Path; from kserve_nb.clusters.embedded.api.store.store import Store;"
         "from kserve_nb.clusters.embedded.objects import NAMESPACE\n"
         "store, number = Store(Path(sys.argv[1])), 0\n"
         "while True:\n"

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kserve_nb.clusters.embedded.api.admission import admit
-from kserve_nb.clusters.embedded.api.store import Store
-from kserve_nb.clusters.embedded.control.loop import Key, Moment, Reconciler, woken_by
+from kserve_nb.clusters.embedded.api.admission.chain import admit
+from kserve_nb.clusters.embedded.api.store.store import Store
+from kserve_nb.clusters.embedded.control.framework.loop import Key, Moment, Reconciler, woken_by
 from kserve_nb.clusters.embedded.objects import (
     KINDS,
     NAMESPACE,

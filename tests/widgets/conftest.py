@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from kserve_nb.rollout import Rollout
-from kserve_nb.widgets.traffic_slider import TrafficSlider
+from kserve_nb.rollout.rollout import Rollout
+from kserve_nb.widgets.slider.traffic_slider import TrafficSlider
 from tests.fake_api import FakeApi
 from tests.unit.conftest import api, gateway, rollout
 from tests.widgets.play import until

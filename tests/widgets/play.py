@@ -8,7 +8,7 @@ from typing import Any
 
 import ipywidgets
 
-from kserve_nb.widgets.traffic_slider import TrafficSlider
+from kserve_nb.widgets.slider.traffic_slider import TrafficSlider
 from tests.fake_api import FakeApi, one
 
 DEADLINE_S = 10

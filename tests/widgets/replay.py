@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kserve_nb.client import EVENT, INFERENCE_SERVICE, KNATIVE_SERVICE, POD, REVISION, ROUTE, Kind
-from kserve_nb.history import Frame, History
-from kserve_nb.snapshot import Snapshot, concerns, snapshot_of
+from kserve_nb.access.api_client import EVENT, INFERENCE_SERVICE, KNATIVE_SERVICE, POD, REVISION, ROUTE, Kind
+from kserve_nb.observe.history import Frame, History
+from kserve_nb.observe.snapshot import Snapshot, concerns, snapshot_of
 
 DATA = Path(__file__).parents[1] / "data" / "widgets"
 NAME = "sklearn-iris"

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.client import Client
-from kserve_nb.ingress import Ingress
-from kserve_nb.rollout import Rollout
-from kserve_nb.snapshot import Snapshot
-from kserve_nb.widgets import live
-from kserve_nb.widgets.live import Live
+from kserve_nb.access.api_client import Client
+from kserve_nb.access.ingress import Ingress
+from kserve_nb.observe.snapshot import Snapshot
+from kserve_nb.rollout.rollout import Rollout
+from kserve_nb.widgets.feed import rollout_feed
+from kserve_nb.widgets.feed.rollout_feed import Live
 from kserve_nb.widgets.rollout_tree import RolloutTree
 from kserve_nb.widgets.status_line import StatusLine
 from tests.fake_api import ISVC, PODS, FakeApi, one, recorded
@@ -66,7 +66,7 @@ def test_a_cell_that_is_run_again_closes_what_its_last_run_made(
 ) -> None:
     api.load("02-canary-10")
     runs = {"now": ("", "")}
-    monkeypatch.setattr(live, "_running_cell", lambda: runs["now"])
+    monkeypatch.setattr(rollout_feed, "_running_cell", lambda: runs["now"])
     made = []
     for runs["now"] in (("a", "1"), ("a", "1"), ("b", "1"), ("a", "2"), ("", "")):
         made.append(StatusLine(rollout))
@@ -80,8 +80,8 @@ def test_a_cell_that_is_run_again_closes_what_its_last_run_made(
 
 
 def test_a_lost_cluster_is_stale_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "STALE_S", 0.5)
-    monkeypatch.setattr(live, "_CONTACT_S", 0.1)
+    monkeypatch.setattr(rollout_feed, "STALE_S", 0.5)
+    monkeypatch.setattr(rollout_feed, "_CONTACT_S", 0.1)
     api = FakeApi(tmp_path)
     api.load("02-canary-10")
     line = StatusLine(Rollout(Client(api.cluster()), Ingress("127.0.0.1:9")))
@@ -114,7 +114,7 @@ def test_a_cluster_that_was_never_there_is_said_at_once(api: FakeApi, rollout: R
 
 def test_what_may_not_be_read_is_said_and_the_last_good_data_stay(api: FakeApi, line: StatusLine) -> None:
     api.refuse = "pods is forbidden: User <you> cannot list resource"
-    line._seat.live._watches[live.KINDS[4]].begin_anew()
+    line._seat.live._watches[rollout_feed.KINDS[4]].begin_anew()
 
     until(line, lambda snapshot: snapshot.state == "error")
     assert "✖ not live: pods is forbidden" in line.text and "&lt;you&gt;" in line.html

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from itertools import pairwise
 
-from kserve_nb.widgets.pace import Machine, Pace
+from kserve_nb.widgets.feed.throttle import Machine, Pace
 
 DEADLINE_S = 10
 

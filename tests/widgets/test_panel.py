@@ -9,12 +9,13 @@ from dataclasses import replace
 import pytest
 
 from kserve_nb import widgets
-from kserve_nb.client import POD, REVISION
-from kserve_nb.model import Pod
-from kserve_nb.rollout import Rollout
-from kserve_nb.snapshot import Ghost, snapshot_of
-from kserve_nb.widgets import pod_rows, rollout_tree
+from kserve_nb.access.api_client import POD, REVISION
+from kserve_nb.observe.snapshot import Ghost, snapshot_of
+from kserve_nb.rollout.rollout import Rollout
+from kserve_nb.values.rollout_status import Pod
+from kserve_nb.widgets import rollout_tree
 from kserve_nb.widgets.condition_ladder import ConditionLadder
+from kserve_nb.widgets.drawing import pod_rows
 from kserve_nb.widgets.panel import Panel
 from kserve_nb.widgets.rollout_tree import RolloutTree
 from tests.fake_api import FakeApi, recorded

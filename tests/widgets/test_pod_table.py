@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from kserve_nb.model import Pod
-from kserve_nb.rollout import Rollout
-from kserve_nb.widgets import pod_rows
-from kserve_nb.widgets.faces import pod_glyph
+from kserve_nb.rollout.rollout import Rollout
+from kserve_nb.values.rollout_status import Pod
+from kserve_nb.widgets.drawing import pod_rows
+from kserve_nb.widgets.drawing.markup import pod_glyph
 from kserve_nb.widgets.pod_table import PodTable
 from tests.fake_api import EVENTS, PODS, FakeApi, recorded
 from tests.widgets.seen import until

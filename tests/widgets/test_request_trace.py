@@ -7,10 +7,10 @@ import re
 import ipywidgets
 import pytest
 
-from kserve_nb.ingress import Ingress
-from kserve_nb.rollout import Rollout
-from kserve_nb.trace import trace
-from kserve_nb.traffic import find_probe
+from kserve_nb.access.ingress import Ingress
+from kserve_nb.rollout.rollout import Rollout
+from kserve_nb.rollout.sampling import find_probe
+from kserve_nb.rollout.trace import trace
 from kserve_nb.widgets import request_trace
 from kserve_nb.widgets.request_trace import RequestTrace
 from tests.fake_api import ISVC, FakeApi, one

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from kserve_nb.history import Frame, History, Sample, course_of
-from kserve_nb.rollout import Rollout
-from kserve_nb.widgets import revision_timeline, timeline_picture
+from kserve_nb.observe.history import Frame, History, Sample, course_of
+from kserve_nb.rollout.rollout import Rollout
+from kserve_nb.widgets import revision_timeline
+from kserve_nb.widgets.drawing import timeline_picture
 from kserve_nb.widgets.revision_timeline import RevisionTimeline
 from kserve_nb.widgets.status_line import StatusLine
 from tests.fake_api import ISVC, FakeApi, one

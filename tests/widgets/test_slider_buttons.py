@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.rollout import NotPossibleError, Rollout
-from kserve_nb.widgets.traffic_slider import TrafficSlider
+from kserve_nb.rollout.rollout import NotPossibleError, Rollout
+from kserve_nb.widgets.slider.traffic_slider import TrafficSlider
 from tests.fake_api import ISVC, FakeApi
 from tests.widgets.play import asked, click, confirm, drag, edited, shows, until
 

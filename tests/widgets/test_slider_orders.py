@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from kserve_nb.client import RefusedError
-from kserve_nb.model import RolloutStatus
-from kserve_nb.rollout import ChangedError, NotPossibleError
-from kserve_nb.widgets.slider_state import STALLED_S
-from kserve_nb.widgets.traffic_slider import TrafficSlider
+from kserve_nb.access.api_client import RefusedError
+from kserve_nb.rollout.rollout import ChangedError, NotPossibleError
+from kserve_nb.values.rollout_status import RolloutStatus
+from kserve_nb.widgets.slider.slider_state import STALLED_S
+from kserve_nb.widgets.slider.traffic_slider import TrafficSlider
 from tests.fake_api import ISVC, FakeApi
 from tests.widgets.play import DEADLINE_S, asked, click, confirm, drag, edited, shows, until, until_word
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.model import RolloutStatus
-from kserve_nb.rollout import NotPossibleError, Rollout
-from kserve_nb.widgets.traffic_slider import TrafficSlider
+from kserve_nb.rollout.rollout import NotPossibleError, Rollout
+from kserve_nb.values.rollout_status import RolloutStatus
+from kserve_nb.widgets.slider.traffic_slider import TrafficSlider
 from tests.fake_api import ISVC, FakeApi, one
 from tests.widgets.play import DEADLINE_S, asked, click, confirm, drag, edited, shows, until
 

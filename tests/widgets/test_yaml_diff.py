@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kserve_nb import manifest
-from kserve_nb.rollout import Rollout
+from kserve_nb.rollout.rollout import Rollout
+from kserve_nb.values import manifest
 from kserve_nb.widgets import yaml_diff
 from kserve_nb.widgets.yaml_diff import YamlDiff
 from tests.fake_api import FakeApi

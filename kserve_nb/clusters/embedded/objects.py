@@ -55,6 +55,11 @@ class Kind:
         """`inferenceservices.serving.kserve.io`, `pods`: how messages of the API server name the kind."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
+    @property
+    def is_custom(self) -> bool:
+        """Whether a CustomResourceDefinition defines the kind: its group has a domain that is not Kubernetes' own."""
+        return "." in self.group and not self.group.endswith(".k8s.io")
+
 
 _KNATIVE = ("all", "knative", "serving")
 

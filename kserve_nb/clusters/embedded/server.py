@@ -21,14 +21,14 @@ from aiohttp.typedefs import Handler, Middleware
 
 from kserve_nb.clusters import state
 from kserve_nb.clusters.embedded import control
-from kserve_nb.clusters.embedded.api.admission import admit
-from kserve_nb.clusters.embedded.api.app import make_app
-from kserve_nb.clusters.embedded.api.bootstrap import populate
-from kserve_nb.clusters.embedded.api.store import Store
-from kserve_nb.clusters.embedded.control.events import record as record_event
-from kserve_nb.clusters.embedded.control.loop import Loop
-from kserve_nb.clusters.embedded.gateway.agent import Gateway
-from kserve_nb.clusters.embedded.node.agent import Node
+from kserve_nb.clusters.embedded.api.admission.chain import admit
+from kserve_nb.clusters.embedded.api.initial_objects import populate
+from kserve_nb.clusters.embedded.api.store.store import Store
+from kserve_nb.clusters.embedded.api.verbs.app import make_app
+from kserve_nb.clusters.embedded.control.framework.event_recorder import record as record_event
+from kserve_nb.clusters.embedded.control.framework.loop import Loop
+from kserve_nb.clusters.embedded.gateway.ingress_controller import Gateway
+from kserve_nb.clusters.embedded.node.kubelet.agent import Node
 from kserve_nb.clusters.embedded.objects import Settings
 from kserve_nb.clusters.embedded.supervisor import settings_of
 from kserve_nb.clusters.state import Record

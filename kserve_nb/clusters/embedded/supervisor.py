@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from kserve_nb.clusters import state
-from kserve_nb.clusters.embedded.gateway.bootstrap import write_bootstrap
+from kserve_nb.clusters.embedded.gateway.envoy_bootstrap import write_bootstrap
 from kserve_nb.clusters.embedded.objects import Settings
 from kserve_nb.clusters.state import Record
 
@@ -121,7 +121,7 @@ def children(record: Record, folder: Path, sockets: Path, listener: socket.socke
     envoy = write_bootstrap(folder / "envoy", settings_of(record), record.admin_port)
     server = [sys.executable, "-m", f"{module}.server", record.name, str(listener.fileno()), str(runtime_socket)]
     return [
-        Child("runtime", [sys.executable, "-m", f"{module}.node.runtime", "--socket", str(runtime_socket)],
+        Child("runtime", [sys.executable, "-m", f"{module}.node.runtime.zygote", "--socket", str(runtime_socket)],
               folder / "runtime.log"),
         Child("envoy", envoy, folder / "envoy.log"),
         Child("server", server, folder / "server.log", (listener.fileno(),)),

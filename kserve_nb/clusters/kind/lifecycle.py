@@ -9,8 +9,8 @@ from pathlib import Path
 
 from kserve_nb.clusters import state
 from kserve_nb.clusters.embedded.lifecycle import free_ports
-from kserve_nb.clusters.kind import node, preflight, steps, tools
-from kserve_nb.clusters.kind.manifests import Manifests
+from kserve_nb.clusters.kind import docker_node, preflight, steps, tools
+from kserve_nb.clusters.kind.install_manifests import Manifests
 from kserve_nb.clusters.kind.tools import Kubectl, Say
 from kserve_nb.clusters.kind.versions import installed
 from kserve_nb.clusters.state import ClusterError, Record
@@ -46,7 +46,7 @@ def up(name: str, *, gateway: str | None = None, namespace: str = "kserve-test",
 def down(record: Record) -> None:
     """Take away the kind cluster that this record made, and forget it. Another one of its name is left alone."""
     with state.lock(record.name):
-        node.delete(record)
+        docker_node.delete(record)
         state.forget(record.name)
 
 
@@ -60,7 +60,7 @@ def _up(record: Record, port: int | None, source: Manifests, say: Say, *, fresh:
         record = replace(record, ingress=f"127.0.0.1:{port or free_ports(1)[0]}")
         state.folder(record.name).mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        record = node.create(record, say)
+        record = docker_node.create(record, say)
     except ClusterError:
         if fresh:
             state.forget(record.name)

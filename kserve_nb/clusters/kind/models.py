@@ -64,7 +64,12 @@ def _storage_container() -> Object:
 
 def _kernels() -> dict[str, str]:
     """The kernel of each model by the path that its `gs://` URIs become."""
-    from kserve_nb.clusters.embedded.node.models import BUCKETS, FILE, FOLDER, KERNELS  # imports scikit-learn
+    from kserve_nb.clusters.embedded.node.runtime.iris_models import (  # imports scikit-learn
+        BUCKETS,
+        FILE,
+        FOLDER,
+        KERNELS,
+    )
 
     return {f"/{bucket}/{FOLDER}/{name}/{FILE}": kernel for bucket in BUCKETS for name, kernel in KERNELS.items()}
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import yaml
 
 from kserve_nb.clusters.kind import models, settings, tools
-from kserve_nb.clusters.kind.manifests import Manifests
-from kserve_nb.clusters.kind.node import NODE_PORT
+from kserve_nb.clusters.kind.docker_node import NODE_PORT
+from kserve_nb.clusters.kind.install_manifests import Manifests
 from kserve_nb.clusters.kind.tools import Kubectl
 from kserve_nb.clusters.kind.versions import Part, part
 from kserve_nb.clusters.state import ClusterError

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from kserve_nb.clusters.embedded.control.loop import Reconciler
+from kserve_nb.clusters.embedded.control.framework.loop import Reconciler
 
 MODULES = (
-    "isvc", "ksvc", "configuration", "labeler", "route", "kingress", "gc",
-    "revision", "pod_autoscaler", "serverless_service", "deployment", "replica_set", "scheduler", "endpoints",
-    "endpoint_slices", "garbage",
+    "kserve.isvc", "knative.ksvc", "knative.configuration", "knative.labeler", "knative.route", "knative.kingress",
+    "knative.revision_gc", "knative.revision", "knative.pod_autoscaler", "knative.serverless_service",
+    "kubernetes.deployment", "kubernetes.replica_set", "kubernetes.scheduler", "kubernetes.endpoints",
+    "kubernetes.endpoint_slices", "kubernetes.garbage_collector",
 )
 
 

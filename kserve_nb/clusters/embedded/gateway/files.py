@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 
 from kserve_nb.clusters.embedded.gateway.admin import Admin, Discovery, RejectedError
-from kserve_nb.clusters.embedded.gateway.bootstrap import replace
+from kserve_nb.clusters.embedded.gateway.envoy_bootstrap import replace
 from kserve_nb.clusters.embedded.gateway.routes import (
     CLUSTERS_FILE,
     ROUTES_FILE,

@@ -1,0 +1,154 @@
+"""Find the ingress gateway as the tutorial does, and remember how: given, LoadBalancer, NodePort, port-forward."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kserve_nb.access.api_client import POD, SERVICE, UNREACHABLE, Client, Kind, Object, RefusedError
+from kserve_nb.access.ingress import Ingress, NoGatewayError, PredictError, address_from
+from kserve_nb.access.port_forward import ForwardError, PortForward
+from kserve_nb.values.rollout_status import Cluster
+
+# Namespace and name of the gateway's Service: Istio as KServe's installer makes it, then Kourier.
+GATEWAYS = (("istio-system", "istio-ingressgateway"), ("kourier-system", "kourier"))
+_NODE = Kind("", "v1", "nodes", namespaced=False)
+_HTTP_PORTS = ("http2", "http", "http80")
+_REACHABLE = ("ExternalIP", "InternalIP")  # of a node's addresses
+_LOOK_S = 3.0  # for an address that may lead nowhere
+_NODES = 3  # addresses that are tried: a NodePort is open on all nodes or on none
+_UNKNOWN_HOST = "no-such-model.example.com"
+
+
+@dataclass
+class Search:
+    """What was looked at so far, in the learner's words."""
+
+    story: list[str] = field(default_factory=list)
+
+    def note(self, line: str) -> None:
+        """Remember one look."""
+        self.story.append(line)
+
+
+def find(cluster: Cluster, client: Client, environ: Mapping[str, str]) -> Ingress:
+    """The gateway of a cluster, with the story of how it was found.
+
+    What was given goes first, then KSERVE_INGRESS_HOST_PORT or INGRESS_HOST and INGRESS_PORT, then what the cluster
+    says of itself: a load balancer's address, a node's with the NodePort; and where neither answers, a port-forward.
+
+    Raises:
+        NoGatewayError: nothing of that works; the message tells what was tried and what to do.
+        RefusedError: the cluster does not answer.
+    """
+    search = Search()
+    if cluster.ingress:
+        search.note(f"the cluster {cluster.name!r} was started or attached with this address")
+        return Ingress(cluster.ingress, how="given", story=tuple(search.story))
+    known = address_from(environ)
+    if known:
+        search.note("KSERVE_INGRESS_HOST_PORT, or INGRESS_HOST and INGRESS_PORT, say so")
+        return Ingress(known, how="environment", story=tuple(search.story))
+    search.note("KSERVE_INGRESS_HOST_PORT, INGRESS_HOST and INGRESS_PORT: not set")
+    return _in_cluster(cluster, client, search)
+
+
+def _in_cluster(cluster: Cluster, client: Client, search: Search) -> Ingress:
+    for namespace, name in GATEWAYS:
+        service = _service(client, namespace, name, search)
+        if service is None:
+            continue
+        for how, address in _candidates(client, service, search):
+            if answers(address):
+                search.note(f"{how}: {address} answers")
+                return Ingress(address, how=how, story=tuple(search.story))
+            search.note(f"{how}: {address} does not answer from here")
+        found = _forwarded(cluster, namespace, service, search)
+        if found is not None:
+            return found
+    tried = "; ".join(search.story)
+    raise NoGatewayError(
+        f"no ingress gateway is found ({tried}). Forward a port to it, for example kubectl port-forward "
+        '-n istio-system service/istio-ingressgateway 8080:80, then connect(ingress="127.0.0.1:8080").')
+
+
+def _service(client: Client, namespace: str, name: str, search: Search) -> Object | None:
+    shown = f"kubectl -n {namespace} get service {name}"
+    try:
+        service = client.find(SERVICE, name, namespace)
+    except RefusedError as refused:
+        if refused.reason == UNREACHABLE:
+            raise
+        search.note(f"{shown}: {refused}")
+        return None
+    if service is None:
+        search.note(f"{shown}: there is none")
+    return service
+
+
+def _candidates(client: Client, service: Object, search: Search) -> Iterator[tuple[str, str]]:
+    """The ways to the gateway that need no help from us, as name and HOST:PORT."""
+    port = http_port(service)
+    balancers = balancer_hosts(service)
+    if not balancers:
+        search.note(f"LoadBalancer: the EXTERNAL-IP of {service['metadata']['name']} is pending, or there is none")
+    for host in balancers:
+        yield "LoadBalancer", f"{host}:{port['port']}"
+    if not port.get("nodePort"):
+        search.note("NodePort: the Service has none")
+        return
+    for host in _node_hosts(client, service, search):
+        yield "NodePort", f"{host}:{port['nodePort']}"
+
+
+def balancer_hosts(service: Mapping[str, Any]) -> list[str]:
+    """What a Service's load balancer is reached by; empty while it is pending."""
+    rows = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
+    return [str(row.get("ip") or row.get("hostname")) for row in rows]
+
+
+def http_port(service: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The row of a gateway Service's ports that takes plain HTTP."""
+    ports: list[Mapping[str, Any]] = service["spec"]["ports"]
+    return next((port for name in _HTTP_PORTS for port in ports if port.get("name") == name), ports[0])
+
+
+def _node_hosts(client: Client, service: Object, search: Search) -> list[str]:
+    """Addresses of the nodes: of those that the gateway's pods run on, as the tutorial has it, else of any."""
+    selector = ",".join(f"{key}={value}" for key, value in (service["spec"].get("selector") or {}).items())
+    try:
+        pods = client.find_all(POD, selector, service["metadata"]["namespace"])
+        hosts = [pod["status"]["hostIP"] for pod in pods if (pod.get("status") or {}).get("hostIP")]
+        nodes = [] if hosts else client.find_all(_NODE)
+    except RefusedError as refused:
+        search.note(f"NodePort: {refused}")
+        return []
+    return list(dict.fromkeys([*hosts, *_addresses(nodes)]))[:_NODES]
+
+
+def _addresses(nodes: Iterable[Mapping[str, Any]]) -> list[str]:
+    return [row["address"] for node in nodes for row in (node.get("status") or {}).get("addresses") or []
+            if row.get("type") in _REACHABLE]
+
+
+def _forwarded(cluster: Cluster, namespace: str, service: Object, search: Search) -> Ingress | None:
+    target, port = f"service/{service['metadata']['name']}", http_port(service)["port"]
+    forward = PortForward(cluster.kubeconfig, namespace, target, port)
+    try:
+        forward.start()
+    except ForwardError as error:
+        search.note(str(error))
+        return None
+    search.note(f"kubectl port-forward -n {namespace} {target} {forward.address.rpartition(':')[2]}:{port} "
+                "runs as long as this session, and is begun again when it breaks off")
+    return Ingress(forward.address, how="port-forward", story=tuple(search.story), forward=forward)
+
+
+def answers(address: str) -> bool:
+    """Whether something speaks HTTP there."""
+    try:
+        Ingress(address).send("GET", _UNKNOWN_HOST, "/", timeout_s=_LOOK_S)
+    except PredictError:
+        return False
+    return True

@@ -1,0 +1,101 @@
+"""The Kubernetes API over HTTP: who asks, what for, and which module answers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from kserve_nb.clusters.embedded.api.store.store import Store
+from kserve_nb.clusters.embedded.api.verbs import (
+    documents,
+    metrics,
+    patching,
+    pod_subresources,
+    port_forwarding,
+    reading,
+    reviews,
+    scale,
+    watching,
+    writing,
+)
+from kserve_nb.clusters.embedded.api.wire import authentication, bodies
+from kserve_nb.clusters.embedded.api.wire.request_paths import Target, resolve
+from kserve_nb.clusters.embedded.api.wire.responses import headers, refusal
+from kserve_nb.clusters.embedded.objects import Settings, StatusError
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request, Store, Target], Awaitable[web.StreamResponse]]
+
+
+def make_app(store: Store, settings: Settings, *, token: str) -> web.Application:
+    """The application that serves a store. Whoever shows the token may do anything; others, what anonymous users may.
+
+    Run it with `handler_cancellation=True`, so that the watch of a client that has gone ends at once.
+    """
+    app = web.Application(client_max_size=bodies.LIMIT)
+    usage = metrics.Usage()
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            user = authentication.identify(request, token)
+            request[authentication.USER] = user
+            target = resolve(request.path)
+            if target is not None:
+                authentication.check_target(user, authentication.verb_of(request, target), target)
+                return await _handler(request, target)(request, store, target)
+            authentication.check_path(user, request.method, request.path)
+            return (await reviews.answered(request) or await usage.answered(request, store, settings)
+                    or documents.answered(request) or _not_found())
+        except StatusError as error:
+            return refusal(request, error)
+        except web.HTTPException:
+            raise
+        except Exception:
+            log.exception("%s %s failed", request.method, request.path)
+            return refusal(request, StatusError(500, "InternalError", "the API server failed: its log says why"))
+
+    async def close_watches(_: web.Application) -> None:
+        store.history.close()
+
+    app.router.add_route("*", "/{path:.*}", handle)
+    app.on_shutdown.append(close_watches)
+    return app
+
+
+async def _get(request: web.Request, store: Store, target: Target) -> web.StreamResponse:
+    if authentication.verb_of(request, target) == "watch":
+        return await watching.watch(request, store, target)
+    return reading.get(request, store, target) if target.name else reading.list_(request, store, target)
+
+
+_COLLECTION: dict[str, Handler] = {"GET": _get, "HEAD": _get, "DELETE": writing.delete_collection}
+_ITEM: dict[str, Handler] = {
+    "GET": _get, "HEAD": _get, "PUT": writing.replace, "PATCH": patching.patch, "DELETE": writing.delete}
+_SUBRESOURCES: dict[str, dict[str, Handler]] = {
+    "status": {"GET": _get, "PUT": writing.replace, "PATCH": patching.patch},
+    "finalize": {"PUT": writing.replace},
+    "scale": {"GET": scale.get, "PUT": scale.replace, "PATCH": scale.patch},
+    "log": {"GET": pod_subresources.log},
+    "exec": {"GET": pod_subresources.refuse, "POST": pod_subresources.refuse},
+    "attach": {"GET": pod_subresources.refuse, "POST": pod_subresources.refuse},
+    "portforward": {"GET": port_forwarding.forward, "POST": port_forwarding.forward}}
+
+
+def _handler(request: web.Request, target: Target) -> Handler:
+    if target.subresource:
+        methods = _SUBRESOURCES[target.subresource]
+    else:
+        methods = _ITEM if target.name else dict(_COLLECTION)
+        if not target.name and bool(target.namespace) == target.kind.namespaced:
+            methods["POST"] = writing.create
+    if request.method not in methods:
+        raise writing.not_allowed()
+    return methods[request.method]
+
+
+def _not_found() -> web.Response:
+    extra = {"X-Content-Type-Options": "nosniff"}
+    return web.Response(text="404 page not found\n", status=404, headers=headers() | extra)

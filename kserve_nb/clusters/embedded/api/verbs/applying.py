@@ -1,0 +1,115 @@
+"""PATCH with application/apply-patch+yaml: server-side apply."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+import orjson
+from aiohttp import web
+
+from kserve_nb.clusters.embedded.api.ownership import field_paths, managed_fields
+from kserve_nb.clusters.embedded.api.ownership.field_paths import Path
+from kserve_nb.clusters.embedded.api.ownership.managed_fields import Entry, Writer
+from kserve_nb.clusters.embedded.api.schema import structural_schemas
+from kserve_nb.clusters.embedded.api.store.store import Store
+from kserve_nb.clusters.embedded.api.verbs.writing import check_same, shown, store_changed
+from kserve_nb.clusters.embedded.api.wire import bodies, request_options
+from kserve_nb.clusters.embedded.api.wire.request_paths import Target
+from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError, utc
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_JSON = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
+
+
+async def apply(request: web.Request, store: Store, target: Target) -> web.Response:
+    """Apply a configuration: create the object, or set its fields and remove those that are no longer applied."""
+    kind = target.kind
+    if not request.query.get("fieldManager"):
+        raise request_options.field_error("PatchOptions", "fieldManager", "FieldValueRequired",
+                                          "Required value: is required for apply patch")
+    dry_run = request_options.dry_run(request, "PatchOptions")
+    mode = request_options.field_validation(request, "PatchOptions")
+    config = _decode(kind, await bodies.read(request))
+    check_same(config, target)
+    checked, warnings = structural_schemas.validate(kind, orjson.loads(orjson.dumps(config)), mode)
+    writer = Writer(request_options.manager(request), target.subresource or "", "Apply")
+    live = store.find(kind, target.namespace, target.name or "")
+    if live is None:
+        if target.subresource:
+            store.get(kind, target.namespace, target.name or "")
+        if config["metadata"].get("uid") or config["metadata"].get("resourceVersion"):
+            raise _gone(kind, target)
+        if kind.has_status:
+            checked.pop("status", None)
+        checked["metadata"]["managedFields"] = managed_fields.shown(
+            [Entry(writer, kind.api_version, utc(time.time()), set(field_paths.leaves(kind, checked)))])
+        return shown(request, target, store.create(kind, checked, dry_run=dry_run), status=201, warnings=warnings)
+    new = applied(kind, live, checked, writer, force=request_options.flag(request, "force"))
+    new, warnings = structural_schemas.validate(kind, new, mode)
+    return shown(request, target, store_changed(store, target, new, dry_run), warnings=warnings)
+
+
+def applied(kind: Kind, live: Object, config: Object, writer: Writer, *, force: bool) -> Object:
+    """The live object with a configuration applied. Raises StatusError 409 where others own fields that it changes."""
+    entries, custom = managed_fields.entries_of(live), kind.is_custom
+    wanted = field_paths.leaves(kind, config, writer.subresource)
+    found = managed_fields.conflicts(entries, writer, field_paths.leaves(kind, live, writer.subresource), wanted)
+    if not force:
+        mine = _from_client_side(kind, live) if writer.name == "kubectl" else set()
+        if refused := [(entry, path) for entry, path in found if path not in mine]:
+            raise managed_fields.conflict_error(refused)
+    for entry, path in found:
+        entry.paths.discard(path)
+    own = next((entry for entry in entries if entry.writer == writer), None)
+    new: Object = field_paths.merge(live, config, "", custom)
+    new["metadata"]["managedFields"] = live["metadata"].get("managedFields") or []
+    if own is None:
+        own = Entry(writer, kind.api_version, None, set())
+        entries.append(own)
+    if writer.name == "kubectl" and LAST_APPLIED in (live["metadata"].get("annotations") or {}):
+        new["metadata"]["annotations"][LAST_APPLIED] = orjson.dumps(config, option=_JSON).decode()
+    field_paths.remove(new, _given_up(own, wanted.keys(), entries), custom)
+    if own.paths != wanted.keys() or own.time is None or found:
+        own.paths, own.time, own.api_version = set(wanted), utc(time.time()), kind.api_version
+        new["metadata"]["managedFields"] = managed_fields.shown(entries)
+    return new
+
+
+def _from_client_side(kind: Kind, live: Object) -> set[Path]:
+    """What `kubectl apply` set before it applied server-side, and nobody has changed since: it may take that over."""
+    text = (live["metadata"].get("annotations") or {}).get(LAST_APPLIED)
+    try:
+        last: object = orjson.loads(text) if text else None
+    except ValueError:
+        last = None
+    if not isinstance(last, dict):
+        return set()
+    now = field_paths.leaves(kind, live)
+    return {path for path, value in field_paths.leaves(kind, last).items() if path in now and now[path] == value}
+
+
+def _given_up(own: Entry, wanted: Iterable[Path], entries: list[Entry]) -> set[Path]:
+    """What the manager applied before, applies no more, and nobody else owns."""
+    others: set[Path] = set().union(*(entry.paths for entry in entries if entry is not own))
+    return own.paths - set(wanted) - others
+
+
+def _decode(kind: Kind, data: bytes) -> Object:
+    try:
+        value = bodies.parse_yaml(data)
+    except ValueError as error:
+        raise StatusError(400, "BadRequest", f"error decoding YAML: {error}") from None
+    config = bodies.checked(kind, value)
+    if not config.get("apiVersion") or not config.get("kind"):
+        raise StatusError(400, "BadRequest", "an apply configuration names its apiVersion and kind")
+    if config["metadata"].get("managedFields"):
+        raise StatusError(400, "BadRequest", "metadata.managedFields must be nil")
+    return config
+
+
+def _gone(kind: Kind, target: Target) -> StatusError:
+    return StatusError(409, "Conflict", f'Operation cannot be fulfilled on {kind.resource} "{target.name}": uid '
+                       "mismatch: the provided object specified a uid or resourceVersion, and no existing object was "
+                       "found",
+                       {"name": target.name or "", "group": kind.group, "kind": kind.plural})

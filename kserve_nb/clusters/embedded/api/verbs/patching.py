@@ -1,0 +1,117 @@
+"""PATCH: JSON patch, merge patch, and strategic merge patch of the built-in kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jsonpatch
+import jsonpointer
+import orjson
+from aiohttp import web
+
+from kserve_nb.clusters.embedded.api.entry import encode
+from kserve_nb.clusters.embedded.api.ownership import strategic_merge
+from kserve_nb.clusters.embedded.api.ownership.managed_fields import Writer
+from kserve_nb.clusters.embedded.api.schema import structural_schemas
+from kserve_nb.clusters.embedded.api.store.store import Store
+from kserve_nb.clusters.embedded.api.verbs import applying
+from kserve_nb.clusters.embedded.api.verbs.writing import check_same, shown, write
+from kserve_nb.clusters.embedded.api.wire import bodies, request_options
+from kserve_nb.clusters.embedded.api.wire.content_negotiation import clauses
+from kserve_nb.clusters.embedded.api.wire.request_paths import Target
+from kserve_nb.clusters.embedded.objects import Object, StatusError
+
+JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
+STRATEGIC_PATCH, APPLY_PATCH = "application/strategic-merge-patch+json", "application/apply-patch+yaml"
+_MOST_OPERATIONS = 10_000  # a kube-apiserver's own limit
+
+Change = Callable[[Object], Any]
+
+
+async def patch(request: web.Request, store: Store, target: Target) -> web.Response:
+    """PATCH of one object, or of its status."""
+    kind = target.kind
+    media = clauses(request.headers.get("Content-Type", ""))[0][0]
+    accepted = [JSON_PATCH, MERGE_PATCH, *([] if kind.is_custom else [STRATEGIC_PATCH]), APPLY_PATCH]
+    if media not in accepted:
+        raise bodies.unsupported(", ".join(accepted))
+    if media == APPLY_PATCH:
+        return await applying.apply(request, store, target)
+    dry_run = request_options.dry_run(request, "PatchOptions")
+    mode = request_options.field_validation(request, "PatchOptions")
+    writer = Writer(request_options.manager(request), target.subresource or "")
+    change = _CHANGES[media](_json(await bodies.read(request)))
+    old = store.get(kind, target.namespace, target.name or "")
+    body = bodies.checked(kind, change(store.get(kind, target.namespace, target.name or "")))
+    check_same(body, target)
+    body, warnings = structural_schemas.validate(kind, body, mode)
+    return shown(request, target, write(store, target, old, body, writer, dry_run), warnings=warnings)
+
+
+def merge_patch(current: Any, change: Any) -> Any:
+    """RFC 7386."""
+    if not isinstance(change, dict):
+        return change
+    merged = dict(current) if isinstance(current, dict) else {}
+    for key, value in change.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_patch(merged.get(key), value)
+    return merged
+
+
+def _json(data: bytes) -> Any:
+    try:
+        value = orjson.loads(data)
+    except ValueError as error:
+        raise StatusError(400, "BadRequest", f"error decoding patch: {bodies.go_error(data, error)}") from None
+    encode(value)  # what is nested too deep is refused here
+    return value
+
+
+def _merge_change(value: Any) -> Change:
+    if not isinstance(value, dict):
+        raise StatusError(400, "BadRequest", "error decoding patch: a merge patch is a JSON object")
+    return lambda obj: merge_patch(obj, value)
+
+
+def _strategic_change(value: Any) -> Change:
+    if not isinstance(value, dict):
+        raise StatusError(400, "BadRequest", "error decoding patch: a strategic merge patch is a JSON object")
+
+    def change(obj: Object) -> Object:
+        try:
+            return strategic_merge.merge(obj, value)
+        except ValueError as error:
+            raise StatusError(400, "BadRequest", str(error)) from None
+
+    return change
+
+
+def _json_change(value: Any) -> Change:
+    if not isinstance(value, list) or not all(isinstance(operation, dict) for operation in value):
+        raise StatusError(400, "BadRequest", "error decoding patch: a JSON patch is a list of operations: "
+                                             "json: cannot unmarshal object into Go value of type jsonpatch.Patch")
+    if len(value) > _MOST_OPERATIONS:
+        raise StatusError(413, "RequestEntityTooLarge", f"The allowed maximum operations in a JSON patch is "
+                                                        f"{_MOST_OPERATIONS}, got {len(value)}")
+    return lambda obj: _json_patched(obj, value)
+
+
+def _json_patched(obj: Any, operations: list[Object]) -> Any:
+    """One operation after the other; copies must not make the object grow without end."""
+    try:
+        for operation in operations:
+            obj = jsonpatch.JsonPatch([operation]).apply(obj, in_place=True)
+            if operation.get("op") == "copy" and len(orjson.dumps(obj)) > bodies.LIMIT:
+                raise StatusError(413, "RequestEntityTooLarge", "the patched object is too large")
+    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, ValueError, KeyError, IndexError,
+            AttributeError, RecursionError):
+        raise StatusError(422, "Invalid", "the server rejected our request due to an error in our request") from None
+    return obj
+
+
+_CHANGES: dict[str, Callable[[Any], Change]] = {
+    JSON_PATCH: _json_change, MERGE_PATCH: _merge_change, STRATEGIC_PATCH: _strategic_change}

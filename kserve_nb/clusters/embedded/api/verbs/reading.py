@@ -1,0 +1,112 @@
+"""GET: one object or a list of them, as JSON, as a Table, or as metadata alone."""
+
+from __future__ import annotations
+
+import base64
+from typing import NamedTuple
+
+import orjson
+from aiohttp import web
+
+from kserve_nb.clusters.embedded.api.columns import tables
+from kserve_nb.clusters.embedded.api.entry import Entry
+from kserve_nb.clusters.embedded.api.store import selectors
+from kserve_nb.clusters.embedded.api.store.store import Store
+from kserve_nb.clusters.embedded.api.wire import request_options
+from kserve_nb.clusters.embedded.api.wire.bodies import go_char
+from kserve_nb.clusters.embedded.api.wire.content_negotiation import view
+from kserve_nb.clusters.embedded.api.wire.request_paths import Target
+from kserve_nb.clusters.embedded.api.wire.responses import answer
+from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
+
+
+class Page(NamedTuple):
+    """A part of a list, where the next begins ("" at the end), and how many objects are left (None where unknown)."""
+
+    entries: list[Entry]
+    next: str
+    remaining: int | None
+
+
+def get(request: web.Request, store: Store, target: Target) -> web.Response:
+    """One object."""
+    assert target.name is not None
+    shown = view(request.headers.get("Accept", ""))
+    _check_version(request, store)
+    entry = store.entry(target.kind, target.namespace, target.name)
+    if shown == "table":
+        table = tables.head(target.kind, {"resourceVersion": str(entry.version)})
+        include = tables.include_of(request)
+        return answer(request, tables.join(table, [tables.row(target.kind, entry, include)]))
+    return answer(request, entry.data if shown == "object" else tables.partial(entry))
+
+
+def list_(request: web.Request, store: Store, target: Target) -> web.Response:
+    """A list, or the page of it that `limit` and `continue` ask for."""
+    kind, shown = target.kind, view(request.headers.get("Accept", ""))
+    selector = selectors.parse(kind, request.query.get("labelSelector", ""), request.query.get("fieldSelector", ""))
+    _check_version(request, store)
+    found = [entry for entry in store.entries(kind, target.namespace) if selector.matches(entry)]
+    page = _page(request, found)
+    meta: Object = {"resourceVersion": str(store.version)}
+    if page.next:
+        meta["continue"] = page.next
+        if selector.selects_all:
+            meta["remainingItemCount"] = page.remaining
+    elif shown == "object":
+        meta["continue"] = ""
+    if shown == "table":
+        include = tables.include_of(request)
+        rows = [tables.row(kind, entry, include) for entry in page.entries]
+        return answer(request, tables.join(tables.head(kind, meta), rows))
+    return answer(request, _list_body(kind, shown == "metadata", meta, page.entries))
+
+
+def _list_body(kind: Kind, partial: bool, meta: Object, entries: list[Entry]) -> bytes:
+    names = ("meta.k8s.io/v1", "PartialObjectMetadataList") if partial else (kind.api_version, f"{kind.kind}List")
+    items = b",".join(tables.partial(entry) if partial else entry.data for entry in entries)
+    return b'{"kind":%b,"apiVersion":%b,"metadata":%b,"items":[%b]}' % (
+        orjson.dumps(names[1]), orjson.dumps(names[0]), orjson.dumps(meta), items)
+
+
+def _check_version(request: web.Request, store: Store) -> None:
+    wanted = request_options.version(request)
+    if wanted is not None and wanted > store.version:
+        text = f"Too large resource version: {wanted}, current: {store.version}"
+        raise StatusError(504, "Timeout", text, {
+            "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+            "retryAfterSeconds": 1})
+
+
+def _page(request: web.Request, found: list[Entry]) -> Page:
+    limit, token = request_options.integer(request, "limit") or 0, request.query.get("continue", "")
+    if token:
+        start = _start_of(token)
+        found = [entry for entry in found if _place(entry) >= start]
+    if limit <= 0 or len(found) <= limit:
+        return Page(found, "", 0)
+    following = {"v": "meta.k8s.io/v1", "start": _place(found[limit])}
+    text = base64.urlsafe_b64encode(orjson.dumps(following)).rstrip(b"=").decode()
+    return Page(found[:limit], text, len(found) - limit)
+
+
+def _place(entry: Entry) -> list[str]:
+    return [entry.namespace or "", entry.name]
+
+
+def _start_of(token: str) -> list[str]:
+    def bad(reason: str) -> StatusError:
+        return StatusError(400, "BadRequest", f"invalid continue token: continue key is not valid: {reason}")
+
+    try:
+        data = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        raise bad("illegal base64 data at input byte 0") from None
+    try:
+        match orjson.loads(data):
+            case {"v": "meta.k8s.io/v1", "start": [str() as namespace, str() as name]}:
+                return [namespace, name]
+    except ValueError:
+        raise bad(f"invalid character {go_char(chr(data[0]))} looking for beginning of value"
+                  if data else "unexpected end of JSON input") from None
+    raise bad("unrecognized encoded version")

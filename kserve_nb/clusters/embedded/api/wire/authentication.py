@@ -1,0 +1,86 @@
+"""Who asks, and whether they may: the cluster's one token is its administrator; everybody else may hardly anything."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from kserve_nb.clusters.embedded.api.wire.request_paths import Target
+from kserve_nb.clusters.embedded.objects import Object, StatusError
+
+_PUBLIC_PATHS = ("/healthz", "/livez", "/readyz", "/version")
+_DISCOVERY_PATHS = ("/api", "/apis", "/openapi")
+
+
+@dataclass(frozen=True)
+class User:
+    """Who sends a request, after impersonation."""
+
+    name: str
+    groups: tuple[str, ...]
+
+    @property
+    def is_admin(self) -> bool:
+        return "system:masters" in self.groups
+
+
+ADMIN = User("kubernetes-admin", ("system:masters", "system:authenticated"))
+ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
+USER = web.RequestKey("user", User)
+
+
+def identify(request: web.Request, token: str) -> User:
+    """Who sends the request. Raises StatusError 401 for a wrong token, 403 for impersonation by another."""
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    user = ANONYMOUS
+    if scheme.lower() == "bearer":
+        if not hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), token.encode()):
+            raise StatusError(401, "Unauthorized", "Unauthorized")
+        user = ADMIN
+    wanted = request.headers.get("Impersonate-User")
+    if wanted is None:
+        return user
+    if not user.is_admin:
+        raise _forbidden(user, "impersonate", "", "users", None, wanted, "users")
+    return User(wanted, (*request.headers.getall("Impersonate-Group", ()), "system:authenticated"))
+
+
+def verb_of(request: web.Request, target: Target) -> str:
+    """What the request does to its target, in RBAC's words."""
+    if request.method in ("GET", "HEAD"):
+        if request.query.get("watch", "").lower() in ("true", "1"):
+            return "watch"
+        return "get" if target.name else "list"
+    if request.method == "DELETE":
+        return "delete" if target.name else "deletecollection"
+    return {"POST": "create", "PUT": "update", "PATCH": "patch"}.get(request.method, request.method.lower())
+
+
+def check_target(user: User, verb: str, target: Target) -> None:
+    """Raises StatusError 403 unless the user may do this."""
+    if not user.is_admin:
+        kind = target.kind
+        raise _forbidden(user, verb, kind.group, target.resource, target.namespace, target.name, kind.plural)
+
+
+def check_path(user: User, method: str, path: str) -> None:
+    """Raises StatusError 403 unless the user may ask for a path that is no object's."""
+    open_paths = _PUBLIC_PATHS if user == ANONYMOUS else (*_PUBLIC_PATHS, *_DISCOVERY_PATHS)
+    if user.is_admin or any(path == known or path.startswith(f"{known}/") for known in open_paths):
+        return
+    raise StatusError(403, "Forbidden", f'forbidden: User "{user.name}" cannot {method.lower()} path "{path}"')
+
+
+def _forbidden(user: User, verb: str, group: str, resource: str, namespace: str | None, name: str | None,
+               plural: str) -> StatusError:
+    full = f"{plural}.{group}" if group else plural
+    subject = f'{full} "{name}"' if name else full
+    scope = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
+    details: Object = {"name": name or "", "group": group, "kind": plural}
+    return StatusError(
+        403, "Forbidden",
+        f'{subject} is forbidden: User "{user.name}" cannot {verb} resource "{resource}" in API group "{group}" '
+        f"{scope}",
+        details)

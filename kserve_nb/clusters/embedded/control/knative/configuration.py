@@ -1,0 +1,139 @@
+"""Configuration → Revisions: one for each generation of its template, and which of them is created and ready last.
+
+Source: knative.dev/serving pkg/reconciler/configuration/configuration.go, resources/revision.go, and
+pkg/apis/serving/v1/configuration_lifecycle.go.
+"""
+
+from __future__ import annotations
+
+import copy
+
+from kserve_nb.clusters.embedded.control.framework.child_names import child_name
+from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
+from kserve_nb.clusters.embedded.control.framework.kreconciler import begin, finish
+from kserve_nb.clusters.embedded.control.framework.loop import Changes, Moment, Reconciler
+from kserve_nb.clusters.embedded.control.framework.names import (
+    CONFIGURATION_GENERATION_LABEL,
+    CONFIGURATION_LABEL,
+    CONFIGURATION_UID_LABEL,
+    CREATOR,
+    LAST_MODIFIER,
+    ROUTES,
+    ROUTING_STATE_LABEL,
+    ROUTING_STATE_MODIFIED,
+    SERVICE_LABEL,
+    SERVICE_UID_LABEL,
+)
+from kserve_nb.clusters.embedded.objects import (
+    CONFIGURATION,
+    REVISION,
+    Object,
+    Objects,
+    condition,
+    is_true,
+    owner_reference,
+    utc,
+)
+
+COMPONENT = "configuration-controller"
+
+
+def reconcile(configuration: Object, view: Objects, moment: Moment) -> Changes:
+    """One pass (`ReconcileKind`): make the revision of this generation, then find the latest ready one."""
+    changes = Changes()
+    meta = configuration["metadata"]
+    if "deletionTimestamp" in meta:
+        return changes
+    status, conditions = begin(configuration, (), moment.now)
+    revisions = view.list(REVISION, meta["namespace"], {CONFIGURATION_LABEL: meta["name"]})
+    latest = next((r for r in revisions if generation_of(r) == meta["generation"]), None)
+    if latest is None:
+        latest = make_revision(configuration, moment.now)
+        changes.create(REVISION, latest)
+        changes.event(configuration, "Normal", "Created", f'Created Revision "{latest["metadata"]["name"]}"', COMPONENT)
+    _set_latest_created(status, conditions, latest["metadata"]["name"])
+    _judge(configuration, latest, status, conditions, changes)
+    _set_latest_ready(configuration, revisions, status, conditions, changes)
+    finish(CONFIGURATION, configuration, status, changes)
+    return changes
+
+
+def generation_of(revision: Object) -> int:
+    """The generation of its Configuration that a revision was made for (`configGeneration`)."""
+    return int((revision["metadata"].get("labels") or {}).get(CONFIGURATION_GENERATION_LABEL, 0))
+
+
+def make_revision(configuration: Object, now: float) -> Object:
+    """The revision of the current generation (`MakeRevision`)."""
+    meta, template = configuration["metadata"], copy.deepcopy(configuration["spec"]["template"])
+    labels, annotations = (dict((template.get("metadata") or {}).get(key) or {}) for key in ("labels", "annotations"))
+    labels |= _labels(meta)
+    held = meta.get("annotations") or {}
+    if LAST_MODIFIER in held:
+        annotations[CREATOR] = held[LAST_MODIFIER]
+    if ROUTES in held:
+        annotations[ROUTES] = held[ROUTES]
+    labels[ROUTING_STATE_LABEL] = "active" if ROUTES in held else "pending"
+    annotations[ROUTING_STATE_MODIFIED] = utc(now)
+    return {
+        "apiVersion": REVISION.api_version, "kind": REVISION.kind, "spec": template["spec"],
+        "metadata": {"name": child_name(meta["name"], f"-{meta['generation']:05d}"), "namespace": meta["namespace"],
+                     "labels": labels, "annotations": annotations,
+                     "ownerReferences": [owner_reference(configuration)]},
+    }
+
+
+def _labels(meta: Object) -> dict[str, str]:
+    """`updateRevisionLabels`."""
+    held = meta.get("labels") or {}
+    labels = {CONFIGURATION_LABEL: meta["name"], CONFIGURATION_GENERATION_LABEL: str(meta["generation"]),
+              CONFIGURATION_UID_LABEL: meta["uid"]}
+    return labels | {key: held[key] for key in (SERVICE_LABEL, SERVICE_UID_LABEL) if key in held}
+
+
+def _set_latest_created(status: Object, conditions: Conditions, name: str) -> None:
+    """`SetLatestCreatedRevisionName`."""
+    status["latestCreatedRevisionName"] = name
+    if status.get("latestReadyRevisionName") != name:
+        conditions.mark_unknown("Ready")
+
+
+def _judge(configuration: Object, latest: Object, status: Object, conditions: Conditions, changes: Changes) -> None:
+    """Say that the latest created revision is ready for the first time, or has failed."""
+    ready, name = condition(latest, "Ready"), latest["metadata"]["name"]
+    if ready.get("status") == "True" and not status.get("latestReadyRevisionName"):
+        changes.event(configuration, "Normal", "ConfigurationReady", "Configuration becomes ready", COMPONENT)
+    if ready.get("status") == "False":
+        message = f'Revision "{name}" failed with message: {ready.get("message", "")}.'
+        before = conditions.get("Ready")
+        conditions.mark_false("Ready", "RevisionFailed", message)
+        if before != conditions.get("Ready"):
+            known = "ready" if name == status.get("latestReadyRevisionName") else "created"
+            changes.event(configuration, "Warning", f"Latest{known.title()}Failed",
+                          f'Latest {known} revision "{name}" has failed', COMPONENT)
+
+
+def _set_latest_ready(configuration: Object, revisions: list[Object], status: Object, conditions: Conditions,
+                      changes: Changes) -> None:
+    """The newest ready revision from the last ready one on (`findAndSetLatestReadyRevision`)."""
+    before = status.get("latestReadyRevisionName")
+    floor = next((generation_of(r) for r in revisions if r["metadata"]["name"] == before), 0)
+    ready = [r for r in revisions if generation_of(r) >= floor and is_ready(r)]
+    if not ready:
+        return
+    name = max(ready, key=generation_of)["metadata"]["name"]
+    status["latestReadyRevisionName"] = name
+    if name == status["latestCreatedRevisionName"]:
+        conditions.mark_true("Ready")
+    if name != before:
+        changes.event(configuration, "Normal", "LatestReadyUpdate",
+                      f'LatestReadyRevisionName updated to "{name}"', COMPONENT)
+
+
+def is_ready(revision: Object) -> bool:
+    """Whether a revision is Ready at its own generation (revision_lifecycle.go `IsReady`)."""
+    observed = (revision.get("status") or {}).get("observedGeneration")
+    return bool(observed == revision["metadata"]["generation"]) and is_true(revision, "Ready")
+
+
+RECONCILERS = (Reconciler("configuration", CONFIGURATION, reconcile, owns=(REVISION,)),)

@@ -1,0 +1,183 @@
+"""InferenceService → the Knative Service of its predictor.
+
+Sources: kserve pkg/controller/v1beta1/inferenceservice/components/predictor.go `buildPredictorResources`,
+reconcilers/knative/ksvc_reconciler.go `createKnativeService`, utils/utils.go `ValidateStorageURI`,
+components/component.go, pkg/controller/v1alpha1/utils/utils.go `SetAutoScalingAnnotations`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from kserve_nb.clusters.embedded.control.framework.names import (
+    CREATOR,
+    INFERENCE_SERVICE_LABEL,
+    LAST_APPLIED,
+    LAST_MODIFIER,
+    ROLLOUT_DURATION,
+    VISIBILITY_LABEL,
+)
+from kserve_nb.clusters.embedded.control.kserve.isvc_container import build_pod_spec
+from kserve_nb.clusters.embedded.control.kserve.isvc_runtime import PredictorError, Runtime, runtime_defaults
+from kserve_nb.clusters.embedded.objects import (
+    CLUSTER_STORAGE_CONTAINER,
+    KNATIVE_SERVICE,
+    Object,
+    Objects,
+    owner_reference,
+)
+
+USER = "system:serviceaccount:kserve:kserve-controller-manager"
+INTERNAL = "internal.serving.kserve.io/"
+SOURCE_URI = f"{INTERNAL}storage-initializer-sourceuri"
+MIN_SCALE, MAX_SCALE = "autoscaling.knative.dev/min-scale", "autoscaling.knative.dev/max-scale"
+INITIAL_SCALE = "autoscaling.knative.dev/initial-scale"
+TAG_ROUTING = "serving.kserve.io/enable-tag-routing"
+NOT_COPIED = {MIN_SCALE, MAX_SCALE, SOURCE_URI, LAST_APPLIED, "modelFormat"}  # ServiceAnnotationDisallowedList
+ON_SERVICE = (ROLLOUT_DURATION, "serving.knative.openshift.io/enablePassthrough")  # managedKsvcAnnotations
+SCHEMES = ("gs://", "s3://", "pvc://", "file://", "https://", "http://", "hdfs://", "webhdfs://", "oci://",
+           "oci+native://", "hf://")
+AZURE_BLOB = re.compile(r"https://(.+?).blob.core.windows.net/(.+)")
+
+
+def service_name(isvc: Object) -> str:
+    """The Knative Service of a predictor (`PredictorServiceName`)."""
+    predictor = isvc["spec"]["predictor"].get("name")
+    return "-".join(filter(None, (isvc["metadata"]["name"], predictor, "predictor")))
+
+
+def model_config_name(isvc: Object) -> str:
+    """The ConfigMap in which a server without a model of its own is told which models to load."""
+    return f"modelconfig-{isvc['metadata']['name']}-0"
+
+
+def is_multi_model(isvc: Object) -> bool:
+    """Whether no model is named, so that KServe takes it for a server of many models (`IsMMSPredictor`)."""
+    predictor = isvc["spec"]["predictor"]
+    model = predictor.get("model") or {}
+    return not (predictor.get("containers") or predictor.get("storageUris") or model.get("storageUri")
+                or model.get("storage") or (model.get("modelFormat") or {}).get("name") == "huggingface")
+
+
+def copied_annotations(isvc: Object) -> dict[str, str]:
+    """The InferenceService's annotations that are handed down."""
+    return {k: v for k, v in (isvc["metadata"].get("annotations") or {}).items()
+            if k not in NOT_COPIED and not (k == INITIAL_SCALE and _is_ignored(v))}
+
+
+def _is_ignored(initial_scale: str) -> bool:
+    """Whether KServe leaves out an initial scale, as no number or zero (`ValidateInitialScaleAnnotation`)."""
+    return not re.fullmatch(r"[+-]?\d+", initial_scale) or int(initial_scale) == 0
+
+
+def source_annotations(isvc: Object, view: Objects) -> dict[str, str]:
+    """The handed-down annotations and those that tell the pod what to load. Raises PredictorError."""
+    annotations = copied_annotations(isvc)
+    predictor = isvc["spec"]["predictor"]
+    annotations |= _logger_and_batcher(predictor)
+    if is_multi_model(isvc):
+        annotations |= {f"{INTERNAL}agent": "true", f"{INTERNAL}configVolumeName": model_config_name(isvc),
+                        f"{INTERNAL}configMountPath": "/mnt/configs", f"{INTERNAL}modelDir": "/mnt/models"}
+    uri = (predictor.get("model") or {}).get("storageUri")
+    if uri:
+        annotations[SOURCE_URI] = uri  # what makes another model another revision
+        check_storage_uri(uri, view)
+    return annotations
+
+
+def _logger_and_batcher(predictor: Object) -> dict[str, str]:
+    """`addLoggerAnnotations`, `addBatcherAnnotations`."""
+    logger, batcher = predictor.get("logger"), predictor.get("batcher")
+    annotations: dict[str, str] = {}
+    if logger is not None:
+        annotations |= {f"{INTERNAL}logger": "true", f"{INTERNAL}logger-mode": str(logger.get("mode", ""))}
+        if logger.get("url"):
+            annotations[f"{INTERNAL}logger-sink-url"] = logger["url"]
+    if batcher is not None:
+        annotations[f"{INTERNAL}batcher"] = "true"
+        named = {"maxBatchSize": "batcher-max-batchsize", "maxLatency": "batcher-max-latency"}
+        annotations |= {INTERNAL + named[k]: str(batcher[k]) for k in named if batcher.get(k) is not None}
+    return annotations
+
+
+def check_storage_uri(uri: str, view: Objects) -> None:
+    """Raise PredictorError for a URI that nothing can download (`ValidateStorageURI`)."""
+    for container in view.list(CLUSTER_STORAGE_CONTAINER):
+        for known in container["spec"].get("supportedUriFormats") or []:
+            prefix, regex = known.get("prefix"), known.get("regex")
+            if (prefix and uri.startswith(prefix)) or (not prefix and regex and re.search(regex, uri)):
+                return
+    supported = AZURE_BLOB.match(uri) if "blob.core.windows.net" in uri else uri.startswith(SCHEMES)
+    if supported or not re.search(r"\w+?://", uri):
+        return
+    raise PredictorError(
+        f"StorageURI not supported: storageUri, must be one of: [{', '.join(SCHEMES)}] or match "
+        "https://{}.blob.core.windows.net/{}/{} or be an absolute or relative local path. "
+        f"StorageUri [{uri}] is not supported")
+
+
+def make_service(isvc: Object, runtime: Runtime | None, annotations: dict[str, str], rolled_out: str) -> Object:
+    """The Knative Service.
+
+    Args:
+        rolled_out: latestRolledoutRevision of the status as it is stored; empty before the first one.
+    """
+    predictor, spec = isvc["spec"]["predictor"], runtime.spec if runtime else {}
+    held = {k: v for k, v in (spec.get("annotations") or {}).items() if k not in NOT_COPIED} | annotations
+    held |= {k: v for k, v in (predictor.get("annotations") or {}).items() if k not in NOT_COPIED}
+    held = _scale_annotations(predictor, held)
+    on_service = {key: held.pop(key) for key in ON_SERVICE if key in held}
+    labels = {
+        **(spec.get("labels") or {}), **(isvc["metadata"].get("labels") or {}),
+        **(runtime_defaults(isvc, runtime)[1] if runtime else {}), **(predictor.get("labels") or {}),
+        INFERENCE_SERVICE_LABEL: isvc["metadata"]["name"], "component": "predictor"}
+    template = {
+        "metadata": {"annotations": held, "labels": {k: v for k, v in labels.items() if k != VISIBILITY_LABEL}},
+        "spec": _revision_spec(predictor, build_pod_spec(isvc, runtime))}
+    return {
+        "apiVersion": KNATIVE_SERVICE.api_version, "kind": KNATIVE_SERVICE.kind,
+        "metadata": {"name": service_name(isvc), "namespace": isvc["metadata"]["namespace"], "labels": labels,
+                     "annotations": {CREATOR: USER, LAST_MODIFIER: USER, **on_service},
+                     "ownerReferences": [owner_reference(isvc)]},
+        "spec": {"template": template,
+                 "traffic": make_traffic(predictor.get("canaryTrafficPercent"), rolled_out,
+                                         tagged=held.get(TAG_ROUTING) == "true")},
+    }
+
+
+def make_traffic(percent: int | None, rolled_out: str, *, tagged: bool) -> list[Object]:
+    """What the Knative Service splits between.
+
+    Until a revision has been rolled out the percent means nothing. A percent out of range is handed on as it is:
+    Knative refuses it.
+    """
+    split = percent is not None and rolled_out != ""
+    latest: Object = {"latestRevision": True, "percent": percent if split else 100}
+    if tagged:
+        latest["tag"] = "latest"
+    if percent is None or not split or percent >= 100:
+        return [latest]
+    return [latest, {"latestRevision": False, "percent": 100 - percent, "revisionName": rolled_out, "tag": "prev"}]
+
+
+def _scale_annotations(predictor: Object, annotations: dict[str, str]) -> dict[str, str]:
+    result = {"autoscaling.knative.dev/class": "kpa.autoscaling.knative.dev", **annotations}
+    least, most = predictor.get("minReplicas"), predictor.get("maxReplicas")
+    result[MIN_SCALE] = str(1 if least is None else least)
+    if most:
+        result[MAX_SCALE] = str(most)
+    for field, key in (("scaleTarget", "target"), ("scaleMetric", "metric")):
+        if predictor.get(field) is not None:
+            result[f"autoscaling.knative.dev/{key}"] = str(predictor[field])
+    return result
+
+
+def _revision_spec(predictor: Object, pod: Object) -> Object:
+    spec = json.loads(json.dumps(pod))
+    if predictor.get("timeout") is not None:
+        spec |= {"timeoutSeconds": predictor["timeout"], "responseStartTimeoutSeconds": predictor["timeout"]}
+    if predictor.get("containerConcurrency") is not None:
+        spec["containerConcurrency"] = predictor["containerConcurrency"]
+    result: Object = spec
+    return result

@@ -1,0 +1,105 @@
+"""EndpointSlices: what Endpoints say, in the form that `kubectl describe service` reads.
+
+Sources: kubernetes staging/src/k8s.io/endpointslice/reconciler.go for Services that select pods, and
+pkg/controller/endpointslicemirroring/utils.go for Services whose Endpoints somebody else keeps, as Knative does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kserve_nb.clusters.embedded.control.framework.child_names import pod_name
+from kserve_nb.clusters.embedded.control.framework.loop import Changes, Key, Moment, Reconciler
+from kserve_nb.clusters.embedded.control.framework.names import LAST_APPLIED
+from kserve_nb.clusters.embedded.control.kubernetes.endpoints import MANAGED_BY
+from kserve_nb.clusters.embedded.objects import (
+    ENDPOINT_SLICE,
+    ENDPOINTS,
+    SERVICE,
+    Object,
+    Objects,
+    key_of,
+    owner_reference,
+)
+
+SERVICE_NAME = "kubernetes.io/service-name"
+_SLICE_MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
+
+
+def reconcile(endpoints: Object, objects: Objects, _moment: Moment) -> Changes:
+    """One pass over Endpoints: their slice says what they say."""
+    changes = Changes()
+    ours = MANAGED_BY.items() <= (endpoints["metadata"].get("labels") or {}).items()
+    owner = objects.find(SERVICE, *key_of(endpoints)) if ours else {**endpoints, "kind": "Endpoints"}
+    if owner is None or "deletionTimestamp" in endpoints["metadata"]:
+        return changes
+    desired = make_slice(endpoints, {"apiVersion": "v1", "kind": "Service", **owner}, selected=ours)
+    held = objects.find(ENDPOINT_SLICE, *key_of(desired))
+    if held is None:
+        if ours or desired["endpoints"]:
+            changes.create(ENDPOINT_SLICE, desired)
+    else:
+        owners = desired["metadata"]["ownerReferences"]  # another one where the Service was made anew
+        wanted = {**held, "metadata": {**held["metadata"], "ownerReferences": owners},
+                  "endpoints": desired["endpoints"], "ports": desired["ports"]}
+        if wanted != held:
+            changes.update(ENDPOINT_SLICE, wanted)
+    return changes
+
+
+def reconcile_orphan(piece: Object, objects: Objects, _moment: Moment) -> Changes:
+    """A slice goes with the Endpoints that it was made from."""
+    changes = Changes()
+    meta = piece["metadata"]
+    name = (meta.get("labels") or {}).get(SERVICE_NAME, "")
+    made = name and meta["name"] == _name(meta["namespace"], name)
+    if made and objects.find(ENDPOINTS, meta["namespace"], name) is None:
+        changes.delete(ENDPOINT_SLICE, piece)
+    return changes
+
+
+def make_slice(endpoints: Object, owner: Object, *, selected: bool) -> Object:
+    """The slice of Endpoints.
+
+    Args:
+        owner: the Service that selects the pods, else the Endpoints themselves.
+        selected: whether a Service selects the pods.
+    """
+    namespace, name = key_of(endpoints)
+    meta = endpoints["metadata"]
+    manager = f"endpointslice{'' if selected else 'mirroring'}-controller.k8s.io"
+    labels = {key: value for key, value in (meta.get("labels") or {}).items() if key not in MANAGED_BY}
+    annotations = {} if selected else {k: v for k, v in (meta.get("annotations") or {}).items() if k != LAST_APPLIED}
+    subsets = endpoints.get("subsets") or []
+    return {
+        "apiVersion": ENDPOINT_SLICE.api_version, "kind": ENDPOINT_SLICE.kind, "addressType": "IPv4",
+        "metadata": {"generateName": f"{name}-", "name": _name(namespace, name), "namespace": namespace,
+                     "labels": {**labels, _SLICE_MANAGED_BY: manager, SERVICE_NAME: name},
+                     "ownerReferences": [owner_reference(owner)],
+                     **({"annotations": annotations} if annotations else {})},
+        "endpoints": [_endpoint(address, ready, selected) for subset in subsets
+                      for field, ready in (("addresses", True), ("notReadyAddresses", False))
+                      for address in subset.get(field) or []] or None,
+        "ports": subsets[0].get("ports") if subsets else None,
+    }
+
+
+def _endpoint(address: Object, ready: bool, selected: bool) -> Object:
+    conditions = {"ready": ready, **({"serving": ready, "terminating": False} if selected else {})}
+    place: Object = {key: address[key] for key in ("nodeName", "targetRef") if key in address}
+    return {"addresses": [address["ip"]], "conditions": conditions, **place}
+
+
+def _name(namespace: str | None, name: str) -> str:
+    return pod_name(name, namespace, name)
+
+
+def _slice_of(endpoints: Object, _objects: Objects) -> Iterable[Key]:
+    namespace, name = key_of(endpoints)
+    yield namespace, _name(namespace, name)
+
+
+RECONCILERS: tuple[Reconciler, ...] = (
+    Reconciler("endpoint slices", ENDPOINTS, reconcile),
+    Reconciler("endpoint slices without endpoints", ENDPOINT_SLICE, reconcile_orphan, watches={ENDPOINTS: _slice_of}),
+)

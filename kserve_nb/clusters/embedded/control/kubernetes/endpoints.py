@@ -1,0 +1,106 @@
+"""Endpoints of Services that select pods.
+
+Source: kubernetes pkg/controller/endpoint/endpoints_controller.go `syncService`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kserve_nb.clusters.embedded.control.framework.child_names import child_name
+from kserve_nb.clusters.embedded.control.framework.loop import Changes, Key, Moment, Reconciler
+from kserve_nb.clusters.embedded.control.framework.names import REVISION_LABEL
+from kserve_nb.clusters.embedded.control.kubernetes.pod_state import is_ready
+from kserve_nb.clusters.embedded.objects import ENDPOINTS, POD, SERVICE, Object, Objects, key_of
+
+MANAGED_BY = {"endpoints.kubernetes.io/managed-by": "endpoint-controller"}
+
+
+def reconcile(service: Object, objects: Objects, _moment: Moment) -> Changes:
+    """One pass over a Service with a selector: who is behind it, ready or not."""
+    changes = Changes()
+    selector = service["spec"].get("selector")
+    if not selector or service["spec"].get("type") == "ExternalName" or "deletionTimestamp" in service["metadata"]:
+        return changes
+    namespace, name = key_of(service)
+    subsets = _subsets(service, objects.list(POD, namespace, selector))
+    held = objects.find(ENDPOINTS, namespace, name)
+    if held is None:
+        body: Object = {"apiVersion": ENDPOINTS.api_version, "kind": ENDPOINTS.kind}
+        labels = {**service["metadata"].get("labels", {}), **MANAGED_BY}
+        body["metadata"] = {"labels": labels, "name": name, "namespace": namespace}
+        changes.create(ENDPOINTS, body | ({"subsets": subsets} if subsets else {}))
+    elif (held.get("subsets") or []) != subsets:
+        changes.update(ENDPOINTS, {**held, "subsets": subsets})
+    return changes
+
+
+def reconcile_orphan(endpoints: Object, objects: Objects, _moment: Moment) -> Changes:
+    """Endpoints that were made here go with their Service, which does not own them."""
+    changes = Changes()
+    ours = MANAGED_BY.items() <= (endpoints["metadata"].get("labels") or {}).items()
+    if ours and objects.find(SERVICE, *key_of(endpoints)) is None:
+        changes.delete(ENDPOINTS, endpoints)
+    return changes
+
+
+def _subsets(service: Object, pods: list[Object]) -> list[Object]:
+    """One subset for each set of ports that the pods have."""
+    by_ports: dict[tuple[tuple[str, int, str], ...], Object] = {}
+    for pod in pods:
+        address = _address(pod)
+        if address is None:
+            continue
+        ports = tuple(sorted(_ports(service, pod)))
+        subset = by_ports.setdefault(ports, {"addresses": [], "notReadyAddresses": []})
+        subset["addresses" if is_ready(pod) else "notReadyAddresses"].append(address)
+    return [
+        {**{key: value for key, value in subset.items() if value},
+         "ports": [{"name": n, "port": p, "protocol": t} if n else {"port": p, "protocol": t} for n, p, t in ports]}
+        for ports, subset in by_ports.items()]
+
+
+def _address(pod: Object) -> Object | None:
+    """A pod's address, once it has one, until it ends or begins to (`ShouldPodBeInEndpoints`)."""
+    status, meta = pod.get("status") or {}, pod["metadata"]
+    if not status.get("podIP") or status.get("phase") in ("Succeeded", "Failed") or "deletionTimestamp" in meta:
+        return None
+    target = {"kind": "Pod", "name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]}
+    return {"ip": status["podIP"], "nodeName": pod["spec"].get("nodeName"), "targetRef": target}
+
+
+def _ports(service: Object, pod: Object) -> Iterable[tuple[str, int, str]]:
+    for port in service["spec"].get("ports") or []:
+        target = port.get("targetPort", port["port"])
+        number = target if isinstance(target, int) else _named_port(pod, target)
+        if number is not None:
+            yield port.get("name", ""), number, port.get("protocol", "TCP")
+
+
+def _named_port(pod: Object, name: str) -> int | None:
+    ports = (port for container in pod["spec"]["containers"] for port in container.get("ports") or [])
+    return next((int(port["containerPort"]) for port in ports if port.get("name") == name), None)
+
+
+def _of_pod(pod: Object, objects: Objects) -> Iterable[Key]:
+    """The Services of its namespace that select it. A revision's pods have their private one, which is known by name:
+    where there are many revisions it takes too long to look for others at each of their steps."""
+    labels = (pod["metadata"].get("labels") or {}).items()
+    revision = pod["metadata"].get("labels", {}).get(REVISION_LABEL)
+    if revision:
+        yield pod["metadata"]["namespace"], child_name(revision, "-private")
+        return
+    for service in objects.list(SERVICE, pod["metadata"]["namespace"]):
+        selector = service["spec"].get("selector")
+        if selector and selector.items() <= labels:
+            yield key_of(service)
+
+
+def _same_name(obj: Object, _objects: Objects) -> Iterable[Key]:
+    yield key_of(obj)
+
+
+RECONCILERS: tuple[Reconciler, ...] = (
+    Reconciler("endpoints", SERVICE, reconcile, watches={POD: _of_pod, ENDPOINTS: _same_name}),
+    Reconciler("endpoints without a service", ENDPOINTS, reconcile_orphan, watches={SERVICE: _same_name}),
+)

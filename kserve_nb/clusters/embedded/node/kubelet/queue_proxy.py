@@ -1,0 +1,42 @@
+"""The log of a pod's queue-proxy, which has no process of its own here: Envoy and the node do its work."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from kserve_nb.clusters.embedded.node import container_logs
+from kserve_nb.clusters.embedded.node.kubelet.pod_record import PodRecord
+from kserve_nb.clusters.embedded.node.kubelet.pod_status import Container
+
+_STARTS = ("Starting queue-proxy", "Starting http server main0.0.0.0:8012", "Starting http server admin0.0.0.0:8022",
+           "Starting http server metrics0.0.0.0:9090")
+_DRAINS = ("Received TERM signal, attempting to gracefully shutdown servers.",
+           "Sleeping 30s to allow K8s propagation of non-ready state")
+_ENDS = ("Shutting down server: admin", "Shutting down server: metrics", "Shutdown complete, exiting...")
+
+
+def log_start(record: PodRecord, container: Container) -> None:
+    """It has begun to listen."""
+    _log(record, container, _STARTS)
+
+
+def log_drain(record: PodRecord, container: Container) -> None:
+    """It was asked to end, and waits for what is under way."""
+    _log(record, container, _DRAINS)
+
+
+def log_end(record: PodRecord, container: Container) -> None:
+    """It has ended."""
+    _log(record, container, _ENDS)
+
+
+def _log(record: PodRecord, container: Container, messages: tuple[str, ...]) -> None:
+    path = record.log_of(container, container.restarts)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    revision = record.pod["metadata"].get("labels", {}).get("serving.knative.dev/revision", record.name)
+    for message in messages:
+        container_logs.append(path, json.dumps({
+            "severity": "INFO", "timestamp": container_logs.stamp(time.time_ns()), "logger": "queueproxy",
+            "caller": "sharedmain/main.go", "message": message, "knative.dev/key": f"{record.namespace}/{revision}",
+            "knative.dev/pod": record.name}, separators=(",", ":")))

@@ -1,0 +1,232 @@
+"""What a rollout went through: moments kept small, and what they say when laid side by side. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Literal
+
+from kserve_nb.observe.snapshot import Event, Snapshot
+from kserve_nb.values.rollout_status import Pod, short
+from kserve_nb.values.rollout_status import last_line as last_line
+
+_PODS_KEPT = 30
+_RUN_S = 5.0  # batches of requests that are no further apart are one run
+PodWord = Literal["ready", "starting", "ending", "failing"]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a snapshot showed, as little of it as a picture of the whole course needs."""
+
+    at: float
+    seen: bool  # False where the cluster did not answer: nothing below is known then
+    asked: str = ""  # "10 %"
+    model: str = ""
+    phase: str = ""
+    traffic: tuple[tuple[str, int], ...] = ()  # routed: revision and percent
+    pods: tuple[tuple[str, str, PodWord], ...] = ()  # name, revision, state
+    why: str = ""  # what is still missing, or what failed
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, at: float) -> Frame:
+        """The frame of a snapshot."""
+        if snapshot.state in ("stale", "loading"):
+            return cls(at, seen=False)
+        status = snapshot.status
+        asked = "" if status is None else "100 %" if status.asked_percent is None else f"{status.asked_percent} %"
+        return cls(
+            at=at,
+            seen=True,
+            asked=asked,
+            model=status.model if status else "",
+            phase=snapshot.phase,
+            traffic=tuple(sorted(snapshot.routed.items())),
+            pods=tuple((pod.name, pod.revision, pod_word(pod)) for pod in snapshot.pods[:_PODS_KEPT]),
+            why=last_line(snapshot.failure) or snapshot.left,
+        )
+
+    def same(self, other: Frame) -> bool:
+        """Whether nothing but the time differs."""
+        return self == Frame(self.at, *(getattr(other, name) for name in _WHAT))
+
+
+_WHAT = ("seen", "asked", "model", "phase", "traffic", "pods", "why")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A batch of requests, as it was answered."""
+
+    at: float
+    latest: str  # revision name
+    hits: int  # answers of it
+    sent: int  # requests of known answerers
+    failed: int = 0
+
+    @property
+    def percent(self) -> float:
+        """The share that LATEST answered."""
+        return 100 * self.hits / self.sent if self.sent else 0.0
+
+
+@dataclass(frozen=True)
+class History:
+    """Frames in order, the events that the cluster itself kept, and until when they hold."""
+
+    name: str
+    frames: tuple[Frame, ...] = ()
+    events: tuple[Event, ...] = ()
+    until: float = 0.0
+    samples: tuple[Sample, ...] = ()  # requests that were sent meanwhile
+
+    def since(self, at: float) -> History:
+        """The part of it after a moment; what held at that moment begins it."""
+        before = [frame for frame in self.frames if frame.at <= at][-1:]
+        frames = [Frame(at, *(getattr(frame, name) for name in _WHAT)) for frame in before]
+        frames += [frame for frame in self.frames if frame.at > at]
+        events = tuple(event for event in self.events if event.at >= at)
+        samples = tuple(sample for sample in self.samples if sample.at >= at)
+        return replace(self, frames=tuple(frames), events=events, samples=samples)
+
+    def at(self, moment: float) -> Frame | None:
+        """What was known at a moment."""
+        return next((frame for frame in reversed(self.frames) if frame.at <= moment), None)
+
+
+@dataclass(frozen=True)
+class Span:
+    """Something that held from one moment to another."""
+
+    start: float
+    end: float
+    what: str
+    percent: int = 0
+
+
+@dataclass(frozen=True)
+class Course:
+    """A history by lane: the traffic and the pods of each revision, what was asked, what nobody saw."""
+
+    start: float
+    end: float
+    traffic: dict[str, tuple[Span, ...]] = field(default_factory=dict)  # by revision
+    pods: dict[str, dict[str, tuple[Span, ...]]] = field(default_factory=dict)  # by revision, then by pod
+    actions: tuple[tuple[float, str], ...] = ()
+    unobserved: tuple[Span, ...] = ()
+
+
+def course_of(history: History) -> Course:
+    """Lay a history out in lanes on one axis of time."""
+    ends = [*(frame.at for frame in history.frames[1:]), history.until]
+    timed = list(zip(history.frames, ends, strict=True)) if history.frames else []
+    traffic: dict[str, list[Span]] = {}
+    pods: dict[str, dict[str, list[Span]]] = {}
+    gaps: list[Span] = []
+    for frame, end in timed:
+        if not frame.seen:
+            _join(gaps, Span(frame.at, end, "unobserved"))
+        for revision, percent in frame.traffic:
+            _join(traffic.setdefault(revision, []), Span(frame.at, end, f"{percent} %", percent))
+        for name, revision, word in frame.pods:
+            _join(pods.setdefault(revision, {}).setdefault(name, []), Span(frame.at, end, word))
+    return Course(
+        start=history.frames[0].at if history.frames else history.until,
+        end=history.until,
+        traffic={name: tuple(traffic.get(name, ())) for name in sorted({*traffic, *pods})},
+        pods={revision: _by_start(found) for revision, found in pods.items()},
+        actions=tuple(_actions(history.frames)),
+        unobserved=tuple(gaps),
+    )
+
+
+def narrative(history: History) -> tuple[tuple[float, str], ...]:
+    """The course as sentences, one a change: what was asked, what was routed, which pods came and went."""
+    lines: list[tuple[float, str]] = []
+    known = [frame for frame in history.frames if frame.seen]
+    for frame in known[:1]:
+        lines += [(frame.at, f"found {text}") for text in _all(Frame(0.0, True), frame)]
+    for before, now in pairwise(known):
+        lines += [(now.at, text) for text in _all(before, now)]
+    lines += [(frame.at, "the cluster does not answer: nothing is known from here on")
+              for frame in history.frames[1:] if not frame.seen]  # fmt: skip
+    lines += [(run.at, _answered(run)) for run in runs(history.samples)]
+    return tuple(sorted(lines, key=lambda line: line[0]))
+
+
+def runs(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    """Batches that followed each other, added up; each stands where it began."""
+    added: list[Sample] = []
+    for before, now in zip((None, *samples), samples, strict=False):
+        if before and before.latest == now.latest and now.at - before.at < _RUN_S:
+            so_far = added.pop()
+            hits, sent, failed = so_far.hits + now.hits, so_far.sent + now.sent, so_far.failed + now.failed
+            added.append(replace(so_far, hits=hits, sent=sent, failed=failed))
+        else:
+            added.append(now)
+    return tuple(added)
+
+
+def _answered(run: Sample) -> str:
+    failed = f", {run.failed} failed" if run.failed else ""
+    return f"requests: {run.hits} of {run.sent} answered by {short(run.latest)} ({run.percent:.1f} %){failed}"
+
+
+def pod_word(pod: Pod) -> PodWord:
+    """A pod's state in one of four words."""
+    if pod.terminating or pod.status in ("Succeeded", "Completed"):
+        return "ending"
+    if pod.is_ready:
+        return "ready"
+    failing = "BackOff" in pod.status or "Err" in pod.status or pod.status in ("Failed", "OOMKilled")
+    return "failing" if failing else "starting"
+
+
+def _by_start(pods: dict[str, list[Span]]) -> dict[str, tuple[Span, ...]]:
+    return {name: tuple(spans) for name, spans in sorted(pods.items(), key=lambda item: item[1][0].start)}
+
+
+def _join(spans: list[Span], new: Span) -> None:
+    """Add a span, or make the last one longer where it goes on unchanged."""
+    if spans and spans[-1].end == new.start and spans[-1].what == new.what:
+        spans[-1] = Span(spans[-1].start, new.end, new.what, new.percent)
+    else:
+        spans.append(new)
+
+
+def _all(before: Frame, now: Frame) -> list[str]:
+    return [*_asked(before, now), *_moved(before, now), *_pods(before, now)]
+
+
+def _actions(frames: Sequence[Frame]) -> Iterable[tuple[float, str]]:
+    known = [frame for frame in frames if frame.seen]
+    for frame in known[:1]:
+        yield from ((frame.at, f"found {text}") for text in _asked(Frame(0.0, True), frame))
+    for before, now in pairwise(known):
+        for text in _asked(before, now):
+            yield now.at, text
+
+
+def _asked(before: Frame, now: Frame) -> list[str]:
+    if (before.asked, before.model) == (now.asked, now.model):
+        return []
+    if not now.asked:
+        return ["deleted"]
+    percent = [now.asked] if now.asked != before.asked else []
+    model = [now.model.rpartition("/")[2]] if now.model != before.model else []
+    return ["asked: " + " for ".join(percent + model)]
+
+
+def _moved(before: Frame, now: Frame) -> list[str]:
+    if before.traffic == now.traffic:
+        return []
+    return ["routed: " + (" · ".join(f"{percent} % → {short(name)}" for name, percent in now.traffic) or "nobody")]
+
+
+def _pods(before: Frame, now: Frame) -> list[str]:
+    was = {name: (revision, word) for name, revision, word in before.pods}
+    is_ = {name: (revision, word) for name, revision, word in now.pods}
+    changed = [found for name, found in is_.items() if was.get(name) != found]
+    gone = [revision for name, (revision, _) in was.items() if name not in is_]
+    return [f"pod of {short(r)}: {word}" for r, word in changed] + [f"pod of {short(r)}: gone" for r in gone]

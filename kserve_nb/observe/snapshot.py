@@ -1,0 +1,198 @@
+"""All that is known of one rollout at one moment, as one value: what widgets, their texts and their JSON come from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from kserve_nb.access.api_client import EVENT, INFERENCE_SERVICE, KNATIVE_SERVICE, POD, REVISION, ROUTE, Kind, Object
+from kserve_nb.observe.conditions import Rung, rungs_of
+from kserve_nb.rollout import progress
+from kserve_nb.rollout.sampling import Tally
+from kserve_nb.values.rollout_status import Pod, Revision, RolloutStatus, TrafficTarget
+
+KINDS = (INFERENCE_SERVICE, KNATIVE_SERVICE, ROUTE, REVISION, POD, EVENT)
+Phase = Literal["not seen yet", "absent", "failed", "moving", "settled"]
+State = Literal["loading", "live", "stale", "error", "closed"]
+_EVENTS_KEPT = 200
+_STEPS_KEPT = 200
+
+
+@dataclass(frozen=True)
+class Event:
+    """One row of `kubectl get events`, of an object of the rollout."""
+
+    at: float  # when it was seen last, seconds since 1970
+    kind: str
+    name: str
+    reason: str
+    message: str
+    warning: bool = False
+    count: int = 1
+
+    @classmethod
+    def of(cls, obj: Mapping[str, Any]) -> Event:
+        """The value of an Event object of the core API."""
+        whom = obj.get("involvedObject") or {}
+        times = (obj.get("lastTimestamp"), obj.get("eventTime"), obj["metadata"].get("creationTimestamp"))
+        return cls(
+            at=moment(next((text for text in times if text), "")),
+            kind=whom.get("kind") or "",
+            name=whom.get("name") or "",
+            reason=obj.get("reason") or "",
+            message=obj.get("message") or "",
+            warning=obj.get("type") == "Warning",
+            count=obj.get("count") or 1,
+        )
+
+
+@dataclass(frozen=True)
+class Ghost:
+    """A pod that is no more, and when it went: a learner who looked away still sees that it was there."""
+
+    pod: Pod
+    gone_at: float
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Who answered the requests sent since traffic last moved, and how that became clear."""
+
+    tally: Tally
+    path: tuple[tuple[int, int], ...] = ()  # (requests of known answerers, those of LATEST) after each batch
+    mixed: int = 0  # requests that count for nothing, as traffic moved under way
+
+    def plus(self, batch: Tally) -> Observed:
+        """With one more batch: a batch sent under another split begins anew."""
+        if batch.moved:
+            return replace(self, mixed=self.mixed + batch.split.sent)
+        mine = self.tally
+        same = (mine.latest, mine.percent) == (batch.latest, batch.percent)
+        tally = replace(batch, split=mine.split + batch.split) if same else batch
+        step = (tally.split.attributed, tally.hits)
+        path = (*self.path, step) if same else (step,)
+        return replace(self, tally=tally, path=path[:: 2 if len(path) > _STEPS_KEPT else 1])
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A rollout as it was seen: equal to another one where nothing that can be shown differs."""
+
+    name: str
+    namespace: str = ""
+    source: str = ""  # HOST:PORT of the API server that said so
+    document: Mapping[str, Any] = field(default_factory=dict)  # the InferenceService as it is asked for
+    status: RolloutStatus | None = None
+    route: tuple[TrafficTarget, ...] = ()  # what Knative's Route has: who gets what
+    revisions: tuple[Revision, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    ghosts: tuple[Ghost, ...] = ()
+    events: tuple[Event, ...] = ()
+    rungs: tuple[Rung, ...] = ()  # the conditions, the deepest first
+    left: str = ""  # what is still missing until traffic has moved
+    failure: str = ""  # the controller's words where it will not move by itself
+    observed: Observed | None = None
+    state: State = "loading"
+    age_s: int = 0  # how old it is, where it is stale
+    reason: str = ""  # why it is stale or wrong
+    seq: int = field(default=0, compare=False)
+    at: float = field(default=0.0, compare=False)  # when the cluster was last heard of, seconds since 1970
+
+    @property
+    def phase(self) -> Phase:
+        """How far the rollout is, in one word."""
+        if self.status is None:
+            return "not seen yet" if self.state == "loading" else "absent"
+        return "failed" if self.failure else "moving" if self.left else "settled"
+
+    @property
+    def asked(self) -> dict[str, int]:
+        """Percent by revision name, once what the spec asks for has been done."""
+        if self.status is None or not self.status.latest_created:
+            return {}
+        return _sums(progress.expected_traffic(self.status))
+
+    @property
+    def routed(self) -> dict[str, int]:
+        """Percent by revision name, as Knative's Route has it now (the InferenceService's list where there is none)."""
+        rows = self.route or (self.status.traffic if self.status else ())
+        return _sums((target.revision, target.percent) for target in rows)
+
+    @property
+    def sample(self) -> Tally | None:
+        """The requests seen under the split of now; None where there are none."""
+        latest = self.status.latest if self.status else None
+        seen = self.observed.tally if self.observed else None
+        fits = seen and latest and (seen.latest, seen.percent) == (latest.revision, latest.percent)
+        return seen if fits else None
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as JSON's own types."""
+        found: dict[str, Any] = json.loads(json.dumps(asdict(self), default=dict))
+        return {**found, "phase": self.phase, "asked": self.asked, "routed": self.routed}
+
+
+def snapshot_of(name: str, objects: Mapping[Kind, Sequence[Object]]) -> Snapshot:
+    """What the objects of a namespace say of one InferenceService; the times and the state are the caller's."""
+    isvc, knative = _named(objects, INFERENCE_SERVICE, name), _named(objects, KNATIVE_SERVICE, f"{name}-predictor")
+    route = _named(objects, ROUTE, f"{name}-predictor")
+    status = RolloutStatus.of(isvc) if isvc else None
+    return Snapshot(
+        name=name,
+        document=_document(isvc) if isvc else {},
+        status=status,
+        route=tuple(TrafficTarget.of(row) for row in ((route or {}).get("status") or {}).get("traffic") or []),
+        revisions=tuple(sorted(map(Revision.of, objects.get(REVISION, ())), key=lambda revision: revision.name)),
+        pods=tuple(sorted(map(Pod.of, objects.get(POD, ())), key=lambda pod: (pod.revision, pod.name))),
+        events=_events(objects.get(EVENT, ())),
+        rungs=rungs_of(isvc, knative, route, objects.get(REVISION, ()), objects.get(POD, ())) if isvc else (),
+        left=progress.missing(status, knative) if status else "",
+        failure=progress.failure(status, knative) if status else "",
+        state="live",
+    )
+
+
+def concerns(name: str, kind: Kind, obj: Mapping[str, Any]) -> bool:
+    """Whether an object is one of this InferenceService's."""
+    meta = obj["metadata"]
+    if kind == EVENT:
+        whom = (obj.get("involvedObject") or {}).get("name") or ""
+        return bool(whom == name or whom.startswith(f"{name}-predictor"))
+    if kind == INFERENCE_SERVICE:
+        return bool(meta["name"] == name)
+    return bool((meta.get("labels") or {}).get("serving.kserve.io/inferenceservice") == name)
+
+
+def moment(text: str) -> float:
+    """Seconds since 1970 of a time as the API writes it; 0 where there is none."""
+    return datetime.fromisoformat(text).timestamp() if text else 0.0
+
+
+def clock(at: float) -> str:
+    """The time of day, on this machine's clock."""
+    return datetime.fromtimestamp(at).strftime("%H:%M:%S")
+
+
+def _named(objects: Mapping[Kind, Sequence[Object]], kind: Kind, name: str) -> Object | None:
+    return next((obj for obj in objects.get(kind, ()) if obj["metadata"]["name"] == name), None)
+
+
+def _document(isvc: Object) -> dict[str, Any]:
+    head: dict[str, Any] = {key: isvc[key] for key in ("apiVersion", "kind") if key in isvc}
+    kept = ("name", "namespace", "labels", "annotations")
+    meta = {key: isvc["metadata"][key] for key in kept if isvc["metadata"].get(key)}
+    return {**head, "metadata": meta, "spec": isvc.get("spec") or {}}
+
+
+def _events(objects: Iterable[Object]) -> tuple[Event, ...]:
+    return tuple(sorted(map(Event.of, objects), key=lambda event: event.at)[-_EVENTS_KEPT:])
+
+
+def _sums(rows: Iterable[tuple[str, int]]) -> dict[str, int]:
+    sums: dict[str, int] = {}
+    for revision, percent in rows:
+        sums[revision] = sums.get(revision, 0) + percent
+    return sums
