@@ -29,7 +29,7 @@ class NoGatewayError(LookupError):
 class PredictError(RuntimeError):
     """A prediction was not answered with 200; `answer` is what came back, where something did."""
 
-    def __init__(self, message: str, answer: Answer | None = None):
+    def __init__(self, message: str, answer: Response | None = None):
         super().__init__(message)
         self.answer = answer
 
@@ -39,7 +39,7 @@ class LostError(PredictError):
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """What the gateway sent back."""
 
     status: int
@@ -117,7 +117,7 @@ class Ingress:
         body: str | None = None,
         headers: Mapping[str, str] | None = None,
         timeout_s: float = _TIMEOUT_S,
-    ) -> Answer:
+    ) -> Response:
         """One request with that Host header. Any HTTP status is an answer; raises PredictError where none came.
 
         Where a port-forward leads to the gateway and broke off, LostError comes once it has been begun again.
@@ -138,7 +138,7 @@ class Ingress:
                 f"{self.address}: the gateway does not answer ({type(error).__name__}). "
                 "See whether the cluster is up: kserve-nb status."
             ) from None
-        return Answer(answer.status_code, dict(answer.headers), answer.text)
+        return Response(answer.status_code, dict(answer.headers), answer.text)
 
     def _refuse_lost(self, generation: int, error: requests.RequestException) -> None:
         """Tell our own failures from the gateway's, which would answer with a status, or late."""
@@ -152,7 +152,7 @@ class Ingress:
             + ("It has been begun again: ask again." if back else "See whether the cluster is up: kserve-nb status.")
         ) from None
 
-    def ask(self, host: str, model: str, rows: Rows, protocol: Protocol = "v1") -> Answer:
+    def request(self, host: str, model: str, rows: Rows, protocol: Protocol = "v1") -> Response:
         """Ask a model for predictions and return whatever is answered."""
         path, body = request_of(model, rows, protocol)
         return self.send("POST", host, path, body=body, headers=JSON_HEADERS)
@@ -160,9 +160,9 @@ class Ingress:
     def predict(self, host: str, model: str, rows: Rows, protocol: Protocol = "v1") -> list[Any]:
         """The model's predictions. Raises PredictError that says whether gateway or model refused."""
         try:
-            answer = self.ask(host, model, rows, protocol)
+            answer = self.request(host, model, rows, protocol)
         except LostError:
-            answer = self.ask(host, model, rows, protocol)  # it asks for nothing but an answer: once more does no harm
+            answer = self.request(host, model, rows, protocol)  # predictions are idempotent: one retry is safe
         if answer.status != requests.codes.ok:
             raise PredictError(f"{host}: {_why(answer, model)}", answer)
         return answer.predictions
@@ -177,7 +177,7 @@ def request_of(model: str, rows: Rows, protocol: Protocol) -> tuple[str, str]:
     return f"/v2/models/{model}/infer", json.dumps({"inputs": [tensor]})
 
 
-def _why(answer: Answer, model: str) -> str:
+def _why(answer: Response, model: str) -> str:
     if answer.status == requests.codes.not_found and not answer.text:
         return "404 with an empty body comes from the gateway: it knows no such host. Compare it with status.url."
     if answer.status == requests.codes.not_found:

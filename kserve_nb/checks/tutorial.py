@@ -12,12 +12,12 @@ from typing import Any
 import yaml
 
 from kserve_nb.access.api_client import INFERENCE_SERVICE, Client
-from kserve_nb.access.ingress import IRIS_INPUT, Answer, Ingress
+from kserve_nb.access.ingress import IRIS_INPUT, Ingress, Response
 from kserve_nb.checks import installation
 from kserve_nb.checks.check import CheckFailed, check, step
 from kserve_nb.rollout import progress
-from kserve_nb.rollout.availability import LossProbe
-from kserve_nb.rollout.rollout import Door, Rollout
+from kserve_nb.rollout.availability import AvailabilityProbe
+from kserve_nb.rollout.rollout import Rollout, Tag
 from kserve_nb.rollout.sampling import ALPHA, CAP, Tally, needed, send
 from kserve_nb.values.manifest import to_new_schema
 from kserve_nb.values.render import COLUMNS, pod_line, row_line, status_line, status_row
@@ -87,7 +87,7 @@ class Checks:
     @check
     def predict(self, hint: bool = False) -> Seen:
         """The tutorial's two flowers are both Versicolour: class 1."""
-        answer = self._rollout.ask(IRIS_INPUT)
+        answer = self._rollout.request(IRIS_INPUT)
         if answer.status != 200 or answer.predictions != [1, 1]:
             raise CheckFailed(
                 "The model did not say [1, 1]",
@@ -100,14 +100,14 @@ class Checks:
     @check
     def two_404s(self, hint: bool = False) -> Seen:
         """The gateway's 404 has an empty body, the model server's says which model it does not have."""
-        gateway = self._ingress.ask(UNKNOWN_HOST, self._rollout.name, IRIS_INPUT)
-        server = self._ingress.ask(self._rollout.host(), "nope", IRIS_INPUT)
+        gateway = self._ingress.request(UNKNOWN_HOST, self._rollout.name, IRIS_INPUT)
+        server = self._ingress.request(self._rollout.host(), "nope", IRIS_INPUT)
         if (gateway.status, gateway.text) != (404, "") or server.status != 404 or "nope" not in server.text:
             raise CheckFailed(
                 "The two 404s are not told apart",
                 "an empty 404 from the gateway, a 404 that names the model from the server",
                 f"{gateway.status} {gateway.text.strip()[:60]!r} and {server.status} {server.text.strip()[:60]!r}",
-                step("see who answers: the header `server`", "print(rollout.ask().headers)", hint),
+                step("see who answers: the header `server`", "print(rollout.request().headers)", hint),
             )
         return "a 404 without a body is the gateway's, one that names the model is the server's", {}
 
@@ -192,7 +192,7 @@ class Checks:
         return f"what users get is {verdict!r}", seen
 
     @check
-    def no_failures(self, requests: Split | Tally | LossProbe, hint: bool = False) -> Seen:
+    def no_failures(self, requests: Split | Tally | AvailabilityProbe, hint: bool = False) -> Seen:
         """Every one of those requests was answered. A probe has to be closed: what it still asks does not count."""
         counted = requests if isinstance(requests, Split) else requests.split
         if counted.failed or not counted.sent:
@@ -200,7 +200,11 @@ class Checks:
                 "Users noticed" if counted.failed else "Nobody has asked anything",
                 "some requests, and every one answered with 200",
                 f"{counted.failed} of {counted.sent} failed{getattr(requests, 'when', '')}",
-                step("look at the pods; begin to ask before the change", "rollout.pods(), LossProbe(rollout)", hint),
+                step(
+                    "look at the pods; begin to ask before the change",
+                    "rollout.pods(), AvailabilityProbe(rollout)",
+                    hint,
+                ),
             )
         return "every request was answered", {"sent": counted.sent}
 
@@ -283,9 +287,9 @@ class Checks:
                 ", ".join(f"{tag} → {short(t.revision)}" for tag, t in sorted(doors.items())) or "no tags",
                 step('the annotation must be the string "true"', "rollout.tag(); await rollout.wait()", hint),
             )
-        open_doors: tuple[Door, ...] = ("latest", "prev")
+        open_doors: tuple[Tag, ...] = ("latest", "prev")
         for door in open_doors:
-            self._rollout.predict(door=door)
+            self._rollout.predict(tag=door)
         opened = ", ".join(f"{tag}-→{short(target.revision)}" for tag, target in sorted(doors.items()))
         return f"both doors open: {opened}", _seen(status)
 
@@ -350,7 +354,7 @@ class Checks:
         return tally
 
 
-def _predictstep(answer: Answer) -> str:
+def _predictstep(answer: Response) -> str:
     if answer.status == 404 and not answer.text:
         return "the gateway does not know this Host: take it from status.url"
     if answer.status == 500 and "2D array" in answer.text:

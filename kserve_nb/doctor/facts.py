@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kserve_nb.access.api_client import Object
-from kserve_nb.access.ingress import Answer, host_of
+from kserve_nb.access.ingress import Response, host_of
 from kserve_nb.doctor.session import Session
 from kserve_nb.rollout.sampling import Tally
 from kserve_nb.values.kserve_versions import knative_services
@@ -21,10 +21,10 @@ _STAMP = re.compile(r"^\S+ \S+ \d+ \S+ [A-Z]+ \[\S+\] ")  # time, process, logge
 
 
 @dataclass(frozen=True)
-class Probe:
+class ProbeResult:
     """One request that was tried: an answer, or why there was none."""
 
-    answer: Answer | None = None
+    answer: Response | None = None
     error: str = ""
 
 
@@ -56,7 +56,7 @@ class Service:
     pods: tuple[Object, ...] = ()
     events: tuple[Object, ...] = ()
     logs: Mapping[str, str] = field(default_factory=dict)  # by pod: the end of its failing container's log
-    probe: Probe | None = None  # a GET of the model through the gateway
+    probe: ProbeResult | None = None  # a GET of the model through the gateway
 
     @property
     def name(self) -> str:
@@ -148,7 +148,7 @@ class Facts:
     hidden: str = ""  # why the InferenceServices may not be read
     dry_run: str = ""  # why a dry run of an InferenceService was refused
     services: tuple[Service, ...] = ()
-    unknown_host: Probe | None = None  # a request for a host that nobody serves: is it the gateway?
+    unknown_host: ProbeResult | None = None  # a request for a host that nobody serves: is it the gateway?
     tally: Tally | None = None
     session: Session | None = None
 

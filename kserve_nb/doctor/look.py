@@ -24,7 +24,7 @@ from kserve_nb.access.api_client import (
     RefusedError,
 )
 from kserve_nb.access.ingress import Ingress, NoGatewayError, PredictError, host_of
-from kserve_nb.doctor.facts import KSERVE_CONFIG, Facts, Probe, Service, cause_of, services_of
+from kserve_nb.doctor.facts import KSERVE_CONFIG, Facts, ProbeResult, Service, cause_of, services_of
 from kserve_nb.doctor.session import Session
 from kserve_nb.values.manifest import MODEL, inference_service
 from kserve_nb.values.rollout_status import Cluster
@@ -147,7 +147,7 @@ def _reached(facts: Facts, cluster: Cluster, client: Client, session: Session) -
     try:
         ingress = gateway_discovery.find(cluster, client, session.environ)
     except NoGatewayError as nowhere:
-        return replace(facts, unknown_host=Probe(error=str(nowhere)))
+        return replace(facts, unknown_host=ProbeResult(error=str(nowhere)))
     try:
         lasting = ingress.how != "port-forward"  # one that we began ends with this look
         return _probed(replace(facts, ingress=ingress.address if lasting else ""), ingress)
@@ -170,23 +170,24 @@ def _probed(facts: Facts, ingress: Ingress) -> Facts:
     return replace(facts, unknown_host=unknown, services=tuple(services))
 
 
-def _ask(ingress: Ingress, service: Service) -> Probe:
+def _ask(ingress: Ingress, service: Service) -> ProbeResult:
     model = service.isvc["spec"]["predictor"].get("model") or {}
     protocol = "v2" if str(model.get("protocolVersion") or "v1").endswith("v2") else "v1"
     return _probe(ingress, host_of(service.status.url), f"/{protocol}/models/{service.name}")
 
 
-def _probe(ingress: Ingress, host: str, path: str) -> Probe:
+def _probe(ingress: Ingress, host: str, path: str) -> ProbeResult:
     try:
-        return Probe(answer=ingress.send("GET", host, path, timeout_s=_ANSWER_S))
+        return ProbeResult(answer=ingress.send("GET", host, path, timeout_s=_ANSWER_S))
     except PredictError as error:
-        return Probe(error=str(error))
+        return ProbeResult(error=str(error))
 
 
-def send(ingress: Ingress, method: str, host: str, path: str, headers: Mapping[str, str], body: str) -> Probe:
+def send(ingress: Ingress, method: str, host: str, path: str, headers: Mapping[str, str], body: str) -> ProbeResult:
     """Send a pasted request as it is."""
     try:
-        return Probe(answer=ingress.send(method, host, path, body=body or None, headers=headers, timeout_s=_ANSWER_S))
+        answer = ingress.send(method, host, path, body=body or None, headers=headers, timeout_s=_ANSWER_S)
+        return ProbeResult(answer=answer)
     except PredictError as error:
-        return Probe(error=str(error))
+        return ProbeResult(error=str(error))
 

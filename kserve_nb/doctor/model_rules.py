@@ -115,7 +115,7 @@ def _explained(service: Service, facts: Facts) -> bool:
         any(cause.container == _DOWNLOADER for cause in service.causes)
         or "torage" in told
         or any(True for _ in _unscheduled(service))
-        or (status.asked_percent is not None and not 0 <= status.asked_percent <= 100)
+        or (status.requested_percent is not None and not 0 <= status.requested_percent <= 100)
         or "control-plane" in (facts.namespace_labels or {})
     )
 

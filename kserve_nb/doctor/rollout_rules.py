@@ -23,7 +23,7 @@ def first_percent(service: Service) -> Iterator[Finding]:
     status = service.status
     taken = service.knative is None or progress.follows(status, service.knative)  # else the second one is on its way
     alone = len(service.revisions) == 1 and status.latest_ready == status.latest_created
-    if alone and taken and status.asked_percent not in (None, 100) and status.traffic:
+    if alone and taken and status.requested_percent not in (None, 100) and status.traffic:
         yield Finding(
             "C01", "warning", "rollout", f"InferenceService {service.name}", _rows(service),
             "There is nobody to share traffic with: the first revision gets all of it, whatever the percent.",
@@ -98,7 +98,7 @@ def two_steps(service: Service) -> Iterator[Finding]:
     """C08: the first of the two steps of a pin after a promote."""
     status = service.status
     latest, previous = status.latest, status.previous
-    twice = latest and previous and latest.revision == previous.revision and status.asked_percent == 0
+    twice = latest and previous and latest.revision == previous.revision and status.requested_percent == 0
     if twice and latest and status.latest_created == status.latest_ready and not _alone(service):
         yield Finding(
             "C08", "note", "rollout", f"InferenceService {service.name}", _rows(service),
@@ -111,7 +111,7 @@ def pinned(service: Service) -> Iterator[Finding]:
     """C09: what a new model would do to a pin."""
     status = service.status
     latest, previous = status.latest, status.previous
-    if status.asked_percent == 0 and latest and previous and latest.revision != previous.revision:
+    if status.requested_percent == 0 and latest and previous and latest.revision != previous.revision:
         bad = short(latest.revision)
         yield Finding(
             "C09", "note", "rollout", f"InferenceService {service.name}", _rows(service),
@@ -133,7 +133,7 @@ def left_out(service: Service) -> Iterator[Finding]:
 
 def left_behind(service: Service) -> Iterator[Finding]:
     """C11: a percent that no apply has written, no apply will remove."""
-    asked = service.status.asked_percent
+    asked = service.status.requested_percent
     applied = ((service.last_applied.get("spec") or {}).get("predictor") or {}) if service.last_applied else None
     if asked is not None and applied is not None and _FIELD not in applied:
         yield Finding(
@@ -146,7 +146,7 @@ def left_behind(service: Service) -> Iterator[Finding]:
 
 def bad_percent(service: Service) -> Iterator[Finding]:
     """C12: a number that Knative refuses, or the field at the wrong depth."""
-    asked = service.status.asked_percent
+    asked = service.status.requested_percent
     condition = service.status.conditions.get("PredictorReady")
     if asked is not None and not 0 <= asked <= 100:
         yield Finding(

@@ -35,7 +35,8 @@ class Frame:
         if snapshot.state in ("stale", "loading"):
             return cls(at, seen=False)
         status = snapshot.status
-        asked = "" if status is None else "100 %" if status.asked_percent is None else f"{status.asked_percent} %"
+        percent = None if status is None else status.requested_percent
+        asked = "" if status is None else "100 %" if percent is None else f"{percent} %"
         return cls(
             at=at,
             seen=True,

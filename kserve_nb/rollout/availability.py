@@ -16,7 +16,7 @@ _PER_SECOND = 20
 _MOST_S = 600  # after which it ends by itself
 
 
-class LossProbe:
+class AvailabilityProbe:
     """Asks the main door twenty times a second, from a thread of its own, until `close()`, or nobody knows it any more.
 
     It waits for each answer before it asks again, as a user would: a request that is held shows in `slowest_s`.
@@ -56,7 +56,7 @@ class LossProbe:
     def _ask(self, ingress: Ingress) -> None:
         began = time.monotonic()
         try:
-            answer = ingress.ask(self._host, self._rollout.name, IRIS_INPUT)
+            answer = ingress.request(self._host, self._rollout.name, IRIS_INPUT)
             self._count(answer.status, answer.text)
         except LostError:
             self.lost += 1
@@ -74,7 +74,7 @@ class LossProbe:
         self._why = self._why or f"{status or ''} {said.strip()[:100] or 'with an empty body'}".strip()
 
 
-def _run(known: weakref.ref[LossProbe], ended: threading.Event) -> None:
+def _run(known: weakref.ref[AvailabilityProbe], ended: threading.Event) -> None:
     """Ask as long as somebody wants to know: a cell that is run again forgets the probe it had made."""
     ingress, until = None, time.monotonic() + _MOST_S
     while not ended.wait(1 / _PER_SECOND) and time.monotonic() < until:

@@ -24,7 +24,7 @@ def expected_traffic(status: RolloutStatus) -> tuple[tuple[str, int], ...]:
 
     kserve pkg/controller/v1beta1/inferenceservice/reconcilers/knative/ksvc_reconciler.go createKnativeService.
     """
-    percent, stable = status.asked_percent, status.latest_rolledout
+    percent, stable = status.requested_percent, status.latest_rolledout
     if percent is None or percent == 100 or not stable:
         return ((status.latest_created, 100),)
     return ((status.latest_created, percent), (stable, 100 - percent))
@@ -40,7 +40,7 @@ def detour(status: RolloutStatus, percent: int, model: str | None, models: Mappi
         models: the storageUri of each revision, as far as known.
     """
     latest = status.latest
-    if status.asked_percent != 0 or percent == 0 or latest is None:
+    if status.requested_percent != 0 or percent == 0 or latest is None:
         return ""
     away = f"{short(latest.revision)}, which is pinned away,"
     harm = f"{status.name}: {percent} % would go to {away} until the new revision is ready. First "
@@ -52,7 +52,7 @@ def detour(status: RolloutStatus, percent: int, model: str | None, models: Mappi
 
 def rewritten(seen: RolloutStatus, now: RolloutStatus) -> str:
     """Who changed the spec between two looks, and what about it."""
-    was, now_is = ("no percent" if p is None else f"{p} %" for p in (seen.asked_percent, now.asked_percent))
+    was, now_is = ("no percent" if p is None else f"{p} %" for p in (seen.requested_percent, now.requested_percent))
     what = f"it asks for {now_is} now, and asked for {was}" if was != now_is else "its model or settings are others now"
     who = f" ({now.changed_by})" if now.changed_by else ""
     return f"{now.name}: somebody else{who} changed it meanwhile: {what}. Nothing was written."

@@ -18,13 +18,13 @@ from kserve_nb.access.api_client import (
     Client,
     RefusedError,
 )
-from kserve_nb.access.ingress import IRIS_INPUT, Answer, Ingress, Protocol, Rows, host_of
+from kserve_nb.access.ingress import IRIS_INPUT, Ingress, Protocol, Response, Rows, host_of
 from kserve_nb.rollout import progress
 from kserve_nb.values import kserve_versions, manifest
 from kserve_nb.values.render import pod_line
 from kserve_nb.values.rollout_status import TAG_ROUTING, Pod, Revision, RolloutStatus, short
 
-Door = Literal["main", "latest", "prev"]
+Tag = Literal["main", "latest", "prev"]
 T = TypeVar("T")
 
 _LOOK_S = 0.25  # between two looks
@@ -89,7 +89,7 @@ class Rollout:
             ChangedError: the spec has changed since `seen`, or at this very moment.
         """
         status = self.status()
-        percent = status.asked_percent if percent is None else _percent(percent)
+        percent = status.requested_percent if percent is None else _percent(percent)
         if percent is None:
             raise NotPossibleError(f"{self.name}: no canary percent is set. Say one: rollout.canary(model, percent=10)")
         if not status.latest_rolledout:
@@ -163,26 +163,26 @@ class Rollout:
         live = self.client.get(INFERENCE_SERVICE, self.name)
         return manifest.diff(live, manifest.merged(live, manifest.apply_patch(_document(document), live)))
 
-    def host(self, door: Door = "main") -> str:
-        """The Host header of a door: `main` is split by percent, `latest` and `prev` lead to one revision."""
+    def host(self, tag: Tag = "main") -> str:
+        """The Host header of a tag: `main` is split by percent, `latest` and `prev` lead to one revision."""
         status = self.status()
-        if door == "main":
+        if tag == "main":
             if status.url:
                 return host_of(status.url)
             raise NotPossibleError(f"{self.name}: no URL before its first revision is ready. await rollout.wait()")
-        target = next((target for target in status.traffic if target.tag == door and target.url), None)
+        target = next((target for target in status.traffic if target.tag == tag and target.url), None)
         if target is None:
-            how = "rollout.tag() opens it" if door == "latest" else "there is one during a canary or a pin"
-            raise NotPossibleError(f"{self.name}: no traffic target has the tag {door}; {how}.")
+            how = "rollout.tag() opens it" if tag == "latest" else "there is one during a canary or a pin"
+            raise NotPossibleError(f"{self.name}: no traffic target has the tag {tag}; {how}.")
         return host_of(target.url)
 
-    def predict(self, rows: Rows = IRIS_INPUT, *, door: Door = "main", protocol: Protocol = "v1") -> list[Any]:
+    def predict(self, rows: Rows = IRIS_INPUT, *, tag: Tag = "main", protocol: Protocol = "v1") -> list[Any]:
         """Predictions for rows of features, through the ingress. Raises PredictError with what came instead."""
-        return self.ingress.predict(self.host(door), self.name, rows, protocol)
+        return self.ingress.predict(self.host(tag), self.name, rows, protocol)
 
-    def ask(self, rows: Rows = IRIS_INPUT, *, door: Door = "main", protocol: Protocol = "v1") -> Answer:
+    def request(self, rows: Rows = IRIS_INPUT, *, tag: Tag = "main", protocol: Protocol = "v1") -> Response:
         """The same request with whatever is answered: status, headers and body."""
-        return self.ingress.ask(self.host(door), self.name, rows, protocol)
+        return self.ingress.request(self.host(tag), self.name, rows, protocol)
 
     # --- wait --------------------------------------------------------------------------------------------------
 
@@ -263,7 +263,7 @@ class Rollout:
 
     def _refuse_detour(self, model: str | None, percent: int, status: RolloutStatus | None = None) -> None:
         now = status or self.status()
-        if now.asked_percent == 0 and percent:
+        if now.requested_percent == 0 and percent:
             models = {revision.name: revision.model for revision in self.revisions()}
             if harm := progress.detour(now, percent, model, models):
                 raise NotPossibleError(harm)

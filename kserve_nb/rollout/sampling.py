@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from kserve_nb.access.ingress import Answer, Ingress, LostError, PredictError, Rows
+from kserve_nb.access.ingress import Ingress, LostError, PredictError, Response, Rows
 from kserve_nb.rollout.rollout import NotPossibleError, Rollout
 from kserve_nb.values.render import split_line
 from kserve_nb.values.rollout_status import RolloutStatus, Split, short
@@ -23,7 +23,7 @@ CAP = 3000  # requests of one check
 _SENDERS = 4  # requests under way at a time: bounded, and enough for two cores
 MISSED = 1e-9  # chance that the search for an input on which the revisions disagree never meets LATEST
 
-_Outcome = Answer | PredictError  # PredictError: none came
+_Outcome = Response | PredictError  # PredictError: none came
 Word = Literal["consistent", "not", "too few", "unseen"]
 
 
@@ -37,7 +37,7 @@ IRIS_CANDIDATES = _candidates()
 
 
 @dataclass(frozen=True)
-class Probe:
+class DiscriminatingInput:
     """An input whose answer tells which revision gave it."""
 
     rows: Rows
@@ -146,7 +146,7 @@ def needed(percent: int) -> int:
 
 
 def send(
-    rollout: Rollout, count: int = 300, *, candidates: Rows = IRIS_CANDIDATES, probe: Probe | None = None
+    rollout: Rollout, count: int = 300, *, candidates: Rows = IRIS_CANDIDATES, probe: DiscriminatingInput | None = None
 ) -> Tally:
     """Send requests through the main door, and count which revision answered.
 
@@ -159,7 +159,7 @@ def send(
     if not 1 <= count <= CAP:
         raise ValueError(f"{count} requests: send 1 to {CAP} at a time.")
     before = rollout.status()
-    probe = probe or find_probe(rollout, before, candidates)
+    probe = probe or find_discriminating_input(rollout, before, candidates)
     answers = _send(rollout, probe.rows, count)
     after = rollout.status()
     latest = before.latest
@@ -173,7 +173,9 @@ def send(
     )
 
 
-def find_probe(rollout: Rollout, status: RolloutStatus, candidates: Rows = IRIS_CANDIDATES) -> Probe:
+def find_discriminating_input(
+    rollout: Rollout, status: RolloutStatus, candidates: Rows = IRIS_CANDIDATES
+) -> DiscriminatingInput:
     """An input on which the revisions in the traffic list disagree.
 
     The tag hosts lead to one revision each: `prev-` is there in every canary and pin. Where `latest-` is not,
@@ -183,27 +185,27 @@ def find_probe(rollout: Rollout, status: RolloutStatus, candidates: Rows = IRIS_
     if latest is None:
         raise NotPossibleError(f"{rollout.name}: nobody is served yet. First: await rollout.wait()")
     if previous is None or previous.revision == latest.revision:
-        return Probe(candidates[:1], {}, f"{short(latest.revision)} is all there is", latest.revision)
-    old = tuple(rollout.predict(candidates, door="prev"))
+        return DiscriminatingInput(candidates[:1], {}, f"{short(latest.revision)} is all there is", latest.revision)
+    old = tuple(rollout.predict(candidates, tag="prev"))
     if latest.percent == 0 and not latest.url:  # nobody can ask it: all we can see is that others do not answer
         how = f"answers unlike {short(previous.revision)} on {len(candidates)} rows are {short(latest.revision)}'s"
-        return Probe(candidates, {previous.revision: old}, how, latest.revision)
+        return DiscriminatingInput(candidates, {previous.revision: old}, how, latest.revision)
     new = _ask_latest(rollout, candidates, old, 0 if latest.url else latest.percent)
     differ = [n for n, pair in enumerate(zip(old, new, strict=True)) if pair[0] != pair[1]]
     if not differ and latest.percent == 0:
         how = f"{short(previous.revision)} and {short(latest.revision)} answer alike; the traffic list gives"
-        return Probe(candidates[:1], {}, f"{how} {short(latest.revision)} nothing")
+        return DiscriminatingInput(candidates[:1], {}, f"{how} {short(latest.revision)} nothing")
     if not differ:
         both = f"{short(previous.revision)} and {short(latest.revision)}"
         how = (
             f"{both} answer alike on all {len(candidates)} rows, so no answer tells who gave it: the split is seen in "
             "the traffic list alone. candidates= may name rows on which they differ"
         )
-        return Probe(candidates[:1], {}, how, alike=True)
+        return DiscriminatingInput(candidates[:1], {}, how, alike=True)
     at = differ[len(differ) // 2]
     says = f"{short(previous.revision)} says {old[at]}, {short(latest.revision)} says {new[at]}"
     how = f"for {list(candidates[at])} {says}"
-    return Probe((candidates[at],), {latest.revision: (new[at],), previous.revision: (old[at],)}, how)
+    return DiscriminatingInput((candidates[at],), {latest.revision: (new[at],), previous.revision: (old[at],)}, how)
 
 
 def searches(percent: int) -> int:
@@ -214,7 +216,7 @@ def searches(percent: int) -> int:
 def _ask_latest(rollout: Rollout, rows: Rows, old: tuple[Any, ...], percent: int) -> tuple[Any, ...]:
     """What the latest revision says, by its own door, or (with a percent) by the main one's first answer unlike old."""
     if not percent:
-        return tuple(rollout.predict(rows, door="latest"))
+        return tuple(rollout.predict(rows, tag="latest"))
     host = rollout.host()
     for _ in range(searches(percent)):
         answer = tuple(rollout.ingress.predict(host, rollout.name, rows))
@@ -238,12 +240,12 @@ def _send(rollout: Rollout, rows: Rows, count: int) -> list[_Outcome]:
 
 def _try(ingress: Ingress, host: str, model: str, rows: Rows) -> _Outcome:
     try:
-        return ingress.ask(host, model, rows)
+        return ingress.request(host, model, rows)
     except PredictError as error:
         return error
 
 
-def _count(answers: Sequence[_Outcome], probe: Probe) -> Split:
+def _count(answers: Sequence[_Outcome], probe: DiscriminatingInput) -> Split:
     counts: Counter[str] = Counter(dict.fromkeys(probe.answers, 0))
     failed = unattributed = lost = 0
     for answer in answers:
@@ -261,7 +263,7 @@ def _count(answers: Sequence[_Outcome], probe: Probe) -> Split:
     return Split(dict(counts), failed, unattributed, lost)
 
 
-def _predictions(answer: Answer) -> list[Any]:
+def _predictions(answer: Response) -> list[Any]:
     try:
         return answer.predictions
     except (json.JSONDecodeError, KeyError, IndexError):

@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from kserve_nb.access.ingress import IRIS_INPUT, Answer, Rows, request_of
-from kserve_nb.rollout.rollout import Door, NotPossibleError, Rollout
-from kserve_nb.rollout.sampling import Probe
+from kserve_nb.access.ingress import IRIS_INPUT, Response, Rows, request_of
+from kserve_nb.rollout.rollout import NotPossibleError, Rollout, Tag
+from kserve_nb.rollout.sampling import DiscriminatingInput
 from kserve_nb.values import render
 from kserve_nb.values.rollout_status import RolloutStatus, short
 
@@ -37,7 +37,7 @@ class Trace:
     body: str
     address: str  # HOST:PORT of the gateway
     hops: tuple[Hop, ...]
-    answer: Answer | None = None
+    answer: Response | None = None
 
     @property
     def failed(self) -> Hop | None:
@@ -75,24 +75,28 @@ class Trace:
 _NAMES = ("name", "dial", "gateway", "model server", "revision")
 
 
-def trace(rollout: Rollout, *, door: Door = "main", rows: Rows | None = None, probe: Probe | None = None) -> Trace:
+def trace(
+    rollout: Rollout, *, tag: Tag = "main", rows: Rows | None = None, probe: DiscriminatingInput | None = None
+) -> Trace:
     """Send one prediction, and take the time at each hop.
 
     Args:
         rows: what to ask; the probe's input, or the tutorial's, where not given.
-        probe: an input whose answer tells the revisions apart, see `traffic.find_probe`.
+        probe: an input whose answer tells the revisions apart, see `traffic.find_discriminating_input`.
     """
     path, body = request_of(rollout.name, rows or (probe.rows if probe else IRIS_INPUT), "v1")
     bare = Trace("", path, body, rollout.ingress.address, ())
     try:
-        status, host = rollout.status(), rollout.host(door)
+        status, host = rollout.status(), rollout.host(tag)
     except (NotPossibleError, LookupError, RuntimeError) as error:
         return _stopped(bare, (), "name", str(error))
     known = replace(bare, host=host)
-    return _send(known, (Hop("name", "ok", f"{host}, the {door} host of {rollout.name}"),), door, status, probe)
+    return _send(known, (Hop("name", "ok", f"{host}, the {tag} host of {rollout.name}"),), tag, status, probe)
 
 
-def _send(known: Trace, hops: tuple[Hop, ...], door: Door, status: RolloutStatus, probe: Probe | None) -> Trace:
+def _send(
+    known: Trace, hops: tuple[Hop, ...], tag: Tag, status: RolloutStatus, probe: DiscriminatingInput | None
+) -> Trace:
     started = time.monotonic()
     connection = http.client.HTTPConnection(known.address, timeout=_TIMEOUT_S)
     try:
@@ -102,18 +106,18 @@ def _send(known: Trace, hops: tuple[Hop, ...], door: Door, status: RolloutStatus
         headers = {"Host": known.host, "Content-Type": "application/json"}
         connection.request("POST", known.path, known.body, headers)
         raw = connection.getresponse()
-        answer = Answer(raw.status, {k.lower(): v for k, v in raw.getheaders()}, raw.read().decode(errors="replace"))
+        answer = Response(raw.status, {k.lower(): v for k, v in raw.getheaders()}, raw.read().decode(errors="replace"))
     except (OSError, http.client.HTTPException) as error:
         at = "gateway" if hops[-1].name == "dial" else "dial"
         return _stopped(known, hops, at, f"{known.address}: {type(error).__name__}: {error}")
     finally:
         connection.close()
     whole_ms = 1000 * (time.monotonic() - dialled)
-    return judge_answer(replace(known, hops=hops, answer=answer), answer, whole_ms, door, status, probe)
+    return judge_answer(replace(known, hops=hops, answer=answer), answer, whole_ms, tag, status, probe)
 
 
 def judge_answer(
-    known: Trace, answer: Answer, whole_ms: float, door: Door, status: RolloutStatus, probe: Probe | None
+    known: Trace, answer: Response, whole_ms: float, tag: Tag, status: RolloutStatus, probe: DiscriminatingInput | None
 ) -> Trace:
     """Say which hop an answer comes from. Pure.
 
@@ -130,13 +134,13 @@ def judge_answer(
     said = f"HTTP {answer.status}: {' '.join(answer.text.split())[:200]}"
     if answer.status != http.HTTPStatus.OK:
         return _stopped(replace(known, hops=hops), hops, "model server", said, inside)
-    hops = (*hops, Hop("model server", "ok", said, inside), Hop("revision", "ok", _who(answer, door, status, probe)))
+    hops = (*hops, Hop("model server", "ok", said, inside), Hop("revision", "ok", _who(answer, tag, status, probe)))
     return replace(known, hops=hops)
 
 
-def _who(answer: Answer, door: Door, status: RolloutStatus, probe: Probe | None) -> str:
-    if door != "main":
-        named = next((target for target in status.traffic if target.tag == door), None)
+def _who(answer: Response, tag: Tag, status: RolloutStatus, probe: DiscriminatingInput | None) -> str:
+    if tag != "main":
+        named = next((target for target in status.traffic if target.tag == tag), None)
         return f"{short(named.revision)}: its own host leads nowhere else" if named else "unknown"
     alone = {target.revision for target in status.traffic if target.percent}
     if len(alone) == 1:
@@ -147,7 +151,7 @@ def _who(answer: Answer, door: Door, status: RolloutStatus, probe: Probe | None)
     return "unknown: no response says which revision answered, and this input does not tell them apart"
 
 
-def _gateway_words(answer: Answer) -> str:
+def _gateway_words(answer: Response) -> str:
     if answer.status == http.HTTPStatus.NOT_FOUND:
         return "404 with an empty body: it knows no such host. Compare it with status.url"
     if answer.status == http.HTTPStatus.SERVICE_UNAVAILABLE:

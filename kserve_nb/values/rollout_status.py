@@ -186,7 +186,7 @@ class RolloutStatus:
 
     name: str
     namespace: str
-    asked_percent: int | None  # spec.predictor.canaryTrafficPercent
+    requested_percent: int | None  # spec.predictor.canaryTrafficPercent
     model: str  # spec: the storageUri
     tag_routing: bool  # the annotation that opens the latest- host
     traffic: tuple[TrafficTarget, ...] = ()
@@ -249,7 +249,7 @@ class RolloutStatus:
         return cls(
             name=meta["name"],
             namespace=meta.get("namespace") or "",
-            asked_percent=predictor.get("canaryTrafficPercent"),
+            requested_percent=predictor.get("canaryTrafficPercent"),
             model=(predictor.get("model") or {}).get("storageUri") or "",
             tag_routing=(meta.get("annotations") or {}).get(TAG_ROUTING) == "true",
             traffic=tuple(TrafficTarget.of(row) for row in component.get("traffic") or []),

@@ -12,7 +12,7 @@ import traitlets as T  # noqa: N812 - as above
 from kserve_nb.access.ingress import PredictError
 from kserve_nb.doctor import error_rules
 from kserve_nb.rollout import sampling
-from kserve_nb.rollout.rollout import Door, NotPossibleError, Rollout
+from kserve_nb.rollout.rollout import NotPossibleError, Rollout, Tag
 from kserve_nb.rollout.trace import Trace, trace
 from kserve_nb.values import render
 from kserve_nb.widgets.drawing.draw import FAINT, Picture
@@ -27,7 +27,7 @@ class RequestTrace(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     trace: Trace | None = T.Instance(Trace, allow_none=True)  # type: ignore[assignment]  # the last one
     error = T.Unicode()  # why there is none
     sending = T.Bool(False)
-    door: Door = T.Enum(["main", "prev", "latest"], "main")  # type: ignore[assignment]  # as above
+    tag: Tag = T.Enum(["main", "prev", "latest"], "main")  # type: ignore[assignment]  # as above
 
     _sender: threading.Thread | None = None
 
@@ -38,14 +38,14 @@ class RequestTrace(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         self.send_button = W.Button(description="Send one request")
         row = W.HBox([self._doors, self.send_button], layout={"flex_flow": "row wrap"})
         super().__init__([row, self._picture.view])
-        T.link((self, "door"), (self._doors, "value"))
+        T.link((self, "tag"), (self._doors, "value"))
         self.send_button.on_click(self._on_send)
         self._picture.draw()
 
-    def send(self, door: Door | None = None) -> Trace:
+    def send(self, tag: Tag | None = None) -> Trace:
         """Send one request to a door, and return where it went; `trace` keeps it."""
-        self.door, self.error = door or self.door, ""
-        self.trace = trace(self._rollout, door=self.door, probe=self._probe())
+        self.tag, self.error = tag or self.tag, ""
+        self.trace = trace(self._rollout, tag=self.tag, probe=self._probe())
         return self.trace
 
     @property
@@ -69,9 +69,9 @@ class RequestTrace(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         if self._sender is not None:
             self._sender.join(timeout=60)
 
-    def _probe(self) -> sampling.Probe | None:
+    def _probe(self) -> sampling.DiscriminatingInput | None:
         try:
-            return sampling.find_probe(self._rollout, self._rollout.status())
+            return sampling.find_discriminating_input(self._rollout, self._rollout.status())
         except (NotPossibleError, PredictError, LookupError, RuntimeError):
             return None  # then nobody can tell who answers, and the trace says so
 

@@ -11,7 +11,7 @@ import traitlets as T  # noqa: N812 - as above
 
 from kserve_nb.observe.snapshot import Observed, Snapshot
 from kserve_nb.rollout.rollout import Rollout
-from kserve_nb.rollout.sampling import Tally, Verdict, find_probe, interval, send
+from kserve_nb.rollout.sampling import Tally, Verdict, find_discriminating_input, interval, send
 from kserve_nb.values.render import split_line
 from kserve_nb.values.rollout_status import short
 from kserve_nb.widgets.drawing.draw import (
@@ -76,7 +76,7 @@ class SplitChart(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         self._stop.clear()
         self.error = ""
         try:
-            probe = find_probe(self._rollout, self._rollout.status())
+            probe = find_discriminating_input(self._rollout, self._rollout.status())
             for done in range(0, count, _BATCH):
                 if self._stop.is_set():
                     break
@@ -84,7 +84,7 @@ class SplitChart(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
                 batch = send(self._rollout, min(_BATCH, count - done), probe=probe)
                 self._seat.live.observe(batch)
                 if batch.moved:
-                    probe = find_probe(self._rollout, self._rollout.status())
+                    probe = find_discriminating_input(self._rollout, self._rollout.status())
         finally:
             self.sending = ""
         return self._seat.live.sample()

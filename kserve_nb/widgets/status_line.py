@@ -74,7 +74,7 @@ def words(snapshot: Snapshot) -> tuple[str, ...]:
     phase = f"{GLYPHS[snapshot.phase]} {headline(snapshot)}" + (f": {why}" if why else "")
     if snapshot.status is None:
         return where, phase
-    asked = snapshot.status.asked_percent
+    asked = snapshot.status.requested_percent
     latest = snapshot.status.latest
     routed = snapshot.routed.get(snapshot.status.latest_created, 0)
     truths = [f"asked {100 if asked is None else asked} %", f"routed {routed} %" if latest else "routed to nobody"]

@@ -19,7 +19,7 @@ LONGEST_S = 60.0  # for one request; one that meets no pod is held until there i
 
 
 @dataclass(frozen=True)
-class Door:
+class Endpoint:
     """Where requests go: the host of an InferenceService's URL, and its name."""
 
     host: str
@@ -30,7 +30,7 @@ class Door:
 class Shot:
     """One request and what became of it. Times are of time.monotonic."""
 
-    door: Door
+    endpoint: Endpoint
     sent: float
     ended: float
     said: str  # the predictions as JSON; empty where the request was lost
@@ -40,8 +40,8 @@ class Shot:
 class Load:
     """Sends the same rows again and again until the block ends, whatever becomes of the requests before (open loop)."""
 
-    def __init__(self, ingress: str, rows: Sequence[Sequence[float]], door: Door):
-        self.door = door  # may be changed under way
+    def __init__(self, ingress: str, rows: Sequence[Sequence[float]], endpoint: Endpoint):
+        self.endpoint = endpoint  # may be changed under way
         self.shots: list[Shot] = []  # in the order of their ends
         self._ingress, self._body = ingress, {"instances": [list(row) for row in rows]}
         self._sent, self._moved, self._stopped = 0, threading.Condition(), threading.Event()
@@ -74,7 +74,7 @@ class Load:
                                          connector=aiohttp.TCPConnector(limit=0),
                                          timeout=aiohttp.ClientTimeout(LONGEST_S)) as session:
             while not self._stopped.is_set() and self._sent < MOST:
-                pending.add(task := asyncio.ensure_future(self._shoot(session, self.door)))
+                pending.add(task := asyncio.ensure_future(self._shoot(session, self.endpoint)))
                 task.add_done_callback(pending.discard)
                 with self._moved:
                     self._sent += 1
@@ -83,11 +83,11 @@ class Load:
                 await asyncio.sleep(due - time.monotonic())
             await asyncio.gather(*pending)
 
-    async def _shoot(self, session: aiohttp.ClientSession, door: Door) -> None:
+    async def _shoot(self, session: aiohttp.ClientSession, endpoint: Endpoint) -> None:
         began, said, trouble = time.monotonic(), "", ""
         try:
-            async with session.post(f"/v1/models/{door.name}:predict", json=self._body,
-                                    headers={"Host": door.host}) as answer:
+            async with session.post(f"/v1/models/{endpoint.name}:predict", json=self._body,
+                                    headers={"Host": endpoint.host}) as answer:
                 text = await answer.text()
                 if answer.status == 200:
                     said = json.dumps(json.loads(text)["predictions"])
@@ -95,4 +95,4 @@ class Load:
                     trouble = f"{answer.status} {text[:200]!r}"
         except (aiohttp.ClientError, TimeoutError, ValueError, KeyError) as error:
             trouble = f"{type(error).__name__} {error}"
-        self.shots.append(Shot(door, began, time.monotonic(), said, trouble))
+        self.shots.append(Shot(endpoint, began, time.monotonic(), said, trouble))

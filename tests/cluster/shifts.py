@@ -22,7 +22,7 @@ from kserve_nb.rollout.rollout import NotReadyError, Rollout
 from kserve_nb.values import manifest
 from kserve_nb.values.manifest import MODEL, MODEL_2
 from tests.cluster.feed import Feed
-from tests.cluster.load import RATE, Door, Load, Shot
+from tests.cluster.load import RATE, Endpoint, Load, Shot
 
 BROKEN = f"{MODEL}-that-is-not-there"
 SETTLES_S = 120.0
@@ -36,7 +36,7 @@ class Stage:
     asleep: Rollout
     load: Load
     feeds: dict[str, Feed]  # by name of the InferenceService
-    probe: sampling.Probe
+    probe: sampling.DiscriminatingInput
     kubeconfig: str
 
     def settle(self) -> None:
@@ -110,7 +110,7 @@ def _ask_who_sleeps(stage: Stage) -> None:
     while pods := stage.asleep.pods():
         assert time.monotonic() < deadline, f"nobody asks {stage.asleep.name}, and it still has {pods}"
         time.sleep(0.1)
-    stage.load.door = _door(stage.asleep)
+    stage.load.endpoint = _endpoint(stage.asleep)
 
 
 def _awake(stage: Stage) -> None:
@@ -144,17 +144,17 @@ def stage(lab: Lab, kubeconfig: str) -> Iterator[Stage]:
     asyncio.run(rollout.wait(SETTLES_S))
     with ExitStack() as stack:
         feeds = {each.name: stack.enter_context(Feed(each)) for each in (rollout, asleep)}
-        load = stack.enter_context(Load(lab.ingress.address, probe.rows, _door(rollout)))
+        load = stack.enter_context(Load(lab.ingress.address, probe.rows, _endpoint(rollout)))
         yield Stage(rollout, asleep, load, feeds, probe, kubeconfig)
 
 
-def _put_to_sleep(asleep: Rollout) -> sampling.Probe:
+def _put_to_sleep(asleep: Rollout) -> sampling.DiscriminatingInput:
     """Roll model-2 out where nobody is needed to serve, and find what tells it from the first model on the way."""
     asleep.apply(_document(asleep.name, 0))
     asyncio.run(asleep.wait(SETTLES_S))
     asleep.canary(MODEL_2, percent=50)
     status = asyncio.run(asleep.wait(SETTLES_S))
-    probe = sampling.find_probe(asleep, status)
+    probe = sampling.find_discriminating_input(asleep, status)
     asleep.promote()
     asyncio.run(asleep.wait(SETTLES_S))
     return probe
@@ -167,8 +167,8 @@ def _document(name: str, least: int) -> dict[str, object]:
     return document
 
 
-def _door(rollout: Rollout) -> Door:
-    return Door(rollout.host(), rollout.name)
+def _endpoint(rollout: Rollout) -> Endpoint:
+    return Endpoint(rollout.host(), rollout.name)
 
 
 def play(stage: Stage, least: Callable[[Shift], int]) -> list[float]:
@@ -206,7 +206,7 @@ def _why(stage: Stage, shot: Shot, models: dict[str, str], says: dict[str, str])
     """What is wrong with a request; empty where all is well."""
     if shot.trouble:
         return f"lost: {shot.trouble}"
-    may = stage.feeds[shot.door.name].may_answer(shot.sent, shot.ended)
+    may = stage.feeds[shot.endpoint.name].may_answer(shot.sent, shot.ended)
     if shot.said in {says.get(models[name]) for name in may}:
         return ""
     return f"{shot.said} was answered, while {' and '.join(sorted(may)) or 'nobody'} had traffic"

@@ -76,7 +76,7 @@ async def _verbs(lab: Lab) -> None:
     assert status.canary_percent == 0 and list(status.percents.values()) == [0, 100]
     rollout.tag()
     await rollout.wait()
-    assert rollout.predict(door="latest") == rollout.predict(door="prev") == [1, 1]
+    assert rollout.predict(tag="latest") == rollout.predict(tag="prev") == [1, 1]
     rollout.delete()
     rollout.delete()
 

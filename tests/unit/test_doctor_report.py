@@ -10,7 +10,7 @@ import requests
 
 from kserve_nb.access.ingress import Ingress, PredictError
 from kserve_nb.doctor import TITLES, Facts, Finding, Report
-from kserve_nb.doctor.facts import Probe
+from kserve_nb.doctor.facts import ProbeResult
 from kserve_nb.doctor.finding import in_order
 
 # By breaking a running cluster: tests/cluster/test_doctor.py
@@ -71,7 +71,8 @@ def test_html_is_escaped_and_json_is_for_programs() -> None:
 
 
 def test_an_address_that_does_not_answer_in_time_is_minikubes() -> None:
-    facts = Facts("kserve-test", ingress="192.168.49.2:32000", unknown_host=Probe(error=_timeout("192.168.49.2:32000")))
+    address = "192.168.49.2:32000"
+    facts = Facts("kserve-test", ingress=address, unknown_host=ProbeResult(error=_timeout(address)))
 
     assert ids(report(facts)) == ["R02"]
 

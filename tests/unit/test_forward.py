@@ -87,10 +87,10 @@ def test_one_that_listens_but_has_lost_its_pod_is_begun_again(started: PortForwa
     (tmp_path / "breaks").touch()
 
     with pytest.raises(LostError, match=r"our port-forward to service/istio-ingressgateway broke off.*ask again"):
-        ingress.ask(MAIN[0], "sklearn-iris", ROWS)
+        ingress.request(MAIN[0], "sklearn-iris", ROWS)
 
     assert started.generation == 2
-    assert ingress.ask(MAIN[0], "sklearn-iris", ROWS).status == 200
+    assert ingress.request(MAIN[0], "sklearn-iris", ROWS).status == 200
 
 
 def test_a_prediction_is_asked_for_once_more(started: PortForward, tmp_path: Path) -> None:

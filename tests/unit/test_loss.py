@@ -12,7 +12,7 @@ from kserve_nb.access.api_client import Client
 from kserve_nb.access.ingress import Ingress
 from kserve_nb.checks.check import CheckFailed
 from kserve_nb.checks.tutorial import Checks
-from kserve_nb.rollout.availability import LossProbe
+from kserve_nb.rollout.availability import AvailabilityProbe
 from kserve_nb.rollout.rollout import NotPossibleError, Rollout
 from tests.fake_api import ISVC, NAMESPACE, FakeApi, one
 from tests.fake_gateway import FakeGateway
@@ -26,14 +26,14 @@ def until(claim: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def probe(api: FakeApi, rollout: Rollout) -> Iterator[LossProbe]:
+def probe(api: FakeApi, rollout: Rollout) -> Iterator[AvailabilityProbe]:
     api.load("02-canary-10")
-    begun = LossProbe(rollout)
+    begun = AvailabilityProbe(rollout)
     yield begun
     begun.close()
 
 
-def test_it_asks_until_it_is_closed(probe: LossProbe, gateway: FakeGateway) -> None:
+def test_it_asks_until_it_is_closed(probe: AvailabilityProbe, gateway: FakeGateway) -> None:
     until(lambda: probe.answered >= 3)
     assert "and it goes on" in repr(probe)
 
@@ -46,7 +46,7 @@ def test_it_asks_until_it_is_closed(probe: LossProbe, gateway: FakeGateway) -> N
 
 def test_one_that_nobody_knows_any_more_ends(api: FakeApi, rollout: Rollout) -> None:
     api.load("02-canary-10")
-    probe = LossProbe(rollout)
+    probe = AvailabilityProbe(rollout)
     thread = probe._thread
 
     del probe
@@ -55,7 +55,7 @@ def test_one_that_nobody_knows_any_more_ends(api: FakeApi, rollout: Rollout) -> 
 
 
 def test_whom_the_gateway_turns_away_fails_the_check(
-    probe: LossProbe, gateway: FakeGateway, api: FakeApi, rollout: Rollout
+    probe: AvailabilityProbe, gateway: FakeGateway, api: FakeApi, rollout: Rollout
 ) -> None:
     until(lambda: probe.answered >= 1)
     gateway.failing = True
@@ -69,7 +69,7 @@ def test_whom_the_gateway_turns_away_fails_the_check(
 
 def test_where_no_gateway_answers_that_is_a_failure(api: FakeApi) -> None:
     api.load("02-canary-10")
-    probe = LossProbe(Rollout(Client(api.cluster()), Ingress("127.0.0.1:9")))
+    probe = AvailabilityProbe(Rollout(Client(api.cluster()), Ingress("127.0.0.1:9")))
 
     until(lambda: probe.failed >= 1)
     probe.close()
@@ -83,4 +83,4 @@ def test_nobody_asks_a_service_without_a_door(api: FakeApi, rollout: Rollout) ->
     api.put(f"{ISVC}/sklearn-iris", {**isvc, "status": {}})
 
     with pytest.raises(NotPossibleError, match="no URL before"):
-        LossProbe(rollout)
+        AvailabilityProbe(rollout)

@@ -31,7 +31,7 @@ def test_latest_and_previous_are_read_from_the_traffic_list() -> None:
 
     assert status.latest is not None and status.latest.tag == "latest"
     assert status.previous is not None and status.previous.url.startswith("http://prev-")
-    assert status.tag_routing and status.asked_percent == 10 and status.ready.status == "True"
+    assert status.tag_routing and status.requested_percent == 10 and status.ready.status == "True"
 
 
 def test_a_status_names_who_wrote_its_spec_last() -> None:

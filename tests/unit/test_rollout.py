@@ -98,7 +98,7 @@ def test_a_verb_comes_again_where_only_a_controller_was_faster(
 
     monkeypatch.setattr(rollout.client, "patch", raced)
 
-    assert rollout.canary(percent=20).asked_percent == 20 and len(api.writes) == 3
+    assert rollout.canary(percent=20).requested_percent == 20 and len(api.writes) == 3
 
 
 def test_a_verb_does_not_write_over_somebody_elses_edit(
@@ -118,7 +118,7 @@ def test_a_verb_does_not_write_over_somebody_elses_edit(
 
     with pytest.raises(rollout_module.ChangedError, match="it asks for 50 % now, and asked for 10 %"):
         rollout.promote()
-    assert rollout.status().asked_percent == 50
+    assert rollout.status().requested_percent == 50
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_doors_lead_to_the_hosts_of_the_traffic_list(api: FakeApi, rollout: Roll
 def test_both_protocols_answer_alike(api: FakeApi, rollout: Rollout) -> None:
     api.load("05-rollback")
 
-    assert rollout.predict(door="prev") == rollout.predict(door="prev", protocol="v2") == [1, 1]
+    assert rollout.predict(tag="prev") == rollout.predict(tag="prev", protocol="v2") == [1, 1]
 
 
 def test_wait_returns_when_traffic_has_moved(api: FakeApi, rollout: Rollout) -> None:

@@ -77,7 +77,7 @@ def test_with_both_doors_open_each_is_asked(api: FakeApi, gateway: FakeGateway, 
     api.load("06-tag")
     gateway.tagged = True
 
-    probe = sampling.find_probe(rollout, rollout.status())
+    probe = sampling.find_discriminating_input(rollout, rollout.status())
 
     assert len(probe.rows) == 1 and sorted(probe.answers.values()) == [(1,), (2,)]
     assert len(gateway.seen) == 2
@@ -140,7 +140,7 @@ def test_a_small_canary_is_searched_for_longer(api: FakeApi, gateway: FakeGatewa
     api.objects[f"{ISVC}/sklearn-iris"]["status"]["components"]["predictor"]["traffic"][0]["percent"] = 1
     gateway.draws = (n == 300 for n in range(10**6))  # later than a search at 10 % would go on
 
-    assert "00002 says 2" in sampling.find_probe(rollout, rollout.status()).how
+    assert "00002 says 2" in sampling.find_discriminating_input(rollout, rollout.status()).how
 
 
 def test_alike_models_under_a_pin_are_counted_as_answers_of_nobody_known(

@@ -16,7 +16,7 @@ DEADLINE_S = 10
 
 def until(slider: TrafficSlider, percent: int | None) -> None:
     """Wait until the cluster was seen to ask for this percent."""
-    until_so(slider, lambda: slider.status is not None and slider.status.asked_percent == percent)
+    until_so(slider, lambda: slider.status is not None and slider.status.requested_percent == percent)
 
 
 def until_word(slider: TrafficSlider, word: str) -> None:

@@ -132,7 +132,7 @@ def test_other_rollouts_of_the_namespace_do_not_show(api: FakeApi, line: StatusL
     api.put(f"{ISVC}/other", other)
     api.put(f"{ISVC}/sklearn-iris", one("05-rollback", "isvc"))
 
-    until(line, lambda snapshot: snapshot.status.asked_percent == 0)
+    until(line, lambda snapshot: snapshot.status.requested_percent == 0)
     assert line.snapshot.name == "sklearn-iris" and line.snapshot.seq > seq
 
 
@@ -145,7 +145,7 @@ def test_an_event_that_changes_nothing_that_is_shown_draws_nothing(api: FakeApi,
         pod["metadata"]["resourceVersion"] = str(version)
         api.put(f"{PODS}/{pod['metadata']['name']}", pod)
     api.put(f"{ISVC}/sklearn-iris", one("05-rollback", "isvc"))
-    until(line, lambda snapshot: snapshot.status.asked_percent == 0)
+    until(line, lambda snapshot: snapshot.status.requested_percent == 0)
 
     assert len(drawn) == 1
 
@@ -163,7 +163,7 @@ def test_a_flood_of_events_is_few_pictures_and_the_last_state(api: FakeApi, roll
         changed["spec"]["predictor"]["canaryTrafficPercent"] = percent
         api.put(f"{ISVC}/sklearn-iris", json.loads(json.dumps(changed)))
     deadline = threading.Event()
-    while taken[-1].status is None or taken[-1].status.asked_percent != 42:
+    while taken[-1].status is None or taken[-1].status.requested_percent != 42:
         assert time.monotonic() - begun < DEADLINE_S
         deadline.wait(0.02)
 
@@ -177,4 +177,4 @@ def test_text_and_json_are_of_the_same_snapshot(line: StatusLine) -> None:
 
     assert json.loads(json.dumps(found)) == found
     assert found["phase"] == "settled" and found["asked"] == found["routed"]
-    assert found["status"]["asked_percent"] == 10 and len(found["pods"]) == 2
+    assert found["status"]["requested_percent"] == 10 and len(found["pods"]) == 2

@@ -9,7 +9,7 @@ import pytest
 
 from kserve_nb.access.ingress import Ingress
 from kserve_nb.rollout.rollout import Rollout
-from kserve_nb.rollout.sampling import find_probe
+from kserve_nb.rollout.sampling import find_discriminating_input
 from kserve_nb.rollout.trace import trace
 from kserve_nb.widgets import request_trace
 from kserve_nb.widgets.request_trace import RequestTrace
@@ -27,7 +27,7 @@ def hops(rollout: Rollout, **asked: str) -> list[str]:
 def test_an_answer_names_its_revision_and_how_that_is_known(api: FakeApi, rollout: Rollout) -> None:
     api.load("02-canary-10")
 
-    found = trace(rollout, probe=find_probe(rollout, rollout.status()))
+    found = trace(rollout, probe=find_discriminating_input(rollout, rollout.status()))
 
     said = request_trace.text(found)
     assert re.match(r"✔ answered by 0000[12]: for \[.*\] 00001 says \d, 00002 says \d\n", said)
@@ -39,7 +39,7 @@ def test_an_answer_names_its_revision_and_how_that_is_known(api: FakeApi, rollou
 def test_the_host_of_a_tag_leads_to_one_revision(api: FakeApi, rollout: Rollout) -> None:
     api.load("02-canary-10")
 
-    assert trace(rollout, door="prev").hops[-1].said == "00001: its own host leads nowhere else"
+    assert trace(rollout, tag="prev").hops[-1].said == "00001: its own host leads nowhere else"
 
 
 def test_without_a_telling_input_nobody_knows(api: FakeApi, rollout: Rollout) -> None:
@@ -56,7 +56,7 @@ def test_the_hop_that_fails_is_named(api: FakeApi, gateway: FakeGateway, rollout
     assert hops(Rollout(rollout.client, Ingress("127.0.0.1:1"))) == [
         "name ok", "dial failed", "gateway not reached", "model server not reached", "revision not reached"]
 
-    assert hops(rollout, door="latest")[0] == "name failed"
+    assert hops(rollout, tag="latest")[0] == "name failed"
 
     renamed = one("02-canary-10", "isvc")
     renamed["status"]["url"] = "http://nobody.example.com"

@@ -101,7 +101,7 @@ def test_a_hand_looks_back_and_saves(
     timeline = RevisionTimeline(rollout)
     until(timeline, lambda snapshot: snapshot.state == "live")
     api.put(f"{ISVC}/sklearn-iris", one("05-rollback", "isvc"))
-    until(timeline, lambda snapshot: snapshot.status.asked_percent == 0)
+    until(timeline, lambda snapshot: snapshot.status.requested_percent == 0)
     assert "found asked: 10 % for model-2" in timeline.text and "asked: 0 %" in timeline.text
 
     timeline._scrub.set_state({"value": 1})

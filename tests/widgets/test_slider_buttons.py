@@ -58,7 +58,7 @@ def test_a_verb_is_explicit_in_words_before_it_is_confirmed(
 def test_a_verb_has_its_twin_in_code(api: FakeApi, slider: TrafficSlider, verb: str, percent: int | None) -> None:
     status = getattr(slider, verb)(confirm=True)
 
-    assert asked(api) == [percent] and status.asked_percent == percent
+    assert asked(api) == [percent] and status.requested_percent == percent
 
 
 def test_back_leads_to_the_split_before_whoever_made_it(api: FakeApi, slider: TrafficSlider) -> None:

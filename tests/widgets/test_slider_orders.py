@@ -52,7 +52,7 @@ def test_pin_does_not_wait_for_an_order_under_way(api: FakeApi, slider: TrafficS
     api.answering.set()
     slider._orders.settle()
 
-    assert asked(api)[-1] == 0 and slider.status is not None and slider.status.asked_percent == 0
+    assert asked(api)[-1] == 0 and slider.status is not None and slider.status.requested_percent == 0
 
 
 def test_a_refusal_is_said_word_for_word_and_the_wish_stays(api: FakeApi, slider: TrafficSlider) -> None:
@@ -107,7 +107,7 @@ def test_a_conflict_that_code_meets_is_raised_and_shown(api: FakeApi, slider: Tr
         slider.apply(confirm=True)
 
     slider.overwrite()
-    assert asked(api) == [20] and slider.status is not None and slider.status.asked_percent == 20
+    assert asked(api) == [20] and slider.status is not None and slider.status.requested_percent == 20
 
 
 def test_an_edit_beside_an_open_wish_is_said(api: FakeApi, slider: TrafficSlider) -> None:
@@ -204,7 +204,7 @@ def test_a_write_that_nobody_answers_is_looked_at_again(
     slider._orders.settle()
 
     assert slider.state.word == word and asked(api) == [20]
-    assert slider.status is not None and slider.status.asked_percent == percent
+    assert slider.status is not None and slider.status.requested_percent == percent
     assert any(state["word"] == "unknown" for state in slider.json["story"])
 
 

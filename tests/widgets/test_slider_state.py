@@ -155,7 +155,7 @@ def test_each_button_that_cannot_be_pressed_says_why() -> None:
         "apply": "nothing to apply: 10 % is what is asked. Drag the handle, or use arrow keys",
         "back": "no other split of this model was seen"}
     assert blocked(NOW, status("05-rollback"), TWENTY, PIN) == {"pin": "PREV has all users already"}
-    assert blocked(NOW, status(asked_percent=None), TWENTY, PIN) == {"promote": "LATEST has all users already"}
+    assert blocked(NOW, status(requested_percent=None), TWENTY, PIN) == {"promote": "LATEST has all users already"}
 
 
 @pytest.mark.parametrize("pending", [

@@ -35,7 +35,7 @@ def test_code_does_the_same_as_a_hand(api: FakeApi, slider: TrafficSlider) -> No
     slider.value = 20
     status = slider.apply(confirm=True)
 
-    assert asked(api) == [20] and status is not None and status.asked_percent == 20
+    assert asked(api) == [20] and status is not None and status.requested_percent == 20
 
 
 def test_cancel_takes_the_handle_back(api: FakeApi, slider: TrafficSlider) -> None:
@@ -151,7 +151,7 @@ def test_a_look_that_was_under_way_does_not_undo_what_was_written(slider: Traffi
 
     slider._take(before)
 
-    assert slider.status.asked_percent == 30
+    assert slider.status.requested_percent == 30
 
 
 def test_an_exception_of_a_callback_is_said_in_the_view(slider: TrafficSlider, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,7 @@ class Order:
 
 def asked_share(status: RolloutStatus | None) -> int:
     """What LATEST is asked to get: no percent means everybody."""
-    return 100 if status is None or status.asked_percent is None else status.asked_percent
+    return 100 if status is None or status.requested_percent is None else status.requested_percent
 
 
 def order_of(verb: Verb, percent: int, before: Order | None) -> Order:
@@ -60,7 +60,7 @@ def points(order: Order, status: RolloutStatus | None) -> int:
 
 def plan(order: Order, status: RolloutStatus | None) -> str:
     """What an order changes, and what KServe will do about it."""
-    now = status.asked_percent if status else None
+    now = status.requested_percent if status else None
     change = manifest.percent_change(now, order.percent)
     return f"changes {asked_share(status)} → {order.share} %: {change.consequence}"
 

@@ -160,7 +160,7 @@ class Orders:
                     raise
                 self._gone.wait(_AGAIN_S)
                 continue
-            if status.asked_percent == order.percent and before is not None and status.edition != before.edition:
+            if status.requested_percent == order.percent and before is not None and status.edition != before.edition:
                 self._taken(order, status)
                 return
             with self.lock:
@@ -185,7 +185,7 @@ class Orders:
                 return
             self._remember(known, status)
             writing = self.wish.writing
-            if status.edition == self.wish.edition or (writing and writing.percent == status.asked_percent):
+            if status.edition == self.wish.edition or (writing and writing.percent == status.requested_percent):
                 self._question = status if self._question else None
             elif asking:
                 self._end("conflict", asking, progress.rewritten(known, status))
@@ -196,8 +196,8 @@ class Orders:
         """What Back leads to: a percent of another model's canary is no way back."""
         if (known.uid, known.model) != (status.uid, status.model):
             self.before = None
-        elif known.asked_percent != status.asked_percent:
-            self.before = Order("back", known.asked_percent)
+        elif known.requested_percent != status.requested_percent:
+            self.before = Order("back", known.requested_percent)
 
     def see(self, seen: Snapshot, now_s: float) -> None:
         """How far the cluster has come: what waits is sent once traffic has moved."""
