@@ -1,8 +1,12 @@
 """The text of a kubeconfig file, parsed: its contexts, each with the cluster and the user that it refers to.
 
->>> text = "{current-context: a, contexts: [{name: a, context: {cluster: c}}], clusters: [{name: c, cluster: {server: s}}]}"
->>> parse(text).context().server
-'s'
+>>> config = parse('''
+... current-context: mine
+... contexts: [{name: mine, context: {cluster: here}}]
+... clusters: [{name: here, cluster: {server: "https://127.0.0.1:6443"}}]
+... ''')
+>>> config.context().server
+'https://127.0.0.1:6443'
 """
 
 from __future__ import annotations

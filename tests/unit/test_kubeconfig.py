@@ -45,7 +45,7 @@ def test_an_entry_that_does_not_exist_is_named_with_those_that_do(name: str, mes
 
 @pytest.mark.parametrize("text", ["- a list", "", "a: [unclosed", "just words"])
 def test_a_text_that_is_no_kubeconfig_is_a_value_error(text: str) -> None:
-    with pytest.raises(ValueError, match="not YAML|no mapping"):
+    with pytest.raises(ValueError, match=r"not YAML|no mapping"):
         parse(text)
 
 

@@ -57,7 +57,7 @@ def test_a_missing_certificate_file_is_named(source, tmp_path):
 def test_something_else_than_a_kubeconfig_is_refused(tmp_path):
     (tmp_path / "list").write_text("- 1")
 
-    with pytest.raises(ClusterError, match="Cannot read the kubeconfig .*list: it has no mapping"):
+    with pytest.raises(ClusterError, match=r"Cannot read the kubeconfig .*list: it has no mapping"):
         kubeconfig_files.copy(tmp_path / "list", None, "ns")
 
 
