@@ -22,7 +22,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from kserve_nb.clusters import state
+from kserve_nb.clusters import processes, state
 from kserve_nb.clusters.embedded.gateway.envoy_bootstrap import write_bootstrap
 from kserve_nb.clusters.embedded.objects import Settings
 from kserve_nb.clusters.state import Record
@@ -97,12 +97,12 @@ async def until_idle(used: Path, idle_s: float) -> None:
         await asyncio.sleep(left_s)
 
 
-async def until_process_ends(pid: int, started: float | None) -> None:
+async def until_process_ends(pid: int, started: str | None) -> None:
     """Return once that process is gone; costs nothing until then where the kernel can tell."""
-    if not state.same_process(pid, started):
+    if not processes.is_running(pid, started):
         return
     if not hasattr(os, "pidfd_open"):
-        while state.same_process(pid, started):
+        while processes.is_running(pid, started):
             await asyncio.sleep(5)
         return
     gone, handle = asyncio.Event(), os.pidfd_open(pid)
@@ -145,8 +145,6 @@ async def supervise(name: str) -> None:
     with socket.create_server(("127.0.0.1", record.api_port), backlog=512) as listener:
         await _run_until(children(record, folder, sockets, listener), ends)
     shutil.rmtree(sockets, ignore_errors=True)
-    if not stopped.is_set():
-        state.forget(name)
 
 
 async def _run_until(parts: list[Child], ends: list[Callable[[], Awaitable[object]]]) -> None:
