@@ -10,7 +10,6 @@ import pytest
 
 from kserve_nb.clusters.embedded.api.admission.chain import admit
 from kserve_nb.clusters.embedded.api.admission.core_kinds import SERVICE_NETWORK
-from kserve_nb.clusters.embedded.api.admission.quantity import canonical
 from kserve_nb.clusters.embedded.objects import (
     DEPLOYMENT,
     KINDS,
@@ -20,6 +19,7 @@ from kserve_nb.clusters.embedded.objects import (
     Object,
     StatusError,
 )
+from kserve_nb.clusters.embedded.quantity import canonical
 from tests.unit.api_lab import items, new_store
 
 

@@ -17,9 +17,9 @@ from kserve_nb.clusters.embedded.objects import (
     WatchEvent,
     is_true,
 )
+from kserve_nb.values.labels import REVISION_LABEL
 
 KINDS = (INGRESS, VIRTUAL_SERVICE, POD, SANDBOX, REVISION)
-REVISION_LABEL = "serving.knative.dev/revision"
 
 
 class View:

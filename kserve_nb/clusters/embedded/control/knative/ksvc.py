@@ -9,13 +9,6 @@ from __future__ import annotations
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
 from kserve_nb.clusters.embedded.control.framework.kreconciler import begin, finish
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Moment, Reconciler
-from kserve_nb.clusters.embedded.control.framework.names import (
-    LAST_APPLIED,
-    ROLLOUT_DURATION,
-    ROUTES,
-    SERVICE_LABEL,
-    SERVICE_UID_LABEL,
-)
 from kserve_nb.clusters.embedded.objects import (
     CONFIGURATION,
     KNATIVE_SERVICE,
@@ -25,6 +18,13 @@ from kserve_nb.clusters.embedded.objects import (
     Objects,
     condition,
     owner_reference,
+)
+from kserve_nb.values.labels import (
+    LAST_APPLIED,
+    ROLLOUT_DURATION,
+    ROUTES,
+    SERVICE_LABEL,
+    SERVICE_UID_LABEL,
 )
 
 COMPONENT = "service-controller"

@@ -14,8 +14,6 @@ from kserve_nb.clusters.embedded.control.framework.kreconciler import begin, fin
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Key, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.knative import queue_proxy_container
 from kserve_nb.clusters.embedded.control.knative.revision_deployment import (
-    AUTOSCALING,
-    REVISION_LABEL,
     make_deployment,
     make_pod_autoscaler,
 )
@@ -29,6 +27,7 @@ from kserve_nb.clusters.embedded.objects import (
     condition,
     is_true,
 )
+from kserve_nb.values.labels import AUTOSCALING, REVISION_LABEL
 
 _DEPENDENTS = ("ResourcesAvailable", "ContainerHealthy")
 _DEFAULTED = {f"{AUTOSCALING}class", f"{AUTOSCALING}metric"}

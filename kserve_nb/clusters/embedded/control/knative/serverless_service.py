@@ -21,6 +21,7 @@ from kserve_nb.clusters.embedded.objects import (
     Objects,
     owner_reference,
 )
+from kserve_nb.values.labels import REVISION_LABEL
 
 _NAME_LABEL = "networking.internal.knative.dev/serverlessservice"
 _TYPE_LABEL = "networking.internal.knative.dev/serviceType"
@@ -143,7 +144,7 @@ def _of_endpoints(endpoints: Object, _objects: Objects) -> Iterable[Key]:
 
 
 def _of_deployment(deployment: Object, _objects: Objects) -> Iterable[Key]:
-    name = deployment["metadata"].get("labels", {}).get("serving.knative.dev/revision")
+    name = deployment["metadata"].get("labels", {}).get(REVISION_LABEL)
     if name:
         yield deployment["metadata"]["namespace"], name
 
