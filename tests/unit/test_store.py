@@ -17,12 +17,8 @@ from kserve_nb.clusters.embedded.api.entry import encode
 from kserve_nb.clusters.embedded.api.store import store as store_module
 from kserve_nb.clusters.embedded.api.store import watch_history as history_module
 from kserve_nb.clusters.embedded.api.store.store import FIRST_VERSION, Store
+from kserve_nb.clusters.embedded.kinds import CONFIG_MAP, EVENT, INFERENCE_SERVICE, NAMESPACE, POD
 from kserve_nb.clusters.embedded.objects import (
-    CONFIG_MAP,
-    EVENT,
-    INFERENCE_SERVICE,
-    NAMESPACE,
-    POD,
     AlreadyExistsError,
     ConflictError,
     ExpiredError,

@@ -20,13 +20,8 @@ from kserve_nb.clusters.embedded.control.framework.names import (
 )
 from kserve_nb.clusters.embedded.control.kserve.isvc_container import build_pod_spec
 from kserve_nb.clusters.embedded.control.kserve.isvc_runtime import PredictorError, Runtime, runtime_defaults
-from kserve_nb.clusters.embedded.objects import (
-    CLUSTER_STORAGE_CONTAINER,
-    KNATIVE_SERVICE,
-    Object,
-    Objects,
-    owner_reference,
-)
+from kserve_nb.clusters.embedded.kinds import CLUSTER_STORAGE_CONTAINER, KNATIVE_SERVICE
+from kserve_nb.clusters.embedded.objects import Object, Objects, owner_reference
 
 USER = "system:serviceaccount:kserve:kserve-controller-manager"
 INTERNAL = "internal.serving.kserve.io/"
