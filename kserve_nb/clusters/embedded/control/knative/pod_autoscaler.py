@@ -17,20 +17,15 @@ from kserve_nb.clusters.embedded.control.knative.revision_deployment import (
     PROGRESS_DEADLINE_S,
 )
 from kserve_nb.clusters.embedded.durations import parse_duration_s, seconds_since
-from kserve_nb.clusters.embedded.objects import (
+from kserve_nb.clusters.embedded.kinds import (
     DECIDER,
     DEPLOYMENT,
     POD,
     POD_AUTOSCALER,
     REVISION_TRAFFIC,
     SERVERLESS_SERVICE,
-    Object,
-    Objects,
-    condition,
-    is_true,
-    key_of,
-    owner_reference,
 )
+from kserve_nb.clusters.embedded.objects import Object, Objects, condition, is_true, key_of, owner_reference
 from kserve_nb.values.labels import (
     AUTOSCALING,
     INITIAL_SCALE,

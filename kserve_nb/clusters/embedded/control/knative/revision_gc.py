@@ -8,7 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Moment, Reconciler
-from kserve_nb.clusters.embedded.objects import CONFIGURATION, REVISION, Object, Objects
+from kserve_nb.clusters.embedded.kinds import CONFIGURATION, REVISION
+from kserve_nb.clusters.embedded.objects import Object, Objects
 from kserve_nb.values.labels import (
     CONFIGURATION_LABEL,
     REVISION_PRESERVED,
