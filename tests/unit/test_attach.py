@@ -22,6 +22,8 @@ from kserve_nb.values.rollout_status import Cluster
 from tests.fake_api import ISVC, FakeApi, one
 from tests.fake_gateway import FakeGateway
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,8 @@ from tests import fake_api
 from tests.fake_api import ISVC, NAMESPACE, PODS, FakeApi
 from tests.fake_gateway import FakeGateway, shares
 
+pytestmark = pytest.mark.slow
+
 CONFIG = "/api/v1/namespaces/kserve/configmaps/inferenceservice-config"
 OLD = to_yaml(inference_service("sklearn-iris", MODEL_2, percent=10, old_schema=True))
 NEW = to_yaml(inference_service("sklearn-iris", MODEL_2, percent=10))
