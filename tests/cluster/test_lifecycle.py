@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from kserve_nb import clusters
-from kserve_nb.clusters import state
+from kserve_nb.clusters import process_identity, state
 from kserve_nb.clusters.state import ClusterError, Record
 
 HOST = {"Host": "sklearn-iris-predictor.kserve-test.example.com"}
@@ -100,7 +100,7 @@ def test_a_second_up_finds_the_first_ones_cluster(record: Record) -> None:
 
 
 def test_other_flags_than_it_was_started_with_are_refused(record: Record) -> None:
-    with pytest.raises(ClusterError, match=r"--speed 10\.0, not 1"):
+    with pytest.raises(ClusterError, match=r"has --speed 10, not 1"):
         clusters.start(record.name, speed=1)
 
 
@@ -180,38 +180,40 @@ def test_after_down_the_next_up_is_empty_and_may_have_other_flags(ending: Record
     clusters.delete(fresh.name)
 
 
-def test_it_ends_with_its_owner() -> None:
+def test_it_stops_with_its_owner_and_keeps_its_objects() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as owner:
         record = clusters.start(f"life-o-{os.getpid()}", owner=owner.pid)
         processes = family(record)
 
     assert psutil.wait_procs(processes, timeout=20)[1] == []
-    assert eventually(lambda: not state.folder(record.name).exists())
+    assert (state.folder(record.name) / "store.db").exists()
+    clusters.delete(record.name)
 
 
 def test_an_owner_that_is_not_there_is_named() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         gone.wait()
 
-    with pytest.raises(ClusterError, match=f"there is no process {gone.pid} that could own"):
+    with pytest.raises(ClusterError, match=f"There is no process {gone.pid} that could own"):
         clusters.start(f"life-n-{os.getpid()}", owner=gone.pid)
 
     assert not state.folder(f"life-n-{os.getpid()}").exists()
 
 
-def test_it_ends_when_nobody_has_used_it_for_long() -> None:
-    record = clusters.start(f"life-i-{os.getpid()}", idle_s=15, owner=os.getpid())
+def test_it_stops_when_nobody_has_used_it_for_long_and_keeps_its_objects() -> None:
+    record = clusters.start(f"life-i-{os.getpid()}", idle_hours=15 / 3600, owner=os.getpid())
     assert record.pid is not None
 
-    assert eventually(lambda: not state.same_process(record.pid or 0, record.started), timeout_s=90)
-    assert eventually(lambda: not state.folder(record.name).exists())
+    assert eventually(lambda: not process_identity.is_running(record.pid or 0, record.started), timeout_s=90)
+    assert (state.folder(record.name) / "store.db").exists()
+    clusters.delete(record.name)
 
 
 def test_a_port_that_is_taken_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
-        with pytest.raises(ClusterError, match=f"port {port} on 127.0.0.1 cannot be used"):
+        with pytest.raises(ClusterError, match=f"Cannot use port {port} on 127.0.0.1"):
             clusters.start(f"life-p-{os.getpid()}", ingress_port=port)
 
     assert state.read(f"life-p-{os.getpid()}") is None

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kserve_nb.clusters import kubeconfig_files, private_files, processes, state
+from kserve_nb.clusters import kubeconfig_files, private_files, process_identity, state
 from kserve_nb.clusters.backend import GATEWAY, INGRESS_PORT, Notify, Option, Status
 from kserve_nb.clusters.embedded import supervisor_control
 from kserve_nb.clusters.ports import free_ports, unavailable
@@ -117,9 +117,9 @@ def _launch(record: Record, folder: Path, notify: Notify) -> Record:
     ingress_port = EmbeddedBackend().settings(record)["ingress_port"]
     for port in (record.api_port, record.admin_port, record.activator_port, ingress_port):
         _must_be_free(port, f"cluster {record.name!r} uses it")
-    state.write(replace(record, pid=os.getpid(), started=processes.start_mark(os.getpid())))
+    state.write(replace(record, pid=os.getpid(), started=process_identity.start_mark(os.getpid())))
     process = supervisor_control.launch(record, folder)
-    record = replace(record, pid=process.pid, started=processes.start_mark(process.pid))
+    record = replace(record, pid=process.pid, started=process_identity.start_mark(process.pid))
     state.write(record)
     notify("Starting the API server, the gateway and the model runtime ...")
     deadline = time.monotonic() + START_S
@@ -133,7 +133,7 @@ def _launch(record: Record, folder: Path, notify: Notify) -> Record:
 
 
 def _start_mark(owner: int) -> str:
-    mark = processes.start_mark(owner)
+    mark = process_identity.start_mark(owner)
     if mark is None:
         raise ClusterError(f"There is no process {owner} that could own a cluster. Name a running one, for example "
                            "--owner $$ for this shell.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import ssl
@@ -14,10 +13,10 @@ from pathlib import Path
 
 import psutil
 
-from kserve_nb.clusters import processes
+from kserve_nb.clusters import process_identity
+from kserve_nb.clusters.embedded.supervisor_lock import LOCK_FILE, lock_is_held
 from kserve_nb.clusters.state import ClusterError, Record
 
-LOCK = "supervisor.lock"  # in the cluster's folder; the supervisor writes its pid into it and locks it for its lifetime
 _MODULE = "kserve_nb.clusters.embedded.supervisor"
 _MARK = "KSERVE_NB_CLUSTER_ID"  # in the environment of all processes of a cluster
 _STOP_S, _KILL_S = 8.0, 5.0
@@ -33,20 +32,8 @@ def launch(record: Record, folder: Path) -> subprocess.Popen[bytes]:
 
 def is_running(record: Record, folder: Path) -> bool:
     """Whether the cluster's supervisor runs."""
-    recorded = record.pid is not None and processes.is_running(record.pid, record.started)
+    recorded = record.pid is not None and process_identity.is_running(record.pid, record.started)
     return recorded or lock_is_held(folder)
-
-
-def lock_is_held(folder: Path) -> bool:
-    """Whether some process holds the lock that a supervisor holds for its lifetime."""
-    try:
-        with open(folder / LOCK, "rb") as stream:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
 
 
 def answers(record: Record, folder: Path, timeout_s: float = 5.0) -> bool:
@@ -80,7 +67,7 @@ def terminate(name: str, record: Record | None, folder: Path) -> None:
             process.kill()
     _, left = psutil.wait_procs(left, timeout=_KILL_S)
     if left or lock_is_held(folder):
-        who = ", ".join(str(process.pid) for process in left) or f"the one that has locked {folder / LOCK}"
+        who = ", ".join(str(process.pid) for process in left) or f"the one that has locked {folder / LOCK_FILE}"
         raise ClusterError(f"Cannot stop cluster {name!r}: it still has processes ({who}). Nothing was removed. "
                            "End them yourself, then run the same command again.")
 
@@ -91,7 +78,7 @@ def _supervisors(record: Record | None, folder: Path) -> list[psutil.Process]:
     There is more than one only after a fault: the folder was removed, or the record was lost, while the cluster ran.
     """
     found = [process for process in psutil.process_iter() if _supervises(process, folder)]
-    if record is not None and record.pid is not None and processes.is_running(record.pid, record.started):
+    if record is not None and record.pid is not None and process_identity.is_running(record.pid, record.started):
         found += [psutil.Process(record.pid)]
     return [process for process in found if process.pid != os.getpid()]
 

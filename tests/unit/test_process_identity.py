@@ -10,16 +10,16 @@ import time
 import psutil
 import pytest
 
-from kserve_nb.clusters import processes
+from kserve_nb.clusters import process_identity
 
 
 def test_a_process_that_has_ended_is_not_running() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
-    mark = processes.start_mark(process.pid)
+    mark = process_identity.start_mark(process.pid)
     process.wait()
 
-    assert not processes.is_running(process.pid, mark)
-    assert processes.start_mark(process.pid) is None
+    assert not process_identity.is_running(process.pid, mark)
+    assert process_identity.start_mark(process.pid) is None
 
 
 def test_a_zombie_is_not_running() -> None:
@@ -27,25 +27,25 @@ def test_a_zombie_is_not_running() -> None:
     try:
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
 
-        assert not processes.is_running(process.pid, None)
+        assert not process_identity.is_running(process.pid, None)
     finally:
         process.wait()
 
 
 def test_a_later_process_of_the_same_id_is_another_one() -> None:
-    assert processes.is_running(os.getpid(), processes.start_mark(os.getpid()))
-    assert not processes.is_running(os.getpid(), "another boot:123")
+    assert process_identity.is_running(os.getpid(), process_identity.start_mark(os.getpid()))
+    assert not process_identity.is_running(os.getpid(), "another boot:123")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="psutil reads a fixed start time elsewhere")
 def test_a_change_of_the_clock_changes_no_start_mark(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = processes.start_mark(os.getpid())
+    before = process_identity.start_mark(os.getpid())
 
     monkeypatch.setattr(time, "time", lambda: 0.0)
     monkeypatch.setattr(psutil, "boot_time", lambda: 10.0)
     monkeypatch.setattr(psutil.Process, "create_time", lambda _self: 10.0)
 
-    assert processes.start_mark(os.getpid()) == before
+    assert process_identity.start_mark(os.getpid()) == before
 
 
 def test_a_command_with_a_bracket_in_its_name_has_a_start_mark(tmp_path) -> None:
@@ -53,7 +53,7 @@ def test_a_command_with_a_bracket_in_its_name_has_a_start_mark(tmp_path) -> None
     program.symlink_to("/bin/sleep")
     with subprocess.Popen([str(program), "60"]) as process:
         try:
-            mark = processes.start_mark(process.pid) or ""
+            mark = process_identity.start_mark(process.pid) or ""
         finally:
             process.kill()
 
