@@ -18,10 +18,14 @@ from kserve_nb.access.api_client import INFERENCE_SERVICE, NAMESPACE, Client, Re
 from kserve_nb.checks.tutorial import Checks
 from kserve_nb.doctor import Report, summary
 from kserve_nb.magics import magics
-from kserve_nb.rollout.rollout import NotReadyError, Rollout
+from kserve_nb.rollout.errors import NotReadyError
+from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.rollout.sampling import Tally
 from kserve_nb.values import manifest, render
-from kserve_nb.values.rollout_status import Cluster, Pod, RolloutStatus, short
+from kserve_nb.values.cluster import Cluster
+from kserve_nb.values.pods import Pod
+from kserve_nb.values.revisions import short
+from kserve_nb.values.rollout_status import RolloutStatus
 
 _LOOK_S = 0.25
 

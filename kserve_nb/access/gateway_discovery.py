@@ -6,19 +6,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kserve_nb.access.api_client import POD, SERVICE, UNREACHABLE, Client, Kind, Object, RefusedError
+from kserve_nb.access.api_client import POD, SERVICE, UNREACHABLE, Client, Object, RefusedError, Resource
 from kserve_nb.access.ingress import Ingress, NoGatewayError, PredictError, address_from
 from kserve_nb.access.port_forward import ForwardError, PortForward
-from kserve_nb.values.rollout_status import Cluster
+from kserve_nb.values.cluster import Cluster
+from kserve_nb.values.well_known import UNKNOWN_HOST
 
 # Namespace and name of the gateway's Service: Istio as KServe's installer makes it, then Kourier.
 GATEWAYS = (("istio-system", "istio-ingressgateway"), ("kourier-system", "kourier"))
-_NODE = Kind("", "v1", "nodes", namespaced=False)
+_NODE = Resource("", "v1", "nodes", namespaced=False)
 _HTTP_PORTS = ("http2", "http", "http80")
 _REACHABLE = ("ExternalIP", "InternalIP")  # of a node's addresses
 _LOOK_S = 3.0  # for an address that may lead nowhere
 _NODES = 3  # addresses that are tried: a NodePort is open on all nodes or on none
-_UNKNOWN_HOST = "no-such-model.example.com"
 
 
 @dataclass
@@ -148,7 +148,7 @@ def _forwarded(cluster: Cluster, namespace: str, service: Object, search: Search
 def answers(address: str) -> bool:
     """Whether something speaks HTTP there."""
     try:
-        Ingress(address).send("GET", _UNKNOWN_HOST, "/", timeout_s=_LOOK_S)
+        Ingress(address).send("GET", UNKNOWN_HOST, "/", timeout_s=_LOOK_S)
     except PredictError:
         return False
     return True

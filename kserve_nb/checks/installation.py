@@ -10,15 +10,15 @@ from kserve_nb.access.api_client import (
     INFERENCE_SERVICE,
     KNATIVE_SERVICE,
     Client,
-    Kind,
-    NotFoundError,
     Object,
+    ObjectNotFoundError,
     RefusedError,
+    Resource,
 )
 from kserve_nb.checks.check import CheckFailed, step
 from kserve_nb.values.kserve_versions import ignores_canary
 
-_CONFIG_MAP = Kind("", "v1", "configmaps")
+_CONFIG_MAP = Resource("", "v1", "configmaps")
 _CONFIG, _HOME = "inferenceservice-config", "kserve"
 _TAG = re.compile(r":v?(\d[\w.-]*)$")  # of an image
 
@@ -47,10 +47,10 @@ def check(client: Client, hint: bool) -> tuple[str, dict[str, Any]]:
     return f"KServe{version and f' {version}'} in Knative mode, on Kubernetes {kubernetes}", seen
 
 
-def _serves(client: Client, kind: Kind) -> bool:
+def _serves(client: Client, kind: Resource) -> bool:
     try:
         client.find_all(kind)
-    except NotFoundError:
+    except ObjectNotFoundError:
         return False
     except RefusedError as refused:
         if refused.reason != "Forbidden":  # what may not be read is there

@@ -17,14 +17,19 @@ from kserve_nb.checks import installation
 from kserve_nb.checks.check import CheckFailed, check, step
 from kserve_nb.rollout import progress
 from kserve_nb.rollout.availability import AvailabilityProbe
-from kserve_nb.rollout.rollout import Rollout, Tag
-from kserve_nb.rollout.sampling import ALPHA, CAP, Tally, needed, send
+from kserve_nb.rollout.reader import Tag
+from kserve_nb.rollout.rollout import Rollout
+from kserve_nb.rollout.sampling import CAP, Tally
+from kserve_nb.rollout.statistics import ALPHA, needed
+from kserve_nb.values.foreign_text import last_line
 from kserve_nb.values.manifest import to_new_schema
 from kserve_nb.values.render import COLUMNS, pod_line, row_line, status_line, status_row
-from kserve_nb.values.rollout_status import RolloutStatus, Split, TrafficTarget, short
+from kserve_nb.values.revisions import short
+from kserve_nb.values.rollout_status import RolloutStatus, TrafficTarget
+from kserve_nb.values.split import Split
+from kserve_nb.values.well_known import UNKNOWN_HOST
 
 Seen = tuple[str, dict[str, Any]]  # the line of a passed check, and what it saw
-UNKNOWN_HOST = "no-such-model.example.com"
 
 
 class Checks:
@@ -202,7 +207,7 @@ class Checks:
                 f"{counted.failed} of {counted.sent} failed{getattr(requests, 'when', '')}",
                 step(
                     "look at the pods; begin to ask before the change",
-                    "rollout.pods(), AvailabilityProbe(rollout)",
+                    "rollout.pods(), rollout.probe()",
                     hint,
                 ),
             )
@@ -315,13 +320,13 @@ class Checks:
 
     def _settled(self, expected: str, title: str, hint: bool) -> RolloutStatus:
         """The status, once all that was asked for is done."""
-        status, knative = self._rollout.look()
+        status, knative = self._rollout.status_and_service()
         left = progress.failure(status, knative) or progress.missing(status, knative)
         if left:
             raise CheckFailed(
                 title,
                 expected,
-                left.strip().splitlines()[-1],  # where KServe hands on a log, its end says what failed
+                last_line(left),
                 step("await rollout.wait(), which says when it is done or why not", "rollout.pods()", hint),
             )
         return status
@@ -340,7 +345,7 @@ class Checks:
 
     def _sample(self, count: int, hint: bool) -> Tally:
         """A sample that can be judged: its answers attributed, and of one traffic list."""
-        tally = send(self._rollout, count)
+        tally = self._rollout.send(count)
         split = tally.split
         attributed = split.sent - split.failed if tally.alike else split.attributed
         if tally.moved or attributed < 0.95 * split.sent or not split.sent:

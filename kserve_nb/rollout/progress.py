@@ -12,10 +12,11 @@ from typing import Any
 from kubernetes.utils.quantity import parse_quantity
 
 from kserve_nb.values import kserve_versions
-from kserve_nb.values.rollout_status import TAG_ROUTING, Condition, RolloutStatus, TrafficTarget, conditions_of, short
+from kserve_nb.values.condition import Condition, conditions_of
+from kserve_nb.values.revisions import short
+from kserve_nb.values.rollout_status import RolloutStatus, TrafficTarget
+from kserve_nb.values.well_known import SOURCE_URI, TAG_ROUTING
 
-_SOURCE_URI = "internal.serving.kserve.io/storage-initializer-sourceuri"
-_FAILED_STATES = ("BlockedByFailedLoad", "InvalidSpec")
 _UNKNOWN = Condition("", "Unknown")
 
 
@@ -87,7 +88,7 @@ def failure(status: RolloutStatus, knative: Mapping[str, Any] | None) -> str:
         return status.failure or predictor.message or status.model_state
     if knative is None or not follows(status, knative) or not _observed(knative) or not _same_created(status, knative):
         return ""  # what the status says may be about an earlier change
-    if status.model_state in _FAILED_STATES:
+    if status.model_failed:
         return status.failure or predictor.message or status.model_state
     # KServe never clears lastFailureInfo: here it may speak of an earlier revision.
     return predictor.message or predictor.reason if predictor.status == "False" else ""
@@ -97,7 +98,7 @@ def follows(status: RolloutStatus, knative: Mapping[str, Any]) -> bool:
     """Whether the Knative Service's template carries what the spec says now."""
     template = knative["spec"]["template"]
     annotations = (template.get("metadata") or {}).get("annotations") or {}
-    same_model = annotations.get(_SOURCE_URI, "") == status.model
+    same_model = annotations.get(SOURCE_URI, "") == status.model
     same_tag = (annotations.get(TAG_ROUTING) == "true") == status.tag_routing
     return same_model and same_tag and _same_resources(status, template)
 

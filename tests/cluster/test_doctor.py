@@ -25,8 +25,8 @@ from kserve_nb.lab import STEPS, Lab
 from kserve_nb.magics.command_line import read
 from kserve_nb.magics.curl import curl
 from kserve_nb.rollout.sampling import send
+from kserve_nb.values.cluster import Cluster
 from kserve_nb.values.manifest import MODEL, MODEL_2, inference_service
-from kserve_nb.values.rollout_status import Cluster
 from tests.cluster.conftest import Target
 from tests.fake_gateway import FakeGateway
 

@@ -18,7 +18,7 @@ from kserve_nb.clusters import attach, state
 from kserve_nb.clusters.state import ClusterError
 from kserve_nb.doctor import examine
 from kserve_nb.lab import Lab
-from kserve_nb.values.rollout_status import Cluster
+from kserve_nb.values.cluster import Cluster
 from tests.fake_api import ISVC, FakeApi, one
 from tests.fake_gateway import FakeGateway
 

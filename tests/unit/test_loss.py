@@ -13,7 +13,8 @@ from kserve_nb.access.ingress import Ingress
 from kserve_nb.checks.check import CheckFailed
 from kserve_nb.checks.tutorial import Checks
 from kserve_nb.rollout.availability import AvailabilityProbe
-from kserve_nb.rollout.rollout import NotPossibleError, Rollout
+from kserve_nb.rollout.errors import NotPossibleError
+from kserve_nb.rollout.rollout import Rollout
 from tests.fake_api import ISVC, NAMESPACE, FakeApi, one
 from tests.fake_gateway import FakeGateway
 

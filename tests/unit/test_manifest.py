@@ -10,6 +10,7 @@ import yaml
 
 from kserve_nb.values import manifest
 from kserve_nb.values.manifest import MODEL, MODEL_2
+from kserve_nb.values.well_known import LAST_APPLIED
 from tests.fake_api import one
 
 CANARY = """
@@ -112,6 +113,6 @@ def test_apply_remembers_itself() -> None:
     document = manifest.inference_service("x", MODEL)
     created = manifest.applied(document, "ns")
 
-    remembered = json.loads(created["metadata"]["annotations"][manifest.LAST_APPLIED])
+    remembered = json.loads(created["metadata"]["annotations"][LAST_APPLIED])
     assert remembered["spec"] == document["spec"] and remembered["metadata"]["namespace"] == "ns"
     assert "annotations" not in document["metadata"]

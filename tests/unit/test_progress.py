@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from kserve_nb.rollout import progress
-from kserve_nb.values.rollout_status import RolloutStatus, short
+from kserve_nb.values.revisions import short
+from kserve_nb.values.rollout_status import RolloutStatus
 from tests.fake_api import DATA, one
 
 

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.access.api_client import UNREACHABLE, NotFoundError, RefusedError
+from kserve_nb.access.api_client import UNREACHABLE, ObjectNotFoundError, RefusedError
 from kserve_nb.rollout import rollout as rollout_module
-from kserve_nb.rollout.rollout import NotPossibleError, NotReadyError, Rollout
+from kserve_nb.rollout.errors import NotPossibleError, NotReadyError
+from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values import manifest
 from kserve_nb.values.manifest import MODEL, MODEL_2
-from kserve_nb.values.rollout_status import short
+from kserve_nb.values.revisions import short
+from kserve_nb.values.well_known import LAST_APPLIED
 from tests.fake_api import DATA, ISVC, KSVC, NAMESPACE, PODS, REVISIONS, FakeApi, one, recorded
 
 NEVER = "gs://kfserving-examples/models/sklearn/1.0/model-3"
@@ -37,7 +39,7 @@ def test_deploy_creates_what_kubectl_apply_can_go_on_with(api: FakeApi, rollout:
 
     method, path, body = api.writes[-1]
     assert (method, path) == ("POST", ISVC)
-    assert manifest.LAST_APPLIED in body["metadata"]["annotations"]
+    assert LAST_APPLIED in body["metadata"]["annotations"]
 
 
 def test_deploy_on_what_is_there_gives_all_users_the_model(api: FakeApi, rollout: Rollout) -> None:
@@ -172,14 +174,14 @@ def test_a_percent_is_a_whole_number_up_to_100(api: FakeApi, rollout: Rollout, p
 
 def test_without_a_namespace_verbs_say_what_to_do(rollout: Rollout) -> None:
     for verb in (rollout.status, rollout.promote, lambda: rollout.deploy(MODEL)):
-        with pytest.raises(NotFoundError, match="kubectl create namespace kserve-test"):
+        with pytest.raises(ObjectNotFoundError, match="kubectl create namespace kserve-test"):
             verb()
 
 
 def test_without_the_service_verbs_say_what_to_do(api: FakeApi, rollout: Rollout) -> None:
     api.put(NAMESPACE, {"metadata": {"name": "kserve-test"}})
 
-    with pytest.raises(NotFoundError, match=r"rollout\.deploy"):
+    with pytest.raises(ObjectNotFoundError, match=r"rollout\.deploy"):
         rollout.status()
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from kserve_nb.rollout import sampling
 from kserve_nb.rollout.rollout import Rollout
-from kserve_nb.values.rollout_status import Split
+from kserve_nb.values.split import Split
 from tests import fake_gateway
 from tests.fake_api import ISVC, FakeApi
 from tests.fake_gateway import FakeGateway, shares

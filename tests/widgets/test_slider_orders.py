@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from kserve_nb.access.api_client import RefusedError
-from kserve_nb.rollout.rollout import ChangedError, NotPossibleError
+from kserve_nb.rollout.errors import ChangedError, NotPossibleError
 from kserve_nb.values.rollout_status import RolloutStatus
 from kserve_nb.widgets.slider.slider_state import STALLED_S
 from kserve_nb.widgets.slider.traffic_slider import TrafficSlider

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.rollout.rollout import NotPossibleError, Rollout
+from kserve_nb.rollout.errors import NotPossibleError
+from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values.rollout_status import RolloutStatus
 from kserve_nb.widgets.slider.traffic_slider import TrafficSlider
 from tests.fake_api import ISVC, FakeApi, one

@@ -12,7 +12,8 @@ import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these l
 import traitlets as T  # noqa: N812 - as above
 
 from kserve_nb.observe.snapshot import Snapshot
-from kserve_nb.rollout.rollout import NotPossibleError, Rollout
+from kserve_nb.rollout.errors import NotPossibleError
+from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values.rollout_status import RolloutStatus
 from kserve_nb.widgets.drawing import markup
 from kserve_nb.widgets.feed.rollout_feed import Seat, faces_of, leave

@@ -13,10 +13,8 @@ ROUTE_LABEL, ROUTE_NAMESPACE_LABEL = f"{_SERVING}route", f"{_SERVING}routeNamesp
 ROUTING_STATE_LABEL = f"{_SERVING}routingState"
 SERVICE_LABEL, SERVICE_UID_LABEL = f"{_SERVING}service", f"{_SERVING}serviceUID"
 VISIBILITY_LABEL, CLUSTER_LOCAL = "networking.knative.dev/visibility", "cluster-local"
-INFERENCE_SERVICE_LABEL = "serving.kserve.io/inferenceservice"
 
 CREATOR, LAST_MODIFIER = f"{_SERVING}creator", f"{_SERVING}lastModifier"
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 REVISION_PRESERVED = f"{_SERVING}no-gc"
 ROLLOUT, ROLLOUT_DURATION = "networking.internal.knative.dev/rollout", f"{_SERVING}rollout-duration"
 ROUTES = f"{_SERVING}routes"

@@ -9,7 +9,6 @@ from kserve_nb.clusters.embedded.control.framework.kreconciler import set_finali
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.framework.names import (
     CLUSTER_LOCAL,
-    LAST_APPLIED,
     ROLLOUT,
     ROUTE_LABEL,
     ROUTE_NAMESPACE_LABEL,
@@ -18,6 +17,7 @@ from kserve_nb.clusters.embedded.control.framework.names import (
 from kserve_nb.clusters.embedded.control.knative.gradual_rollout import Rollout, shares, to_json
 from kserve_nb.clusters.embedded.control.knative.traffic_targets import DEFAULT, Target, Traffic
 from kserve_nb.clusters.embedded.objects import INGRESS, Object, Objects, Settings, owner_reference
+from kserve_nb.values.well_known import LAST_APPLIED
 
 CLASS = "networking.knative.dev/ingress.class"
 FINALIZER = "ingresses.networking.internal.knative.dev"

@@ -10,7 +10,6 @@ from kserve_nb.clusters.embedded.control.framework.condition_set import Conditio
 from kserve_nb.clusters.embedded.control.framework.kreconciler import begin, finish
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.framework.names import (
-    LAST_APPLIED,
     ROLLOUT_DURATION,
     ROUTES,
     SERVICE_LABEL,
@@ -26,6 +25,7 @@ from kserve_nb.clusters.embedded.objects import (
     condition,
     owner_reference,
 )
+from kserve_nb.values.well_known import LAST_APPLIED
 
 COMPONENT = "service-controller"
 DEPENDENTS = ("ConfigurationsReady", "RoutesReady")

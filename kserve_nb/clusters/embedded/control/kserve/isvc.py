@@ -14,7 +14,6 @@ from kserve_nb.clusters.embedded.control.framework.kreconciler import without_ve
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Key, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.framework.names import (
     CREATOR,
-    INFERENCE_SERVICE_LABEL,
     LAST_MODIFIER,
     REVISION_LABEL,
 )
@@ -48,6 +47,7 @@ from kserve_nb.clusters.embedded.objects import (
     is_true,
     owner_reference,
 )
+from kserve_nb.values.well_known import INFERENCE_SERVICE_LABEL
 
 COMPONENT = "v1beta1Controllers"
 FINALIZER = "inferenceservice.finalizers"

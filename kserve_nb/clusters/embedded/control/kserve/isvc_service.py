@@ -12,8 +12,6 @@ import re
 
 from kserve_nb.clusters.embedded.control.framework.names import (
     CREATOR,
-    INFERENCE_SERVICE_LABEL,
-    LAST_APPLIED,
     LAST_MODIFIER,
     ROLLOUT_DURATION,
     VISIBILITY_LABEL,
@@ -27,13 +25,12 @@ from kserve_nb.clusters.embedded.objects import (
     Objects,
     owner_reference,
 )
+from kserve_nb.values.well_known import INFERENCE_SERVICE_LABEL, LAST_APPLIED, SOURCE_URI, TAG_ROUTING
 
 USER = "system:serviceaccount:kserve:kserve-controller-manager"
 INTERNAL = "internal.serving.kserve.io/"
-SOURCE_URI = f"{INTERNAL}storage-initializer-sourceuri"
 MIN_SCALE, MAX_SCALE = "autoscaling.knative.dev/min-scale", "autoscaling.knative.dev/max-scale"
 INITIAL_SCALE = "autoscaling.knative.dev/initial-scale"
-TAG_ROUTING = "serving.kserve.io/enable-tag-routing"
 NOT_COPIED = {MIN_SCALE, MAX_SCALE, SOURCE_URI, LAST_APPLIED, "modelFormat"}  # ServiceAnnotationDisallowedList
 ON_SERVICE = (ROLLOUT_DURATION, "serving.knative.openshift.io/enablePassthrough")  # managedKsvcAnnotations
 SCHEMES = ("gs://", "s3://", "pvc://", "file://", "https://", "http://", "hdfs://", "webhdfs://", "oci://",

@@ -14,6 +14,7 @@ from kserve_nb.clusters.embedded.control.framework.loop import Changes, Moment, 
 from kserve_nb.clusters.embedded.control.kubernetes.deployment_status import status_of, surge_and_unavailable, total
 from kserve_nb.clusters.embedded.control.kubernetes.pod_state import controller_uid
 from kserve_nb.clusters.embedded.objects import DEPLOYMENT, REPLICA_SET, Object, Objects, owner_reference
+from kserve_nb.values.well_known import LAST_APPLIED
 
 _COMPONENT = "deployment-controller"
 _PREFIX = "deployment.kubernetes.io/"
@@ -21,7 +22,7 @@ _REVISION = f"{_PREFIX}revision"
 _HASH = "pod-template-hash"
 _HISTORY_LIMIT = 10
 _NOT_COPIED = {
-    "kubectl.kubernetes.io/last-applied-configuration", _REVISION, f"{_PREFIX}desired-replicas",
+    LAST_APPLIED, _REVISION, f"{_PREFIX}desired-replicas",
     f"{_PREFIX}max-replicas"}
 
 

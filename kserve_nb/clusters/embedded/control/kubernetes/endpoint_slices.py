@@ -10,7 +10,6 @@ from collections.abc import Iterable
 
 from kserve_nb.clusters.embedded.control.framework.child_names import pod_name
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Key, Moment, Reconciler
-from kserve_nb.clusters.embedded.control.framework.names import LAST_APPLIED
 from kserve_nb.clusters.embedded.control.kubernetes.endpoints import MANAGED_BY
 from kserve_nb.clusters.embedded.objects import (
     ENDPOINT_SLICE,
@@ -21,6 +20,7 @@ from kserve_nb.clusters.embedded.objects import (
     key_of,
     owner_reference,
 )
+from kserve_nb.values.well_known import LAST_APPLIED
 
 SERVICE_NAME = "kubernetes.io/service-name"
 _SLICE_MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
