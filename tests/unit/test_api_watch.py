@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kserve_nb.clusters.embedded.api.verbs import watching
-from kserve_nb.clusters.embedded.objects import INFERENCE_SERVICE
+from kserve_nb.clusters.embedded.kinds import INFERENCE_SERVICE
 from tests.api_server import SERVICES, ApiServer, isvc
 
 TABLE = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}

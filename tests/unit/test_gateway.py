@@ -20,18 +20,8 @@ from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.gateway import routes
 from kserve_nb.clusters.embedded.gateway.envoy_bootstrap import write_bootstrap
 from kserve_nb.clusters.embedded.gateway.ingress_controller import Gateway
-from kserve_nb.clusters.embedded.objects import (
-    INGRESS,
-    NAMESPACE,
-    POD,
-    REVISION,
-    REVISION_TRAFFIC,
-    SANDBOX,
-    Kind,
-    Settings,
-    condition,
-    is_true,
-)
+from kserve_nb.clusters.embedded.kinds import INGRESS, NAMESPACE, POD, REVISION, REVISION_TRAFFIC, SANDBOX
+from kserve_nb.clusters.embedded.objects import Kind, Settings, condition, is_true
 
 NS, HOST = "kserve-test", "iris.kserve-test.example.com"
 DEADLINE_S = 15.0

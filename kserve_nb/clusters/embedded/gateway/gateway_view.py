@@ -5,18 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kserve_nb.clusters.embedded.gateway.routes import Backend, Key
-from kserve_nb.clusters.embedded.objects import (
-    INGRESS,
-    POD,
-    REVISION,
-    SANDBOX,
-    VIRTUAL_SERVICE,
-    Kind,
-    Object,
-    Objects,
-    WatchEvent,
-    is_true,
-)
+from kserve_nb.clusters.embedded.kinds import INGRESS, POD, REVISION, SANDBOX, VIRTUAL_SERVICE
+from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, WatchEvent, is_true
 
 KINDS = (INGRESS, VIRTUAL_SERVICE, POD, SANDBOX, REVISION)
 REVISION_LABEL = "serving.knative.dev/revision"

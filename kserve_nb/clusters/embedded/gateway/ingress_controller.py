@@ -17,15 +17,8 @@ from kserve_nb.clusters.embedded.gateway.queues import Queues
 from kserve_nb.clusters.embedded.gateway.request_counts import Traffic
 from kserve_nb.clusters.embedded.gateway.routes import Key, Routing, routing
 from kserve_nb.clusters.embedded.gateway.traffic_signal import doorbell
-from kserve_nb.clusters.embedded.objects import (
-    INGRESS,
-    VIRTUAL_SERVICE,
-    Object,
-    Objects,
-    Settings,
-    StatusError,
-    key_of,
-)
+from kserve_nb.clusters.embedded.kinds import INGRESS, VIRTUAL_SERVICE
+from kserve_nb.clusters.embedded.objects import Object, Objects, Settings, StatusError, key_of
 
 log = logging.getLogger(__name__)
 RETRY_S = 0.1

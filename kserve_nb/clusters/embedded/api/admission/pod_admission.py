@@ -17,16 +17,8 @@ from kserve_nb.clusters.embedded.api.admission.workload_defaults import (
     request_what_is_limited,
 )
 from kserve_nb.clusters.embedded.api.object_metadata import Cause, generate_name, invalid
-from kserve_nb.clusters.embedded.objects import (
-    CLUSTER_STORAGE_CONTAINER,
-    CONFIG_MAP,
-    NAMESPACE,
-    POD,
-    SERVICE_ACCOUNT,
-    Object,
-    Objects,
-    StatusError,
-)
+from kserve_nb.clusters.embedded.kinds import CLUSTER_STORAGE_CONTAINER, CONFIG_MAP, NAMESPACE, POD, SERVICE_ACCOUNT
+from kserve_nb.clusters.embedded.objects import Object, Objects, StatusError
 from kserve_nb.values.well_known import INFERENCE_SERVICE_LABEL, SOURCE_URI
 
 _TOKEN_VOLUME = "kube-api-access-"

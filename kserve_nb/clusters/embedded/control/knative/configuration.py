@@ -24,16 +24,8 @@ from kserve_nb.clusters.embedded.control.framework.names import (
     SERVICE_LABEL,
     SERVICE_UID_LABEL,
 )
-from kserve_nb.clusters.embedded.objects import (
-    CONFIGURATION,
-    REVISION,
-    Object,
-    Objects,
-    condition,
-    is_true,
-    owner_reference,
-    utc,
-)
+from kserve_nb.clusters.embedded.kinds import CONFIGURATION, REVISION
+from kserve_nb.clusters.embedded.objects import Object, Objects, condition, is_true, owner_reference, utc
 
 COMPONENT = "configuration-controller"
 

@@ -16,7 +16,8 @@ from kserve_nb.clusters.embedded.control.framework.names import (
 )
 from kserve_nb.clusters.embedded.control.knative.gradual_rollout import Rollout, shares, to_json
 from kserve_nb.clusters.embedded.control.knative.traffic_targets import DEFAULT, Target, Traffic
-from kserve_nb.clusters.embedded.objects import INGRESS, Object, Objects, Settings, owner_reference
+from kserve_nb.clusters.embedded.kinds import INGRESS
+from kserve_nb.clusters.embedded.objects import Object, Objects, Settings, owner_reference
 from kserve_nb.values.well_known import LAST_APPLIED
 
 CLASS = "networking.knative.dev/ingress.class"

@@ -15,16 +15,8 @@ from kserve_nb.clusters.embedded.control.framework.names import (
     SERVICE_LABEL,
     SERVICE_UID_LABEL,
 )
-from kserve_nb.clusters.embedded.objects import (
-    CONFIGURATION,
-    KNATIVE_SERVICE,
-    ROUTE,
-    Kind,
-    Object,
-    Objects,
-    condition,
-    owner_reference,
-)
+from kserve_nb.clusters.embedded.kinds import CONFIGURATION, KNATIVE_SERVICE, ROUTE
+from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, condition, owner_reference
 from kserve_nb.values.well_known import LAST_APPLIED
 
 COMPONENT = "service-controller"

@@ -16,17 +16,8 @@ from kserve_nb.clusters.embedded.control.framework.names import (
     ROUTING_STATE_MODIFIED,
 )
 from kserve_nb.clusters.embedded.control.knative.route import routes_of
-from kserve_nb.clusters.embedded.objects import (
-    CONFIGURATION,
-    REVISION,
-    ROUTE,
-    Kind,
-    Object,
-    Objects,
-    condition,
-    key_of,
-    utc,
-)
+from kserve_nb.clusters.embedded.kinds import CONFIGURATION, REVISION, ROUTE
+from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, condition, key_of, utc
 
 FINALIZER = "routes.serving.knative.dev"
 

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from kserve_nb.clusters.embedded.control.framework.loop import Changes
 from kserve_nb.clusters.embedded.control.framework.names import ROUTE_LABEL, VISIBILITY_LABEL
 from kserve_nb.clusters.embedded.control.knative.kingress import domain_name, hostname
-from kserve_nb.clusters.embedded.objects import SERVICE, Object, Objects, owner_reference
+from kserve_nb.clusters.embedded.kinds import SERVICE
+from kserve_nb.clusters.embedded.objects import Object, Objects, owner_reference
 
 COMPONENT = "route-controller"
 

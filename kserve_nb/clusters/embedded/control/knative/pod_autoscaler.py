@@ -19,20 +19,15 @@ from kserve_nb.clusters.embedded.control.knative.revision_deployment import (
     PROGRESS_DEADLINE_S,
     REVISION_LABEL,
 )
-from kserve_nb.clusters.embedded.objects import (
+from kserve_nb.clusters.embedded.kinds import (
     DECIDER,
     DEPLOYMENT,
     POD,
     POD_AUTOSCALER,
     REVISION_TRAFFIC,
     SERVERLESS_SERVICE,
-    Object,
-    Objects,
-    condition,
-    is_true,
-    key_of,
-    owner_reference,
 )
+from kserve_nb.clusters.embedded.objects import Object, Objects, condition, is_true, key_of, owner_reference
 
 _DEPENDENTS = ("Active", "ScaleTargetInitialized", "SKSReady")
 _UNKNOWN = -1

@@ -19,16 +19,8 @@ from kserve_nb.clusters.embedded.control.knative.revision_deployment import (
     make_deployment,
     make_pod_autoscaler,
 )
-from kserve_nb.clusters.embedded.objects import (
-    DEPLOYMENT,
-    POD,
-    POD_AUTOSCALER,
-    REVISION,
-    Object,
-    Objects,
-    condition,
-    is_true,
-)
+from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, POD, POD_AUTOSCALER, REVISION
+from kserve_nb.clusters.embedded.objects import Object, Objects, condition, is_true
 
 _DEPENDENTS = ("ResourcesAvailable", "ContainerHealthy")
 _DEFAULTED = {f"{AUTOSCALING}class", f"{AUTOSCALING}metric"}

@@ -11,7 +11,8 @@ import copy
 from kserve_nb.clusters.embedded.control.framework.child_names import deployment_name
 from kserve_nb.clusters.embedded.control.framework.go_durations import parse_duration_s
 from kserve_nb.clusters.embedded.control.knative import queue_proxy_container
-from kserve_nb.clusters.embedded.objects import DEPLOYMENT, POD_AUTOSCALER, Object, condition, owner_reference
+from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, POD_AUTOSCALER
+from kserve_nb.clusters.embedded.objects import Object, condition, owner_reference
 
 _SERVING = "serving.knative.dev/"
 AUTOSCALING = "autoscaling.knative.dev/"

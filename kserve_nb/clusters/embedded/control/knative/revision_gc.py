@@ -14,7 +14,8 @@ from kserve_nb.clusters.embedded.control.framework.names import (
     ROUTING_STATE_LABEL,
     ROUTING_STATE_MODIFIED,
 )
-from kserve_nb.clusters.embedded.objects import CONFIGURATION, REVISION, Object, Objects
+from kserve_nb.clusters.embedded.kinds import CONFIGURATION, REVISION
+from kserve_nb.clusters.embedded.objects import Object, Objects
 
 HOUR_S = 3600
 RETAIN_SINCE_CREATE_S = 48 * HOUR_S

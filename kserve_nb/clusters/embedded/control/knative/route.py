@@ -30,18 +30,8 @@ from kserve_nb.clusters.embedded.control.knative.kingress import (
 )
 from kserve_nb.clusters.embedded.control.knative.placeholders import NotOwnedError, write_placeholders
 from kserve_nb.clusters.embedded.control.knative.traffic_targets import DEFAULT, BadTargetError, Traffic, resolve
-from kserve_nb.clusters.embedded.objects import (
-    CONFIGURATION,
-    INGRESS,
-    REVISION,
-    ROUTE,
-    SERVICE,
-    Object,
-    Objects,
-    condition,
-    is_true,
-    key_of,
-)
+from kserve_nb.clusters.embedded.kinds import CONFIGURATION, INGRESS, REVISION, ROUTE, SERVICE
+from kserve_nb.clusters.embedded.objects import Object, Objects, condition, is_true, key_of
 
 COMPONENT = "route-controller"
 DEPENDENTS = ("AllTrafficAssigned", "IngressReady", "CertificateProvisioned")

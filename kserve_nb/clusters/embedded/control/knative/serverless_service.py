@@ -11,16 +11,8 @@ from kserve_nb.clusters.embedded.control.framework.child_names import child_name
 from kserve_nb.clusters.embedded.control.framework.kreconciler import begin, finish
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Key, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.knative import queue_proxy_container
-from kserve_nb.clusters.embedded.objects import (
-    DEPLOYMENT,
-    ENDPOINTS,
-    SERVERLESS_SERVICE,
-    SERVICE,
-    Kind,
-    Object,
-    Objects,
-    owner_reference,
-)
+from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, ENDPOINTS, SERVERLESS_SERVICE, SERVICE
+from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, owner_reference
 
 _NAME_LABEL = "networking.internal.knative.dev/serverlessservice"
 _TYPE_LABEL = "networking.internal.knative.dev/serviceType"

@@ -34,19 +34,14 @@ from kserve_nb.clusters.embedded.control.kserve.isvc_status import (
     propagate_model,
     set_invalid,
 )
-from kserve_nb.clusters.embedded.objects import (
+from kserve_nb.clusters.embedded.kinds import (
     CLUSTER_SERVING_RUNTIME,
     CONFIG_MAP,
     INFERENCE_SERVICE,
     KNATIVE_SERVICE,
     POD,
-    Object,
-    Objects,
-    StatusError,
-    condition,
-    is_true,
-    owner_reference,
 )
+from kserve_nb.clusters.embedded.objects import Object, Objects, StatusError, condition, is_true, owner_reference
 from kserve_nb.values.well_known import INFERENCE_SERVICE_LABEL
 
 COMPONENT = "v1beta1Controllers"

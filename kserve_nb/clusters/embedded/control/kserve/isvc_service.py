@@ -18,13 +18,8 @@ from kserve_nb.clusters.embedded.control.framework.names import (
 )
 from kserve_nb.clusters.embedded.control.kserve.isvc_container import build_pod_spec
 from kserve_nb.clusters.embedded.control.kserve.isvc_runtime import PredictorError, Runtime, runtime_defaults
-from kserve_nb.clusters.embedded.objects import (
-    CLUSTER_STORAGE_CONTAINER,
-    KNATIVE_SERVICE,
-    Object,
-    Objects,
-    owner_reference,
-)
+from kserve_nb.clusters.embedded.kinds import CLUSTER_STORAGE_CONTAINER, KNATIVE_SERVICE
+from kserve_nb.clusters.embedded.objects import Object, Objects, owner_reference
 from kserve_nb.values.well_known import INFERENCE_SERVICE_LABEL, LAST_APPLIED, SOURCE_URI, TAG_ROUTING
 
 USER = "system:serviceaccount:kserve:kserve-controller-manager"

@@ -13,7 +13,8 @@ from kserve_nb.clusters.embedded.control.framework.kreconciler import without_ve
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.kubernetes.deployment_status import status_of, surge_and_unavailable, total
 from kserve_nb.clusters.embedded.control.kubernetes.pod_state import controller_uid
-from kserve_nb.clusters.embedded.objects import DEPLOYMENT, REPLICA_SET, Object, Objects, owner_reference
+from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, REPLICA_SET
+from kserve_nb.clusters.embedded.objects import Object, Objects, owner_reference
 from kserve_nb.values.well_known import LAST_APPLIED
 
 _COMPONENT = "deployment-controller"

@@ -11,7 +11,8 @@ from kserve_nb.clusters.embedded.control.framework.child_names import child_name
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Key, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.framework.names import REVISION_LABEL
 from kserve_nb.clusters.embedded.control.kubernetes.pod_state import is_ready
-from kserve_nb.clusters.embedded.objects import ENDPOINTS, POD, SERVICE, Object, Objects, key_of
+from kserve_nb.clusters.embedded.kinds import ENDPOINTS, POD, SERVICE
+from kserve_nb.clusters.embedded.objects import Object, Objects, key_of
 
 MANAGED_BY = {"endpoints.kubernetes.io/managed-by": "endpoint-controller"}
 

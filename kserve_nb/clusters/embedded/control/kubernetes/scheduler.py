@@ -13,7 +13,8 @@ from kubernetes.utils.quantity import parse_quantity
 
 from kserve_nb.clusters.embedded.control.framework.kreconciler import without_version
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Key, Moment, Reconciler
-from kserve_nb.clusters.embedded.objects import NODE, POD, RESERVATION, Object, Objects, condition, key_of, utc
+from kserve_nb.clusters.embedded.kinds import NODE, POD, RESERVATION
+from kserve_nb.clusters.embedded.objects import Object, Objects, condition, key_of, utc
 
 _COMPONENT = "default-scheduler"
 _RESOURCES = ("cpu", "memory")
