@@ -246,7 +246,7 @@ class Client:
             raise _refused(error) from None
         except urllib3.exceptions.HTTPError as error:
             raise RefusedError(
-                f"{self._api.configuration.host}: the cluster does not answer ({_cause(error)}). "
+                f"{self._api.configuration.host}: the cluster does not respond ({_cause(error)}). "
                 "See whether it is up: kserve-nb status.",
                 UNREACHABLE,
             ) from None

@@ -40,7 +40,7 @@ def find(cluster: Cluster, client: Client, environ: Mapping[str, str]) -> Ingres
 
     Raises:
         NoGatewayError: nothing of that works; the message tells what was tried and what to do.
-        RefusedError: the cluster does not answer.
+        RefusedError: the cluster does not respond.
     """
     search = Search()
     if cluster.ingress:
@@ -63,7 +63,7 @@ def _in_cluster(cluster: Cluster, client: Client, search: Search) -> Ingress:
             if answers(address):
                 search.note(f"{how}: {address} answers")
                 return Ingress(address, how=how, story=tuple(search.story))
-            search.note(f"{how}: {address} does not answer from here")
+            search.note(f"{how}: {address} does not respond from here")
         found = _forwarded(cluster, namespace, service, search)
         if found is not None:
             return found

@@ -151,7 +151,7 @@ def narrative(history: RolloutHistory) -> tuple[tuple[float, str], ...]:
         lines += [(frame.at, f"found {text}") for text in _all(TimelineFrame(0.0, True), frame)]
     for before, now in pairwise(known):
         lines += [(now.at, text) for text in _all(before, now)]
-    lines += [(frame.at, "the cluster does not answer: nothing is known from here on")
+    lines += [(frame.at, "the cluster does not respond: nothing is known from here on")
               for frame in history.frames[1:] if not frame.seen]  # fmt: skip
     lines += [(run.at, _answered(run)) for run in runs(history.samples)]
     return tuple(sorted(lines, key=lambda line: line[0]))

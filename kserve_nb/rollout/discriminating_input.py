@@ -77,7 +77,7 @@ def _compared(
     both = f"{short(previous.revision)} and {short(latest.revision)}"
     if not differ and latest.percent == 0:
         how = f"{both} answer alike; the traffic list gives {short(latest.revision)} nothing"
-        return DiscriminatingInput(rows[:1], {}, how, alike=True)
+        return DiscriminatingInput(rows[:1], {}, how)
     if not differ:
         how = (
             f"{both} give the same answers to all {len(rows)} rows, so no answer shows which revision it came from; "

@@ -63,7 +63,7 @@ class RolloutReader:
         """The Host header of a tag: `main` is split by percent, `latest` and `prev` lead to one revision each.
 
         >>> rollout.host()
-        'sklearn-iris.kserve-test.example.com'
+        'sklearn-iris-predictor.kserve-test.example.com'
         >>> rollout.host("prev")
         'prev-sklearn-iris-predictor.kserve-test.example.com'
         """

@@ -161,7 +161,7 @@ class Rollout(RolloutReader):
         """Send one prediction and time each hop: name, connection, gateway, model server, revision.
 
         >>> rollout.trace("prev").sentence
-        '✔ answered by 00001: its own host leads nowhere else'
+        "✔ answered by 00001: its tag's host leads to no other revision"
 
         Args:
             rows: what to send; by default the input of `known`, or the tutorial's.

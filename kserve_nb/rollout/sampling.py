@@ -55,7 +55,7 @@ class Tally:
         if self.moved:
             judged = "traffic changed meanwhile: send again"
         elif not self.split.attributed and not self.alike:
-            judged = "nobody can tell which revision answered"
+            judged = "no answer shows which revision gave it"
         return f"{split_line(self.split)}\n{judged}\nhow we know: {self.how}"
 
 
@@ -79,11 +79,11 @@ def send(
         raise ValueError(f"{count} requests: send 1 to {CAP} at a time.")
     before = rollout.status()
     chosen = known or find_discriminating_input(rollout, before, candidates)
-    answers = _send(rollout, chosen.rows, count)
+    responses = _send(rollout, chosen.rows, count)
     after = rollout.status()
     latest = before.latest
     return Tally(
-        split=_count(answers, chosen),
+        split=_count(responses, chosen),
         latest=latest.revision if latest else "",
         percent=latest.percent if latest else 0,
         how=chosen.how,
@@ -106,17 +106,17 @@ def _send(rollout: RolloutReader, rows: Rows, count: int) -> list[_Outcome]:
         return list(pool.map(attempt, range(count)))
 
 
-def _count(answers: Sequence[_Outcome], chosen: DiscriminatingInput) -> Split:
+def _count(responses: Sequence[_Outcome], chosen: DiscriminatingInput) -> Split:
     counts: Counter[str] = Counter(dict.fromkeys(chosen.answers, 0))
     failed = unattributed = lost = 0
-    for answer in answers:
-        if isinstance(answer, LostError):
+    for response in responses:
+        if isinstance(response, LostError):
             lost += 1
             continue
-        if isinstance(answer, PredictError) or answer.status != 200:
+        if isinstance(response, PredictError) or response.status != 200:
             failed += 1
             continue
-        name = chosen.revision_of(_predictions(answer))
+        name = chosen.revision_of(_predictions(response))
         if name is None:
             unattributed += 1
         else:
@@ -124,8 +124,8 @@ def _count(answers: Sequence[_Outcome], chosen: DiscriminatingInput) -> Split:
     return Split(dict(counts), failed, unattributed, lost)
 
 
-def _predictions(answer: Response) -> list[Any]:
+def _predictions(response: Response) -> list[Any]:
     try:
-        return answer.predictions
+        return response.predictions
     except (json.JSONDecodeError, KeyError, IndexError):
         return []

@@ -43,7 +43,7 @@ class Trace:
     body: str
     address: str  # HOST:PORT of the gateway
     hops: tuple[Hop, ...]
-    answer: Response | None = None
+    response: Response | None = None
 
     @property
     def failed(self) -> Hop | None:
@@ -112,57 +112,63 @@ def _send(
         headers = {"Host": so_far.host, "Content-Type": "application/json"}
         connection.request("POST", so_far.path, so_far.body, headers)
         raw = connection.getresponse()
-        answer = Response(raw.status, {k.lower(): v for k, v in raw.getheaders()}, raw.read().decode(errors="replace"))
+        headers = {name.lower(): value for name, value in raw.getheaders()}
+        response = Response(raw.status, headers, raw.read().decode(errors="replace"))
     except (OSError, http.client.HTTPException) as error:
         at = "gateway" if hops[-1].name == "dial" else "dial"
         return _stopped(so_far, hops, at, f"{so_far.address}: {type(error).__name__}: {error}")
     finally:
         connection.close()
     whole_ms = 1000 * (time.monotonic() - dialled)
-    return judge_answer(replace(so_far, hops=hops, answer=answer), answer, whole_ms, tag, status, known)
+    return locate(replace(so_far, hops=hops, response=response), response, whole_ms, tag, status, known)
 
 
-def judge_answer(
-    so_far: Trace, answer: Response, whole_ms: float, tag: Tag, status: RolloutStatus, known: DiscriminatingInput | None
+def locate(
+    so_far: Trace,
+    response: Response,
+    whole_ms: float,
+    tag: Tag,
+    status: RolloutStatus,
+    known: DiscriminatingInput | None,
 ) -> Trace:
     """Determine which hop a response comes from. Pure.
 
     Envoy adds `x-envoy-upstream-service-time` to a response of its upstream. Its own responses lack this header and
     are not JSON, as all responses of the model server are.
     """
-    upstream = answer.headers.get("x-envoy-upstream-service-time")
-    if upstream is None and answer.status >= http.HTTPStatus.BAD_REQUEST and not answer.text.startswith("{"):
-        why = _gateway_words(answer)
+    upstream = response.headers.get("x-envoy-upstream-service-time")
+    if upstream is None and response.status >= http.HTTPStatus.BAD_REQUEST and not response.text.startswith("{"):
+        why = _gateway_words(response)
         return _stopped(so_far, so_far.hops, "gateway", why, whole_ms)
     inside = float(upstream) if upstream is not None else None
-    passed_on = f"{answer.headers.get('server', 'it')} passed the request on"
+    passed_on = f"{response.headers.get('server', 'it')} passed the request on"
     hops = (*so_far.hops, Hop("gateway", "ok", passed_on, _less(whole_ms, inside)))
-    said = f"HTTP {answer.status}: {' '.join(answer.text.split())[:200]}"
-    if answer.status != http.HTTPStatus.OK:
+    said = f"HTTP {response.status}: {' '.join(response.text.split())[:200]}"
+    if response.status != http.HTTPStatus.OK:
         return _stopped(replace(so_far, hops=hops), hops, "model server", said, inside)
-    hops = (*hops, Hop("model server", "ok", said, inside), Hop("revision", "ok", _who(answer, tag, status, known)))
+    hops = (*hops, Hop("model server", "ok", said, inside), Hop("revision", "ok", _who(response, tag, status, known)))
     return replace(so_far, hops=hops)
 
 
-def _who(answer: Response, tag: Tag, status: RolloutStatus, known: DiscriminatingInput | None) -> str:
+def _who(response: Response, tag: Tag, status: RolloutStatus, known: DiscriminatingInput | None) -> str:
     if tag != "main":
         named = next((target for target in status.traffic if target.tag == tag), None)
         return f"{short(named.revision)}: its tag's host leads to no other revision" if named else "unknown"
     alone = {target.revision for target in status.traffic if target.percent}
     if len(alone) == 1:
         return f"{short(alone.pop())}: no other revision receives traffic"
-    name = known.revision_of(answer.predictions) if known else None
+    name = known.revision_of(response.predictions) if known else None
     if known and name:
         return f"{short(name)}: {known.how}"
     return "unknown: a response does not name its revision, and all revisions answer this input alike"
 
 
-def _gateway_words(answer: Response) -> str:
-    if answer.status == http.HTTPStatus.NOT_FOUND:
-        return "404 with an empty body: it has no route for this host. Compare it with status.url"
-    if answer.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
-        return f"503: no pod accepted the request. Inspect the pods: rollout.pods(). {answer.text.strip()[:200]}"
-    return f"HTTP {answer.status}: {answer.text.strip()[:200] or 'empty body'}"
+def _gateway_words(response: Response) -> str:
+    if response.status == http.HTTPStatus.NOT_FOUND:
+        return "404 with an empty body: no route has this host. Compare it with status.url"
+    if response.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
+        return f"503: no pod accepted the request. Inspect the pods: rollout.pods(). {response.text.strip()[:200]}"
+    return f"HTTP {response.status}: {response.text.strip()[:200] or 'empty body'}"
 
 
 def _stopped(so_far: Trace, hops: tuple[Hop, ...], at: str, why: str, took_ms: float | None = None) -> Trace:

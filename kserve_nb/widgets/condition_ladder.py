@@ -24,6 +24,9 @@ class ConditionLadder(W.VBox):  # type: ignore[misc]  # ipywidgets ships no type
     """The conditions from the pods up to the InferenceService, the deepest first, live until `close()`.
 
     Those that hold are left out, but for each object's Ready, until `every` is set, in code or by the button.
+
+    >>> ladder = ConditionLadder(rollout)
+    >>> ladder.close()
     """
 
     snapshot: Snapshot = T.Instance(Snapshot, ("",))  # type: ignore[assignment]  # traitlets hands the value out

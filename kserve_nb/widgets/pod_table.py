@@ -28,6 +28,9 @@ class PodTable(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
     `revision` shows one revision's pods alone, `order` sorts them; `picked`, in code or by a click on its row, is the
     pod whose events and log are followed below. `close()` ends the watch and leaves the last picture in its place.
+
+    >>> table = PodTable(rollout)
+    >>> table.close()
     """
 
     snapshot: Snapshot = T.Instance(Snapshot, ("",))  # type: ignore[assignment]  # traitlets hands the value out

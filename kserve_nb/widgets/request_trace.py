@@ -24,7 +24,12 @@ _DOORS = (("main host, split by percent", "main"), ("prev- host", "prev"), ("lat
 
 
 class RequestTrace(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
-    """One request through the ingress, hop by hop. In code: `tracer.send("prev")`."""
+    """One request through the ingress, hop by hop.
+
+    >>> tracer = RequestTrace(rollout)
+    >>> tracer.send("prev").response.status
+    200
+    """
 
     trace: Trace | None = T.Instance(Trace, allow_none=True)  # type: ignore[assignment]  # the last one
     error = T.Unicode()  # why there is none
@@ -122,7 +127,7 @@ def rule(found: Trace) -> str:
     """The doctor's rule for what a hop failed with, by its id: why, and what to do; empty where it knows none."""
     if not found.failed:
         return ""
-    answer = found.answer
+    answer = found.response
     server = answer.headers.get("server", "") if answer else ""
     text = f"HTTP/1.1 {answer.status} \nserver: {server}\n\n{answer.text}" if answer else found.failed.said
     return next((f"{known.id}: {known.why} Do: {known.do}" for known in error_rules.explain(text)), "")

@@ -29,6 +29,9 @@ class RevisionTimeline(W.VBox):  # type: ignore[misc]  # ipywidgets ships no typ
     """Traffic, pods, what was asked and events by revision, live until `close()`.
 
     `back_s` looks so many seconds back (the slider below the picture); `export(path)` writes it as one HTML file.
+
+    >>> timeline = RevisionTimeline(rollout)
+    >>> timeline.close()
     """
 
     snapshot: Snapshot = T.Instance(Snapshot, ("",))  # type: ignore[assignment]  # traitlets hands the value out

@@ -44,6 +44,11 @@ class SplitChart(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     """The share that LATEST answers, as requests come in; live until `close()`.
 
     A button sends requests and the chart follows; in code: `chart.send(300)`. When traffic moves, counting begins anew.
+
+    >>> chart = SplitChart(rollout)
+    >>> chart.send(100).split.failed
+    0
+    >>> chart.close()
     """
 
     snapshot: Snapshot = T.Instance(Snapshot, ("",))  # type: ignore[assignment]  # traitlets hands the value out

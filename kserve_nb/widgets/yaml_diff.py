@@ -33,6 +33,11 @@ class YamlDiff(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
     Args:
         document: the document or its YAML; also as the trait `document`, which may be set again.
+
+    >>> diff = YamlDiff(rollout, lab.manifest(MODEL_2, percent=20))
+    >>> diff.try_it()
+    '✔ the cluster would take it; nothing was written'
+    >>> diff.close()
     """
 
     snapshot: Snapshot = T.Instance(Snapshot, ("",))  # type: ignore[assignment]  # traitlets hands the value out

@@ -17,12 +17,11 @@ import psutil
 
 from kserve_nb.clusters import state
 from kserve_nb.lab import Lab
-from kserve_nb.rollout import sampling
+from kserve_nb.rollout.discriminating_input import DiscriminatingInput, find_discriminating_input
 from kserve_nb.rollout.errors import NotReadyError
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values import manifest
 from kserve_nb.values.manifest import MODEL, MODEL_2
-from kserve_nb.rollout.discriminating_input import DiscriminatingInput, find_discriminating_input
 from tests.cluster.feed import Feed
 from tests.cluster.load import RATE, Endpoint, Load, Shot
 

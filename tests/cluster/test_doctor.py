@@ -424,7 +424,7 @@ def test_a_cluster_that_has_ended(tmp_path: Path) -> None:
     report = _examine(cluster, tmp_path)
 
     assert "K02" in report.text.splitlines()[0] and report.blocked, report.text
-    assert re.search(r"refused|does not answer", report.text)
+    assert re.search(r"refused|does not respond", report.text)
 
 
 def test_a_model_that_was_scaled_to_zero_is_not_woken(zero: Target, tmp_path: Path) -> None:

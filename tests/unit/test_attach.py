@@ -191,7 +191,7 @@ def test_read_only_ensure_is_content_where_the_step_is_reached(lab: Lab, api: Fa
     del recorded["spec"]["predictor"]["model"]["resources"]
     api.put(f"{ISVC}/sklearn-iris", recorded)
 
-    with pytest.raises(ReadOnlyError, match="does not stand at 'promoted', and cannot be brought there"):
+    with pytest.raises(ReadOnlyError, match="is not at step 'promoted', and cannot be changed"):
         asyncio.run(lab.ensure("promoted"))
 
     assert asyncio.run(lab.ensure("canary-10")).canary_percent == 10

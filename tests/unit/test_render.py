@@ -58,4 +58,4 @@ def test_split_and_cluster_lines() -> None:
         "100 requests: 00001 90 · 00002 9 · failed 1")
     assert render.cluster_line(cluster) == (
         "embedded cluster default · namespace kserve-test · gateway 127.0.0.1:8080 · "
-        "windows 10 times as fast as real ones")
+        "waiting periods 10 times shorter")

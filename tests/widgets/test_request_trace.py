@@ -45,7 +45,7 @@ def test_the_host_of_a_tag_leads_to_one_revision(api: FakeApi, rollout: Rollout)
 def test_without_a_telling_input_nobody_knows(api: FakeApi, rollout: Rollout) -> None:
     api.load("02-canary-10")
 
-    assert trace(rollout).hops[-1].said.startswith("unknown: no response says which revision answered")
+    assert trace(rollout).hops[-1].said.startswith("unknown: a response does not name its revision")
 
 
 def test_the_hop_that_fails_is_named(api: FakeApi, gateway: FakeGateway, rollout: Rollout) -> None:
@@ -61,7 +61,7 @@ def test_the_hop_that_fails_is_named(api: FakeApi, gateway: FakeGateway, rollout
     renamed = one("02-canary-10", "isvc")
     renamed["status"]["url"] = "http://nobody.example.com"
     api.put(f"{ISVC}/sklearn-iris", renamed)
-    assert "has no route for this host" in str(trace(rollout).failed)
+    assert "no route has this host" in str(trace(rollout).failed)
 
 
 def test_a_failure_that_the_doctor_knows_carries_its_rule(

@@ -38,7 +38,7 @@ def test_what_nobody_saw_is_a_gap() -> None:
 
     assert [(span.start, span.end) for span in course.unobserved] == [(10, 20)]
     assert [(span.start, span.end) for span in course.traffic["a-00001"]] == [(0, 10), (20, 30)]
-    assert "the cluster does not answer" in timeline_picture.story(seen)
+    assert "the cluster does not respond" in timeline_picture.story(seen)
     assert "kserve-nb-unseen" in timeline_picture.picture(seen)
     assert timeline_picture.frame_text(seen.at(15)) == "unobserved: nobody knows what was"
 

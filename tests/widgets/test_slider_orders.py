@@ -199,7 +199,7 @@ def test_a_write_that_nobody_answers_is_looked_at_again(
     api.mute = [done]
     slider.value = 20
 
-    with pytest.raises(RefusedError, match="does not answer"):
+    with pytest.raises(RefusedError, match="does not respond"):
         slider.apply(confirm=True)
     slider._orders.settle()
 

@@ -45,6 +45,10 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     writes it. In code: `slider.value = 20`, then `slider.apply(confirm=True)`; likewise `promote`, `pin` and `back`.
     A hand's order waits while an earlier one is under way; Pin previous, and code, write at once.
     `close()` ends the watch and leaves the last picture.
+
+    >>> slider = TrafficSlider(rollout)
+    >>> slider.value = 20
+    >>> slider.close()
     """
 
     value = T.Int(100, min=0, max=100)  # what the handle shows: a wish

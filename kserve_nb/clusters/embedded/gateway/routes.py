@@ -136,7 +136,8 @@ def _virtual_hosts(ingress: Object, backends: Mapping[Key, Backend]) -> list[Obj
 
 def _short(ingress: Object, hosts: list[str]) -> list[str]:
     """`<isvc>.<ns>…` beside `<isvc>-predictor.<ns>…`, but not beside the hosts of tags."""
-    isvc, own = (ingress["metadata"].get("labels") or {}).get(INFERENCE_SERVICE_LABEL), ingress["metadata"]["name"] + "."
+    meta = ingress["metadata"]
+    isvc, own = (meta.get("labels") or {}).get(INFERENCE_SERVICE_LABEL), meta["name"] + "."
     return [f"{isvc}.{host.removeprefix(own)}" for host in hosts if isvc and host.startswith(own)]
 
 
