@@ -9,8 +9,7 @@ from typing import Any
 from kserve_nb.access.api_client import POD, SERVICE, UNREACHABLE, Client, Object, RefusedError, Resource
 from kserve_nb.access.ingress import Ingress, NoGatewayError, PredictError, address_from
 from kserve_nb.access.port_forward import ForwardError, PortForward
-from kserve_nb.values.cluster import Cluster
-from kserve_nb.values.well_known import UNKNOWN_HOST
+from kserve_nb.values.cluster import UNKNOWN_HOST, Cluster
 
 # Namespace and name of the gateway's Service: Istio as KServe's installer makes it, then Kourier.
 GATEWAYS = (("istio-system", "istio-ingressgateway"), ("kourier-system", "kourier"))

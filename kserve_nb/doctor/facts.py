@@ -13,10 +13,10 @@ from kserve_nb.access.ingress import Response, host_of
 from kserve_nb.doctor.session import Session
 from kserve_nb.rollout.sampling import Tally
 from kserve_nb.values.kserve_versions import knative_services
+from kserve_nb.values.labels import INFERENCE_SERVICE_LABEL, LAST_APPLIED
 from kserve_nb.values.pods import Pod
 from kserve_nb.values.revisions import Revision
 from kserve_nb.values.rollout_status import RolloutStatus
-from kserve_nb.values.well_known import INFERENCE_SERVICE_LABEL, LAST_APPLIED
 
 KSERVE_CONFIG = "inferenceservice-config"
 _STAMP = re.compile(r"^\S+ \S+ \d+ \S+ [A-Z]+ \[\S+\] ")  # time, process, logger, level and place of a log line

@@ -26,9 +26,8 @@ from kserve_nb.access.api_client import (
 from kserve_nb.access.ingress import Ingress, NoGatewayError, PredictError, host_of
 from kserve_nb.doctor.facts import KSERVE_CONFIG, Facts, ProbeResult, Service, cause_of, services_of
 from kserve_nb.doctor.session import Session
-from kserve_nb.values.cluster import Cluster
+from kserve_nb.values.cluster import UNKNOWN_HOST, Cluster
 from kserve_nb.values.manifest import MODEL, inference_service
-from kserve_nb.values.well_known import UNKNOWN_HOST
 
 _CONFIG_MAP = Resource("", "v1", "configmaps")
 _EVENT = Resource("", "v1", "events")

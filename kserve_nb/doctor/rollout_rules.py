@@ -10,9 +10,9 @@ from typing import Any
 from kserve_nb.doctor.facts import Facts, Service
 from kserve_nb.doctor.finding import Finding
 from kserve_nb.rollout import progress
+from kserve_nb.values.labels import SOURCE_URI
 from kserve_nb.values.pods import Pod
 from kserve_nb.values.revisions import short
-from kserve_nb.values.well_known import SOURCE_URI
 
 _FIELD = "canaryTrafficPercent"
 _MEANT = re.compile(r"canary_?(traffic)?_?(percent(age)?|weight)?$", re.IGNORECASE)

@@ -21,10 +21,10 @@ from kserve_nb.access.api_client import (
 from kserve_nb.observe.conditions import Rung, rungs_of
 from kserve_nb.rollout import progress
 from kserve_nb.rollout.sampling import Tally
+from kserve_nb.values.labels import INFERENCE_SERVICE_LABEL
 from kserve_nb.values.pods import Pod
 from kserve_nb.values.revisions import Revision
 from kserve_nb.values.rollout_status import RolloutStatus, TrafficTarget
-from kserve_nb.values.well_known import INFERENCE_SERVICE_LABEL
 
 KINDS = (INFERENCE_SERVICE, KNATIVE_SERVICE, ROUTE, REVISION, POD, EVENT)
 Phase = Literal["not seen yet", "absent", "failed", "moving", "settled"]

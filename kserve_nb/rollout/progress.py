@@ -13,9 +13,9 @@ from kubernetes.utils.quantity import parse_quantity
 
 from kserve_nb.values import kserve_versions
 from kserve_nb.values.condition import Condition, conditions_of
+from kserve_nb.values.labels import SOURCE_URI, TAG_ROUTING
 from kserve_nb.values.revisions import short
 from kserve_nb.values.rollout_status import RolloutStatus, TrafficTarget
-from kserve_nb.values.well_known import SOURCE_URI, TAG_ROUTING
 
 _UNKNOWN = Condition("", "Unknown")
 

@@ -10,10 +10,10 @@ from kserve_nb.access.ingress import IRIS_INPUT, Ingress, Protocol, Response, Ro
 from kserve_nb.rollout.errors import NotPossibleError
 from kserve_nb.values import kserve_versions, manifest
 from kserve_nb.values.change_plan import ChangePlan
+from kserve_nb.values.labels import INFERENCE_SERVICE_LABEL
 from kserve_nb.values.pods import Pod
 from kserve_nb.values.revisions import Revision
 from kserve_nb.values.rollout_status import RolloutStatus
-from kserve_nb.values.well_known import INFERENCE_SERVICE_LABEL
 
 Tag = Literal["main", "latest", "prev"]
 

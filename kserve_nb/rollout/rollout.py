@@ -14,9 +14,9 @@ from kserve_nb.rollout.errors import ChangedError, NotPossibleError
 from kserve_nb.rollout.reader import RolloutReader, Tag
 from kserve_nb.rollout.trace import Trace, trace
 from kserve_nb.values import manifest
+from kserve_nb.values.labels import TAG_ROUTING
 from kserve_nb.values.pods import Pod
 from kserve_nb.values.rollout_status import RolloutStatus
-from kserve_nb.values.well_known import TAG_ROUTING
 
 _TRIES = 10  # of a write that meets a controller's writes
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+UNKNOWN_HOST = "no-such-model.example.com"  # a Host that no route has: the gateway answers it with an empty 404
 _PRODUCTION = re.compile(r"(?<![a-z])(prod(uction)?|prd|live)(?![a-z])", re.IGNORECASE)
 
 

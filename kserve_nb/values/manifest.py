@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from kserve_nb.values.well_known import LAST_APPLIED, TAG_ROUTING
+from kserve_nb.values.labels import LAST_APPLIED, TAG_ROUTING
 
 Document = dict[str, Any]
 BUCKET = "gs://kfserving-examples/models/sklearn/1.0"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kserve_nb.values.labels import REVISION_LABEL
 from kserve_nb.values.pod_columns import pod_columns
-from kserve_nb.values.well_known import REVISION_LABEL
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kserve_nb.values.condition import Condition, conditions_of
-from kserve_nb.values.well_known import SOURCE_URI
+from kserve_nb.values.labels import SOURCE_URI
 
 
 @dataclass(frozen=True)

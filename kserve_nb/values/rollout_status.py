@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kserve_nb.values.condition import Condition, conditions_of
-from kserve_nb.values.well_known import TAG_ROUTING
+from kserve_nb.values.labels import TAG_ROUTING
 
 FAILED_MODEL_STATES = ("BlockedByFailedLoad", "InvalidSpec")  # of status.modelStatus.transitionStatus
 

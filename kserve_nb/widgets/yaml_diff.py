@@ -16,8 +16,8 @@ from kserve_nb.access.api_client import RefusedError
 from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values import manifest, render
+from kserve_nb.values.labels import LAST_APPLIED
 from kserve_nb.values.manifest import FieldChange
-from kserve_nb.values.well_known import LAST_APPLIED
 from kserve_nb.widgets.drawing.draw import BAD, GOOD, LINE, Picture, framed, with_state
 from kserve_nb.widgets.drawing.markup import command, note
 from kserve_nb.widgets.feed.rollout_feed import Seat, faces_of, leave

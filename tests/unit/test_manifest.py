@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from kserve_nb.values import manifest
+from kserve_nb.values.labels import LAST_APPLIED
 from kserve_nb.values.manifest import MODEL, MODEL_2
-from kserve_nb.values.well_known import LAST_APPLIED
 from tests.fake_api import one
 
 CANARY = """

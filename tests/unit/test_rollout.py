@@ -13,9 +13,9 @@ from kserve_nb.rollout import waiting
 from kserve_nb.rollout.errors import ChangedError, NotPossibleError, NotReadyError
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values import manifest
+from kserve_nb.values.labels import LAST_APPLIED
 from kserve_nb.values.manifest import MODEL, MODEL_2
 from kserve_nb.values.revisions import short
-from kserve_nb.values.well_known import LAST_APPLIED
 from tests.fake_api import DATA, ISVC, KSVC, NAMESPACE, PODS, REVISIONS, FakeApi, one, recorded
 
 NEVER = "gs://kfserving-examples/models/sklearn/1.0/model-3"

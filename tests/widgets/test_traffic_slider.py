@@ -128,7 +128,8 @@ def test_somebody_elses_edit_takes_the_question_away(api: FakeApi, slider: Traff
     until(slider, 30)
 
     assert not shows(slider._controls.yes)
-    assert "somebody else (kubectl-patch) changed it meanwhile: the requested percent is 30 %" in slider._controls.note.value
+    note = slider._controls.note.value
+    assert "somebody else (kubectl-patch) changed it meanwhile: the requested percent is 30 %" in note
     assert "30 → 20 %" in slider._controls.plan.value and asked(api) == []
 
 

@@ -14,7 +14,7 @@ from kserve_nb.clusters.kind.install_manifests import Manifests
 from kserve_nb.clusters.kind.tools import Kubectl, Say
 from kserve_nb.clusters.kind.versions import installed
 from kserve_nb.clusters.state import ClusterError, Record
-from kserve_nb.values.well_known import UNKNOWN_HOST
+from kserve_nb.values.cluster import UNKNOWN_HOST
 
 _GATEWAY_S = 120.0  # from the port mapping to a gateway that answers
 

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from kserve_nb.clusters.embedded.objects import Object
-from kserve_nb.values.well_known import INFERENCE_SERVICE_LABEL
+from kserve_nb.values.labels import INFERENCE_SERVICE_LABEL
 
 Key = tuple[str, str]  # namespace and name of a revision
 CLUSTERS_FILE, ROUTES_FILE, ROUTES = "clusters.json", "routes.json", "routes"
@@ -136,8 +136,8 @@ def _virtual_hosts(ingress: Object, backends: Mapping[Key, Backend]) -> list[Obj
 
 def _short(ingress: Object, hosts: list[str]) -> list[str]:
     """`<isvc>.<ns>…` beside `<isvc>-predictor.<ns>…`, but not beside the hosts of tags."""
-    meta = ingress["metadata"]
-    isvc, own = (meta.get("labels") or {}).get(INFERENCE_SERVICE_LABEL), meta["name"] + "."
+    isvc = (ingress["metadata"].get("labels") or {}).get(INFERENCE_SERVICE_LABEL)
+    own = ingress["metadata"]["name"] + "."
     return [f"{isvc}.{host.removeprefix(own)}" for host in hosts if isvc and host.startswith(own)]
 
 

@@ -19,7 +19,7 @@ from kserve_nb.clusters.embedded.api.admission.workload_defaults import (
 from kserve_nb.clusters.embedded.api.object_metadata import Cause, generate_name, invalid
 from kserve_nb.clusters.embedded.kinds import CLUSTER_STORAGE_CONTAINER, CONFIG_MAP, NAMESPACE, POD, SERVICE_ACCOUNT
 from kserve_nb.clusters.embedded.objects import Object, Objects, StatusError
-from kserve_nb.values.well_known import INFERENCE_SERVICE_LABEL, SOURCE_URI
+from kserve_nb.values.labels import INFERENCE_SERVICE_LABEL, SOURCE_URI
 
 _TOKEN_VOLUME = "kube-api-access-"
 _TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"

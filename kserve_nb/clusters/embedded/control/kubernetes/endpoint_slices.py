@@ -13,7 +13,7 @@ from kserve_nb.clusters.embedded.control.framework.loop import Changes, Key, Mom
 from kserve_nb.clusters.embedded.control.kubernetes.endpoints import MANAGED_BY
 from kserve_nb.clusters.embedded.kinds import ENDPOINT_SLICE, ENDPOINTS, SERVICE
 from kserve_nb.clusters.embedded.objects import Object, Objects, key_of, owner_reference
-from kserve_nb.values.well_known import LAST_APPLIED
+from kserve_nb.values.labels import LAST_APPLIED
 
 SERVICE_NAME = "kubernetes.io/service-name"
 _SLICE_MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
