@@ -23,8 +23,8 @@ _HERE = re.compile(r"<<EOF(.*?)\n.*?^EOF$", re.MULTILINE | re.DOTALL)
 _ALLOW = re.compile(r"^kubectl --allow \w+ ")
 _HEAD = """# Every command of the tutorial, and the cell that runs it
 
-KServe's canary example builds on the page *First InferenceService*. This page lists all command blocks of both pages in order,
-each with the cell that runs it unchanged. `python -m tests.notebooks.commands_page` generates it from
+KServe's canary example builds on the page *First InferenceService*. This page lists all command blocks of both pages in
+order, each with the cell that runs it unchanged. `python -m tests.notebooks.commands_page` generates it from
 `tests/data/tutorial_commands.yaml` and the notebooks. Tests compare it with both, and compare the commands that the
 cells ran with those of the pages.
 """
