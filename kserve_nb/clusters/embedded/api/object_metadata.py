@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from kserve_nb.clusters.embedded import dns_names
 from kserve_nb.clusters.embedded.api.field_errors import Cause, invalid, invalid_value, required
-from kserve_nb.clusters.embedded.objects import NAMESPACE, SERVICE, Kind, Object
+from kserve_nb.clusters.embedded.kinds import NAMESPACE, SERVICE
+from kserve_nb.clusters.embedded.objects import Kind, Object
 
 _ANNOTATIONS_LIMIT = 256 * 1024
 _NAME_RULES = {NAMESPACE: dns_names.label_errors, SERVICE: dns_names.label_1035_errors}

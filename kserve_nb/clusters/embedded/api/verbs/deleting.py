@@ -12,15 +12,8 @@ from kserve_nb.clusters.embedded.api.verbs.object_response import object_respons
 from kserve_nb.clusters.embedded.api.wire import bodies, go_json, protobuf, request_options
 from kserve_nb.clusters.embedded.api.wire.request_paths import Target
 from kserve_nb.clusters.embedded.api.wire.responses import json_response, method_not_allowed
-from kserve_nb.clusters.embedded.objects import (
-    NAMESPACE,
-    PERSISTENT_VOLUME_CLAIM,
-    POD,
-    SERVICE,
-    SERVICE_ACCOUNT,
-    Object,
-    StatusError,
-)
+from kserve_nb.clusters.embedded.kinds import NAMESPACE, PERSISTENT_VOLUME_CLAIM, POD, SERVICE, SERVICE_ACCOUNT
+from kserve_nb.clusters.embedded.objects import Object, StatusError
 
 _RETURNED_KINDS = (POD, SERVICE, SERVICE_ACCOUNT, PERSISTENT_VOLUME_CLAIM)  # a DELETE returns the object, not a Status
 

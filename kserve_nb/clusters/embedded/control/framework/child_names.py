@@ -7,8 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from kserve_nb.clusters.embedded.dns_names import SUFFIX_ALPHABET
+
 LONGEST, _MD5 = 63, 32
-_SAFE = "bcdfghjklmnpqrstvwxz2456789"  # no vowels and no 0, 1, 3: suffixes never spell words
 
 
 def child_name(parent: str, suffix: str) -> str:
@@ -39,7 +40,7 @@ def template_hash(template: Mapping[str, Any]) -> str:
     """
     digest = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).digest()
     value = int.from_bytes(digest[:4], "big")
-    return "".join(_SAFE[ord(digit) % len(_SAFE)] for digit in str(value))
+    return "".join(SUFFIX_ALPHABET[ord(digit) % len(SUFFIX_ALPHABET)] for digit in str(value))
 
 
 def pod_name(replica_set: str, *seed: object) -> str:
@@ -48,4 +49,4 @@ def pod_name(replica_set: str, *seed: object) -> str:
     Source: apiserver pkg/storage/names/generate.go `simpleNameGenerator` (the base is cut to 58 characters).
     """
     digest = hashlib.sha256(repr(seed).encode()).digest()
-    return f"{replica_set}-"[:LONGEST - 5] + "".join(_SAFE[byte % len(_SAFE)] for byte in digest[:5])
+    return f"{replica_set}-"[:LONGEST - 5] + "".join(SUFFIX_ALPHABET[byte % len(SUFFIX_ALPHABET)] for byte in digest[:5])
