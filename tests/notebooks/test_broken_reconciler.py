@@ -13,8 +13,8 @@ import pytest
 from tests.notebooks.conftest import ROOT
 
 EMBEDDED = Path("kserve_nb/clusters/embedded")
-SPLIT = EMBEDDED / "control/isvc_service.py"
-GATEWAY = EMBEDDED / "gateway/routes.py"
+SPLIT = EMBEDDED / "control/kserve/canary_traffic.py"
+GATEWAY = EMBEDDED / "gateway/envoy_routes.py"
 COLUMNS = EMBEDDED / "api/data/columns.json"
 
 
