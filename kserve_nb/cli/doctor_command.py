@@ -11,7 +11,7 @@ from kserve_nb.cli.command_group import CommandFailure
 from kserve_nb.cli.common_options import NAME, OUTPUT
 from kserve_nb.doctor import examine
 from kserve_nb.magics.command_line import CommandError
-from kserve_nb.values.rollout_status import Cluster
+from kserve_nb.values.cluster import Cluster
 
 
 @click.command()

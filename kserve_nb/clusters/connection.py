@@ -9,7 +9,7 @@ from typing import Any
 from kserve_nb.clusters import lifecycle, state
 from kserve_nb.clusters.registry import DEFAULT, backend, kinds
 from kserve_nb.clusters.state import Record
-from kserve_nb.values.rollout_status import Cluster
+from kserve_nb.values.cluster import Cluster
 
 
 def connect(kind: str | None = None, *, name: str | None = None, namespace: str = "kserve-test",

@@ -59,8 +59,6 @@ class Record:
     temporary: bool = False  # made for one run of notebooks, and deleted once its owner has ended
     idle_s: float = 12 * 3600.0
     api_port: int = 0
-    admin_port: int = 0
-    activator_port: int = 0
     token: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)  # what only its backend reads
     unknown: Mapping[str, Any] = field(default_factory=dict)  # fields that a newer version wrote, kept for it

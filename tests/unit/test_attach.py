@@ -18,7 +18,7 @@ from kserve_nb.clusters import state
 from kserve_nb.clusters.state import ClusterError
 from kserve_nb.doctor import examine
 from kserve_nb.lab import Lab
-from kserve_nb.values.rollout_status import Cluster
+from kserve_nb.values.cluster import Cluster
 from tests.fake_api import ISVC, FakeApi, one
 from tests.fake_gateway import FakeGateway
 
@@ -176,7 +176,7 @@ def test_read_only_verbs_ask_nothing_of_the_cluster(lab: Lab, api: FakeApi) -> N
              lambda: rollout.deploy("gs://x/y"), lambda: asyncio.run(lab.reset())]
 
     for verb in verbs:
-        with pytest.raises(ReadOnlyError, match=r"nothing is changed, .* read-only: RBAC does not .*connect\("):
+        with pytest.raises(ReadOnlyError, match=r"Cannot change anything, .* read-only: RBAC does not .*connect\("):
             verb()
 
     assert api.writes == []
@@ -193,7 +193,7 @@ def test_read_only_ensure_is_content_where_the_step_is_reached(lab: Lab, api: Fa
     del recorded["spec"]["predictor"]["model"]["resources"]
     api.put(f"{ISVC}/sklearn-iris", recorded)
 
-    with pytest.raises(ReadOnlyError, match="does not stand at 'promoted', and cannot be brought there"):
+    with pytest.raises(ReadOnlyError, match="is not at step 'promoted', and cannot be changed"):
         asyncio.run(lab.ensure("promoted"))
 
     assert asyncio.run(lab.ensure("canary-10")).canary_percent == 10
@@ -231,5 +231,5 @@ def test_models_that_answer_alike_are_said_and_pass(
 
     said = capsys.readouterr().out
     assert "the split shows only in the traffic list: 10 %" in said
-    with pytest.raises(AssertionError, match="LATEST is not to get 20 %"):
+    with pytest.raises(AssertionError, match="LATEST does not receive 20 %"):
         lab.check.split_observed(percent=20)

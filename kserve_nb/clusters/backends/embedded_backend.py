@@ -95,7 +95,7 @@ def _new(name: str, namespace: str, options: Mapping[str, Any]) -> Record:
     port = options.get("ingress_port")
     if port is not None:
         _must_be_free(port, "leave --ingress-port out for a free port")
-    folder, ports = state.folder(name), free_ports(4)
+    folder, ports = state.folder(name), free_ports(2)
     try:
         private_files.make_folder(folder)
         public, _ = certificate.make(folder)
@@ -104,8 +104,8 @@ def _new(name: str, namespace: str, options: Mapping[str, Any]) -> Record:
                            "folder: XDG_STATE_HOME=/some/folder kserve-nb up") from None
     record = Record(
         name, EmbeddedBackend.name, str(folder / "kubeconfig"), f"127.0.0.1:{port or ports[0]}", namespace,
-        float(options.get("speed", 10)), options.get("gateway", "istio"), api_port=ports[1], admin_port=ports[2],
-        activator_port=ports[3], token=secrets.token_hex(16))
+        float(options.get("speed", 10)), options.get("gateway", "istio"), api_port=ports[1],
+        token=secrets.token_hex(16))
     document = kubeconfig_files.document(
         name, f"https://127.0.0.1:{record.api_port}", public.read_bytes(), record.token, namespace)
     kubeconfig_files.save(document, folder / "kubeconfig")
@@ -115,7 +115,7 @@ def _new(name: str, namespace: str, options: Mapping[str, Any]) -> Record:
 def _launch(record: Record, folder: Path, notify: Notify) -> Record:
     """Start the supervisor and wait until the cluster answers."""
     ingress_port = EmbeddedBackend().settings(record)["ingress_port"]
-    for port in (record.api_port, record.admin_port, record.activator_port, ingress_port):
+    for port in (record.api_port, ingress_port):
         _must_be_free(port, f"cluster {record.name!r} uses it")
     state.write(replace(record, pid=os.getpid(), started=process_identity.start_mark(os.getpid())))
     process = supervisor_control.launch(record, folder)

@@ -1,4 +1,4 @@
-"""Envoy's admin port: statistics, and which configuration it has taken."""
+"""A client of Envoy's admin interface: statistics, and which configuration Envoy uses."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import aiohttp
 
 Discovery = Literal["clusters", "routes"]
 _SCOPES: dict[Discovery, str] = {"clusters": "cluster_manager.cds", "routes": "http.ingress.rds.routes"}
-ANSWER_WITHIN_S = 3.0
+TIMEOUT_S = 3.0
 
 
-class SilentError(Exception):
-    """Envoy does not answer, or has not looked at a configuration in time."""
+class EnvoyUnavailableError(Exception):
+    """Envoy does not respond, or has not loaded a configuration in time."""
 
 
-class RejectedError(Exception):
-    """Envoy has refused a configuration and goes on with the one before."""
+class ConfigurationRejectedError(Exception):
+    """Envoy has rejected a configuration and keeps using the previous one."""
 
 
-class Admin:
-    """A client of the admin port, as an asynchronous context."""
+class EnvoyAdmin:
+    """A client of Envoy's admin interface, to be used as an asynchronous context."""
 
     def __init__(self, port: int):
         self._url = f"http://127.0.0.1:{port}/stats"
-        # No proxy of the environment: the port is on this machine. No kept connections: Envoy may have been restarted.
+        # The port is local, so the environment's proxy does not apply. No keep-alive: Envoy may have been restarted.
         self._session = aiohttp.ClientSession(
             trust_env=False, connector=aiohttp.TCPConnector(force_close=True),
-            timeout=aiohttp.ClientTimeout(total=ANSWER_WITHIN_S))
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S))
 
     async def __aenter__(self) -> Self:
         return self
@@ -39,30 +39,39 @@ class Admin:
         await self._session.close()
 
     async def stats(self, pattern: str) -> dict[str, int | str]:
-        """The statistics whose names match a regular expression. Raises SilentError."""
+        """The statistics whose names match a regular expression. Raises EnvoyUnavailableError."""
         try:
             async with self._session.get(self._url, params={"format": "json", "filter": pattern}) as response:
                 found = (await response.json(content_type=None))["stats"]
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise SilentError(f"Envoy does not answer at {self._url}: {error!r}") from error
+            raise EnvoyUnavailableError(f"Envoy does not respond at {self._url}: {error!r}") from error
         return {stat["name"]: stat["value"] for stat in found if "name" in stat}
 
     async def rejections(self, what: Discovery) -> int:
-        """How many configurations of that sort Envoy has refused since it started."""
+        """The number of configurations of that sort that Envoy has rejected since it started."""
         name = f"{_SCOPES[what]}.update_rejected"
         return int((await self.stats(f"^{name}$".replace(".", r"\."))).get(name, 0))
 
-    async def acknowledged(self, what: Discovery, version: str, rejections: int) -> None:
-        """Return once Envoy uses that version. Raises RejectedError where it counts more `rejections`, SilentError."""
+    async def wait_until_used(self, what: Discovery, version: str, rejections: int) -> None:
+        """Return once Envoy uses that version of the clusters or routes.
+
+        Args:
+            rejections: `rejections(what)` before the version was written; a higher number means that it was rejected.
+
+        Raises ConfigurationRejectedError, EnvoyUnavailableError.
+        """
         scope = _SCOPES[what].replace(".", r"\.")
-        pause_s, deadline = 0.001, asyncio.get_running_loop().time() + ANSWER_WITHIN_S
+        pause_s, deadline = 0.001, asyncio.get_running_loop().time() + TIMEOUT_S
         while True:
             stats = await self.stats(rf"^{scope}\.(version_text|update_rejected)$")
             if stats.get(f"{_SCOPES[what]}.version_text") == version:
                 return
             if int(stats.get(f"{_SCOPES[what]}.update_rejected", 0)) > rejections:
-                raise RejectedError(f"Envoy has refused the {what} {version} and keeps those before: its log says why")
+                raise ConfigurationRejectedError(
+                    f"Envoy has rejected version {version} of its {what} and keeps the previous one. "
+                    "The reason is in envoy.log")
             if asyncio.get_running_loop().time() > deadline:
-                raise SilentError(f"Envoy has not taken the {what} {version} within {ANSWER_WITHIN_S:g} s")
+                raise EnvoyUnavailableError(
+                    f"Envoy has not loaded version {version} of its {what} within {TIMEOUT_S:g} s")
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 1.5, 0.1)
