@@ -9,14 +9,17 @@ import asyncio
 import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from kserve_nb.clusters.embedded.addresses import socket_path
 from kserve_nb.clusters.embedded.gateway.queues import QueueFullError, Queues
 from kserve_nb.clusters.embedded.gateway.routes import Key
+from kserve_nb.clusters.embedded.socket_connector import SocketConnector
 
 OPEN_FILES = 65_536
 RETRY_S = 0.05  # a pod that refuses connections may have died a moment ago: the list of ready pods will tell
@@ -33,23 +36,20 @@ class Activator:
         self._queues = queues
 
     @asynccontextmanager
-    async def listening(self, port: int) -> AsyncIterator[None]:
-        """Serve on 127.0.0.1 at `port` within this context."""
+    async def listening(self, socket: Path) -> AsyncIterator[None]:
+        """Serve on a socket file within this context."""
         _allow_open_files()
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._serve)
         runner = web.AppRunner(app, access_log=None, auto_decompress=False, handler_cancellation=True,
                                shutdown_timeout=1)
-        async with aiohttp.ClientSession(
-                trust_env=False, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(),
-                connector=aiohttp.TCPConnector(limit=0, force_close=True), skip_auto_headers=_NOT_ADDED,
-                timeout=aiohttp.ClientTimeout(total=None)) as self._session:
-            await runner.setup()
-            try:
-                await web.TCPSite(runner, "127.0.0.1", port, backlog=4096).start()
-                yield
-            finally:
-                await runner.cleanup()
+        await runner.setup()
+        try:
+            await web.UnixSite(runner, socket, backlog=4096).start()
+            socket.chmod(0o600)
+            yield
+        finally:
+            await runner.cleanup()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         namespace, name = (request.headers.get(f"Knative-Serving-{what}", "") for what in ("Namespace", "Revision"))
@@ -58,7 +58,7 @@ class Activator:
             return _say(404, f'Error getting active endpoint: revision.serving.knative.dev "{name}" not found')
         try:
             async with asyncio.timeout(backend.timeout_s):
-                address, answer = await self._ask((namespace, name), request)
+                address, session, answer = await self._ask((namespace, name), request)
         except TimeoutError:
             return _say(504, "activator request timeout")
         except QueueFullError:
@@ -69,22 +69,35 @@ class Activator:
             return await _relay(request, answer)
         finally:
             answer.close()
+            await session.close()
             self._queues.leave((namespace, name), address)
 
-    async def _ask(self, key: Key, request: web.Request) -> tuple[str, aiohttp.ClientResponse]:
+    async def _ask(self, key: Key, request: web.Request
+                   ) -> tuple[str, aiohttp.ClientSession, aiohttp.ClientResponse]:
         """The pod that answers, and its answer up to the body. Where no connection comes about, nothing was lost."""
         while True:
             address = await self._queues.take(key)
+            session = _session(address)
             try:
-                return address, await self._session.request(
-                    request.method, URL(f"http://{address}{request.raw_path}", encoded=True),
+                return address, session, await session.request(
+                    request.method, URL(f"http://pod{request.raw_path}", encoded=True),
                     headers=_forwarded(request.headers), allow_redirects=False,
                     data=request.content if request.body_exists else None)
             except BaseException as error:
+                await session.close()
                 self._queues.leave(key, address)
                 if not isinstance(error, aiohttp.ClientConnectorError):
                     raise
             await asyncio.sleep(RETRY_S)
+
+
+def _session(address: str) -> aiohttp.ClientSession:
+    """A client for one request to one pod."""
+    path = socket_path(address)
+    assert path is not None, address
+    return aiohttp.ClientSession(
+        trust_env=False, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), skip_auto_headers=_NOT_ADDED,
+        connector=SocketConnector(path), timeout=aiohttp.ClientTimeout(total=None))
 
 
 async def _relay(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:

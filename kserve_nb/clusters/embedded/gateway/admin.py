@@ -1,12 +1,15 @@
-"""Envoy's admin port: statistics, and which configuration it has taken."""
+"""Envoy's admin interface: statistics, and which configuration it has taken."""
 
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
 import aiohttp
+
+from kserve_nb.clusters.embedded.socket_connector import SocketConnector
 
 Discovery = Literal["clusters", "routes"]
 _SCOPES: dict[Discovery, str] = {"clusters": "cluster_manager.cds", "routes": "http.ingress.rds.routes"}
@@ -22,13 +25,12 @@ class RejectedError(Exception):
 
 
 class Admin:
-    """A client of the admin port, as an asynchronous context."""
+    """A client of the admin interface, as an asynchronous context. `socket` is the file that Envoy listens on."""
 
-    def __init__(self, port: int):
-        self._url = f"http://127.0.0.1:{port}/stats"
-        # No proxy of the environment: the port is on this machine. No kept connections: Envoy may have been restarted.
+    def __init__(self, socket: Path):
+        self._url = "http://envoy/stats"
         self._session = aiohttp.ClientSession(
-            trust_env=False, connector=aiohttp.TCPConnector(force_close=True),
+            trust_env=False, connector=SocketConnector(str(socket)),
             timeout=aiohttp.ClientTimeout(total=ANSWER_WITHIN_S))
 
     async def __aenter__(self) -> Self:

@@ -7,10 +7,11 @@ import logging
 import time
 from pathlib import Path
 
+from kserve_nb.clusters.embedded.addresses import of_socket
 from kserve_nb.clusters.embedded.gateway import ingress_status
 from kserve_nb.clusters.embedded.gateway.activator import Activator
 from kserve_nb.clusters.embedded.gateway.admin import Admin, RejectedError, SilentError
-from kserve_nb.clusters.embedded.gateway.envoy_bootstrap import BELL_FILE, bell_document, replace
+from kserve_nb.clusters.embedded.gateway.envoy_bootstrap import ACTIVATOR_SOCKET, ADMIN_SOCKET, BELL_SOCKET
 from kserve_nb.clusters.embedded.gateway.files import DROP_AFTER_S, Files
 from kserve_nb.clusters.embedded.gateway.gateway_view import KINDS, View
 from kserve_nb.clusters.embedded.gateway.queues import Queues
@@ -26,27 +27,26 @@ RETRY_S = 0.1
 
 
 class Gateway:
-    """Runs the gateway of a cluster: Envoy's files in `folder`, its admin port, and the activator on its own port.
+    """Runs the gateway of a cluster: Envoy's files in `folder`, and the activator on a file in `sockets`.
 
     Envoy itself is started by others, with the command line of `write_bootstrap`, and may be restarted at any time.
     """
 
-    def __init__(self, objects: Objects, settings: Settings, folder: Path, admin_port: int, activator_port: int):
+    def __init__(self, objects: Objects, settings: Settings, folder: Path, sockets: Path):
         self._objects, self._settings, self._folder = objects, settings, folder
-        self._admin_port, self._activator_port = admin_port, activator_port
+        self._sockets = sockets
         self._changed = asyncio.Event()
         self._view: View | None = None
         self._refused: Routing | None = None
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        async with Admin(self._admin_port) as admin:
+        async with Admin(self._sockets / ADMIN_SOCKET) as admin:
             self._queues = Queues(self._waiting_changed)
             self._traffic = Traffic(self._objects, self._settings, admin, self._queues.waiting)
             self._files = Files(self._folder, admin)
-            async with (Activator(self._queues).listening(self._activator_port), doorbell(self._traffic.ring) as port,
-                        asyncio.TaskGroup() as group):
-                replace(self._folder / BELL_FILE, bell_document(port))
+            async with (Activator(self._queues).listening(self._sockets / ACTIVATOR_SOCKET),
+                        doorbell(self._sockets / BELL_SOCKET, self._traffic.ring), asyncio.TaskGroup() as group):
                 group.create_task(self._traffic.run())
                 group.create_task(self._watch())
                 group.create_task(self._work())
@@ -86,7 +86,7 @@ class Gateway:
         staying = [i for i in ingresses if "deletionTimestamp" not in i["metadata"]]
         backends = view.backends()
         self._queues.update(backends)
-        wanted = routing(staying, view.all(VIRTUAL_SERVICE), backends, f"127.0.0.1:{self._activator_port}")
+        wanted = routing(staying, view.all(VIRTUAL_SERVICE), backends, of_socket(self._sockets / ACTIVATOR_SOCKET))
         if wanted == self._refused:
             return
         new = [i for i in staying if not ingress_status.is_programmed(i)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import cast
 
 
@@ -26,12 +27,13 @@ class _Doorbell(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def doorbell(ring: Callable[[], None]) -> AsyncIterator[int]:
-    """Listen on 127.0.0.1, on a port that the context gives, and call `ring` whenever there were requests."""
+async def doorbell(socket: Path, ring: Callable[[], None]) -> AsyncIterator[None]:
+    """Listen on a socket file and call `ring` whenever there were requests."""
     connected: set[asyncio.Transport] = set()
-    server = await asyncio.get_running_loop().create_server(lambda: _Doorbell(ring, connected), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_unix_server(lambda: _Doorbell(ring, connected), socket)
+    socket.chmod(0o600)
     try:
-        yield server.sockets[0].getsockname()[1]
+        yield
     finally:
         server.close()
         for transport in connected:  # they would outlive the server, and Envoy would go on ringing here

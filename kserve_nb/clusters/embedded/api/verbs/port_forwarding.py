@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import WSMsgType, web
 
+from kserve_nb.clusters.embedded.addresses import connect
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.api.verbs import spdy
 from kserve_nb.clusters.embedded.api.wire.request_paths import Target
@@ -23,7 +24,6 @@ _OLDER = "channel.k8s.io"  # the same channels; so does who names no protocol (k
 _BLOCK = 64 * 1024
 
 Send = Callable[[bytes], Awaitable[None]]
-Address = tuple[str, int]
 
 
 async def forward(request: web.Request, store: Store, target: Target) -> web.StreamResponse:
@@ -41,7 +41,7 @@ async def forward(request: web.Request, store: Store, target: Target) -> web.Str
         raise StatusError(400, "BadRequest", f"port-forward is served as {_TUNNEL} and {_CHANNELS}")
     await socket.prepare(request)
 
-    def address(port: int) -> Address:
+    def address(port: int) -> str:
         return _address(store, target, port)
 
     if socket.ws_protocol == _TUNNEL:
@@ -58,16 +58,16 @@ def _ports(request: web.Request) -> list[int]:
         raise StatusError(400, "BadRequest", "ports are whole numbers") from None
 
 
-def _address(store: Store, target: Target, port: int) -> Address:
+def _address(store: Store, target: Target, port: int) -> str:
     """Where a port of a pod really is. Raises OSError where nothing listens."""
     pod = store.find(POD, target.namespace, target.name or "") or {}
     box = store.find(SANDBOX, target.namespace, target.name or "") or {}
     declared = {p.get("containerPort") for c in (pod.get("spec") or {}).get("containers") or ()
                 for p in c.get("ports") or ()}
-    host, _, number = str((box.get("status") or {}).get("address") or "").rpartition(":")
-    if port not in declared or not number:
+    address = (box.get("status") or {}).get("address")
+    if port not in declared or not address:
         raise ConnectionRefusedError(f"dial tcp4 127.0.0.1:{port}: connect: connection refused")
-    return host, int(number)
+    return str(address)
 
 
 async def _copy(reader: asyncio.StreamReader, send: Send) -> None:
@@ -89,7 +89,7 @@ class _Tunnel:
     """SPDY in the binary messages of a WebSocket: two streams for each connection, which share a request id."""
 
     socket: web.WebSocketResponse
-    address: Callable[[int], Address]
+    address: Callable[[int], str]
     connection: spdy.Connection = field(default_factory=spdy.Connection)
     pairs: dict[str, _Pair] = field(default_factory=dict)
     incoming: dict[int, asyncio.Queue[bytes]] = field(default_factory=dict)
@@ -148,7 +148,7 @@ class _Tunnel:
                                          + self.connection.send(stream, b"", last=True))
 
     async def _transfer(self, pair: _Pair, stream: int) -> None:
-        reader, writer = await asyncio.open_connection(*self.address(pair.port))
+        reader, writer = await connect(self.address(pair.port))
 
         async def upload() -> None:
             while data := await self.incoming[stream].get():
@@ -169,7 +169,7 @@ class _Channels:
     """One byte before each message says which channel it is of: 2i is the data of the i-th port, 2i+1 its errors."""
 
     socket: web.WebSocketResponse
-    address: Callable[[int], Address]
+    address: Callable[[int], str]
     ports: list[int]
     writers: dict[int, asyncio.StreamWriter] = field(default_factory=dict)
 
@@ -193,7 +193,7 @@ class _Channels:
         for channel in (2 * index, 2 * index + 1):
             await self.socket.send_bytes(struct.pack("<BH", channel, port & 0xFFFF))
         try:
-            reader, writer = await asyncio.open_connection(*self.address(port))
+            reader, writer = await connect(self.address(port))
         except OSError as error:
             text = f"an error occurred forwarding {port}: {error}"
             await self.socket.send_bytes(bytes([2 * index + 1]) + text.encode())
