@@ -1,4 +1,4 @@
-"""Every command block of KServe's pages is run by one cell, and docs/commands.md says by which."""
+"""One cell runs each command block of KServe's pages, and docs/commands.md names it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every notebook must look like, as it is in git."""
+"""Rules for every notebook in git."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_is_valid_and_runs_on_python3(path: Path):
 
 @each
 def test_its_cells_have_ids_of_their_own(path: Path):
-    ids = [cell["id"] for cell in json.loads(path.read_text())["cells"]]  # nbformat would mend them as it reads
+    ids = [cell["id"] for cell in json.loads(path.read_text())["cells"]]  # nbformat would repair them while reading
 
     assert len(set(ids)) == len(ids)
 
@@ -118,7 +118,7 @@ def test_its_cells_have_readable_ids(path: Path):
 
 @each
 def test_ends_with_a_check(path: Path):
-    last_two = code(read(path))[-2:]  # behind its check a notebook may tidy up
+    last_two = code(read(path))[-2:]  # a notebook may clean up after its check
 
     assert any("lab.check." in cell.source for cell in last_two)
 

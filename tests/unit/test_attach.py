@@ -18,9 +18,11 @@ from kserve_nb.clusters import attach, state
 from kserve_nb.clusters.state import ClusterError
 from kserve_nb.doctor import examine
 from kserve_nb.lab import Lab
-from kserve_nb.values.rollout_status import Cluster
+from kserve_nb.values.cluster import Cluster
 from tests.fake_api import ISVC, FakeApi, one
 from tests.fake_gateway import FakeGateway
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
@@ -191,7 +193,7 @@ def test_read_only_ensure_is_content_where_the_step_is_reached(lab: Lab, api: Fa
     del recorded["spec"]["predictor"]["model"]["resources"]
     api.put(f"{ISVC}/sklearn-iris", recorded)
 
-    with pytest.raises(ReadOnlyError, match="does not stand at 'promoted', and cannot be brought there"):
+    with pytest.raises(ReadOnlyError, match="is not at step 'promoted', and cannot be changed"):
         asyncio.run(lab.ensure("promoted"))
 
     assert asyncio.run(lab.ensure("canary-10")).canary_percent == 10

@@ -14,15 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 from aiohttp import web
 
 from kserve_nb.clusters.embedded.addresses import of_socket
 from kserve_nb.clusters.embedded.api.store.store import Store
-from kserve_nb.clusters.embedded.gateway import routes
+from kserve_nb.clusters.embedded.gateway import envoy_routes
 from kserve_nb.clusters.embedded.gateway.envoy_bootstrap import write_bootstrap
 from kserve_nb.clusters.embedded.gateway.ingress_controller import Gateway
 from kserve_nb.clusters.embedded.kinds import INGRESS, NAMESPACE, POD, REVISION, REVISION_TRAFFIC, SANDBOX
 from kserve_nb.clusters.embedded.objects import Kind, Settings, condition, is_true
+
+pytestmark = pytest.mark.slow
 
 NS, HOST = "kserve-test", "iris.kserve-test.example.com"
 DEADLINE_S = 15.0
@@ -455,7 +458,7 @@ def test_envoy_goes_on_without_the_gateway_and_a_new_one_takes_over(tmp_path: Pa
             assert (tmp_path / "routes.json").stat().st_mtime_ns == before
             cluster.split(one=0, two=100)
             await cluster.ready()
-            await until(lambda: cluster.traffic("one").get("requests") == 2, "the doorbell rings at the new one")
+            await until(lambda: cluster.traffic("one").get("requests") == 2, "the access log goes to the new one")
 
     play(tmp_path, scene)
 
@@ -484,7 +487,7 @@ def test_an_object_that_makes_no_sense_does_not_end_the_gateway(tmp_path: Path, 
         await cluster.ready()
 
         cluster.store.create(INGRESS, {"metadata": {"namespace": NS, "name": "odd"}, "spec": {"rules": [{}]}})
-        await until(lambda: "cannot make sense" in caplog.text, "the gateway has seen it")
+        await until(lambda: "cannot configure the gateway" in caplog.text, "the gateway has seen it")
         cluster.store.delete(INGRESS, NS, "odd")
         cluster.split(one=100, two=0)
         await cluster.ready()
@@ -502,14 +505,14 @@ def test_what_envoy_refuses_is_told_and_the_old_routes_stay(tmp_path: Path, monk
         cluster.split(one=100)
         await cluster.ready()
         before = (tmp_path / "routes.json").read_text()
-        monkeypatch.setattr(routes, "_unique", lambda hosts: [*hosts, *hosts])
+        monkeypatch.setattr(envoy_routes, "_unique", lambda hosts: [*hosts, *hosts])
         cluster.split(one=0, two=100)
 
         def told() -> Any:
             found = condition(cluster.store.get(INGRESS, NS, "iris"), "Ready")
             return found if found["status"] == "False" else None
 
-        assert "Envoy has refused the routes" in (await until(told, "the refusal is told"))["message"]
+        assert "Envoy has rejected version" in (await until(told, "the refusal is told"))["message"]
         assert (tmp_path / "routes.json").read_text() == before
         async with cluster.client() as ask:
             assert await ask() == (200, "one")

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kserve_nb.clusters.embedded.control.knative.autoscaler import Memory, Sample, Scaling, activators, decide, observe
+from kserve_nb.clusters.embedded.control.knative.autoscaling.autoscaler import (
+    Memory,
+    Sample,
+    Scaling,
+    activators,
+    decide,
+    observe,
+)
 from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, POD, POD_AUTOSCALER, REVISION, SERVERLESS_SERVICE
 from kserve_nb.clusters.embedded.objects import Settings, condition
 from tests.unit.revision_world import MODULES, TWO, make_world, pods, ready, route, start

@@ -26,8 +26,8 @@ from kserve_nb.clusters.embedded.api.initial_objects import populate
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.api.verbs.app import make_app
 from kserve_nb.clusters.embedded.cluster_settings import settings_of
+from kserve_nb.clusters.embedded.control.framework.control_loop import ControlLoop
 from kserve_nb.clusters.embedded.control.framework.event_recorder import record as record_event
-from kserve_nb.clusters.embedded.control.framework.loop import Loop
 from kserve_nb.clusters.embedded.gateway.ingress_controller import Gateway
 from kserve_nb.clusters.embedded.node.kubelet.agent import Node
 from kserve_nb.clusters.embedded.node.protocol import RUNTIME_SOCKET
@@ -76,7 +76,7 @@ async def run(name: str, listener: socket.socket) -> None:
     settings = settings_of(record)
     store = Store(folder / "store.db", admission=admit)
     populate(store, settings)
-    loop = Loop(store, settings, control.reconcilers(), record_event)
+    loop = ControlLoop(store, settings, control.reconcilers(), record_event)
     node = Node(store, settings, folder, SOCKETS / RUNTIME_SOCKET)
     gateway = Gateway(store, settings, folder / "envoy", SOCKETS)
     gc.collect()
