@@ -12,7 +12,9 @@ from kserve_nb.clusters import ClusterError
 _MODULES = {
     "up": "up_command",
     "down": "cluster_commands",
+    "stop": "cluster_commands",
     "status": "cluster_commands",
+    "ls": "list_command",
     "env": "cluster_commands",
     "lab": "lab_command",
     "run": "run_command",
@@ -57,7 +59,7 @@ def main() -> None:
 
     \b
     kserve-nb lab      open the tutorial (starts an embedded cluster if none is running)
-    kserve-nb up       start a cluster in the background;  kserve-nb down  deletes it
+    kserve-nb up       start a cluster in the background;  stop  stops it,  down  deletes it
     eval "$(kserve-nb env)" && kubectl get pods    use the cluster from a terminal
     kserve-nb doctor   find out what is wrong, and what to do
     """

@@ -42,6 +42,7 @@ def run(name: str, parameters: tuple[tuple[str, str], ...], workers: str | None,
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     plan = runner.Plan(chosen, output.resolve(), summary.in_full, values, sys.stderr.isatty())
+    clusters.delete_abandoned()
     signal.signal(signal.SIGTERM, _exit)
     with runner.reporting(plan, click.echo, junit) as collector:
         if count:

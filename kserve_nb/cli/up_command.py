@@ -69,6 +69,7 @@ def up(name: str, kind: str | None, namespace: str, **options: Any) -> None:
 
     A cluster that was stopped is resumed with its objects. If the cluster is running already, nothing is started.
     """
+    clusters.delete_abandoned()
     record = clusters.read(name)
     kind = kind or (record.cluster if record is not None else clusters.DEFAULT)
     taken = {option.name for option in clusters.backend(kind).options}

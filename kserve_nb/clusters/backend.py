@@ -40,12 +40,24 @@ INGRESS_PORT = Option("ingress_port", "The port of the ingress gateway on 127.0.
 
 
 @dataclass(frozen=True)
+class PartStatus:
+    """The state of one part of a cluster, for example of its gateway."""
+
+    name: str
+    state: str
+    since: float = 0.0  # POSIX seconds
+    restarts: int = 0
+    problem: str = ""  # why it ended or cannot start, with the last line of its log
+
+
+@dataclass(frozen=True)
 class Status:
     """Whether a cluster can be used now."""
 
     state: str  # running, stopped, or what else its backend calls it
     ready: bool
     reason: str = ""  # why it is not ready, and what to do
+    parts: tuple[PartStatus, ...] = ()
 
 
 class Backend(Protocol):

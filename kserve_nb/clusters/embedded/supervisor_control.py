@@ -5,11 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import ssl
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import psutil
@@ -35,28 +32,6 @@ def is_running(record: Record, folder: Path) -> bool:
     """Whether the cluster's supervisor runs."""
     recorded = record.pid is not None and process_identity.is_running(record.pid, record.started)
     return recorded or lock_is_held(folder)
-
-
-def answers(record: Record, folder: Path, timeout_s: float = 5.0) -> bool:
-    """Whether the API server reports that it is ready, and Envoy answers at the ingress."""
-    ready = urllib.request.Request(f"https://127.0.0.1:{record.api_port}/readyz",
-                                   headers={"Authorization": f"Bearer {record.token}"})
-    try:
-        context = ssl.create_default_context(cafile=str(folder / "tls.crt"))
-        opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
-        with opener.open(ready, timeout=timeout_s) as answer:
-            return answer.status == 200 and _gateway_answers(opener, record, timeout_s)
-    except (OSError, ValueError):
-        return False
-
-
-def _gateway_answers(opener: urllib.request.OpenerDirector, record: Record, timeout_s: float) -> bool:
-    try:
-        with opener.open(f"http://{record.ingress}/", timeout=timeout_s):
-            return True
-    except urllib.error.HTTPError:  # Envoy has no route for this host and responds with 404
-        return True
 
 
 def terminate(name: str, record: Record | None, folder: Path) -> None:
