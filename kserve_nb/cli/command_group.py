@@ -6,6 +6,8 @@ from importlib import import_module
 
 import click
 
+from kserve_nb import clusters
+from kserve_nb.cli.kind_group import kind_group
 from kserve_nb.clusters import ClusterError
 
 # The module of each command; the command is the attribute of its name there.
@@ -35,12 +37,12 @@ class CommandGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of the commands, in the order of the help."""
-        return list(_MODULES)
+        return [*_MODULES, *(kind for kind in clusters.kinds() if clusters.backend(kind).commands)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name."""
         if cmd_name not in _MODULES:
-            return None
+            return kind_group(cmd_name) if cmd_name in clusters.kinds() else None
         found: click.Command = getattr(import_module(f"kserve_nb.cli.{_MODULES[cmd_name]}"), cmd_name)
         return found
 

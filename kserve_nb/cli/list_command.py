@@ -20,7 +20,7 @@ _UNITS = ((_DAY_S, "d"), (3600.0, "h"), (60.0, "m"), (1.0, "s"))
 
 
 @dataclass(frozen=True)
-class Row:
+class ListedCluster:
     """One cluster as `kserve-nb ls` shows it."""
 
     name: str
@@ -64,18 +64,19 @@ def ls(output: str) -> None:
                        f"kserve-nb down --name {row.name}")
 
 
-def _row(name: str) -> Row:
+def _row(name: str) -> ListedCluster:
     now, folder = time.time(), clusters.folder(name)
     unused_s, size = max(0.0, now - clusters.last_use(name)), _bytes(folder)
     try:
         record = clusters.read(name)
         if record is None:
-            return Row(name, "?", "no record", None, None, unused_s, size)
+            return ListedCluster(name, "?", "no record", None, None, unused_s, size)
         status = clusters.status(record)
     except ClusterError as error:
-        return Row(name, "?", "unreadable", None, None, unused_s, size, str(error))
+        return ListedCluster(name, "?", "unreadable", None, None, unused_s, size, str(error))
     state = status.state if status.ready or status.state != "running" else "not ready"
-    return Row(name, record.cluster, state, record.owner, max(0.0, now - record.created), unused_s, size, status.reason)
+    age_s = max(0.0, now - record.created)
+    return ListedCluster(name, record.cluster, state, record.owner, age_s, unused_s, size, status.reason)
 
 
 def _bytes(folder: Path) -> int:

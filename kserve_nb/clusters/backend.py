@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -60,12 +60,23 @@ class Status:
     parts: tuple[PartStatus, ...] = ()
 
 
+@dataclass(frozen=True)
+class BackendCommand:
+    """A command that exists for one kind of cluster only: `kserve-nb KIND NAME`."""
+
+    name: str
+    help: str
+    run: Callable[[Mapping[str, Any]], Iterable[str]]  # receives the options that were given; returns lines
+    options: tuple[Option, ...] = ()
+
+
 class Backend(Protocol):
     """One kind of cluster. `backends/` has one module for each, with an instance named BACKEND."""
 
     name: str  # the value of --cluster
     summary: str  # where such a cluster runs, for the help of --cluster
     options: tuple[Option, ...]  # those of `kserve-nb up` that it takes
+    commands: tuple[BackendCommand, ...]
     side_by_side: bool  # whether notebooks can run at the same time, each on a new cluster of this kind
     deleted: str  # what has become of a cluster after `kserve-nb down`: "deleted", "forgotten here"
 

@@ -159,11 +159,11 @@ def write(record: Record) -> None:
 
 def remove_unused_locks() -> None:
     """Remove the lock files of clusters that no longer exist."""
-    for file in _base().glob(".*.lock"):
-        name = file.name[1:-len(".lock")]
-        if NAME.fullmatch(name) and not folder(name).exists():
-            with lock(name):  # which removes its file
-                pass
+    for file in _base().glob(".*.lock") if fcntl is not None else ():
+        with contextlib.suppress(OSError), open(file, "w", encoding="utf-8") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises BlockingIOError if it is in use
+            if not file.with_name(file.name[1:].removesuffix(".lock")).exists():
+                file.unlink()
 
 
 def remove(name: str) -> None:

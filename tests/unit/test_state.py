@@ -117,3 +117,15 @@ def test_a_lock_is_one_starters_at_a_time_though_its_file_comes_and_goes():
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(start, range(400)))
+
+
+def test_locks_of_clusters_that_no_longer_exist_are_removed_but_none_that_is_in_use():
+    base = state.folder("one").parent
+    base.mkdir(parents=True)
+    for name in ("gone", "kept", "starting"):
+        (base / f".{name}.lock").touch()
+    (base / "kept").mkdir()
+
+    with state.lock("starting"):
+        state.remove_unused_locks()
+        assert sorted(path.name for path in base.glob(".*")) == [".kept.lock", ".starting.lock"]

@@ -29,6 +29,7 @@ class EmbeddedBackend:
                above_minimum=True),
         Option("owner", "Stop when this process ends.", int, metavar="PID", minimum=1),
     )
+    commands = ()
     side_by_side = True
     deleted = "deleted"
 
