@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from kserve_nb.clusters.embedded.addresses import socket_path
 from kserve_nb.clusters.embedded.objects import Object
 
 Key = tuple[str, str]  # namespace and name of a revision
@@ -47,9 +48,12 @@ def cluster_name(key: Key) -> str:
     return "/".join(key)
 
 
-def address(host_port: str) -> Object:
-    """A `host:port` in the form of Envoy's configuration."""
-    host, _, port = host_port.rpartition(":")
+def address(address: str) -> Object:
+    """An address inside the cluster (`addresses.py`) in the form of Envoy's configuration."""
+    path = socket_path(address)
+    if path is not None:
+        return {"pipe": {"path": path}}
+    host, _, port = address.rpartition(":")
     return {"socket_address": {"address": host, "port_value": int(port)}}
 
 
