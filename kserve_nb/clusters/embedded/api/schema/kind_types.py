@@ -1,8 +1,8 @@
-"""Which fields every kind has, and of what type: the tables behind validation, decoding errors and OpenAPI.
+"""The fields of every kind's objects and their types: the tables behind validation, decoding errors and OpenAPI.
 
-`data/sdk_types.json` is generated from the installed SDKs (see generate_schemas.py); `data/own_types.json` holds what
-they lack, Knative's kinds above all, and corrects them where a real KServe 0.20 differs (a null takes a field away,
-`string=a|b` is a string that must be one of those).
+`data/sdk_types.json` is generated from the installed SDKs (see generate_schemas.py). `data/own_types.json` adds what
+they lack, Knative's kinds above all, and corrects them where KServe 0.20 differs: null removes a field, and
+`string=a|b` is a string with those two allowed values.
 """
 
 from __future__ import annotations
@@ -13,36 +13,23 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
-from kserve_nb.clusters.embedded import kinds
 from kserve_nb.clusters.embedded.objects import Kind
 
 SCALARS = frozenset(("string", "bool", "int", "int32", "int64", "number", "any", "time", "quantity", "intstr", "open"))
-IDLE = "Idle"  # of kinds that can be listed, and no more
-
-_ROOTS = {
-    kinds.KNATIVE_SERVICE: "KnativeService", kinds.CONFIGURATION: "KnativeConfiguration",
-    kinds.ROUTE: "KnativeRoute", kinds.REVISION: "KnativeRevision", kinds.POD_AUTOSCALER: "KnativePodAutoscaler",
-    kinds.INGRESS: "KnativeIngress", kinds.SERVERLESS_SERVICE: "KnativeServerlessService",
-    kinds.VIRTUAL_SERVICE: "IstioVirtualService",
-    **{kind: IDLE for kind in kinds.IDLE_KINDS if kind.group != "serving.kserve.io"},
-}
+OPEN_OBJECT = "OpenObject"  # metadata of a known type; any spec and status
 
 
 class Field(NamedTuple):
-    """The type of a field, whether an object is invalid without it, and its values where only some are allowed."""
+    """A field's type, whether its object is invalid without it, and its allowed values if only some are."""
 
     type: str
     required: bool
     choices: tuple[str, ...] = ()
 
 
-def type_of_kind(kind: Kind) -> str | None:
-    """The name of the type that objects of a kind have, None for kinds that are never served."""
-    if kind.internal:
-        return None
-    if kind == kinds.EVENT:
-        return "CoreV1Event"
-    return _ROOTS.get(kind) or kind.version.capitalize() + kind.kind
+def type_of_kind(kind: Kind) -> str:
+    """The name of the type of a kind's objects."""
+    return kind.type_name if kind.type_name in _types() else OPEN_OBJECT
 
 
 @cache
@@ -54,14 +41,14 @@ def fields_of(type_name: str) -> dict[str, Field]:
 
 
 def resolve(type_: str) -> str:
-    """The type itself where `type_` is another name of it."""
+    """The type itself if `type_` is another name of it."""
     prefix, name = _split(type_)
     target = _types().get(name)
     return prefix + (resolve(target) if isinstance(target, str) else name)
 
 
 def go_name(type_name: str) -> str:
-    """`V1beta1ModelSpec` → `ModelSpec`: the name of a type in Go, as decoding errors say it."""
+    """The name of a type in Go, as decoding errors print it: `V1beta1ModelSpec` → `ModelSpec`."""
     return re.sub(r"^(Core|Knative)?(V\d+((alpha|beta)\d+)?)?(?=[A-Z])", "", type_name)
 
 

@@ -67,7 +67,7 @@ class History:
         self._start = version
         self._changes: dict[Kind, deque[Change]] = {}
         self._bytes: Counter[Kind] = Counter()
-        self._subscriptions: dict[Kind, list[Subscription]] = {}
+        self._subscriptions: dict[Kind | None, list[Subscription]] = {}  # of all kinds: under None
 
     def append(self, change: Change) -> None:
         """Keep a change and hand it to all who wait for it."""
@@ -78,7 +78,7 @@ class History:
             forgotten = kept.popleft().entry
             self._bytes[change.kind] -= len(forgotten.data)
             self._floor[change.kind] = forgotten.version
-        for subscription in self._subscriptions.get(change.kind, ()):
+        for subscription in (*self._subscriptions.get(change.kind, ()), *self._subscriptions.get(None, ())):
             subscription.push(change)
 
     def since(self, kind: Kind, version: int) -> list[Change]:
@@ -89,16 +89,16 @@ class History:
         return [change for change in self._changes.get(kind, ()) if change.entry.version > version]
 
     def subscribe(self, kinds: Iterable[Kind], most: int | None = None) -> Subscription:
-        """Hand out every change of these kinds from now on. End it with `unsubscribe`."""
+        """Hand out every change of these kinds, or of all kinds, from now on. End it with `unsubscribe`."""
         subscription = Subscription(kinds, most)
-        for kind in subscription.kinds:
+        for kind in subscription.kinds or (None,):
             self._subscriptions.setdefault(kind, []).append(subscription)
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Hand it nothing more."""
         subscription.close()
-        for kind in subscription.kinds:
+        for kind in subscription.kinds or (None,):
             self._subscriptions[kind].remove(subscription)
 
     def close(self) -> None:

@@ -78,6 +78,7 @@ class Reconciler:
     reconcile: Callable[[Object, Objects, Moment], Changes]
     owns: tuple[Kind, ...] = ()
     watches: Mapping[Kind, Callable[[Object, Objects], Iterable[Key]]] = field(default_factory=dict)
+    watches_others: Callable[[Object, Objects], Iterable[Key]] | None = None  # of all other kinds, users' kinds too
     lags_s: Mapping[Kind, float] = field(default_factory=dict)
 
 
@@ -89,8 +90,9 @@ def woken_by(reconciler: Reconciler, kind: Kind, obj: Object, view: Objects) -> 
         for owner in obj["metadata"].get("ownerReferences", []):
             if (owner["kind"], owner["apiVersion"]) == (reconciler.kind.kind, reconciler.kind.api_version):
                 yield obj["metadata"].get("namespace"), owner["name"]
-    if kind in reconciler.watches:
-        yield from reconciler.watches[kind](obj, view)
+    mapping = reconciler.watches.get(kind, reconciler.watches_others)
+    if mapping is not None:
+        yield from mapping(obj, view)
 
 
 class Loop:
@@ -107,16 +109,17 @@ class Loop:
     async def run(self) -> None:
         """Watch and reconcile for ever."""
         kinds = {k for r in self.reconcilers for k in (r.kind, *r.owns, *r.watches)}
+        all_kinds = any(r.watches_others for r in self.reconcilers)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch(*kinds))
+            group.create_task(self._watch(*(() if all_kinds else kinds)))
             group.create_task(self._work())
 
     async def _watch(self, *kinds: Kind) -> None:
-        by_kind = {(k.api_version, k.kind): k for k in kinds}
         async for event in self.objects.watch(*kinds):
-            if event.type != "BOOKMARK":
+            kind = self.objects.kinds.of_object(event.object)
+            if event.type != "BOOKMARK" and kind is not None:
                 try:
-                    self._enqueue(by_kind[event.object["apiVersion"], event.object["kind"]], event)
+                    self._enqueue(kind, event)
                 except Exception:  # one odd object must not end the loop for all others
                     log.exception("nobody can be woken by %s", key_of(event.object))
 
