@@ -12,7 +12,7 @@ from bench.cluster import cluster
 from bench.table import show
 from kserve_nb.access.api_client import NAMESPACE
 from kserve_nb.lab import Lab
-from kserve_nb.values.rollout_status import Cluster
+from kserve_nb.values.cluster import Cluster
 from tests.cluster import shifts
 
 REQUESTS = 10_000  # a shift

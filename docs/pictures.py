@@ -25,13 +25,13 @@ from tests.browser.lab import chromium, jupyterlab
 FOLDER = Path(__file__).parent / "img"
 SIZE = {"width": 980, "height": 1500}
 SETUP = """import asyncio
-from kserve_nb import connect, manifest
+from kserve_nb import MODEL_2, connect
 from kserve_nb.widgets import Panel, RevisionTimeline, SplitChart
 rollout = connect().rollout()"""
 PANEL = (SETUP, "await connect().ensure('canary-10')\npanel = Panel(rollout)\npanel")
 TIMELINE = (SETUP, "await connect().ensure('first-model')\ntimeline = RevisionTimeline(rollout)\ntimeline", """
 chart = SplitChart(rollout)
-for move in (lambda: rollout.canary(manifest.MODEL_2, percent=10), lambda: rollout.canary(percent=30),
+for move in (lambda: rollout.canary(MODEL_2, percent=10), lambda: rollout.canary(percent=30),
              lambda: rollout.canary(percent=60), rollout.promote, rollout.pin):
     await asyncio.sleep(3)
     move()

@@ -19,7 +19,7 @@ from kserve_nb.clusters import attach, state
 from kserve_nb.clusters import kind as kind_cluster
 from kserve_nb.clusters.embedded import lifecycle
 from kserve_nb.clusters.state import ClusterError, Record
-from kserve_nb.values.rollout_status import Cluster
+from kserve_nb.values.cluster import Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

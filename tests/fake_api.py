@@ -12,8 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
+from kserve_nb.values.cluster import Cluster
 from kserve_nb.values.manifest import merged
-from kserve_nb.values.rollout_status import Cluster
 
 DATA = Path(__file__).parent / "data" / "rollout"
 NAMESPACE = "/api/v1/namespaces/kserve-test"

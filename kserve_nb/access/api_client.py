@@ -15,7 +15,7 @@ from kubernetes import client as kubernetes
 from kubernetes import config
 
 from kserve_nb.access import kube_context
-from kserve_nb.values.rollout_status import Cluster
+from kserve_nb.values.cluster import Cluster
 
 # What urllib3 tries again it says on stderr, in whatever cell is running; who gives up is told here what happened.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
@@ -29,7 +29,7 @@ _CONTACT_S = 3  # for one that says no more than that the cluster is there
 _UNPROXIED = ("localhost", "127.0.0.1", "[::1]")
 
 
-class Kind(NamedTuple):
+class Resource(NamedTuple):
     """Where the API serves one kind of object."""
 
     group: str
@@ -44,14 +44,14 @@ class Kind(NamedTuple):
         return f"{root}{scope}/{self.plural}" + (f"/{name}" if name else "")
 
 
-INFERENCE_SERVICE = Kind("serving.kserve.io", "v1beta1", "inferenceservices")
-KNATIVE_SERVICE = Kind("serving.knative.dev", "v1", "services")
-REVISION = Kind("serving.knative.dev", "v1", "revisions")
-ROUTE = Kind("serving.knative.dev", "v1", "routes")
-POD = Kind("", "v1", "pods")
-EVENT = Kind("", "v1", "events")
-SERVICE = Kind("", "v1", "services")
-NAMESPACE = Kind("", "v1", "namespaces", namespaced=False)
+INFERENCE_SERVICE = Resource("serving.kserve.io", "v1beta1", "inferenceservices")
+KNATIVE_SERVICE = Resource("serving.knative.dev", "v1", "services")
+REVISION = Resource("serving.knative.dev", "v1", "revisions")
+ROUTE = Resource("serving.knative.dev", "v1", "routes")
+POD = Resource("", "v1", "pods")
+EVENT = Resource("", "v1", "events")
+SERVICE = Resource("", "v1", "services")
+NAMESPACE = Resource("", "v1", "namespaces", namespaced=False)
 
 
 class RefusedError(RuntimeError):
@@ -62,7 +62,7 @@ class RefusedError(RuntimeError):
         self.reason = reason
 
 
-class NotFoundError(RefusedError):
+class ObjectNotFoundError(RefusedError):
     """There is no such object, or no such namespace."""
 
 
@@ -102,19 +102,19 @@ class Client:
         path = f"{POD.path(self.namespace, pod)}/log"
         return self._send("GET", path, None, query, "", _TIMEOUT_S).data.decode(errors="replace")
 
-    def find(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
+    def find(self, kind: Resource, name: str, namespace: str | None = None) -> Object | None:
         """The object, or None where there is none."""
         try:
             return self._call("GET", kind.path(namespace or self.namespace, name))
-        except NotFoundError:
+        except ObjectNotFoundError:
             return None
 
-    def get(self, kind: Kind, name: str) -> Object:
-        """The object. Raises NotFoundError that says what to create: the namespace or the object."""
+    def get(self, kind: Resource, name: str) -> Object:
+        """The object. Raises ObjectNotFoundError that says what to create: the namespace or the object."""
         found = self.find(kind, name)
         if found is None:
             self.require_namespace()
-            raise NotFoundError(
+            raise ObjectNotFoundError(
                 f"{name}: there is none among the {kind.plural} of {self.namespace}. "
                 "Create it with rollout.deploy(model) or kubectl apply.",
                 "NotFound",
@@ -122,16 +122,16 @@ class Client:
         return found
 
     def require_namespace(self) -> Object:
-        """The namespace object. Raises NotFoundError that says how to create it."""
+        """The namespace object. Raises ObjectNotFoundError that says how to create it."""
         found = self.find(NAMESPACE, self.namespace)
         if found is None:
-            raise NotFoundError(
+            raise ObjectNotFoundError(
                 f"{self.namespace}: there is no such namespace. Create it: %kubectl create namespace {self.namespace}",
                 "NotFound",
             )
         return found
 
-    def find_all(self, kind: Kind, labels: str = "", namespace: str | None = None) -> list[Object]:
+    def find_all(self, kind: Resource, labels: str = "", namespace: str | None = None) -> list[Object]:
         """The objects that a label selector picks, ordered by name."""
         answer = self._call("GET", kind.path(namespace or self.namespace), query=_selector(labels))
         return sorted(answer.get("items") or [], key=lambda item: str(item["metadata"]["name"]))
@@ -153,7 +153,7 @@ class Client:
                 return f"RBAC does not let you {verb} {plural} in namespace {self.namespace}"
         return ""
 
-    def create(self, kind: Kind, body: Mapping[str, Any], *, dry_run: bool = False) -> Object:
+    def create(self, kind: Resource, body: Mapping[str, Any], *, dry_run: bool = False) -> Object:
         """Create the object. Raises RefusedError with reason AlreadyExists where there is one.
 
         With `dry_run` all is done but the storing: admission is asked.
@@ -168,7 +168,7 @@ class Client:
         body: bytes = self._send("GET", path, None, [], "", timeout_s).data
         return body.decode("utf-8", "replace")
 
-    def patch(self, kind: Kind, name: str, body: Mapping[str, Any], *, dry_run: bool = False) -> Object:
+    def patch(self, kind: Resource, name: str, body: Mapping[str, Any], *, dry_run: bool = False) -> Object:
         """Merge-patch the object: what is None goes away, what is absent stays. With `dry_run` nothing is stored."""
         if not dry_run:
             self._require_rights()
@@ -176,16 +176,16 @@ class Client:
         path = kind.path(self.namespace, name)
         return self._call("PATCH", path, body, query=query, content="application/merge-patch+json")
 
-    def delete(self, kind: Kind, name: str) -> None:
+    def delete(self, kind: Resource, name: str) -> None:
         """Delete the object; a second time does nothing."""
         self._require_rights()
         try:
             self._call("DELETE", kind.path(self.namespace, name), {"propagationPolicy": "Background"})
-        except NotFoundError:
+        except ObjectNotFoundError:
             return
 
     @contextmanager
-    def watch(self, kind: Kind, labels: str, version: str, timeout_s: int) -> Iterator[urllib3.HTTPResponse]:
+    def watch(self, kind: Resource, labels: str, version: str, timeout_s: int) -> Iterator[urllib3.HTTPResponse]:
         """An open watch from a resourceVersion on: feed it to `events`, and shut it down to end it early."""
         query = [*_selector(labels), ("watch", "true"), ("resourceVersion", version), ("timeoutSeconds", timeout_s)]
         answer = self._send("GET", kind.path(self.namespace), None, query, "", timeout_s + _TIMEOUT_S)
@@ -194,7 +194,7 @@ class Client:
         finally:
             answer.close()
 
-    def snapshot(self, kind: Kind, labels: str) -> tuple[list[Object], str]:
+    def snapshot(self, kind: Resource, labels: str) -> tuple[list[Object], str]:
         """The objects and the resourceVersion of the list: where a watch begins."""
         answer = self._call("GET", kind.path(self.namespace), query=_selector(labels))
         return answer.get("items") or [], answer["metadata"]["resourceVersion"]
@@ -246,7 +246,7 @@ class Client:
             raise _refused(error) from None
         except urllib3.exceptions.HTTPError as error:
             raise RefusedError(
-                f"{self._api.configuration.host}: the cluster does not answer ({_cause(error)}). "
+                f"{self._api.configuration.host}: the cluster does not respond ({_cause(error)}). "
                 "See whether it is up: kserve-nb status.",
                 UNREACHABLE,
             ) from None
@@ -281,5 +281,5 @@ def _refused(error: Any) -> RefusedError:
     message = status.get("message") or f"HTTP {error.status} {error.reason}"
     reason = status.get("reason") or ""
     if error.status == HTTPStatus.NOT_FOUND:
-        return NotFoundError(message, reason)
+        return ObjectNotFoundError(message, reason)
     return RefusedError(message, reason)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kserve_nb.clusters import attach, state
 from kserve_nb.clusters.state import ClusterError, Record
-from kserve_nb.values.rollout_status import Cluster
+from kserve_nb.values.cluster import Cluster
 
 __all__ = ["ClusterError", "connect"]
 

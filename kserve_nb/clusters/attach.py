@@ -9,7 +9,7 @@ from typing import Any
 
 from kserve_nb.clusters import kubeconfig_files, state
 from kserve_nb.clusters.state import ClusterError, Record
-from kserve_nb.values.rollout_status import looks_like_production
+from kserve_nb.values.cluster import looks_like_production
 
 
 def up(name: str, *, source: Path | None, context: str | None, ingress: str | None, namespace: str) -> Record:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kserve_nb.access.api_client import Client, Kind, RefusedError
+from kserve_nb.access.api_client import Client, RefusedError, Resource
 from kserve_nb.runner.result import Aftermath
-from kserve_nb.values.rollout_status import Cluster
+from kserve_nb.values.cluster import Cluster
 
 Diagnose = Callable[[Cluster, str], str]  # what the doctor says of a cluster and of what a cell raised
-_EVENT = Kind("", "v1", "events")
+_EVENT = Resource("", "v1", "events")
 _LAST = 30  # events
 
 

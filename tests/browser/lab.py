@@ -21,7 +21,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 MISSING = "needs a Chromium. Install one: .venv/bin/playwright install --with-deps chromium"
 ON_A_FAKE = """
 from pathlib import Path
-from kserve_nb import Cluster, PodTable, Rollout, TrafficSlider
+from kserve_nb import PodTable, TrafficSlider
 from kserve_nb.access.api_client import Client
 from kserve_nb.access.ingress import Ingress
 from kserve_nb.widgets import StatusLine

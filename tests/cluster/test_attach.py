@@ -16,7 +16,7 @@ from kserve_nb.access.ingress import IRIS_INPUT, Ingress
 from kserve_nb.access.port_forward import PortForward
 from kserve_nb.clusters import attach, state
 from kserve_nb.lab import Lab
-from kserve_nb.values.rollout_status import Cluster
+from kserve_nb.values.cluster import Cluster
 from tests.cluster.conftest import Target
 
 DEADLINE_S = 60

@@ -25,8 +25,8 @@ from kserve_nb.lab import STEPS, Lab
 from kserve_nb.magics.command_line import read
 from kserve_nb.magics.curl import curl
 from kserve_nb.rollout.sampling import send
+from kserve_nb.values.cluster import Cluster
 from kserve_nb.values.manifest import MODEL, MODEL_2, inference_service
-from kserve_nb.values.rollout_status import Cluster
 from tests.cluster.conftest import Target
 from tests.fake_gateway import FakeGateway
 
@@ -424,7 +424,7 @@ def test_a_cluster_that_has_ended(tmp_path: Path) -> None:
     report = _examine(cluster, tmp_path)
 
     assert "K02" in report.text.splitlines()[0] and report.blocked, report.text
-    assert re.search(r"refused|does not answer", report.text)
+    assert re.search(r"refused|does not respond", report.text)
 
 
 def test_a_model_that_was_scaled_to_zero_is_not_woken(zero: Target, tmp_path: Path) -> None:

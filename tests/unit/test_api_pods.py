@@ -23,6 +23,8 @@ from kserve_nb.clusters.embedded.kinds import NODE, POD, SANDBOX
 from kserve_nb.clusters.embedded.objects import Object
 from tests.api_server import KUBECTL, ApiServer
 
+pytestmark = pytest.mark.slow
+
 LOG = "/api/v1/namespaces/demo/pods/p/log"
 CONTAINERS = [{"name": "kserve-container", "image": "i", "ports": [{"containerPort": 8080}]},
               {"name": "queue-proxy", "image": "q"}]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 from aiohttp import web
 
 from kserve_nb.clusters.embedded.api.store.store import Store
@@ -22,6 +23,8 @@ from kserve_nb.clusters.embedded.gateway.envoy_bootstrap import write_bootstrap
 from kserve_nb.clusters.embedded.gateway.ingress_controller import Gateway
 from kserve_nb.clusters.embedded.kinds import INGRESS, NAMESPACE, POD, REVISION, REVISION_TRAFFIC, SANDBOX
 from kserve_nb.clusters.embedded.objects import Kind, Settings, condition, is_true
+
+pytestmark = pytest.mark.slow
 
 NS, HOST = "kserve-test", "iris.kserve-test.example.com"
 DEADLINE_S = 15.0

@@ -25,6 +25,8 @@ from kserve_nb.clusters.embedded.objects import Object, condition
 from tests.unit.recorded import FOLDER, differences, load, masked
 from tests.unit.simulator import BROKEN, MODEL, MODEL_2, NAME, NS, Simulator, isvc
 
+pytestmark = pytest.mark.slow
+
 TAG = {"serving.kserve.io/enable-tag-routing": "true"}
 TUTORIAL: list[tuple[str, int | None, dict[str, str] | None]] = [
     (MODEL, None, None), (MODEL_2, 10, None), (MODEL_2, None, None), (MODEL_2, 0, None), (MODEL_2, 10, TAG)]

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from kserve_nb.values import manifest
+from kserve_nb.values.labels import LAST_APPLIED
 from kserve_nb.values.manifest import MODEL, MODEL_2
 from tests.fake_api import one
 
@@ -59,9 +60,9 @@ def test_a_recorded_object_differs_from_its_document_in_resources_alone() -> Non
     ("before", "after", "says"),
     [
         (None, 10, "only traffic: LATEST gets 10 %, PREV the other 90 %"),
-        (10, None, "only traffic: LATEST gets 100 %, and is from now on what a roll back leads to"),
+        (10, None, "only traffic: LATEST gets 100 %, and a later rollback leads to it"),
         (10, 0, "only traffic: PREV gets 100 %, LATEST keeps its pods and gets nothing"),
-        (10, 101, "accepted by apply, refused by Knative: traffic stays as it is"),
+        (10, 101, "accepted by apply, refused by Knative: traffic does not change"),
         (10, "ten", "refused: it must be a whole number"),
     ],
 )
@@ -112,6 +113,6 @@ def test_apply_remembers_itself() -> None:
     document = manifest.inference_service("x", MODEL)
     created = manifest.applied(document, "ns")
 
-    remembered = json.loads(created["metadata"]["annotations"][manifest.LAST_APPLIED])
+    remembered = json.loads(created["metadata"]["annotations"][LAST_APPLIED])
     assert remembered["spec"] == document["spec"] and remembered["metadata"]["namespace"] == "ns"
     assert "annotations" not in document["metadata"]

@@ -22,6 +22,8 @@ from kserve_nb.clusters.embedded.node.runtime.iris_models import DISAGREEMENT, P
 from kserve_nb.clusters.embedded.objects import is_true
 from tests.unit.node_lab import NAMESPACE_NAME, lab, pod, runtime
 
+pytestmark = pytest.mark.slow
+
 MODEL = "gs://kfserving-examples/models/sklearn/1.0/model"
 
 

@@ -14,6 +14,7 @@ from kserve_nb.clusters.kind.install_manifests import Manifests
 from kserve_nb.clusters.kind.tools import Kubectl, Say
 from kserve_nb.clusters.kind.versions import installed
 from kserve_nb.clusters.state import ClusterError, Record
+from kserve_nb.values.cluster import UNKNOWN_HOST
 
 _GATEWAY_S = 120.0  # from the port mapping to a gateway that answers
 
@@ -113,7 +114,7 @@ def _ask_gateway(host: str, port: int) -> str:
     """Why it is not the gateway that answers; empty where it is."""
     connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
-        connection.request("GET", "/", headers={"Host": "no-such-model.example.com"})
+        connection.request("GET", "/", headers={"Host": UNKNOWN_HOST})
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
         return str(error) or type(error).__name__
