@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from kserve_nb.clusters.embedded.api.schema.kind_types import Field, fields_of, type_of_kind
+from kserve_nb.clusters.embedded.api.schema.kind_types import OPEN_OBJECT, fields_of, type_of_kind
 from kserve_nb.clusters.embedded.objects import Kind, Object
 
 SCALARS: dict[str, Object] = {
@@ -20,6 +20,7 @@ _INLINE_SCALARS = SCALARS | {
     "time": {"type": "string", "format": "date-time"}, "intstr": _INTEGER_OR_STRING,
     "quantity": _INTEGER_OR_STRING | {"pattern": _QUANTITY_PATTERN},
 }
+_WITHOUT_REQUIRED = ("V1HTTPGetAction", "V1TCPSocketAction", "V1PodOS")  # in most places of KServe's definitions
 _inlined: dict[str, Object] = {}
 
 
@@ -30,8 +31,8 @@ def schema_of(kind: Kind) -> Object:
     """
     if kind.schema is None:
         return inline(type_of_kind(kind))
-    properties = kind.schema.get("properties") or {}
-    return {**kind.schema, "properties": {**properties, **inline("OpenObject")["properties"]}}
+    every_object = {name: inline(OPEN_OBJECT)["properties"][name] for name in ("apiVersion", "kind", "metadata")}
+    return {**kind.schema, "properties": {**(kind.schema.get("properties") or {}), **every_object}}
 
 
 def inline(type_: str) -> Object:
@@ -45,13 +46,16 @@ def inline(type_: str) -> Object:
     if type_ not in _inlined:
         schema = _inlined[type_] = {}  # before its fields: one of them may be of this type
         schema |= object_schema(type_, {name: inline(field.type) for name, field in fields_of(type_).items()})
+        if type_ in _WITHOUT_REQUIRED:
+            del schema["required"]
     return _inlined[type_]
 
 
 def object_schema(type_name: str, properties: dict[str, Object]) -> Object:
     """The schema of a composite type, from those of its fields."""
     fields = fields_of(type_name)
-    properties = {name: _with_choices(schema, fields[name]) for name, schema in properties.items()}
+    properties = {name: {**schema, **fields[name].limits} if fields[name].limits else schema
+                  for name, schema in properties.items()}
     required = sorted(name for name, field in fields.items() if field.required)
     return {"type": "object", "properties": properties} | ({"required": required} if required else {})
 
@@ -64,7 +68,3 @@ def _list_of(type_: str) -> Object:
 @cache
 def _map_of(type_: str) -> Object:
     return {"type": "object", "additionalProperties": inline(type_)}
-
-
-def _with_choices(schema: Object, field: Field) -> Object:
-    return schema | {"enum": list(field.choices)} if field.choices else schema

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from kserve_nb.clusters.embedded.api.object_metadata import invalid
 from kserve_nb.clusters.embedded.api.schema.decoding import type_error
 from kserve_nb.clusters.embedded.api.schema.kind_schemas import schema_of
-from kserve_nb.clusters.embedded.api.schema.kind_types import type_of_kind
+from kserve_nb.clusters.embedded.api.schema.kind_types import OPEN_OBJECT, type_of_kind
 from kserve_nb.clusters.embedded.api.schema.value_rules import problems_of
 from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
 
@@ -30,6 +31,7 @@ def validate(kind: Kind, body: Object, mode: Literal["Strict", "Warn", "Ignore"]
     problems = [f'unknown field "{path}"' for path in sorted(unknown)]
     if problems and mode == "Strict":
         raise _not_handled(kind, f"strict decoding error: {', '.join(problems)}")
+    fill_defaults(schema_of(kind), pruned)
     return pruned, problems if mode == "Warn" else []
 
 
@@ -71,6 +73,20 @@ def prune(schema: Mapping[str, Any], value: Any, path: str, unknown: list[str]) 
     return kept
 
 
+def fill_defaults(schema: Mapping[str, Any], value: Any) -> None:
+    """Set the fields in a value that are absent and have a default in its schema."""
+    if isinstance(value, list):
+        for item in value:
+            fill_defaults(schema.get("items") or {}, item)
+    elif isinstance(value, dict):
+        properties, others = schema.get("properties") or {}, schema.get("additionalProperties")
+        for name, inner in properties.items():
+            if "default" in inner and (name not in value or (value[name] is None and not inner.get("nullable"))):
+                value[name] = copy.deepcopy(inner["default"])
+        for name, item in value.items():
+            fill_defaults(properties.get(name, others if isinstance(others, Mapping) else {}), item)
+
+
 def _takes_anything(schema: Mapping[str, Any]) -> bool:
     """Whether a value is no object by its schema, so that it has no fields to prune."""
     return "properties" not in schema and "additionalProperties" not in schema and schema.get("type") != "object"
@@ -81,7 +97,7 @@ def _decoding_problem(kind: Kind, body: Object) -> str | None:
         return type_error(type_of_kind(kind), body)
     metadata = body.get("metadata")
     if metadata is not None and not isinstance(metadata, dict):
-        return type_error("OpenObject", {"metadata": metadata})
+        return type_error(OPEN_OBJECT, {"metadata": metadata})
     return type_error("V1ObjectMeta", metadata or {})
 
 
