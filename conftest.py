@@ -1,4 +1,4 @@
-"""Options and clusters that more than one folder of tests needs."""
+"""Command-line options and clusters that several test folders need."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have the project's own kubectl first on PATH, and a cluster that ends with the run where nbval runs notebooks."""
+    """Put the project's kubectl first on PATH, and start a cluster if nbval runs notebooks."""
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     if bool(config.getoption("--kubeconfig")) != bool(config.getoption("--ingress")):
         raise pytest.UsageError("--kubeconfig and --ingress go together: a cluster is reached by both")
@@ -32,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let nbval compare the outputs that are kept: it asks for an execution count, and none is kept in git."""
+    """Give cells with outputs an execution count: nbval only compares those, and git keeps no counts."""
     for item in items:
         cell = getattr(item, "cell", None)
         if cell is not None and cell.get("outputs"):

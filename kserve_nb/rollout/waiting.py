@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-from kserve_nb.access.api_client import UNREACHABLE, RefusedError
+from kserve_nb.access.api_client import RefusedError
 from kserve_nb.rollout import progress
 from kserve_nb.rollout.errors import NotReadyError
 from kserve_nb.rollout.reader import RolloutReader
@@ -93,7 +93,7 @@ async def _patiently(read: Callable[[], T], deadline: float, clock: WaitClock) -
         try:
             return await asyncio.to_thread(read)
         except RefusedError as refused:
-            if refused.reason != UNREACHABLE or clock.now() > deadline:
+            if not refused.transient or clock.now() > deadline:
                 raise
         await clock.sleep(POLL_S)
 

@@ -1,4 +1,4 @@
-"""Compare the embedded cluster with a real KServe's recordings: all scenarios side by side, each on its own cluster.
+"""Compare the embedded cluster with recordings of a real KServe, each scenario on its own cluster.
 
     python -m tests.conformance [--speed 1] [SCENARIO ...]
 """
@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 
 
 def check(scenario: Path, speed: float) -> tuple[int, str]:
-    """Exit code and output of the tool, for one scenario on a fresh cluster."""
+    """Return the exit code and output of the tool for one scenario on a new cluster."""
     name = f"conformance-{scenario.stem}-{os.getpid()}"[:32].rstrip("-")
     gateway = yaml.safe_load(scenario.read_text())["gateway"]
     record = lifecycle.up(name, speed=speed, gateway=gateway, owner=os.getpid())

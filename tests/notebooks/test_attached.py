@@ -1,4 +1,4 @@
-"""Notebooks run on a cluster that is only attached, and pass where its own models answer alike: they say so."""
+"""Notebooks run on an attached cluster, and report if its two models give the same answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FOLDER = Path(__file__).parents[2] / "notebooks"
 
 @pytest.fixture
 def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record]:
-    """A cluster that answers both of the tutorial's URIs with one model, attached under a name of its own."""
+    """Attach a cluster that serves one model for both of the tutorial's URIs."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in ("KUBECONFIG", "KSERVE_INGRESS_HOST_PORT", "INGRESS_HOST", "INGRESS_PORT"):
         monkeypatch.delenv(name, raising=False)

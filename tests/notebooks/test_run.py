@@ -1,4 +1,4 @@
-"""`kserve-nb run`: what it says, what it leaves, and its exit code."""
+"""`kserve-nb run`: its output, its files, and its exit code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run(folder: Path, *words: str, name: str) -> subprocess.CompletedProcess[str
 
 
 def renamed(last: str, folder: Path) -> Path:
-    """A copy of the first notebook under another name, whose last cell does this."""
+    """Copy the first notebook under another name, with this last cell."""
     lesson = broken("00_setup", "check-ingress", "lab.check.ingress()", last, folder)
     return lesson.rename(folder / "lesson.ipynb")
 
@@ -60,7 +60,8 @@ def test_parameters_reach_the_notebook(runner: Runner, tmp_path: Path):
 
 
 def test_side_by_side_each_has_a_cluster_of_its_own_that_ends(tmp_path: Path):
-    in_two_pieces = 'print("on ", end="", flush=True); print(lab.cluster.name)'  # as a busy machine sends any print
+    # A busy machine splits any print like this.
+    in_two_pieces = 'print("on ", end="", flush=True); print(lab.cluster.name)'
     lesson = renamed(in_two_pieces, tmp_path)
 
     done = run(tmp_path, "--parallel", str(SETUP), str(lesson), name=f"beside-{os.getpid()}")

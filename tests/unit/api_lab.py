@@ -19,8 +19,9 @@ from kserve_nb.clusters.embedded.api.initial_objects import populate
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.api.verbs.app import make_app
 from kserve_nb.clusters.embedded.certificate import make
+from kserve_nb.clusters.embedded.control.framework.control_loop import ControlLoop
 from kserve_nb.clusters.embedded.control.framework.event_recorder import record
-from kserve_nb.clusters.embedded.control.framework.loop import Loop, Reconciler
+from kserve_nb.clusters.embedded.control.framework.reconciler import Reconciler
 from kserve_nb.clusters.embedded.kinds import NAMESPACE
 from kserve_nb.clusters.embedded.objects import Kind, Settings
 
@@ -72,7 +73,7 @@ class ApiLab:
             store.kinds.add(kind)
         runner = web.AppRunner(make_app(store, Settings(), token=TOKEN), access_log=None,
                                handler_cancellation=True, shutdown_timeout=0.1)
-        controllers = asyncio.ensure_future(Loop(store, Settings(), self._reconcilers, record).run())
+        controllers = asyncio.ensure_future(ControlLoop(store, Settings(), self._reconcilers, record).run())
         await runner.setup()
         certificate, key = make(self._folder)
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -176,7 +176,7 @@ def test_read_only_verbs_ask_nothing_of_the_cluster(lab: Lab, api: FakeApi) -> N
              lambda: rollout.deploy("gs://x/y"), lambda: asyncio.run(lab.reset())]
 
     for verb in verbs:
-        with pytest.raises(ReadOnlyError, match=r"nothing is changed, .* read-only: RBAC does not .*connect\("):
+        with pytest.raises(ReadOnlyError, match=r"Cannot change anything, .* read-only: RBAC does not .*connect\("):
             verb()
 
     assert api.writes == []
@@ -231,5 +231,5 @@ def test_models_that_answer_alike_are_said_and_pass(
 
     said = capsys.readouterr().out
     assert "the split shows only in the traffic list: 10 %" in said
-    with pytest.raises(AssertionError, match="LATEST is not to get 20 %"):
+    with pytest.raises(AssertionError, match="LATEST does not receive 20 %"):
         lab.check.split_observed(percent=20)

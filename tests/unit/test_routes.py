@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from kserve_nb.clusters.embedded.gateway import ingress_status
-from kserve_nb.clusters.embedded.gateway.routes import (
+from kserve_nb.clusters.embedded.gateway.envoy_routes import (
     Backend,
-    Routing,
+    EnvoyConfig,
     clusters_document,
     clusters_of,
+    envoy_config,
     routes_document,
-    routing,
 )
 from kserve_nb.clusters.embedded.objects import Settings
 
@@ -29,11 +29,11 @@ def recorded(name: str) -> dict[str, Any]:
     return items[0]
 
 
-def routed(name: str, *services: dict[str, Any], backends: dict[tuple[str, str], Backend] | None = None) -> Routing:
-    return routing([recorded(name)], services, backends or {}, ACTIVATOR)
+def routed(name: str, *services: dict[str, Any], backends: dict[tuple[str, str], Backend] | None = None) -> EnvoyConfig:
+    return envoy_config([recorded(name)], services, backends or {}, ACTIVATOR)
 
 
-def host(wanted: Routing, domain: str) -> dict[str, Any]:
+def host(wanted: EnvoyConfig, domain: str) -> dict[str, Any]:
     (found,) = [h for h in wanted.virtual_hosts if domain in h["domains"]]
     return found
 
@@ -90,7 +90,7 @@ def test_a_domain_is_routed_once_whoever_else_claims_it() -> None:
     first, second = recorded("create"), recorded("create")
     second["metadata"] |= {"name": "other", "creationTimestamp": "2027-01-01T00:00:00Z"}
 
-    wanted = routing([second, first], [], {}, ACTIVATOR)
+    wanted = envoy_config([second, first], [], {}, ACTIVATOR)
 
     domains = [d for h in wanted.virtual_hosts for d in h["domains"]]
     assert len(domains) == len(set(domains))

@@ -298,7 +298,7 @@ _IDLE = tuple(map(_idle, json.loads((files(__package__) / "idle_kinds.json").rea
 # Where a pod really runs. Written by the node; read by the gateway (address) and by the API server (logs, exec,
 # port-forward, top). Named like its Pod and owned by it.
 #   spec:   {"podUID": uid}
-#   status: {"address": "127.0.0.1:PORT" of the model server, absent while it does not listen,
+#   status: {"address": where the model server listens (`addresses.py`), absent while it does not,
 #            "containers": {NAME: {"pids": [int], "log": path of the current log, "previousLog": path or None}}}
 #   Log files have the CRI format, as a kubelet's: each line is `<RFC 3339 time with nanoseconds, UTC> stdout F <text>`.
 SANDBOX = Kind(

@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
@@ -69,20 +70,25 @@ def down(record: Record) -> None:
 
 
 def answers(record: Record, timeout_s: float = 5.0) -> bool:
-    """Whether the API server says that it is ready and Envoy that it is live."""
+    """Whether the API server reports that it is ready, and Envoy answers at the ingress."""
     asked = urllib.request.Request(f"https://127.0.0.1:{record.api_port}/readyz",
                                    headers={"Authorization": f"Bearer {record.token}"})
     try:
         context = ssl.create_default_context(cafile=str(state.folder(record.name) / "tls.crt"))
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
-        for request in (asked, f"http://127.0.0.1:{record.admin_port}/ready"):
-            with opener.open(request, timeout=timeout_s) as answer:
-                if answer.status != 200:
-                    return False
+        with opener.open(asked, timeout=timeout_s) as answer:
+            return answer.status == 200 and _gateway_answers(opener, record, timeout_s)
     except (OSError, ValueError):
         return False
-    return True
+
+
+def _gateway_answers(opener: urllib.request.OpenerDirector, record: Record, timeout_s: float) -> bool:
+    try:
+        with opener.open(f"http://{record.ingress}/", timeout=timeout_s):
+            return True
+    except urllib.error.HTTPError:  # Envoy has no route for that host, and says so
+        return True
 
 
 def _new(name: str, speed: float, gateway: str, namespace: str, ingress_port: int | None,
@@ -96,10 +102,10 @@ def _new(name: str, speed: float, gateway: str, namespace: str, ingress_port: in
     except OSError as error:
         raise ClusterError(
             f"cluster {name!r} needs the folder {folder}, which cannot be made: {error.strerror}") from None
-    ports = free_ports(4)
+    ports = free_ports(2)
     record = Record(
         name, "embedded", str(folder / "kubeconfig"), f"127.0.0.1:{ingress_port or ports[0]}", namespace, speed,
-        gateway, api_port=ports[1], admin_port=ports[2], activator_port=ports[3], token=secrets.token_hex(16))
+        gateway, api_port=ports[1], token=secrets.token_hex(16))
     public, _ = certificate.make(folder)
     server = f"https://127.0.0.1:{record.api_port}"
     document = kubeconfig_files.document(name, server, public.read_bytes(), record.token, namespace)
@@ -109,7 +115,7 @@ def _new(name: str, speed: float, gateway: str, namespace: str, ingress_port: in
 
 def _start(record: Record, say: Say, *, resumed: bool) -> Record:
     folder = state.folder(record.name)
-    for port in (record.api_port, record.admin_port, record.activator_port, int(record.ingress.rpartition(":")[2])):
+    for port in (record.api_port, int(record.ingress.rpartition(":")[2])):
         _must_be_free(port, f"cluster {record.name!r} had it before; or forget that cluster: "
                             f"kserve-nb down --name {record.name}")
     state.write(replace(record, pid=os.getpid(), started=psutil.Process().create_time()))

@@ -10,25 +10,28 @@ lock knows that no supervisor runs. It never removes the folder.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import logging
 import os
 import resource
-import shutil
 import signal
 import socket
 import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
 from kserve_nb.clusters import state
 from kserve_nb.clusters.embedded import health
+from kserve_nb.clusters.embedded.addresses import connect, of_socket
 from kserve_nb.clusters.embedded.cluster_settings import settings_of
-from kserve_nb.clusters.embedded.gateway.envoy_bootstrap import write_bootstrap
+from kserve_nb.clusters.embedded.gateway.envoy_bootstrap import ACTIVATOR_SOCKET, write_bootstrap
 from kserve_nb.clusters.embedded.health import Health
+from kserve_nb.clusters.embedded.node.protocol import RUNTIME_SOCKET
 from kserve_nb.clusters.embedded.processes import adopt_orphans, end_orphans
 from kserve_nb.clusters.embedded.supervised_process import SupervisedProcess
 from kserve_nb.clusters.state import ClusterError, Record
@@ -56,6 +59,40 @@ def hold_lock(folder: Path) -> IO[bytes]:
         stream.close()
         raise ClusterError(f"another supervisor runs the cluster in {folder}.") from None
     return stream
+
+
+def enter_socket_folder(folder: Path) -> AbstractContextManager[object]:
+    """Make the folder of the cluster's socket files the working folder of this process and its children.
+
+    They open the files by relative paths, since the path of a socket is limited to about 100 bytes. Other paths that
+    the environment gives relative to the former folder become absolute. Returns what to leave at the end.
+    """
+    for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "TMPDIR", "HOME", "PYTHONPATH"):
+        if os.environ.get(name):
+            paths = os.environ[name].split(os.pathsep)
+            os.environ[name] = os.pathsep.join(str(Path(path).absolute()) for path in paths)
+    sockets = folder / "run"
+    sockets.mkdir(mode=0o700, exist_ok=True)
+    os.chdir(sockets)
+    for file in sockets.iterdir():  # of a supervisor that was killed
+        file.unlink()
+    if _has_sockets():
+        return contextlib.nullcontext()
+    temporary = tempfile.TemporaryDirectory(prefix="kserve-nb-")
+    os.chdir(temporary.name)
+    return temporary
+
+
+def _has_sockets() -> bool:
+    """Whether the file system of the working folder has socket files: shared folders of virtual machines do not."""
+    trial = Path("trial.sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        try:
+            listener.bind(str(trial))
+        except OSError:
+            return False
+    trial.unlink()
+    return True
 
 
 class StopConditions:
@@ -163,34 +200,26 @@ class Supervisor:
             log.warning("cannot write the health record: %s", error)
 
 
-def _parts(record: Record, folder: Path, sockets: Path, listener: socket.socket,
+def _parts(record: Record, folder: Path, listener: socket.socket,
            report: Callable[[], None]) -> list[SupervisedProcess]:
     """The processes of a cluster, in the order in which they are started."""
-    module = "kserve_nb.clusters.embedded"
-    runtime = str(sockets / "runtime.sock")
-    host, _, port = record.ingress.rpartition(":")
+    python, module = [sys.executable, "-P", "-m"], "kserve_nb.clusters.embedded"
     return [
-        SupervisedProcess(
-            "runtime", [sys.executable, "-m", f"{module}.node.runtime.zygote", "--socket", runtime],
-            folder / "runtime.log", _accepts(lambda: asyncio.open_unix_connection(runtime)), report),
-        SupervisedProcess(
-            "envoy", write_bootstrap(folder / "envoy", settings_of(record), record.admin_port),
-            folder / "envoy.log", _accepts(lambda: asyncio.open_connection(host, int(port))), report),
-        SupervisedProcess(
-            "server", [sys.executable, "-m", f"{module}.server", record.name, str(listener.fileno()), runtime],
-            folder / "server.log", _accepts(lambda: asyncio.open_connection("127.0.0.1", record.activator_port)),
-            report, (listener.fileno(),)),
+        SupervisedProcess("runtime", [*python, f"{module}.node.runtime.zygote", "--socket", RUNTIME_SOCKET],
+                          folder / "runtime.log", _accepts(of_socket(Path(RUNTIME_SOCKET))), report),
+        SupervisedProcess("envoy", write_bootstrap(folder / "envoy", settings_of(record), Path()),
+                          folder / "envoy.log", _accepts(record.ingress), report),
+        SupervisedProcess("server", [*python, f"{module}.server", record.name, str(listener.fileno())],
+                          folder / "server.log", _accepts(of_socket(Path(ACTIVATOR_SOCKET))), report,
+                          (listener.fileno(),)),
     ]
 
 
-Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
-
-
-def _accepts(connect: Connect) -> Callable[[], Awaitable[bool]]:
-    """A check whether a socket accepts connections."""
+def _accepts(address: str) -> Callable[[], Awaitable[bool]]:
+    """Return a check whether the server at an address accepts connections."""
     async def is_ready() -> bool:
         try:
-            _, writer = await connect()
+            _, writer = await connect(address)
         except OSError:
             return False
         writer.close()
@@ -201,25 +230,23 @@ def _accepts(connect: Connect) -> Callable[[], Awaitable[bool]]:
 
 async def supervise(name: str) -> None:
     """Run the named cluster until it is told to stop, its owner ends, or nobody has used it for long."""
-    folder = state.folder(name)
+    folder = state.folder(name).absolute()
     record = state.read(name)
     if record is None:
         raise ClusterError(f"There is no cluster {name!r}. Start it: kserve-nb up --name {name}")
     with hold_lock(folder) as lock:
         (folder / "used").touch()
-        sockets = Path(tempfile.mkdtemp(prefix="kserve-nb-"))  # the state folder's path may be too long for a socket
+        sockets = enter_socket_folder(folder)
         adopt_orphans()
-        try:
-            with socket.create_server(("127.0.0.1", record.api_port), backlog=512) as listener:
-                supervisor = Supervisor(folder, lambda report: _parts(record, folder, sockets, listener, report))
-                for number in (signal.SIGTERM, signal.SIGINT):
-                    asyncio.get_running_loop().add_signal_handler(number, supervisor.stop)
-                await supervisor.run(StopConditions(record, folder, lock))
-        finally:
-            shutil.rmtree(sockets, ignore_errors=True)
+        with sockets, socket.create_server(("127.0.0.1", record.api_port), backlog=512) as listener:
+            supervisor = Supervisor(folder, lambda report: _parts(record, folder, listener, report))
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, supervisor.stop)
+            await supervisor.run(StopConditions(record, folder, lock))
 
 
 def main() -> None:
+    os.umask(0o077)  # files, folders and sockets of the cluster are its owner's alone
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     allow_many_files()
     try:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from kserve_nb.clusters.embedded.api.object_metadata import invalid
+from kserve_nb.clusters.embedded.api.field_errors import invalid
 from kserve_nb.clusters.embedded.api.schema.decoding import type_error
 from kserve_nb.clusters.embedded.api.schema.kind_schemas import schema_of
 from kserve_nb.clusters.embedded.api.schema.kind_types import OPEN_OBJECT, type_of_kind
@@ -16,11 +16,13 @@ from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
 _UNCHECKED = ("apiVersion", "kind", "metadata")  # by a schema: object_metadata.py checks them
 
 
-def validate(kind: Kind, body: Object, mode: Literal["Strict", "Warn", "Ignore"]) -> tuple[Object, list[str]]:
+def validate(kind: Kind, body: Object, mode: Literal["Strict", "Warn", "Ignore"],
+             duplicates: Iterable[str] = ()) -> tuple[Object, list[str]]:
     """The body without the fields that its kind does not have, and a warning for each of them if `mode` is Warn.
 
     Raises StatusError 400 for a field of the wrong type in metadata or in a built-in kind, and for unknown fields
-    if `mode` is Strict. The webhooks of KServe and Knative find wrong types in their own kinds: see admission.
+    if `mode` is Strict. `duplicates` are messages about keys given twice, which are treated like unknown fields. The
+    webhooks of KServe and Knative find wrong types in their own kinds: see admission.
     """
     if kind.internal or kind.idle:  # admission refuses idle kinds, whatever their fields are
         return body, []
@@ -28,7 +30,7 @@ def validate(kind: Kind, body: Object, mode: Literal["Strict", "Warn", "Ignore"]
         raise _not_handled(kind, problem)
     unknown: list[str] = []
     pruned = prune(schema_of(kind), body, "", unknown)
-    problems = [f'unknown field "{path}"' for path in sorted(unknown)]
+    problems = [*duplicates, *(f'unknown field "{path}"' for path in sorted(unknown))]
     if problems and mode == "Strict":
         raise _not_handled(kind, f"strict decoding error: {', '.join(problems)}")
     fill_defaults(schema_of(kind), pruned)

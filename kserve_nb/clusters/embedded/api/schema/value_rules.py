@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from kserve_nb.clusters.embedded.api.object_metadata import Cause
+from kserve_nb.clusters.embedded.api.field_errors import Cause
 
 Schema = Mapping[str, Any]
 _INTEGER_BITS = {"int32": 32, "int64": 64}

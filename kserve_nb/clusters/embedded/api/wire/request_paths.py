@@ -1,4 +1,4 @@
-"""What a path of the API addresses: a kind, a namespace, a name, a subresource."""
+"""Paths of the Kubernetes API: the kind, namespace, name and subresource that a URL addresses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from kserve_nb.clusters.embedded.objects import Kind, Kinds
 
 @dataclass(frozen=True)
 class Target:
-    """What a request is about. Without a name it is the collection; without a namespace it is in all of them."""
+    """What a request addresses: an object, a subresource of it, or (without a name) a collection.
+
+    A collection without a namespace holds the objects of all namespaces.
+    """
 
     kind: Kind
     namespace: str | None = None
@@ -18,12 +21,12 @@ class Target:
 
     @property
     def resource(self) -> str:
-        """`pods` or `pods/log`: how RBAC names it."""
+        """`pods` or `pods/log`: the resource's name in RBAC."""
         return f"{self.kind.plural}/{self.subresource}" if self.subresource else self.kind.plural
 
 
 def resolve(kinds: Kinds, path: str) -> Target | None:
-    """What the path addresses, or None where there is nothing such."""
+    """The target of a path, or None if the path addresses no kind that is served."""
     parts = path.strip("/").split("/")
     if parts[:2] == ["api", "v1"]:
         return _resolve(kinds, "", "v1", parts[2:])

@@ -1,4 +1,4 @@
-"""Knative Service and pods → the InferenceService's status.
+"""The status of an InferenceService, from its Knative Service and its pods.
 
 Source: kserve pkg/apis/serving/v1beta1/inference_service_status.go.
 """
@@ -8,65 +8,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
+from kserve_nb.clusters.embedded.control.kserve.canary_traffic import set_or_remove, update_rolled_out
 from kserve_nb.clusters.embedded.objects import Object, condition, is_true
 
 DEPENDENTS = ("PredictorReady", "IngressReady")
 
 
 def set_condition(conditions: Conditions, type_: str, found: Mapping[str, str]) -> None:
-    """Take over a condition; nothing where there is none (`SetCondition`)."""
+    """Copy a condition's status, reason and message, if it exists (`SetCondition`)."""
     mark = {"True": conditions.mark_true, "False": conditions.mark_false, "Unknown": conditions.mark_unknown}
     if found:
         mark[found["status"]](type_, found.get("reason", ""), found.get("message", ""))
 
 
 def propagate(status: Object, conditions: Conditions, service: Object) -> None:
-    """What the Knative Service says, and from it which revision is rolled out (`PropagateStatus`)."""
-    theirs = service.get("status") or {}
-    part = status.setdefault("components", {}).setdefault("predictor", {})
-    _assign(part, "latestCreatedRevision", theirs.get("latestCreatedRevisionName"))
-    _roll_out(part, theirs)
-    _assign(part, "latestReadyRevision", theirs.get("latestReadyRevisionName"))
+    """Copy the Knative Service's status, and determine the rolled-out revision (`PropagateStatus`)."""
+    service_status = service.get("status") or {}
+    predictor = status.setdefault("components", {}).setdefault("predictor", {})
+    set_or_remove(predictor, "latestCreatedRevision", service_status.get("latestCreatedRevisionName"))
+    update_rolled_out(predictor, service_status)
+    set_or_remove(predictor, "latestReadyRevision", service_status.get("latestReadyRevisionName"))
     if is_true(service, "Ready"):
-        part |= {key: theirs[key] for key in ("address", "url") if key in theirs}
+        predictor |= {key: service_status[key] for key in ("address", "url") if key in service_status}
     set_condition(conditions, "PredictorReady", condition(service, "Ready"))
     set_condition(conditions, "PredictorRouteReady", condition(service, "RoutesReady"))
-    _assign(part, "traffic", theirs.get("traffic"))
+    set_or_remove(predictor, "traffic", service_status.get("traffic"))
     set_condition(conditions, "PredictorConfigurationReady", condition(service, "ConfigurationsReady"))
-    _assign(status, "observedGeneration", theirs.get("observedGeneration"))
-
-
-def _assign(holder: Object, key: str, value: object) -> None:
-    """Go's `omitempty`."""
-    if value:
-        holder[key] = value
-    else:
-        holder.pop(key, None)
-
-
-def _roll_out(part: Object, theirs: Object) -> None:
-    """latestRolledoutRevision follows the latest ready revision at 100 %, and goes back when that one is pinned away.
-
-    It goes back only where all traffic still names the latest revision, that is on the way of a pin or a smaller
-    percent after a promotion; a canary's split names two.
-    """
-    ready, created = theirs.get("latestReadyRevisionName", ""), theirs.get("latestCreatedRevisionName", "")
-    traffic = theirs.get("traffic") or []
-    for target in traffic:
-        if target.get("revisionName") != ready or not target.get("latestRevision"):
-            continue
-        rolled_out, percent = part.get("latestRolledoutRevision", ""), target.get("percent", 0)
-        if rolled_out != ready:
-            if percent == 100:
-                _assign(part, "previousRolledoutRevision", rolled_out)
-                part["latestRolledoutRevision"] = ready
-        elif (ready == created and percent < 100 and part.get("previousRolledoutRevision")
-              and sum(t.get("percent", 0) for t in traffic if t.get("revisionName") == ready) == 100):
-            part["latestRolledoutRevision"] = part["previousRolledoutRevision"]
+    set_or_remove(status, "observedGeneration", service_status.get("observedGeneration"))
 
 
 def aggregate(conditions: Conditions) -> None:
-    """RoutesReady and LatestDeploymentReady over all components, here one (`PropagateCrossComponentStatus`)."""
+    """Set RoutesReady and LatestDeploymentReady from the predictor (`PropagateCrossComponentStatus`)."""
     for type_, source in (("RoutesReady", "PredictorRouteReady"),
                           ("LatestDeploymentReady", "PredictorConfigurationReady")):
         found = conditions.status_of(source) or "Unknown"
@@ -75,14 +47,14 @@ def aggregate(conditions: Conditions) -> None:
 
 
 def propagate_model(status: Object, conditions: Conditions, service: Object, pods: list[Object]) -> bool:
-    """modelStatus from the pods of the latest created revision; False to be asked again (`PropagateModelStatus`).
+    """Set modelStatus from the pods of the latest created revision. False: call again soon (`PropagateModelStatus`).
 
     Args:
         pods: newest first.
     """
     model = status["modelStatus"]
     copies = model.setdefault("copies", {"failedCopies": 0})
-    _assign(copies, "totalCopies", sum(_is_running_and_ready(pod) for pod in pods))
+    set_or_remove(copies, "totalCopies", sum(_is_running_and_ready(pod) for pod in pods))
     if not pods:
         known = (service.get("status") or {}).get("conditions") or []
         failed = any(c["status"] == "False" for c in known)
@@ -94,8 +66,9 @@ def propagate_model(status: Object, conditions: Conditions, service: Object, pod
             return False
         set_model_state(model, loading, _failure(pods[0], "initContainerStatuses", "storage-initializer"))
         return True
-    part = status["components"]["predictor"]
-    if conditions.status_of("Ready") == "True" and part.get("latestCreatedRevision") == part.get("latestReadyRevision"):
+    predictor = status["components"]["predictor"]
+    created, latest_ready = predictor.get("latestCreatedRevision"), predictor.get("latestReadyRevision")
+    if conditions.status_of("Ready") == "True" and created == latest_ready:
         set_model_state(model, "Loaded")
     elif _container(pods[0], "containerStatuses", "kserve-container"):
         failure = _failure(pods[0], "containerStatuses", "kserve-container")
@@ -104,7 +77,7 @@ def propagate_model(status: Object, conditions: Conditions, service: Object, pod
 
 
 def _loading(pod: Object) -> str | None:
-    """What the storage-initializer makes of the model's state; None once it is done."""
+    """The model's state while the storage-initializer runs or has failed; None afterwards."""
     found = _container(pod, "initContainerStatuses", "storage-initializer")
     if "running" in (found.get("state") or {}):
         return "restarted" if (found.get("lastState") or {}).get("terminated") else "Loading"
@@ -117,7 +90,7 @@ def _container(pod: Object, field: str, name: str) -> Object:
 
 
 def _failure(pod: Object, field: str, name: str) -> Object | None:
-    """Why a container failed: how it ended now, or last where it waits to be started again."""
+    """Why a container failed: its current or, during back-off, its last termination. None if it has not failed."""
     found = _container(pod, field, name)
     state = found.get("state") or {}
     ended = None
@@ -136,7 +109,7 @@ def _is_running_and_ready(pod: Object) -> bool:
 
 
 def set_model_state(model: Object, state: str, failure: Object | None = None) -> None:
-    """`UpdateModelRevisionStates`: the failure stays until the next one, also after success."""
+    """Set the model's state. A failure stays until the next one, even after success (`UpdateModelRevisionStates`)."""
     states = model.setdefault("states", {"activeModelState": ""})
     states["targetModelState"] = state
     model["transitionStatus"] = {"Loaded": "UpToDate", "FailedToLoad": "BlockedByFailedLoad"}.get(state, "InProgress")
@@ -147,7 +120,7 @@ def set_model_state(model: Object, state: str, failure: Object | None = None) ->
 
 
 def set_invalid(status: Object, reason: str, message: str) -> None:
-    """`UpdateModelTransitionStatus` with InvalidSpec: the spec itself is at fault."""
+    """Report that the spec is invalid (`UpdateModelTransitionStatus` with InvalidSpec)."""
     model = status["modelStatus"]
     model["transitionStatus"] = "InvalidSpec"
     model.setdefault("states", {"activeModelState": ""})["targetModelState"] = "FailedToLoad"

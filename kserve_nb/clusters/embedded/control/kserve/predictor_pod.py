@@ -1,4 +1,4 @@
-"""InferenceService and runtime → the pod spec of the predictor's revisions.
+"""The pod spec of a predictor's revisions, from the InferenceService and its serving runtime.
 
 Sources: kserve pkg/controller/v1beta1/inferenceservice/components/predictor.go `buildPodSpec`, utils/utils.go
 `MergeRuntimeContainers`, `MergePodSpec`, `ReplacePlaceholders`, `UpdateImageTag`, and pkg/utils/container_merge.go.
@@ -11,7 +11,7 @@ import json
 import re
 
 from kserve_nb.clusters.embedded import strategic_merge
-from kserve_nb.clusters.embedded.control.kserve.isvc_runtime import PredictorError, Runtime, runtime_defaults
+from kserve_nb.clusters.embedded.control.kserve.serving_runtime import PredictorError, Runtime, runtime_defaults
 from kserve_nb.clusters.embedded.objects import Object
 
 CONTAINER = "kserve-container"
@@ -26,7 +26,7 @@ TAG = re.compile(r":[\w.\-]*$")
 
 
 def build_pod_spec(isvc: Object, runtime: Runtime | None) -> Object:
-    """The pod spec of a predictor. Raises PredictorError where runtime and model do not fit."""
+    """The pod spec of a predictor. Raises PredictorError if the runtime lacks the model's container."""
     predictor, name = isvc["spec"]["predictor"], isvc["metadata"]["name"]
     pod = {field: copy.deepcopy(predictor[field]) for field in POD_FIELDS if predictor.get(field) is not None}
     own = copy.deepcopy(predictor.get("containers") or [])

@@ -1,6 +1,6 @@
-"""From ingress objects to what Envoy is told: a cluster for each revision, a virtual host for each rule.
+"""Ingress objects → Envoy's configuration: a cluster for each revision and a virtual host for each rule.
 
-Pure functions. The shape of the ingress objects is Knative's, their meaning what net-kourier and net-istio make of it.
+Pure functions. They give Knative's Ingress objects the meaning that net-kourier and net-istio give them.
 """
 
 from __future__ import annotations
@@ -13,72 +13,76 @@ from typing import Any
 
 import orjson
 
+from kserve_nb.clusters.embedded.addresses import socket_path
 from kserve_nb.clusters.embedded.objects import Object
 from kserve_nb.values.labels import INFERENCE_SERVICE_LABEL
 
 Key = tuple[str, str]  # namespace and name of a revision
 CLUSTERS_FILE, ROUTES_FILE, ROUTES = "clusters.json", "routes.json", "routes"
-PLENTY = 100_000  # Envoy's own limits are 1024 requests and 3 retries a cluster; here a revision's own limits count
-# The model server closes a connection that was idle for 5 s; whoever closes first never meets a closed one.
+UNLIMITED = 100_000  # replaces Envoy's defaults of 1024 requests and 3 retries per cluster
+# The model server closes connections that were idle for 5 s. Envoy closes them earlier, so it never uses a closed one.
 IDLE_TIMEOUT_S = 3
 _V3 = "type.googleapis.com/envoy"
 
 
 @dataclass(frozen=True)
 class Backend:
-    """What serves one revision: the addresses of its ready pods, and the limits of its spec."""
+    """The ready pods of one revision and the limits of its spec."""
 
     addresses: tuple[str, ...] = ()
-    concurrency: int = 0  # requests a pod takes at a time, 0 for any number
+    concurrency: int = 0  # requests that a pod handles at a time; 0: no limit
     timeout_s: float = 300
 
 
 @dataclass(frozen=True)
-class Routing:
-    """All that Envoy is to know, by cluster name and in the order of the objects."""
+class EnvoyConfig:
+    """Envoy's dynamic configuration: clusters by name, and virtual hosts in the order of the objects."""
 
     clusters: dict[str, Object]
     virtual_hosts: list[Object]
 
 
 def cluster_name(key: Key) -> str:
-    """`kserve-test/sklearn-iris-predictor-00001`: how a revision's cluster is called, in statistics too."""
+    """The name of a revision's Envoy cluster, also in statistics: `kserve-test/sklearn-iris-predictor-00001`."""
     return "/".join(key)
 
 
-def address(host_port: str) -> Object:
-    """A socket address as Envoy spells it."""
-    host, _, port = host_port.rpartition(":")
+def address(address: str) -> Object:
+    """An address inside the cluster (`addresses.py`) in the form of Envoy's configuration."""
+    path = socket_path(address)
+    if path is not None:
+        return {"pipe": {"path": path}}
+    host, _, port = address.rpartition(":")
     return {"socket_address": {"address": host, "port_value": int(port)}}
 
 
-def routing(ingresses: Iterable[Object], virtual_services: Iterable[Object], backends: Mapping[Key, Backend],
-            activator: str) -> Routing:
-    """What Envoy must know to serve the ingresses, and the hosts that stand for an InferenceService itself.
+def envoy_config(ingresses: Iterable[Object], virtual_services: Iterable[Object], backends: Mapping[Key, Backend],
+                 activator: str) -> EnvoyConfig:
+    """The configuration that serves the Ingresses and, for an InferenceService's own host, the VirtualServices.
 
-    Revisions with ready pods keep their cluster after the last ingress has left them, for the requests under way.
+    A revision with ready pods keeps its cluster when no Ingress names it any more, for the requests in flight.
     """
     ingresses = sorted(ingresses, key=lambda o: (o["metadata"].get("creationTimestamp", ""), o["metadata"]["name"]))
     named = {_split_key(split) for ingress in ingresses for path in _paths(ingress) for split in path["splits"]}
     named |= {key for key, backend in backends.items() if backend.addresses}
     clusters = {cluster_name(key): _cluster(key, backends.get(key, Backend()), activator) for key in sorted(named)}
     hosts = [host for ingress in ingresses for host in _virtual_hosts(ingress, backends)]
-    return Routing(clusters, _unique(_aliases(virtual_services, hosts) + hosts))
+    return EnvoyConfig(clusters, _unique(_aliases(virtual_services, hosts) + hosts))
 
 
 def clusters_document(clusters: Mapping[str, Object]) -> Object:
-    """The discovery response for clusters."""
+    """The clusters as a discovery response of Envoy's API."""
     return _document([{"@type": f"{_V3}.config.cluster.v3.Cluster", **c} for c in clusters.values()])
 
 
 def routes_document(virtual_hosts: list[Object]) -> Object:
-    """The discovery response for routes. A host matches with and without a port."""
+    """The routes as a discovery response of Envoy's API. Hosts match with and without a port."""
     return _document([{"@type": f"{_V3}.config.route.v3.RouteConfiguration", "name": ROUTES,
                        "ignore_port_in_host_matching": True, "virtual_hosts": virtual_hosts}])
 
 
 def clusters_of(routes: Mapping[str, Any]) -> set[str]:
-    """The clusters that a routes document names."""
+    """The names of the clusters in a document of `routes_document`."""
     return {weighted["name"] for resource in routes["resources"] for host in resource.get("virtual_hosts", [])
             for route in host["routes"] for weighted in route["route"]["weighted_clusters"]["clusters"]}
 
@@ -97,11 +101,11 @@ def _split_key(split: Object) -> Key:
 
 @functools.lru_cache(maxsize=4096)
 def _cluster(key: Key, backend: Backend, activator: str) -> Object:
-    """Ready pods first; behind them the activator, which takes what they do not: none is ready, or one just died."""
+    """Sends requests to ready pods, and to the activator if none is ready or accepts the connection."""
     tiers = [list(backend.addresses), [activator]] if backend.addresses else [[activator]]
-    breakers: Object = {"thresholds": [{"max_connections": PLENTY, "max_pending_requests": PLENTY,
-                                        "max_requests": PLENTY, "max_retries": PLENTY}]}
-    if backend.concurrency:  # HTTP/1: a connection is a request
+    breakers: Object = {"thresholds": [{"max_connections": UNLIMITED, "max_pending_requests": UNLIMITED,
+                                        "max_requests": UNLIMITED, "max_retries": UNLIMITED}]}
+    if backend.concurrency:  # with HTTP/1, each request in progress has its own connection
         breakers["per_host_thresholds"] = [{"max_connections": backend.concurrency}]
         if backend.addresses:
             breakers["thresholds"][0]["max_pending_requests"] = 10 * backend.concurrency * len(backend.addresses)
@@ -119,7 +123,7 @@ def _cluster(key: Key, backend: Backend, activator: str) -> Object:
 
 
 def _virtual_hosts(ingress: Object, backends: Mapping[Key, Backend]) -> list[Object]:
-    """One for all rules of an ingress that lead to the same place: an own name in the cluster and the one outside."""
+    """The virtual hosts of an Ingress, one for consecutive rules with the same paths."""
     name = f"{ingress['metadata']['namespace']}/{ingress['metadata']['name']}"
     hosts: list[Object] = []
     before: list[Object] = []
@@ -145,7 +149,7 @@ def _route(path: Object, backends: Mapping[Key, Backend]) -> Object:
     timeout_s = max(backends.get(_split_key(split), Backend()).timeout_s for split in path["splits"])
     return {"match": {"prefix": path.get("path") or "/"}, "route": {
         "weighted_clusters": {"clusters": [_weighted(split) for split in path["splits"]]},
-        "timeout": f"{timeout_s + 1:g}s"}}  # a second more, so that the activator tells its own time-outs itself
+        "timeout": f"{timeout_s + 1:g}s"}}  # a second longer than the activator, which reports its own time-outs
 
 
 def _weighted(split: Object) -> Object:
@@ -158,8 +162,8 @@ def _headers(headers: Mapping[str, str]) -> list[Object]:
             for key, value in sorted(headers.items())]
 
 
-# Only what no pod has seen is sent again, and then not to the pods but to the activator; for about four seconds, in
-# which an activator that died is there again.
+# Only requests that no pod has received are retried, and then by way of the activator. The retries last about four
+# seconds, in which a crashed activator is restarted.
 _RETRY: Object = {
     "retry_on": "connect-failure,refused-stream,reset-before-request", "num_retries": 20,
     "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.5s"},
@@ -169,7 +173,7 @@ _RETRY: Object = {
 
 
 def _aliases(virtual_services: Iterable[Object], hosts: list[Object]) -> list[Object]:
-    """KServe's VirtualServices send the hosts of an InferenceService to those of its predictor."""
+    """Virtual hosts for KServe's VirtualServices, which route an InferenceService's hosts to its predictor's host."""
     by_domain = {domain: host for host in hosts for domain in host["domains"]}
     aliases = []
     for service in virtual_services:
@@ -184,7 +188,7 @@ def _aliases(virtual_services: Iterable[Object], hosts: list[Object]) -> list[Ob
 
 
 def _unique(hosts: list[Object]) -> list[Object]:
-    """Each domain once, the first host that claims it wins: Envoy refuses routes with a domain claimed twice."""
+    """Keep each domain in the first host that has it, because Envoy rejects duplicate domains."""
     taken: set[str] = set()
     kept = []
     for host in hosts:

@@ -1,8 +1,8 @@
-"""InferenceService → the Knative Service of its predictor.
+"""The Knative Service of an InferenceService's predictor: labels, annotations, revision template, traffic.
 
 Sources: kserve pkg/controller/v1beta1/inferenceservice/components/predictor.go `buildPredictorResources`,
-reconcilers/knative/ksvc_reconciler.go `createKnativeService`, utils/utils.go `ValidateStorageURI`,
-components/component.go, pkg/controller/v1alpha1/utils/utils.go `SetAutoScalingAnnotations`.
+reconcilers/knative/ksvc_reconciler.go `createKnativeService`, components/component.go,
+pkg/controller/v1alpha1/utils/utils.go `SetAutoScalingAnnotations`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import re
 
-from kserve_nb.clusters.embedded.control.kserve.isvc_container import build_pod_spec
-from kserve_nb.clusters.embedded.control.kserve.isvc_runtime import PredictorError, Runtime, runtime_defaults
-from kserve_nb.clusters.embedded.kinds import CLUSTER_STORAGE_CONTAINER, KNATIVE_SERVICE
+from kserve_nb.clusters.embedded.control.kserve.canary_traffic import make_traffic
+from kserve_nb.clusters.embedded.control.kserve.predictor_pod import build_pod_spec
+from kserve_nb.clusters.embedded.control.kserve.serving_runtime import Runtime, runtime_defaults
+from kserve_nb.clusters.embedded.control.kserve.storage_uri import check_storage_uri
+from kserve_nb.clusters.embedded.kinds import KNATIVE_SERVICE
 from kserve_nb.clusters.embedded.objects import Object, Objects, owner_reference
 from kserve_nb.values.labels import (
     AUTOSCALING,
@@ -34,24 +36,21 @@ from kserve_nb.values.labels import (
 USER = "system:serviceaccount:kserve:kserve-controller-manager"
 NOT_COPIED = {MIN_SCALE, MAX_SCALE, SOURCE_URI, LAST_APPLIED, "modelFormat"}  # ServiceAnnotationDisallowedList
 ON_SERVICE = (ROLLOUT_DURATION, "serving.knative.openshift.io/enablePassthrough")  # managedKsvcAnnotations
-SCHEMES = ("gs://", "s3://", "pvc://", "file://", "https://", "http://", "hdfs://", "webhdfs://", "oci://",
-           "oci+native://", "hf://")
-AZURE_BLOB = re.compile(r"https://(.+?).blob.core.windows.net/(.+)")
 
 
 def service_name(isvc: Object) -> str:
-    """The Knative Service of a predictor (`PredictorServiceName`)."""
+    """The name of a predictor's Knative Service (`PredictorServiceName`)."""
     predictor = isvc["spec"]["predictor"].get("name")
     return "-".join(filter(None, (isvc["metadata"]["name"], predictor, "predictor")))
 
 
 def model_config_name(isvc: Object) -> str:
-    """The ConfigMap in which a server without a model of its own is told which models to load."""
+    """The name of the ConfigMap that lists the models of a multi-model server."""
     return f"modelconfig-{isvc['metadata']['name']}-0"
 
 
 def is_multi_model(isvc: Object) -> bool:
-    """Whether no model is named, so that KServe takes it for a server of many models (`IsMMSPredictor`)."""
+    """Whether the predictor names no model, so that KServe treats it as a multi-model server (`IsMMSPredictor`)."""
     predictor = isvc["spec"]["predictor"]
     model = predictor.get("model") or {}
     return not (predictor.get("containers") or predictor.get("storageUris") or model.get("storageUri")
@@ -59,18 +58,18 @@ def is_multi_model(isvc: Object) -> bool:
 
 
 def copied_annotations(isvc: Object) -> dict[str, str]:
-    """The InferenceService's annotations that are handed down."""
+    """The InferenceService's annotations that are copied to the revision template."""
     return {k: v for k, v in (isvc["metadata"].get("annotations") or {}).items()
             if k not in NOT_COPIED and not (k == INITIAL_SCALE and _is_ignored(v))}
 
 
 def _is_ignored(initial_scale: str) -> bool:
-    """Whether KServe leaves out an initial scale, as no number or zero (`ValidateInitialScaleAnnotation`)."""
+    """Whether KServe drops an initial scale because it is zero or no number (`ValidateInitialScaleAnnotation`)."""
     return not re.fullmatch(r"[+-]?\d+", initial_scale) or int(initial_scale) == 0
 
 
 def source_annotations(isvc: Object, view: Objects) -> dict[str, str]:
-    """The handed-down annotations and those that tell the pod what to load. Raises PredictorError."""
+    """The copied annotations and those for KServe's pod webhook. Raises PredictorError."""
     annotations = copied_annotations(isvc)
     predictor = isvc["spec"]["predictor"]
     annotations |= _logger_and_batcher(predictor)
@@ -80,13 +79,13 @@ def source_annotations(isvc: Object, view: Objects) -> dict[str, str]:
         annotations |= {KSERVE_INTERNAL + key: value for key, value in settings.items()}
     uri = (predictor.get("model") or {}).get("storageUri")
     if uri:
-        annotations[SOURCE_URI] = uri  # what makes another model another revision
+        annotations[SOURCE_URI] = uri  # creates a new revision if the model changes
         check_storage_uri(uri, view)
     return annotations
 
 
 def _logger_and_batcher(predictor: Object) -> dict[str, str]:
-    """`addLoggerAnnotations`, `addBatcherAnnotations`."""
+    """The annotations for the agent container (`addLoggerAnnotations`, `addBatcherAnnotations`)."""
     logger, batcher = predictor.get("logger"), predictor.get("batcher")
     annotations: dict[str, str] = {}
     if logger is not None:
@@ -101,39 +100,23 @@ def _logger_and_batcher(predictor: Object) -> dict[str, str]:
     return annotations
 
 
-def check_storage_uri(uri: str, view: Objects) -> None:
-    """Raise PredictorError for a URI that nothing can download (`ValidateStorageURI`)."""
-    for container in view.list(CLUSTER_STORAGE_CONTAINER):
-        for known in container["spec"].get("supportedUriFormats") or []:
-            prefix, regex = known.get("prefix"), known.get("regex")
-            if (prefix and uri.startswith(prefix)) or (not prefix and regex and re.search(regex, uri)):
-                return
-    supported = AZURE_BLOB.match(uri) if "blob.core.windows.net" in uri else uri.startswith(SCHEMES)
-    if supported or not re.search(r"\w+?://", uri):
-        return
-    raise PredictorError(
-        f"StorageURI not supported: storageUri, must be one of: [{', '.join(SCHEMES)}] or match "
-        "https://{}.blob.core.windows.net/{}/{} or be an absolute or relative local path. "
-        f"StorageUri [{uri}] is not supported")
-
-
 def make_service(isvc: Object, runtime: Runtime | None, annotations: dict[str, str], rolled_out: str) -> Object:
-    """The Knative Service.
+    """The Knative Service of a predictor (`createKnativeService`).
 
     Args:
-        rolled_out: latestRolledoutRevision of the status as it is stored; empty before the first one.
+        rolled_out: latestRolledoutRevision of the stored status; empty before the first one.
     """
     predictor, spec = isvc["spec"]["predictor"], runtime.spec if runtime else {}
-    held = {k: v for k, v in (spec.get("annotations") or {}).items() if k not in NOT_COPIED} | annotations
-    held |= {k: v for k, v in (predictor.get("annotations") or {}).items() if k not in NOT_COPIED}
-    held = _scale_annotations(predictor, held)
-    on_service = {key: held.pop(key) for key in ON_SERVICE if key in held}
+    merged = {k: v for k, v in (spec.get("annotations") or {}).items() if k not in NOT_COPIED} | annotations
+    merged |= {k: v for k, v in (predictor.get("annotations") or {}).items() if k not in NOT_COPIED}
+    merged = _scale_annotations(predictor, merged)
+    on_service = {key: merged.pop(key) for key in ON_SERVICE if key in merged}
     labels = {
         **(spec.get("labels") or {}), **(isvc["metadata"].get("labels") or {}),
         **(runtime_defaults(isvc, runtime)[1] if runtime else {}), **(predictor.get("labels") or {}),
         INFERENCE_SERVICE_LABEL: isvc["metadata"]["name"], "component": "predictor"}
     template = {
-        "metadata": {"annotations": held, "labels": {k: v for k, v in labels.items() if k != VISIBILITY_LABEL}},
+        "metadata": {"annotations": merged, "labels": {k: v for k, v in labels.items() if k != VISIBILITY_LABEL}},
         "spec": _revision_spec(predictor, build_pod_spec(isvc, runtime))}
     return {
         "apiVersion": KNATIVE_SERVICE.api_version, "kind": KNATIVE_SERVICE.kind,
@@ -142,23 +125,8 @@ def make_service(isvc: Object, runtime: Runtime | None, annotations: dict[str, s
                      "ownerReferences": [owner_reference(isvc)]},
         "spec": {"template": template,
                  "traffic": make_traffic(predictor.get("canaryTrafficPercent"), rolled_out,
-                                         tagged=held.get(TAG_ROUTING) == "true")},
+                                         tagged=merged.get(TAG_ROUTING) == "true")},
     }
-
-
-def make_traffic(percent: int | None, rolled_out: str, *, tagged: bool) -> list[Object]:
-    """What the Knative Service splits between.
-
-    Until a revision has been rolled out the percent means nothing. A percent out of range is handed on as it is:
-    Knative refuses it.
-    """
-    split = percent is not None and rolled_out != ""
-    latest: Object = {"latestRevision": True, "percent": percent if split else 100}
-    if tagged:
-        latest["tag"] = "latest"
-    if percent is None or not split or percent >= 100:
-        return [latest]
-    return [latest, {"latestRevision": False, "percent": 100 - percent, "revisionName": rolled_out, "tag": "prev"}]
 
 
 def _scale_annotations(predictor: Object, annotations: dict[str, str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""InferenceService → the Knative Service of its predictor, its URL, its status.
+"""InferenceServices: writes the Knative Service of each predictor, and the InferenceService's URL and status.
 
 Sources: kserve pkg/controller/v1beta1/inferenceservice/controller.go `Reconcile`, components/predictor.go `Reconcile`,
 reconcilers/knative/ksvc_reconciler.go `Reconcile`.
@@ -10,11 +10,16 @@ import copy
 from collections.abc import Iterable
 
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
-from kserve_nb.clusters.embedded.control.framework.kreconciler import without_version
-from kserve_nb.clusters.embedded.control.framework.loop import Changes, Key, Moment, Reconciler
-from kserve_nb.clusters.embedded.control.kserve.isvc_ingress import reconcile_ingress, stop_ingress
-from kserve_nb.clusters.embedded.control.kserve.isvc_runtime import PredictorError, Runtime, choose_runtime
-from kserve_nb.clusters.embedded.control.kserve.isvc_service import (
+from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Key, Moment, Reconciler, without_version
+from kserve_nb.clusters.embedded.control.kserve.inference_service_ingress import reconcile_ingress, stop_ingress
+from kserve_nb.clusters.embedded.control.kserve.inference_service_status import (
+    DEPENDENTS,
+    aggregate,
+    propagate,
+    propagate_model,
+    set_invalid,
+)
+from kserve_nb.clusters.embedded.control.kserve.predictor_service import (
     ON_SERVICE,
     is_multi_model,
     make_service,
@@ -22,13 +27,7 @@ from kserve_nb.clusters.embedded.control.kserve.isvc_service import (
     service_name,
     source_annotations,
 )
-from kserve_nb.clusters.embedded.control.kserve.isvc_status import (
-    DEPENDENTS,
-    aggregate,
-    propagate,
-    propagate_model,
-    set_invalid,
-)
+from kserve_nb.clusters.embedded.control.kserve.serving_runtime import PredictorError, Runtime, choose_runtime
 from kserve_nb.clusters.embedded.kinds import (
     CLUSTER_SERVING_RUNTIME,
     CONFIG_MAP,
@@ -48,17 +47,17 @@ COMPONENT = "v1beta1Controllers"
 FINALIZER = "inferenceservice.finalizers"
 STOP, NO_AUTO_UPDATE = "serving.kserve.io/stop", "serving.kserve.io/disable-auto-update"
 DEPLOYMENT_MODE, KNATIVE, KNATIVE_MODES = "serving.kserve.io/deploymentMode", "Knative", ("Knative", "Serverless")
-LAGS_S = {INFERENCE_SERVICE: 0.1}  # KServe takes its time: for a moment the status is that of the old spec
-ASK_AGAIN_S = 1.0
+DELAYS_S = {INFERENCE_SERVICE: 0.1}  # as with KServe, the status is that of the old spec for a moment
+MODEL_STATUS_RETRY_S = 1.0
 
 
 def reconcile(isvc: Object, view: Objects, moment: Moment) -> Changes:
-    """One pass over an InferenceService."""
+    """Reconcile one InferenceService (`Reconcile`)."""
     changes = Changes()
     if "deletionTimestamp" in isvc["metadata"]:
-        _hold(isvc, changes, held=False)
+        _set_finalizer(isvc, changes, present=False)
         return changes
-    _hold(isvc, changes, held=True)
+    _set_finalizer(isvc, changes, present=True)
     if _annotation(isvc, NO_AUTO_UPDATE) == "true" and is_true(isvc, "Ready"):
         return changes
     status = copy.deepcopy(isvc.get("status") or {})
@@ -74,7 +73,7 @@ def reconcile(isvc: Object, view: Objects, moment: Moment) -> Changes:
         _finish(isvc, status, changes)
         return changes
     if not settled:
-        changes.again(ASK_AGAIN_S)
+        changes.requeue_after(MODEL_STATUS_RETRY_S)
         return changes
     conditions.set("Stopped", "True" if is_stopped(isvc) else "False")
     if is_stopped(isvc):
@@ -86,11 +85,11 @@ def reconcile(isvc: Object, view: Objects, moment: Moment) -> Changes:
     return changes
 
 
-def _hold(isvc: Object, changes: Changes, *, held: bool) -> None:
-    """Keep KServe's finalizer while the InferenceService lives."""
+def _set_finalizer(isvc: Object, changes: Changes, *, present: bool) -> None:
+    """Add KServe's finalizer, or remove it once the InferenceService is deleted."""
     names = isvc["metadata"].get("finalizers") or []
-    if held != (FINALIZER in names):
-        wanted = [*names, FINALIZER] if held else [name for name in names if name != FINALIZER]
+    if present != (FINALIZER in names):
+        wanted = [*names, FINALIZER] if present else [name for name in names if name != FINALIZER]
         changes.update(INFERENCE_SERVICE, {**isvc, "metadata": {**isvc["metadata"], "finalizers": wanted}})
 
 
@@ -99,16 +98,16 @@ def _annotation(isvc: Object, key: str) -> str:
 
 
 def is_stopped(isvc: Object) -> bool:
-    """Whether the user wants it stopped (`GetForceStopRuntime`)."""
+    """Whether the stop annotation is set (`GetForceStopRuntime`)."""
     return _annotation(isvc, STOP) == "true"
 
 
 def _predictor(isvc: Object, status: Object, conditions: Conditions, view: Objects, changes: Changes) -> bool:
-    """Reconcile the predictor; False to ask again soon. Raises PredictorError."""
+    """Reconcile the predictor. False: the model's state must be read again soon. Raises PredictorError."""
     _check_supported(isvc)
     annotations = source_annotations(isvc, view)
     runtime = _runtime(isvc, status, view)
-    _keep_model_config(isvc, view, changes)
+    _write_model_config(isvc, view, changes)
     rolled_out = ((isvc.get("status") or {}).get("components") or {}).get("predictor", {}).get(
         "latestRolledoutRevision", "")
     try:
@@ -134,7 +133,7 @@ def _predictor(isvc: Object, status: Object, conditions: Conditions, view: Objec
 
 
 def _check_supported(isvc: Object) -> None:
-    """Refuse what a real KServe runs and this cluster cannot, rather than leave it out."""
+    """Raise PredictorError for components and modes that the embedded cluster does not run."""
     beside = [f"spec.{field}" for field in ("transformer", "explainer") if isvc["spec"].get(field)]
     mode = (isvc["metadata"].get("annotations") or {}).get(DEPLOYMENT_MODE, KNATIVE)
     if mode not in KNATIVE_MODES:
@@ -145,7 +144,7 @@ def _check_supported(isvc: Object) -> None:
 
 
 def _runtime(isvc: Object, status: Object, view: Objects) -> Runtime | None:
-    """The runtime of the model, noted in the status; None where the predictor brings its own container."""
+    """The model's runtime, which is also set in the status. None if the predictor has its own container."""
     if not isvc["spec"]["predictor"].get("model"):
         return None
     try:
@@ -164,8 +163,8 @@ def _note_failure(status: Object, error: PredictorError) -> None:
         set_invalid(status, *error.failure)
 
 
-def _keep_model_config(isvc: Object, view: Objects, changes: Changes) -> None:
-    """An empty list of models for a server without one of its own (modelconfig_reconciler.go)."""
+def _write_model_config(isvc: Object, view: Objects, changes: Changes) -> None:
+    """Create the empty list of models of a multi-model server (modelconfig_reconciler.go)."""
     meta, name = isvc["metadata"], model_config_name(isvc)
     if is_multi_model(isvc) and view.find(CONFIG_MAP, meta["namespace"], name) is None:
         labels = {"labels": meta["labels"]} if meta.get("labels") else {}
@@ -176,9 +175,9 @@ def _keep_model_config(isvc: Object, view: Objects, changes: Changes) -> None:
 
 
 def _write_service(desired: Object, view: Objects, changes: Changes) -> Object:
-    """Write the Knative Service where it differs; the one there is, with its status. Raises StatusError.
+    """Write the Knative Service if it differs, and return the existing one with its status. Raises StatusError.
 
-    What Knative's webhooks make of the wanted one is asked by a dry run, so that their defaults are no difference.
+    A dry run adds the defaults of Knative's webhooks before the comparison.
     """
     meta = desired["metadata"]
     existing = view.find(KNATIVE_SERVICE, meta["namespace"], meta["name"])
@@ -203,7 +202,7 @@ def _write_service(desired: Object, view: Objects, changes: Changes) -> Object:
 
 
 def _differs(wanted: Object, existing: Object) -> bool:
-    """`semanticEquals`."""
+    """Whether the Knative Service must be updated (`semanticEquals`)."""
     new, old = wanted["metadata"], existing["metadata"]
     return bool(
         wanted["spec"] != existing["spec"] or new.get("labels") != old.get("labels")
@@ -211,7 +210,7 @@ def _differs(wanted: Object, existing: Object) -> bool:
 
 
 def _stop(isvc: Object, status: Object, conditions: Conditions, view: Objects, changes: Changes) -> None:
-    """Delete the Knative Service and forget all that it said."""
+    """Delete the Knative Service and clear the status."""
     existing = view.find(KNATIVE_SERVICE, isvc["metadata"]["namespace"], service_name(isvc))
     if existing is not None and "deletionTimestamp" not in existing["metadata"]:
         changes.delete(KNATIVE_SERVICE, existing)
@@ -223,7 +222,7 @@ def _stop(isvc: Object, status: Object, conditions: Conditions, view: Objects, c
 
 
 def _finish(isvc: Object, status: Object, changes: Changes) -> None:
-    """Write the status where it differs, and tell when the InferenceService became ready or failed (`updateStatus`)."""
+    """Write the status if it differs, with an Event if the InferenceService became ready or failed (`updateStatus`)."""
     status["deploymentMode"] = (isvc.get("status") or {}).get("deploymentMode", KNATIVE)
     if status == isvc.get("status"):
         return
@@ -239,9 +238,9 @@ def _finish(isvc: Object, status: Object, changes: Changes) -> None:
 
 
 def service_of_pod(pod: Object, view: Objects) -> Iterable[Key]:
-    """The InferenceService of a pod that is being initialized; other changes of pods are not looked at.
+    """The InferenceService of a pod whose init containers run; other changes of pods are ignored.
 
-    So a model's state is read while it is loaded, and stays as it was when the pod goes away
+    The model's state is therefore read while the model loads, and does not change when the pod goes away
     (controller.go `podInitContainersPredicate`).
     """
     name = (pod["metadata"].get("labels") or {}).get(INFERENCE_SERVICE_LABEL)
@@ -251,9 +250,9 @@ def service_of_pod(pod: Object, view: Objects) -> Iterable[Key]:
 
 
 def owner_of_service(service: Object, view: Objects) -> Iterable[Key]:
-    """The InferenceService of a Knative Service, once that says more than that it has not looked at its children yet.
+    """The InferenceService of a Knative Service, unless the Service waits for its children to observe a new spec.
 
-    The real controller is too slow to see much of that moment; something follows it in any case.
+    The real controller is too slow to see that short state, and another change always follows.
     """
     if condition(service, "Ready").get("reason") != "OutOfDate":
         for owner in service["metadata"].get("ownerReferences") or []:
@@ -262,12 +261,12 @@ def owner_of_service(service: Object, view: Objects) -> Iterable[Key]:
 
 
 def users_of_runtime(runtime: Object, view: Objects) -> Iterable[Key]:
-    """The InferenceServices that run in a cluster-wide runtime."""
+    """The InferenceServices that use a ClusterServingRuntime."""
     for isvc in view.list(INFERENCE_SERVICE):
         if (isvc.get("status") or {}).get("clusterServingRuntimeName") == runtime["metadata"]["name"]:
             yield isvc["metadata"]["namespace"], isvc["metadata"]["name"]
 
 
 RECONCILERS = (Reconciler(
-    "inferenceservice", INFERENCE_SERVICE, reconcile, lags_s=LAGS_S,
+    "inference service", INFERENCE_SERVICE, reconcile, delays_s=DELAYS_S,
     watches={KNATIVE_SERVICE: owner_of_service, POD: service_of_pod, CLUSTER_SERVING_RUNTIME: users_of_runtime}),)

@@ -1,13 +1,13 @@
-"""Route → the Ingress that a gateway reads: hosts, splits, and the state of a gradual rollout.
+"""Knative Ingresses: the hosts and traffic splits of a Route, for the gateway to read.
 
 Source: knative.dev/serving pkg/reconciler/route/resources/ingress.go (`MakeIngressWithRollout`) and domains/domains.go.
 """
 
 from __future__ import annotations
 
-from kserve_nb.clusters.embedded.control.framework.kreconciler import set_finalizer
-from kserve_nb.clusters.embedded.control.framework.loop import Changes, Moment, Reconciler
+from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.knative.gradual_rollout import Rollout, shares, to_json
+from kserve_nb.clusters.embedded.control.knative.knative_reconciler import set_finalizer
 from kserve_nb.clusters.embedded.control.knative.traffic_targets import DEFAULT, Target, Traffic
 from kserve_nb.clusters.embedded.kinds import INGRESS
 from kserve_nb.clusters.embedded.objects import Object, Objects, Settings, owner_reference
@@ -26,24 +26,24 @@ CLUSTER_DOMAIN = "svc.cluster.local"
 
 
 def hostname(route: Object, tag: str) -> str:
-    """The first label of a target's host: `NAME`, `TAG-NAME` (`HostnameFromTemplate`)."""
+    """The first label of a target's host: `NAME` or `TAG-NAME` (`HostnameFromTemplate`)."""
     name: str = route["metadata"]["name"]
     return f"{tag}-{name}" if tag else name
 
 
 def is_cluster_local(route: Object) -> bool:
-    """Whether the Route is to have no host outside the cluster."""
+    """Whether the Route has hosts inside the cluster only."""
     return (route["metadata"].get("labels") or {}).get(VISIBILITY_LABEL) == CLUSTER_LOCAL
 
 
 def domain_name(route: Object, tag: str, domain: str) -> str:
-    """The host that a target is told to be at (`DomainNameFromTemplate`)."""
+    """The host in a target's URL (`DomainNameFromTemplate`)."""
     domain = CLUSTER_DOMAIN if is_cluster_local(route) else domain
     return f"{hostname(route, tag)}.{route['metadata']['namespace']}.{domain}"
 
 
 def make_ingress(route: Object, traffic: Traffic, rollout: Rollout, settings: Settings) -> Object:
-    """The Ingress of a Route whose traffic is resolved."""
+    """The Ingress of a Route with resolved traffic (`MakeIngressWithRollout`)."""
     meta = route["metadata"]
     class_ = f"{settings.gateway}.ingress.networking.knative.dev"
     annotations = {CLASS: class_, ROLLOUT: to_json(rollout), **(meta.get("annotations") or {})}
@@ -61,7 +61,7 @@ def make_ingress(route: Object, traffic: Traffic, rollout: Rollout, settings: Se
 
 
 def _rules(route: Object, traffic: Traffic, rollout: Rollout, domain: str) -> list[Object]:
-    """A rule inside the cluster for each group, and one outside unless the Route is cluster-local."""
+    """For each group of targets a cluster-local rule, and an external one unless the Route is cluster-local."""
     rules = []
     for tag in sorted(traffic.groups):
         splits = _splits(route["metadata"]["namespace"], tag, traffic.groups[tag], rollout)
@@ -77,7 +77,7 @@ def _rule(hosts: list[str], splits: list[Object], visibility: str) -> Object:
 
 
 def _splits(namespace: str, tag: str, group: tuple[Target, ...], rollout: Rollout) -> list[Object]:
-    """What a host splits between; targets without traffic are left out (`makeBaseIngressPath`)."""
+    """The revisions that share a host's traffic, without targets of 0 % (`makeBaseIngressPath`)."""
     splits = []
     for target in group:
         going = shares(rollout, tag, target.configuration) if target.latest else ()
@@ -107,12 +107,12 @@ def status_traffic(route: Object, traffic: Traffic, rollout: Rollout, domain: st
     return result
 
 
-def hold(ingress: Object, view: Objects, moment: Moment) -> Changes:
-    """Keep a finalizer on each Ingress until the gateway, which has to forget it, takes that away."""
+def reconcile(ingress: Object, view: Objects, moment: Moment) -> Changes:
+    """Add a finalizer to each Ingress, which the gateway removes once it no longer serves a deleted Ingress."""
     changes = Changes()
     if "deletionTimestamp" not in ingress["metadata"]:
         set_finalizer(INGRESS, ingress, INGRESS_FINALIZER, changes)
     return changes
 
 
-RECONCILERS = (Reconciler("kingress", INGRESS, hold),)
+RECONCILERS = (Reconciler("knative ingress", INGRESS, reconcile),)

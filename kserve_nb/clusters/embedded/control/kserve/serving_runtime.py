@@ -1,4 +1,4 @@
-"""InferenceService → the serving runtime that its model runs in.
+"""Selects the (Cluster)ServingRuntime of an InferenceService's model.
 
 Sources: kserve pkg/controller/v1beta1/inferenceservice/components/predictor.go `reconcileModel`,
 pkg/apis/serving/v1beta1/predictor_model.go `GetSupportingRuntimes`, inference_service_defaults.go `SetRuntimeDefaults`.
@@ -19,7 +19,12 @@ PROTOCOLS = ("v1", "v2", "grpc-v1", "grpc-v2")
 
 
 class PredictorError(Exception):
-    """A predictor that cannot be built: what the controller says, and what it notes as the model's failure."""
+    """A predictor that cannot be built.
+
+    Args:
+        message: the message of the controller's event.
+        failure: reason and message for `modelStatus.lastFailureInfo`, if KServe sets it.
+    """
 
     def __init__(self, message: str, failure: tuple[str, str] | None = None):
         super().__init__(message)
@@ -44,7 +49,7 @@ class Runtime:
 
 
 def choose_runtime(isvc: Object, view: Objects) -> Runtime:
-    """The runtime named in the model, else the best that supports it. Raises PredictorError."""
+    """The runtime that the model names, else the best one that supports it. Raises PredictorError."""
     model, namespace = isvc["spec"]["predictor"]["model"], isvc["metadata"]["namespace"]
     if model.get("runtime"):
         return _named(model, namespace, view)
@@ -80,7 +85,7 @@ def _named(model: Object, namespace: str, view: Objects) -> Runtime:
 
 
 def _supporting(kind: Kind, model: Object, runtimes: list[Object]) -> list[Runtime]:
-    """Runtimes for a model that names none: those of the highest priority, the simplest protocol, the newest first."""
+    """The runtimes for a model that names none, sorted by priority, protocol, age (newest first) and name."""
     found = [
         r for r in runtimes
         if not r["spec"].get("disabled") and not r["spec"].get("multiModel") and "workerSpec" not in r["spec"]
@@ -98,7 +103,7 @@ def _speaks(spec: Object, protocol: str | None) -> bool:
 
 
 def _supports(spec: Object, model: Object, *, auto: bool) -> bool:
-    """Whether the runtime lists the model's format, and its version where the model has one."""
+    """Whether the runtime supports the model's format, and its version if the model has one."""
     wanted = model.get("modelFormat") or {}
     return any(
         f["name"] == wanted.get("name") and wanted.get("version") in (None, f.get("version"))
@@ -117,7 +122,7 @@ def _priority(spec: Object, model: Object) -> int:
 
 
 def runtime_defaults(isvc: Object, runtime: Runtime) -> tuple[list[Object], dict[str, str]]:
-    """Environment and labels that a runtime's server wants besides the user's (`SetMlServerDefaults`)."""
+    """Environment variables and labels that KServe adds for MLServer runtimes (`SetMlServerDefaults`)."""
     if ((runtime.obj["metadata"].get("annotations") or {}).get(SERVER_TYPE)) != "mlserver":
         return [], {}
     model = isvc["spec"]["predictor"]["model"]

@@ -1,4 +1,4 @@
-"""Route → one Service of type ExternalName for each of its hosts, pointing to the gateway.
+"""Placeholder Services: one Service of type ExternalName for each host of a Route, which points to the gateway.
 
 Source: knative.dev/serving pkg/reconciler/route/reconcile_resources.go (`reconcilePlaceholderServices`,
 `updatePlaceholderServices`, `deleteOrphanedServices`) and resources/service.go.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kserve_nb.clusters.embedded.control.framework.loop import Changes
-from kserve_nb.clusters.embedded.control.knative.kingress import domain_name, hostname
+from kserve_nb.clusters.embedded.control.framework.reconciler import Changes
+from kserve_nb.clusters.embedded.control.knative.knative_ingress import domain_name, hostname
 from kserve_nb.clusters.embedded.kinds import SERVICE
 from kserve_nb.clusters.embedded.objects import Object, Objects, owner_reference
 from kserve_nb.values.labels import ROUTE_LABEL, VISIBILITY_LABEL
@@ -18,14 +18,14 @@ COMPONENT = "route-controller"
 
 
 class NotOwnedError(Exception):
-    """A Service of that name belongs to somebody else."""
+    """A Service of that name exists and does not belong to the Route."""
 
 
 def write_placeholders(route: Object, tags: Iterable[str], ingress: Object | None, view: Objects, domain: str,
                        changes: Changes) -> None:
-    """Keep a Service for each tag and none for tags that are gone. Raises NotOwnedError.
+    """Write a Service for each tag, and delete those of removed tags. Raises NotOwnedError.
 
-    Until the Ingress says where its gateway is, a new Service points to the target's own host.
+    Until the Ingress's status names its gateway, a new Service points to the target's own host.
     """
     meta = route["metadata"]
     held = {s["metadata"]["name"]: s for s in view.list(SERVICE, meta["namespace"], {ROUTE_LABEL: meta["name"]})}
@@ -45,7 +45,7 @@ def write_placeholders(route: Object, tags: Iterable[str], ingress: Object | Non
 
 
 def _gateway(ingress: Object | None) -> str | None:
-    """The gateway's name inside the cluster, once the Ingress has it (`MakeK8sService`)."""
+    """The gateway's internal host, or None if the Ingress's status does not name it yet (`MakeK8sService`)."""
     status = (ingress or {}).get("status") or {}
     for balancer in ("privateLoadBalancer", "publicLoadBalancer"):
         for entry in (status.get(balancer) or {}).get("ingress") or []:
@@ -70,7 +70,7 @@ def _make(route: Object, name: str, external_name: str) -> Object:
 
 
 def _update(existing: Object, desired: Object, changes: Changes) -> None:
-    """Labels and annotations are added to what is there; the spec is replaced."""
+    """Add labels and annotations to the Service and replace its spec, if anything differs."""
     have, want = existing["metadata"], desired["metadata"]
     meta = {**have, **{key: {**(have.get(key) or {}), **want[key]} for key in ("labels", "annotations")}}
     if meta != {"labels": {}, "annotations": {}, **have} or existing["spec"] != desired["spec"]:

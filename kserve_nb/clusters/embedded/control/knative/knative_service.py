@@ -1,4 +1,4 @@
-"""Knative Service → Configuration and Route.
+"""Knative Services: the Configuration and the Route of each, and the status that follows from theirs.
 
 Source: knative.dev/serving pkg/reconciler/service/service.go, its resources/, and
 pkg/apis/serving/v1/service_lifecycle.go.
@@ -7,8 +7,8 @@ pkg/apis/serving/v1/service_lifecycle.go.
 from __future__ import annotations
 
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
-from kserve_nb.clusters.embedded.control.framework.kreconciler import begin, finish
-from kserve_nb.clusters.embedded.control.framework.loop import Changes, Moment, Reconciler
+from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment, Reconciler
+from kserve_nb.clusters.embedded.control.knative.knative_reconciler import begin, finish
 from kserve_nb.clusters.embedded.kinds import CONFIGURATION, KNATIVE_SERVICE, ROUTE
 from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, condition, owner_reference
 from kserve_nb.values.labels import (
@@ -26,13 +26,13 @@ ROUTE_FIELDS = ("url", "address", "traffic")
 
 
 def reconcile(service: Object, view: Objects, moment: Moment) -> Changes:
-    """One pass (`ReconcileKind`): write Configuration and Route, then say what they say."""
+    """Write the Configuration and the Route, then propagate their status (`ReconcileKind`)."""
     changes = Changes()
     if "deletionTimestamp" in service["metadata"]:
         return changes
     status, conditions = begin(service, DEPENDENTS, moment.now)
-    configuration = _keep(CONFIGURATION, make_configuration(service, view), service, view, changes)
-    route = _keep(ROUTE, make_route(service), service, view, changes)
+    configuration = _write_child(CONFIGURATION, make_configuration(service, view), service, view, changes)
+    route = _write_child(ROUTE, make_route(service), service, view, changes)
     if configuration is None:
         conditions.mark_unknown("ConfigurationsReady", "OutOfDate",
                                 "The Configuration is still working to reflect the latest desired specification.")
@@ -64,7 +64,7 @@ def make_configuration(service: Object, view: Objects) -> Object:
 
 
 def make_route(service: Object) -> Object:
-    """The Route of a Service: targets without a revision follow its Configuration (`MakeRoute`)."""
+    """The Route of a Service. Targets without a revision follow its Configuration (`MakeRoute`)."""
     meta = service["metadata"]
     annotations = {k: v for k, v in (meta.get("annotations") or {}).items() if k != LAST_APPLIED}
     labels = {**(meta.get("labels") or {}), SERVICE_LABEL: meta["name"]}
@@ -82,8 +82,8 @@ def _child(kind: Kind, service: Object, labels: Object, annotations: Object, spe
     }
 
 
-def _keep(kind: Kind, desired: Object, service: Object, view: Objects, changes: Changes) -> Object | None:
-    """Write the child where it differs; the child where it has observed all that is asked of it, else None."""
+def _write_child(kind: Kind, desired: Object, service: Object, view: Objects, changes: Changes) -> Object | None:
+    """Write a child if it differs. Returns the existing child if its controller has observed this spec, else None."""
     meta = desired["metadata"]
     existing = view.find(kind, meta["namespace"], meta["name"])
     if existing is None:
@@ -120,17 +120,17 @@ def _propagate(conditions: Conditions, type_: str, child: Object) -> None:
 
 
 def _moves_traffic(status: Object, route: Object) -> bool:
-    """Whether the Route shows another split than the Service so far.
+    """Whether the Route's traffic differs from the traffic in the Service's status.
 
-    Knative writes the Configuration before the Route, so the split is not seen before the revision it was made for.
-    Were it, KServe would take the newest ready revision for one that is rolled back (`PropagateStatus`; kserve issues
-    1968 and 2130).
+    Knative writes the Configuration before the Route, so clients see a new revision before the new traffic. In the
+    other order, KServe would treat the latest ready revision as rolled back (`PropagateStatus`; kserve issues 1968 and
+    2130).
     """
     return bool((route.get("status") or {}).get("traffic") != status.get("traffic"))
 
 
 def _check_traffic(conditions: Conditions, status: Object, route: Object) -> None:
-    """A Route that is Ready with another split than the one asked for is not there yet (`checkRoutesNotReady`)."""
+    """Mark the routes not ready if the Route's traffic is not the requested one yet (`checkRoutesNotReady`)."""
     if conditions.status_of("RoutesReady") != "True":
         return
     latest_ready = status.get("latestReadyRevisionName")
@@ -145,4 +145,4 @@ def _target(target: Object) -> tuple[str, str, int]:
     return target.get("tag", ""), target.get("revisionName", ""), target.get("percent", 0)
 
 
-RECONCILERS = (Reconciler("ksvc", KNATIVE_SERVICE, reconcile, owns=(CONFIGURATION, ROUTE)),)
+RECONCILERS = (Reconciler("knative service", KNATIVE_SERVICE, reconcile, owns=(CONFIGURATION, ROUTE)),)

@@ -1,7 +1,7 @@
-"""InferenceService → its URL; in Istio's form also a VirtualService and a Service of its own name.
+"""The URL of an InferenceService. With Istio also its VirtualService and a Service of the same name.
 
 Sources: kserve pkg/controller/v1beta1/inferenceservice/reconcilers/ingress/ingress_reconciler.go,
-pkg/constants/constants.go `HostRegExp`. Kourier's form is `disableIstioVirtualHost: true`.
+pkg/constants/constants.go `HostRegExp`. With Kourier, KServe runs with `disableIstioVirtualHost: true`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
-from kserve_nb.clusters.embedded.control.framework.loop import Changes, Moment
-from kserve_nb.clusters.embedded.control.kserve.isvc_service import copied_annotations, service_name
+from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment
+from kserve_nb.clusters.embedded.control.kserve.predictor_service import copied_annotations, service_name
 from kserve_nb.clusters.embedded.kinds import SERVICE, VIRTUAL_SERVICE
 from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, owner_reference
 from kserve_nb.values.labels import CLUSTER_LOCAL, VISIBILITY_LABEL
@@ -22,7 +22,7 @@ LOCAL_GATEWAY_SERVICE = "knative-local-gateway.istio-system.svc.cluster.local"
 
 def reconcile_ingress(isvc: Object, status: Object, conditions: Conditions, view: Objects, moment: Moment,
                       changes: Changes) -> None:
-    """Write what leads to the predictor, and tell the URL once the predictor has had one."""
+    """Write the VirtualService and the Service, and set the URL once the predictor has one."""
     istio = moment.settings.gateway == "istio"
     url = str(((status.get("components") or {}).get("predictor") or {}).get("url", ""))
     if istio:
@@ -37,7 +37,7 @@ def reconcile_ingress(isvc: Object, status: Object, conditions: Conditions, view
 
 
 def stop_ingress(isvc: Object, conditions: Conditions, view: Objects, changes: Changes) -> None:
-    """Take away what leads to a predictor that is stopped."""
+    """Delete the VirtualService and the Service of a stopped InferenceService."""
     meta = isvc["metadata"]
     for kind in (VIRTUAL_SERVICE, SERVICE):
         existing = view.find(kind, meta["namespace"], meta["name"])
@@ -48,12 +48,15 @@ def stop_ingress(isvc: Object, conditions: Conditions, view: Objects, changes: C
 
 
 def short_url(url: str) -> str:
-    """The URL without the predictor's suffix, as it was meant for the names of old (`getHostBasedServiceUrl`)."""
+    """The InferenceService's URL: the predictor's URL without its suffix (`getHostBasedServiceUrl`).
+
+    KServe removes `-predictor-default`, the suffix of old versions, if the URL contains `-default` anywhere.
+    """
     return url.replace("-predictor-default" if "-default" in url else "-predictor", "", 1)
 
 
 def _write_virtual_service(isvc: Object, url: str, conditions: Conditions, view: Objects, changes: Changes) -> None:
-    """`reconcileVirtualService`: only a predictor that is ready gets one."""
+    """Write the VirtualService if the predictor is ready, else set IngressReady (`reconcileVirtualService`)."""
     ready = conditions.status_of("PredictorReady")
     if ready == "True":
         _write(VIRTUAL_SERVICE, _make_virtual_service(isvc, short_url(url).removeprefix("http://")), view, changes)
@@ -84,7 +87,7 @@ def _make_service(isvc: Object) -> Object:
 
 
 def _make_virtual_service(isvc: Object, host: str) -> Object:
-    """All requests for the InferenceService's own hosts go to the predictor's host (`createIngress`)."""
+    """Routes all requests for the InferenceService's hosts to the predictor's host (`createIngress`)."""
     meta = isvc["metadata"]
     name, namespace = meta["name"], meta["namespace"]
     inside = f"{name}.{namespace}.svc.cluster.local"
@@ -94,11 +97,11 @@ def _make_virtual_service(isvc: Object, host: str) -> Object:
                "KServe-Isvc-Name": name, "KServe-Isvc-Namespace": namespace}
     http = {"headers": {"request": {"set": headers}}, "match": match,
             "route": [{"destination": {"host": LOCAL_GATEWAY_SERVICE, "port": {"number": 80}}, "weight": 100}]}
-    handed = {"annotations": copied_annotations(isvc), "labels": dict(meta.get("labels") or {})}
+    copied = {"annotations": copied_annotations(isvc), "labels": dict(meta.get("labels") or {})}
     return {
         "apiVersion": VIRTUAL_SERVICE.api_version, "kind": VIRTUAL_SERVICE.kind,
         "metadata": {"name": name, "namespace": namespace, "ownerReferences": [owner_reference(isvc)],
-                     **{key: value for key, value in handed.items() if value}},
+                     **{key: value for key, value in copied.items() if value}},
         "spec": {"gateways": [LOCAL_GATEWAY, MESH] + ([] if internal else [INGRESS_GATEWAY]),
                  "hosts": [inside] + ([] if internal else [host]), "http": [http]},
     }

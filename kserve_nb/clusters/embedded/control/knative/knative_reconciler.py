@@ -1,4 +1,4 @@
-"""What every pass over a Knative object begins and ends with.
+"""The beginning and the end of every reconcile function of a Knative object: conditions, status, finalizers.
 
 Source: knative.dev/pkg reconciler/reconcile_common.go (`PreProcessReconcile`, `PostProcessReconcile`) and the generated
 `Reconcile` and `updateFinalizersFiltered` of each kind.
@@ -9,12 +9,12 @@ from __future__ import annotations
 import copy
 
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
-from kserve_nb.clusters.embedded.control.framework.loop import Changes
+from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, without_version
 from kserve_nb.clusters.embedded.objects import Kind, Object
 
 
 def begin(obj: Object, dependents: tuple[str, ...], now: float) -> tuple[Object, Conditions]:
-    """A copy of the status to work on, with all its conditions; Ready is open again when the generation is new."""
+    """A copy of the status to work on, and its conditions. Ready becomes Unknown if the generation is new."""
     status = copy.deepcopy(obj.get("status") or {})
     conditions = Conditions(status, dependents, now)
     conditions.initialize()
@@ -24,26 +24,21 @@ def begin(obj: Object, dependents: tuple[str, ...], now: float) -> tuple[Object,
 
 
 def finish(kind: Kind, obj: Object, status: Object, changes: Changes) -> None:
-    """Write the status, where it differs, as seen at the object's generation."""
+    """Write the status, with the object's generation as observed, if it has changed."""
     status["observedGeneration"] = obj["metadata"]["generation"]
     if status != obj.get("status"):
         changes.update_status(kind, {**without_version(obj), "status": status})
 
 
-def without_version(obj: Object) -> Object:
-    """The object without its resourceVersion: for a write after another write to the same object in one pass."""
-    return {**obj, "metadata": {key: value for key, value in obj["metadata"].items() if key != "resourceVersion"}}
-
-
 def set_finalizer(kind: Kind, obj: Object, finalizer: str, changes: Changes) -> None:
-    """Hold the object's deletion until `clear_finalizer`."""
+    """Add a finalizer, which delays the object's deletion until `clear_finalizer`."""
     held = obj["metadata"].get("finalizers") or []
     if finalizer not in held:
         _write_finalizers(kind, obj, [*held, finalizer], changes)
 
 
 def clear_finalizer(kind: Kind, obj: Object, finalizer: str, changes: Changes) -> None:
-    """Let a deleted object go."""
+    """Remove a finalizer, so that a deleted object can go away."""
     held = obj["metadata"].get("finalizers") or []
     if finalizer in held:
         _write_finalizers(kind, obj, [name for name in held if name != finalizer], changes)
