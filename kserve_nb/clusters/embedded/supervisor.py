@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
 import resource
@@ -25,7 +24,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
-from kserve_nb.clusters import state
+from kserve_nb.clusters import process_identity, state
 from kserve_nb.clusters.embedded import health
 from kserve_nb.clusters.embedded.addresses import connect, of_socket
 from kserve_nb.clusters.embedded.cluster_settings import settings_of
@@ -34,10 +33,10 @@ from kserve_nb.clusters.embedded.health import Health
 from kserve_nb.clusters.embedded.node.protocol import RUNTIME_SOCKET
 from kserve_nb.clusters.embedded.processes import adopt_orphans, end_orphans
 from kserve_nb.clusters.embedded.supervised_process import SupervisedProcess
-from kserve_nb.clusters.state import ClusterError, Record
+from kserve_nb.clusters.embedded.supervisor_lock import LOCK_FILE, hold_lock
+from kserve_nb.clusters.state import ClusterError, Record, RecordError
 
 log = logging.getLogger("supervisor")
-LOCK_FILE = "supervisor.lock"
 CHECK_S = 2.0  # how often the reasons to stop are checked
 MANY_FILES = 65536
 
@@ -48,17 +47,6 @@ def allow_many_files() -> None:
     wanted = MANY_FILES if hard == resource.RLIM_INFINITY else min(MANY_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def hold_lock(folder: Path) -> IO[bytes]:
-    """Lock the cluster's state folder until the returned file is closed. Raises ClusterError if another one runs."""
-    stream = os.fdopen(os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        stream.close()
-        raise ClusterError(f"another supervisor runs the cluster in {folder}.") from None
-    return stream
 
 
 def enter_socket_folder(folder: Path) -> AbstractContextManager[object]:
@@ -112,8 +100,9 @@ class StopConditions:
         if not self._holds_folder():
             return "its state folder was removed or replaced"
         self._record = self._current_record()
-        if self._record.owner is not None and not state.same_process(self._record.owner, self._record.owner_started):
-            return f"its owner, process {self._record.owner}, has ended"
+        owner = self._record.owner
+        if owner is not None and not process_identity.is_running(owner, self._record.owner_started):
+            return f"its owner, process {owner}, has ended"
         if self._use_time() != self._last_use:
             self._last_use, self._used_at_s = self._use_time(), self._now_s()
         if self._now_s() - self._used_at_s > self._record.idle_s:
@@ -131,15 +120,18 @@ class StopConditions:
     def _current_record(self) -> Record:
         """The record as it is now: a user may have taken the cluster over from its owner.
 
-        A record that was removed is written again: the server needs it when it restarts.
+        A record that was removed or damaged is written again: `status` and a restarted server need it.
         """
         try:
             found = state.read(self._record.name)
-            if found is None:
+        except RecordError as error:
+            if error.newer:
+                return self._record
+            found = None
+        if found is None:
+            with contextlib.suppress(ClusterError):  # the disk is full: the next check tries again
                 state.write(self._record)
-            return found or self._record
-        except Exception:  # whatever has happened to the file, the cluster goes on
-            return self._record
+        return found or self._record
 
     def _use_time(self) -> float:
         try:
