@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TESTS ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help venv lab test tutorial lint bench soak conformance clean
+.PHONY: help venv lab test quick test-minimum tutorial lint bench soak conformance clean
 .DEFAULT_GOAL := help
 
 help: ## say what each target does
@@ -23,13 +23,23 @@ lab: venv ## open the tutorial in JupyterLab on an embedded cluster
 test: venv ## run all tests (the browser's are skipped by name where there is no chromium)
 	$(BIN)/python -m pytest $(TESTS)
 
+quick: venv ## check style and types and run the fast tests, in under a minute
+	$(BIN)/ruff check -q .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow" tests/unit tests/widgets
+
+test-minimum: ## run the unit tests with the lowest versions that pyproject.toml allows
+	@PYTHON="$(PYTHON)" bin/venv .venv-minimum requirements-minimum.lock
+	.venv-minimum/bin/python -m pytest -q tests/unit
+
 tutorial: venv ## run all notebooks without a browser, on a cluster of their own
 	$(BIN)/kserve-nb run --name tutorial-$$$$
 
-lint: venv ## check style, types, imports and notebooks
+lint: venv ## check style, types, imports, dependencies and notebooks
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/deptry .
 	$(BIN)/nbstripout --verify --keep-id --keep-metadata-keys=metadata.tags notebooks/*.ipynb
 
 bench: venv ## measure speed and memory, printed as tables
@@ -42,5 +52,5 @@ conformance: venv ## compare with a real KServe's recordings at real speed (15 m
 	$(BIN)/python -m tests.conformance
 
 clean: ## remove what was built; .venv too
-	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) .venv-minimum build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -20,7 +20,8 @@ from kserve_nb.clusters.embedded import certificate
 from kserve_nb.clusters.embedded.api.admission.chain import admit
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.api.verbs.app import make_app
-from kserve_nb.clusters.embedded.objects import NAMESPACE, Settings
+from kserve_nb.clusters.embedded.kinds import NAMESPACE
+from kserve_nb.clusters.embedded.objects import Settings
 
 TOKEN = "a-secret"
 KUBECTL = os.environ.get("KUBECTL", "kubectl")  # another one than this installation's, to try a newer version

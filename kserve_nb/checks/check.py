@@ -1,4 +1,4 @@
-"""How a check passes and fails: one line, or three."""
+"""The result of a check: one printed line when it passes, an exception with three lines when it fails."""
 
 from __future__ import annotations
 
@@ -12,33 +12,44 @@ from kserve_nb.access.ingress import PredictError
 from kserve_nb.rollout.rollout import NotPossibleError
 
 P = ParamSpec("P")
+Outcome = tuple[str, dict[str, Any]]  # of a passed check: its line, and the values that it compared
 
 
-class Asking(Protocol):
-    """What has checks for methods: asked of a failure, it says what the doctor has found, or nothing."""
+class HasDoctor(Protocol):
+    """A class whose methods are checks. `doctor()` returns the first blocker in one line, or an empty string."""
 
     @property
     def doctor(self) -> Callable[[], str]:
-        """Names what blocks the way, in a line; empty where nothing does."""
+        """Examines the cluster after a check has failed."""
 
 
-A = TypeVar("A", bound=Asking)
+H = TypeVar("H", bound=HasDoctor)
 
 
 @dataclass(frozen=True)
 class Passed:
-    """The record of a passed check: its line was printed already, so a cell that ends with it shows no more."""
+    """The record of a passed check. A cell that ends with one displays nothing more, because its line is printed.
+
+    >>> Passed("promoted", "00002 serves 100 % (LATEST=100, PREV empty)").check
+    'promoted'
+    """
 
     check: str
     line: str
     seen: Mapping[str, Any] = field(default_factory=dict)
 
     def _ipython_display_(self) -> None:
-        """Shows nothing: the line is there."""
+        """Display nothing: the line has been printed."""
 
 
 class CheckFailed(AssertionError):  # noqa: N818 - the name that notebooks print
-    """A failed check; in IPython its traceback is only its lines."""
+    """A failed check: what was expected, what was found, and what to do. IPython shows only these three lines.
+
+    >>> print(CheckFailed("The canary is not promoted", "LATEST 100", "LATEST 10", "rollout.promote()"))
+    ✖ The canary is not promoted
+      expected LATEST 100     saw LATEST 10
+      do: rollout.promote()
+    """
 
     def __init__(self, title: str, expected: str, saw: str, do: str):
         self.title, self.expected, self.saw, self.do = title, expected, saw, do
@@ -46,31 +57,31 @@ class CheckFailed(AssertionError):  # noqa: N818 - the name that notebooks print
         super().__init__(title)
 
     def __str__(self) -> str:
-        found = f"; the doctor: {_flat(self.doctor)}" if self.doctor else ""
-        seen = f"  expected {_flat(self.expected)}     saw {_flat(self.saw)}"
-        return f"✖ {self.title}\n{seen}\n  do: {_flat(self.do)}{found}"
+        found = f"; the doctor: {_one_line(self.doctor)}" if self.doctor else ""
+        seen = f"  expected {_one_line(self.expected)}     saw {_one_line(self.saw)}"
+        return f"✖ {self.title}\n{seen}\n  do: {_one_line(self.do)}{found}"
 
     def _render_traceback_(self) -> list[str]:
         return str(self).splitlines()
 
 
 def check(
-    method: Callable[Concatenate[A, P], tuple[str, dict[str, Any]]],
-) -> Callable[Concatenate[A, P], Passed]:
-    """Make a check of a method that returns its line and what it saw: print the line, return the record.
+    method: Callable[Concatenate[H, P], Outcome],
+) -> Callable[Concatenate[H, P], Passed]:
+    """Turn a method that returns an outcome into a check, which prints the outcome's line and returns a record.
 
-    Where there is nothing to look at (no cluster, no namespace, no service, no door) it fails in three lines as well.
-    The doctor is asked about every failure; what blocks the way stands at the end of the third line.
+    A missing cluster, namespace, InferenceService or tag host fails the check with three lines as well. After every
+    failure the doctor examines the cluster, and its first blocker is appended to the third line.
     """
 
     @functools.wraps(method)
-    def run(self: A, /, *args: P.args, **kwargs: P.kwargs) -> Passed:
+    def run(self: H, /, *args: P.args, **kwargs: P.kwargs) -> Passed:
         try:
             line, seen = method(self, *args, **kwargs)
         except (RefusedError, NotPossibleError, PredictError) as error:
             fact, _, next_step = str(error).partition(". ")
-            wanted = "an answer" if isinstance(error, PredictError) else "that the steps before are done"
-            failed = CheckFailed("There is nothing to look at yet", wanted, fact, next_step or "lab.doctor()")
+            expected = "an answer" if isinstance(error, PredictError) else "the earlier steps have been run"
+            failed = CheckFailed("There is nothing to check yet", expected, fact, next_step or "lab.doctor()")
             failed.doctor = self.doctor()
             raise failed from None
         except CheckFailed as failed:
@@ -83,9 +94,9 @@ def check(
 
 
 def step(do: str, more: str, hint: bool) -> str:
-    """The third line of a failure: the next step, and with a hint how exactly."""
+    """The third line of a failed check: the next step, and with `hint` the exact command."""
     return f"{do}: {more}" if hint else f"{do} (hint=True tells how)"
 
 
-def _flat(text: str) -> str:
+def _one_line(text: str) -> str:
     return " ".join(text.split())

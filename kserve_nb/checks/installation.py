@@ -1,10 +1,9 @@
-"""Which Kubernetes and KServe a cluster has, and whether canaryTrafficPercent does anything on it."""
+"""The check of the cluster's installation: its Kubernetes and KServe versions, and whether canary percents work."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 from kserve_nb.access.api_client import (
     INFERENCE_SERVICE,
@@ -15,23 +14,23 @@ from kserve_nb.access.api_client import (
     Object,
     RefusedError,
 )
-from kserve_nb.checks.check import CheckFailed, step
+from kserve_nb.checks.check import CheckFailed, Outcome, step
 from kserve_nb.values.kserve_versions import ignores_canary
 
 _CONFIG_MAP = Kind("", "v1", "configmaps")
-_CONFIG, _HOME = "inferenceservice-config", "kserve"
+_CONFIG, _KSERVE_NAMESPACE = "inferenceservice-config", "kserve"
 _TAG = re.compile(r":v?(\d[\w.-]*)$")  # of an image
 
 
-def check(client: Client, hint: bool) -> tuple[str, dict[str, Any]]:
-    """The line of a passed check, and what was seen. Raises CheckFailed where a canary cannot work."""
-    kubernetes = json.loads(client.raw("/version")).get("gitVersion") or "of no version"
+def backend(client: Client, hint: bool) -> Outcome:
+    """Pass on a cluster with KServe in Knative mode."""
+    kubernetes = json.loads(client.raw("/version")).get("gitVersion") or "of unknown version"
     lacking = [kind.group for kind in (INFERENCE_SERVICE, KNATIVE_SERVICE) if not _serves(client, kind)]
     config = _config(client)
     mode, version = _entry(config, "deploy", "defaultDeploymentMode"), _version(config)
     if lacking:
         raise CheckFailed(
-            "KServe in Knative mode is not installed here",
+            "KServe in Knative mode is not installed",
             f"the API groups {INFERENCE_SERVICE.group} and {KNATIVE_SERVICE.group}",
             f"Kubernetes {kubernetes} without {' and '.join(lacking)}",
             step("use a cluster that has them", "kserve-nb up, or kserve-nb up --cluster kind", hint),
@@ -39,9 +38,11 @@ def check(client: Client, hint: bool) -> tuple[str, dict[str, Any]]:
     if ignores_canary(mode):
         raise CheckFailed(
             f"KServe runs in {mode} mode: canaryTrafficPercent would be ignored",
-            "Knative mode (Serverless, as its configuration may call it)",
-            f"defaultDeploymentMode: {mode} in the config map {_CONFIG}",
-            step("set the mode, or use another cluster", f"kubectl edit configmap -n {_HOME} {_CONFIG}", hint),
+            "Knative mode (its older name is Serverless)",
+            f"defaultDeploymentMode: {mode} in the ConfigMap {_CONFIG}",
+            step(
+                "set the mode, or use another cluster", f"kubectl edit configmap -n {_KSERVE_NAMESPACE} {_CONFIG}", hint
+            ),
         )
     seen = {"kubernetes": kubernetes, "kserve": version, "mode": mode}
     return f"KServe{version and f' {version}'} in Knative mode, on Kubernetes {kubernetes}", seen
@@ -53,26 +54,26 @@ def _serves(client: Client, kind: Kind) -> bool:
     except NotFoundError:
         return False
     except RefusedError as refused:
-        if refused.reason != "Forbidden":  # what may not be read is there
+        if refused.reason != "Forbidden":  # a forbidden kind is served: RBAC refuses it after routing
             raise
     return True
 
 
 def _config(client: Client) -> Object:
-    """KServe's configuration; empty where it may not be read."""
+    """KServe's ConfigMap; empty when it is missing or forbidden."""
     try:
-        return client.find(_CONFIG_MAP, _CONFIG, _HOME) or {}
+        return client.find(_CONFIG_MAP, _CONFIG, _KSERVE_NAMESPACE) or {}
     except RefusedError:
         return {}
 
 
 def _version(config: Object) -> str:
-    """KServe's version: the tag of an image that is released with it."""
+    """KServe's version, read from the tag of an image that is released with it."""
     found = _TAG.search(_entry(config, "storageInitializer", "image"))
     return found[1] if found else ""
 
 
 def _entry(config: Object, key: str, name: str) -> str:
-    """A value of one entry, which is JSON in a string."""
+    """One value of a ConfigMap entry that is JSON in a string."""
     loaded = json.loads((config.get("data") or {}).get(key) or "{}")
     return str(loaded.get(name) or "")

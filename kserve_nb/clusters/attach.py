@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kserve_nb.clusters import kubeconfig, state
+from kserve_nb.clusters import kubeconfig_files, state
 from kserve_nb.clusters.state import ClusterError, Record
 from kserve_nb.values.rollout_status import looks_like_production
 
@@ -24,7 +24,7 @@ def up(name: str, *, source: Path | None, context: str | None, ingress: str | No
         ClusterError: there is no such context, it looks like production and was not named, or the name is taken.
     """
     found = source or default_source(os.environ, context)
-    document = kubeconfig.copy(found, context, namespace)
+    document = kubeconfig_files.copy(found, context, namespace)
     if context is None:
         _refuse_production(document, found)
     with state.lock(name):
@@ -34,18 +34,19 @@ def up(name: str, *, source: Path | None, context: str | None, ingress: str | No
                                f"End it first: kserve-nb down --name {name}; or use another --name.")
         place = state.folder(name)
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
-        kubeconfig.save(document, place / "kubeconfig")
+        kubeconfig_files.save(document, place / "kubeconfig")
         record = Record(name, "attach", str(place / "kubeconfig"), check_address(ingress) if ingress else "", namespace)
         state.write(record)
     return record
 
 
 def default_source(environ: Mapping[str, str], context: str | None) -> Path:
-    """The kubeconfig that kubectl would use; of several in $KUBECONFIG the one that holds the context."""
+    """The kubeconfig that kubectl would use: of several in $KUBECONFIG the one that has the context."""
     listed = [Path(entry).expanduser() for entry in environ.get("KUBECONFIG", "").split(os.pathsep) if entry]
     files = listed or [Path.home() / ".kube" / "config"]
-    wanted = context or next(filter(None, map(kubeconfig.current_context, files)), None)
-    return next((file for file in files if wanted in kubeconfig.contexts(file)), files[0])
+    configs = {file: kubeconfig_files.read_if_present(file) for file in files}
+    wanted = context or next(filter(None, (config.current_context for config in configs.values())), None)
+    return next((file for file, config in configs.items() if wanted in config.context_names), files[0])
 
 
 def check_address(text: str) -> str:

@@ -19,6 +19,8 @@ from typing import IO
 import platformdirs
 import psutil
 
+from kserve_nb.clusters import private_files
+
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
@@ -100,11 +102,7 @@ def read(name: str) -> Record | None:
 
 def write(record: Record) -> None:
     """Keep the record, readable by its owner alone."""
-    file = folder(record.name) / "cluster.json"
-    draft = file.with_suffix(".tmp")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
-        json.dump(asdict(record), stream, indent=1)
-    draft.replace(file)
+    private_files.write(folder(record.name) / "cluster.json", json.dumps(asdict(record), indent=1))
 
 
 def forget(name: str) -> None:

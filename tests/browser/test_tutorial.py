@@ -113,7 +113,7 @@ def test_the_keyboard_does_what_the_mouse_does(live: Notebook, cluster: Record) 
     live.page.keyboard.press("Tab")
     live.page.keyboard.press("Space")
 
-    live.shows("✔ asked for 11 %")
+    live.shows("✔ the spec requests 11 %")
     until(lambda: row(cluster) == ["89", "11"])
 
 

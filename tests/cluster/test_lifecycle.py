@@ -180,13 +180,14 @@ def test_after_down_the_next_up_is_empty_and_may_have_other_flags(ending: Record
     lifecycle.down(fresh)
 
 
-def test_it_ends_with_its_owner() -> None:
+def test_it_stops_with_its_owner_and_keeps_its_objects() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as owner:
         record = lifecycle.up(f"life-o-{os.getpid()}", owner=owner.pid)
         processes = family(record)
 
     assert psutil.wait_procs(processes, timeout=20)[1] == []
-    assert eventually(lambda: not state.folder(record.name).exists())
+    assert (state.folder(record.name) / "store.db").exists()
+    lifecycle.down(record)
 
 
 def test_an_owner_that_is_not_there_is_named() -> None:
@@ -199,12 +200,13 @@ def test_an_owner_that_is_not_there_is_named() -> None:
     assert not state.folder(f"life-n-{os.getpid()}").exists()
 
 
-def test_it_ends_when_nobody_has_used_it_for_long() -> None:
+def test_it_stops_when_nobody_has_used_it_for_long_and_keeps_its_objects() -> None:
     record = lifecycle.up(f"life-i-{os.getpid()}", idle_s=15, owner=os.getpid())
     assert record.pid is not None
 
     assert eventually(lambda: not state.same_process(record.pid or 0, record.started), timeout_s=90)
-    assert eventually(lambda: not state.folder(record.name).exists())
+    assert (state.folder(record.name) / "store.db").exists()
+    lifecycle.down(record)
 
 
 def test_a_port_that_is_taken_is_named() -> None:

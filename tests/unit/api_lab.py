@@ -18,7 +18,8 @@ from kserve_nb.clusters.embedded.api.initial_objects import populate
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.api.verbs.app import make_app
 from kserve_nb.clusters.embedded.certificate import make
-from kserve_nb.clusters.embedded.objects import NAMESPACE, Settings
+from kserve_nb.clusters.embedded.kinds import NAMESPACE
+from kserve_nb.clusters.embedded.objects import Settings
 
 DATA = Path(__file__).parent.parent / "data" / "api"
 TOKEN = "secret"

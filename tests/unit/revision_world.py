@@ -13,7 +13,8 @@ from kserve_nb.clusters.embedded.control.kubernetes import (
     replica_set,
     scheduler,
 )
-from kserve_nb.clusters.embedded.objects import POD, REVISION, Object
+from kserve_nb.clusters.embedded.kinds import POD, REVISION
+from kserve_nb.clusters.embedded.objects import Object
 from tests.unit.world import NS, World, recorded_one
 
 MODULES = (revision, pod_autoscaler, serverless_service, deployment, replica_set, scheduler, endpoints, endpoint_slices,

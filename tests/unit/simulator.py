@@ -18,7 +18,7 @@ from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.control.framework.event_recorder import record
 from kserve_nb.clusters.embedded.control.framework.loop import Moment, woken_by
 from kserve_nb.clusters.embedded.gateway import ingress_status as gateway_status
-from kserve_nb.clusters.embedded.objects import (
+from kserve_nb.clusters.embedded.kinds import (
     CUSTOM_RESOURCE_DEFINITION,
     DEPLOYMENT,
     INFERENCE_SERVICE,
@@ -27,12 +27,8 @@ from kserve_nb.clusters.embedded.objects import (
     NAMESPACE,
     NODE,
     POD,
-    Kind,
-    Object,
-    Settings,
-    StatusError,
-    utc,
 )
+from kserve_nb.clusters.embedded.objects import Kind, Object, Settings, StatusError, utc
 
 NAME, NS = "sklearn-iris", "kserve-test"
 MODEL = "gs://kfserving-examples/models/sklearn/1.0/model"

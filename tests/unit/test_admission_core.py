@@ -10,16 +10,9 @@ import pytest
 
 from kserve_nb.clusters.embedded.api.admission.chain import admit
 from kserve_nb.clusters.embedded.api.admission.core_kinds import SERVICE_NETWORK
-from kserve_nb.clusters.embedded.api.admission.quantity import canonical
-from kserve_nb.clusters.embedded.objects import (
-    DEPLOYMENT,
-    KINDS,
-    NAMESPACE,
-    PERSISTENT_VOLUME_CLAIM,
-    SERVICE,
-    Object,
-    StatusError,
-)
+from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, KINDS, NAMESPACE, PERSISTENT_VOLUME_CLAIM, SERVICE
+from kserve_nb.clusters.embedded.objects import Object, StatusError
+from kserve_nb.clusters.embedded.quantity import canonical
 from tests.unit.api_lab import items, new_store
 
 

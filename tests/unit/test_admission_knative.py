@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.clusters.embedded.objects import KNATIVE_SERVICE, POD_AUTOSCALER, Object, StatusError
+from kserve_nb.clusters.embedded.kinds import KNATIVE_SERVICE, POD_AUTOSCALER
+from kserve_nb.clusters.embedded.objects import Object, StatusError
 from tests.unit.api_lab import items, new_store
 
 DENIED = 'admission webhook "validation.webhook.serving.knative.dev" denied the request: validation failed: '

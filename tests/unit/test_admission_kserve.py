@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from kserve_nb.clusters.embedded.api.schema.structural_schemas import validate
-from kserve_nb.clusters.embedded.objects import INFERENCE_SERVICE, Object, StatusError
+from kserve_nb.clusters.embedded.kinds import INFERENCE_SERVICE
+from kserve_nb.clusters.embedded.objects import Object, StatusError
 from tests.unit.api_lab import DATA, items, new_store
 
 CASES: list[dict[str, Any]] = json.loads((DATA / "create-cases.json").read_text())

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.clusters.embedded.objects import NAMESPACE, POD, SERVICE_ACCOUNT, Object, StatusError
+from kserve_nb.clusters.embedded.kinds import NAMESPACE, POD, SERVICE_ACCOUNT
+from kserve_nb.clusters.embedded.objects import Object, StatusError
 from tests.unit.api_lab import items, new_store
 
 URI = "internal.serving.kserve.io/storage-initializer-sourceuri"

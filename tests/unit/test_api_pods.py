@@ -19,8 +19,11 @@ from kubernetes.stream import portforward
 
 from kserve_nb.clusters.embedded.api.store.watch_history import History
 from kserve_nb.clusters.embedded.api.verbs import pod_logs
-from kserve_nb.clusters.embedded.objects import NODE, POD, SANDBOX, Object
+from kserve_nb.clusters.embedded.kinds import NODE, POD, SANDBOX
+from kserve_nb.clusters.embedded.objects import Object
 from tests.api_server import KUBECTL, ApiServer
+
+pytestmark = pytest.mark.slow
 
 LOG = "/api/v1/namespaces/demo/pods/p/log"
 CONTAINERS = [{"name": "kserve-container", "image": "i", "ports": [{"containerPort": 8080}]},

@@ -12,7 +12,8 @@ import pytest
 from kserve_nb.clusters.embedded.api.columns import human_duration, tables
 from kserve_nb.clusters.embedded.api.entry import Entry, encode
 from kserve_nb.clusters.embedded.api.wire.request_paths import SERVED
-from kserve_nb.clusters.embedded.objects import EVENT, INFERENCE_SERVICE, POD, Kind, Object
+from kserve_nb.clusters.embedded.kinds import EVENT, INFERENCE_SERVICE, POD
+from kserve_nb.clusters.embedded.objects import Kind, Object
 
 PRINTED = json.loads((Path(__file__).parents[1] / "data/api/printed.json").read_text())
 

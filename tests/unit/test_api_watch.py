@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from kserve_nb.clusters.embedded.api.verbs import watching
-from kserve_nb.clusters.embedded.objects import INFERENCE_SERVICE
+from kserve_nb.clusters.embedded.kinds import INFERENCE_SERVICE
 from tests.api_server import SERVICES, ApiServer, isvc
+
+pytestmark = pytest.mark.slow
 
 TABLE = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
 

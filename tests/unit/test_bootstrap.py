@@ -10,7 +10,7 @@ from kserve_nb.clusters.embedded.api.admission.chain import admit
 from kserve_nb.clusters.embedded.api.initial_objects import populate
 from kserve_nb.clusters.embedded.api.schema.structural_schemas import validate
 from kserve_nb.clusters.embedded.api.store.store import Store
-from kserve_nb.clusters.embedded.objects import (
+from kserve_nb.clusters.embedded.kinds import (
     CLUSTER_SERVING_RUNTIME,
     CONFIG_MAP,
     CUSTOM_RESOURCE_DEFINITION,
@@ -19,10 +19,8 @@ from kserve_nb.clusters.embedded.objects import (
     NAMESPACE,
     NODE,
     SERVICE,
-    Object,
-    Settings,
-    is_true,
 )
+from kserve_nb.clusters.embedded.objects import Object, Settings, is_true
 
 
 def started(settings: Settings) -> Store:

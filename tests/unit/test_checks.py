@@ -20,6 +20,8 @@ from tests import fake_api
 from tests.fake_api import ISVC, NAMESPACE, PODS, FakeApi
 from tests.fake_gateway import FakeGateway, shares
 
+pytestmark = pytest.mark.slow
+
 CONFIG = "/api/v1/namespaces/kserve/configmaps/inferenceservice-config"
 OLD = to_yaml(inference_service("sklearn-iris", MODEL_2, percent=10, old_schema=True))
 NEW = to_yaml(inference_service("sklearn-iris", MODEL_2, percent=10))
@@ -44,24 +46,24 @@ Call = Callable[[Checks], Any]
 PASSING: list[tuple[str, Call, str]] = [
     ("01-create", lambda c: c.backend(), "✔ KServe 0.20.0 in Knative mode, on Kubernetes v1.35.4"),
     ("01-create", lambda c: c.namespace(), "✔ namespace kserve-test is ready for models"),
-    ("01-create", lambda c: c.ingress(), "✔ the gateway answers, and knows no host that it was not told"),
+    ("01-create", lambda c: c.ingress(), "✔ the gateway answers: an unknown host gets a 404 with an empty body"),
     ("01-create", lambda c: c.first_ready(), "✔ revision 00001 serves 100 % (LATEST=100, PREV empty)"),
-    ("01-create", lambda c: c.columns(ready="True", prev="", latest=100), "✔ you read the row right"),
+    ("01-create", lambda c: c.columns(ready="True", prev="", latest=100), "✔ you read the row correctly"),
     ("01-create", lambda c: c.predict(), '✔ {"predictions":[1,1]} – both flowers are Versicolour'),
     ("01-create", lambda c: c.two_404s(),
-     "✔ a 404 without a body is the gateway's, one that names the model is the server's"),
-    ("01-create", lambda c: c.same_object(OLD, NEW), "✔ old and new schema are the same object"),
-    ("02-canary-10", lambda c: c.canary_spec(10), "✔ asked for 10 %"),
+     "✔ a 404 without a body comes from the gateway, a 404 that names the model from the model server"),
+    ("01-create", lambda c: c.same_object(OLD, NEW), "✔ old and new schema describe the same object"),
+    ("02-canary-10", lambda c: c.canary_spec(10), "✔ the spec requests 10 %"),
     ("02-canary-10", lambda c: c.split_status(10), "✔ PREV=90 (00001) LATEST=10 (00002)"),
     ("02-canary-10", lambda c: c.pods({"00001": 1, "00002": 1}), "✔ ready pods: 00001×1, 00002×1"),
     ("02-canary-10", lambda c: c.split_observed(10),
-     "✔ what users get is consistent with 10 %: 100 of 1000 = 10.0 % [8.3–12.0]"),
+     "✔ the observed share is consistent with 10 %: 100 of 1000 = 10.0 % [8.3–12.0]"),
     ("02-canary-10", lambda c: c.no_failures(Split({"a": 3})), "✔ every request was answered"),
-    ("04-promote", lambda c: c.promoted(), "✔ 00002 has everyone (LATEST=100, PREV empty)"),
+    ("04-promote", lambda c: c.promoted(), "✔ 00002 serves 100 % (LATEST=100, PREV empty)"),
     ("05-rollback", lambda c: c.pinned(), "✔ users are back on 00001: PREV=100 (00001) LATEST=0 (00002)"),
     ("06-tag", lambda c: c.pods(), "✔ ready pods: 00001×1, 00003×1"),
     ("06-tag", lambda c: c.scaled_down("00002"), "✔ 00002 has no pods"),
-    ("06-tag", lambda c: c.tags(), "✔ both doors open: latest-→00003, prev-→00001"),
+    ("06-tag", lambda c: c.tags(), "✔ both tag hosts answer: latest-→00003, prev-→00001"),
 ]
 
 
@@ -90,7 +92,7 @@ FAILING: list[tuple[str, Call, str]] = [
     ("04-promote", lambda c: c.no_failures(Split({"a": 3}, failed=2)), "2 of 5 failed"),
     ("04-promote", lambda c: c.no_failures(Split({})), "0 of 0 failed"),
     ("04-promote", lambda c: c.scaled_down("00001"), "00001 2/2 Running; it waits"),
-    ("05-rollback", lambda c: c.scaled_down("00001"), "the route still names it"),
+    ("05-rollback", lambda c: c.scaled_down("00001"), "the route names it"),
     ("02-canary-10", lambda c: c.promoted(), "canaryTrafficPercent: 10"),
     ("01-create", lambda c: c.promoted(), "LATEST 100 % → 00001"),
     ("04-promote", lambda c: c.pinned(), "LATEST 100 % → 00002"),
@@ -119,7 +121,7 @@ def test_a_check_fails_with_three_lines(
 
 
 class Hinting:
-    """The same checks, asked with `hint=True`."""
+    """The same checks, called with `hint=True`."""
 
     def __init__(self, check: Checks):
         self._check = check
@@ -129,7 +131,7 @@ class Hinting:
 
 
 @pytest.mark.parametrize(("step", "call", "_saw"), FAILING)
-def test_a_failure_points_to_the_next_step_and_a_hint_tells_it(
+def test_a_failure_names_the_next_step_and_a_hint_adds_the_command(
     api: FakeApi, check: Checks, step: str, call: Call, _saw: str
 ) -> None:
     api.load(step)
@@ -145,7 +147,7 @@ def test_a_failure_points_to_the_next_step_and_a_hint_tells_it(
     assert told[1].startswith(f"{pointer}: ") and "hint=True" not in told[1]
 
 
-def test_a_hint_says_how(api: FakeApi, check: Checks) -> None:
+def test_a_hint_contains_the_command(api: FakeApi, check: Checks) -> None:
     api.load("02-canary-10")
 
     with pytest.raises(CheckFailed) as without:
@@ -161,7 +163,7 @@ def test_a_percent_at_the_wrong_depth_is_named(api: FakeApi, check: Checks) -> N
     api.load("01-create")
     api.objects[f"{ISVC}/sklearn-iris"]["spec"]["predictor"]["model"]["canaryTrafficPercent"] = 10
 
-    with pytest.raises(CheckFailed, match="it is under model:, KServe looks under predictor:"):
+    with pytest.raises(CheckFailed, match="the field is under model:, KServe reads it under predictor:"):
         check.canary_spec(10)
 
 
@@ -186,7 +188,7 @@ def test_a_cluster_without_knative_is_named(check: Checks, monkeypatch: pytest.M
         check.backend()
 
 
-def test_a_configuration_that_may_not_be_read_says_nothing(
+def test_a_forbidden_configuration_leaves_the_version_out(
     api: FakeApi, check: Checks, capsys: pytest.CaptureFixture[str]
 ) -> None:
     api.put(CONFIG, {}, "DELETED")
@@ -196,12 +198,12 @@ def test_a_configuration_that_may_not_be_read_says_nothing(
     assert capsys.readouterr().out == "✔ KServe in Knative mode, on Kubernetes v1.35.4\n"
 
 
-def test_without_a_namespace_checks_say_what_to_do(check: Checks) -> None:
+def test_without_a_namespace_a_check_says_what_to_do(check: Checks) -> None:
     with pytest.raises(CheckFailed, match="do: Create it: %kubectl create namespace kserve-test"):
         check.first_ready()
 
 
-def test_a_split_is_only_called_wrong_when_two_samples_say_so(
+def test_a_split_fails_only_after_two_samples_deviate(
     api: FakeApi, gateway: FakeGateway, check: Checks
 ) -> None:
     api.load("02-canary-10")
@@ -211,7 +213,7 @@ def test_a_split_is_only_called_wrong_when_two_samples_say_so(
     assert check.split_observed(10, count=1000).seen["p_value"] > 0.001
 
 
-def test_a_gateway_that_splits_otherwise_than_the_list_says_is_told(
+def test_a_gateway_that_splits_unlike_the_traffic_list_fails_the_check(
     api: FakeApi, gateway: FakeGateway, check: Checks
 ) -> None:
     api.load("02-canary-10")
@@ -221,18 +223,18 @@ def test_a_gateway_that_splits_otherwise_than_the_list_says_is_told(
         check.split_observed(10)
 
 
-def test_nobody_is_asked_where_the_list_says_another_percent(
+def test_no_request_is_sent_when_the_traffic_list_has_another_percent(
     api: FakeApi, gateway: FakeGateway, check: Checks
 ) -> None:
     api.load("02-canary-10")
 
-    with pytest.raises(CheckFailed, match="LATEST is not to get 25 %"):
+    with pytest.raises(CheckFailed, match="LATEST does not receive 25 %"):
         check.split_observed(25)
 
     assert gateway.seen == []
 
 
-def test_of_a_log_its_end_is_told(api: FakeApi, check: Checks) -> None:
+def test_a_failure_shows_only_the_last_line_of_a_log(api: FakeApi, check: Checks) -> None:
     api.load("broken-canary")
 
     with pytest.raises(CheckFailed) as failed:
@@ -241,10 +243,10 @@ def test_of_a_log_its_end_is_told(api: FakeApi, check: Checks) -> None:
     assert "GCS resource 'kfserving-examples' not found" in failed.value.saw and "Initializing" not in failed.value.saw
 
 
-def test_a_service_that_is_not_there_has_not_scaled_down(api: FakeApi, check: Checks) -> None:
+def test_a_missing_service_has_not_scaled_down(api: FakeApi, check: Checks) -> None:
     api.put(NAMESPACE, {"metadata": {"name": "kserve-test"}})
 
-    with pytest.raises(CheckFailed, match="There is nothing to look at yet"):
+    with pytest.raises(CheckFailed, match="There is nothing to check yet"):
         check.scaled_down()
 
 
@@ -260,13 +262,13 @@ def test_a_cluster_that_is_gone_fails_a_check_in_three_lines(api: FakeApi, check
 def test_the_column_that_was_misread_is_explained(api: FakeApi, check: Checks) -> None:
     api.load("02-canary-10")
 
-    with pytest.raises(CheckFailed, match="LATEST: the row says something else") as failed:
+    with pytest.raises(CheckFailed, match="LATEST: the row has another value") as failed:
         check.columns(ready="True", prev=90, latest=2, hint=True)
 
     assert "not its number: the row has READY=True, PREV=90, LATEST=10" in failed.value.do
 
 
-def test_pods_that_are_not_ready_are_told(api: FakeApi, check: Checks) -> None:
+def test_pods_that_are_not_ready_fail_the_check(api: FakeApi, check: Checks) -> None:
     api.load("02-canary-10")
     name = next(path for path in api.objects if path.startswith(PODS))
     api.objects[name]["status"]["containerStatuses"][0]["ready"] = False
@@ -279,10 +281,10 @@ def test_a_percent_of_100_promotes_as_well(api: FakeApi, check: Checks) -> None:
     api.load("04-promote")
     api.objects[f"{ISVC}/sklearn-iris"]["spec"]["predictor"]["canaryTrafficPercent"] = 100
 
-    assert check.promoted().line == "00002 has everyone (LATEST=100, PREV empty)"
+    assert check.promoted().line == "00002 serves 100 % (LATEST=100, PREV empty)"
 
 
-def test_a_failure_says_what_the_doctor_has_found(api: FakeApi, gateway: FakeGateway) -> None:
+def test_a_failure_contains_the_doctors_first_blocker(api: FakeApi, gateway: FakeGateway) -> None:
     asked = []
 
     def doctor() -> str:

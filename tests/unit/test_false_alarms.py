@@ -14,6 +14,8 @@ from scipy.stats import binom
 
 from kserve_nb.rollout import sampling
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 BUDGET = 1e-5  # of one run of all notebooks
 FIRST = 1000  # requests that split_observed sends, unless the percent needs more

@@ -19,6 +19,8 @@ from kserve_nb.rollout.rollout import Rollout
 from tests.fake_api import FakeApi
 from tests.fake_gateway import MAIN, FakeGateway
 
+pytestmark = pytest.mark.slow
+
 ROWS = [[6.8, 2.8, 4.8, 1.4]]
 # Forwards as kubectl does: listens, says so, copies bytes; a file beside it makes it break off after some connections.
 KUBECTL = '''#!{python}

@@ -11,7 +11,7 @@ from kserve_nb.clusters.embedded.control.kubernetes import (
     replica_set,
     scheduler,
 )
-from kserve_nb.clusters.embedded.objects import (
+from kserve_nb.clusters.embedded.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
     ENDPOINTS,
@@ -23,10 +23,8 @@ from kserve_nb.clusters.embedded.objects import (
     SANDBOX,
     SERVICE,
     SERVICE_ACCOUNT,
-    Kind,
-    Object,
-    owner_reference,
 )
+from kserve_nb.clusters.embedded.objects import Kind, Object, owner_reference
 from tests.unit.revision_world import TWO, pods, ready
 from tests.unit.test_replica_set import deploy, roll_out
 from tests.unit.world import NS, World

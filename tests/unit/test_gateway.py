@@ -14,24 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 from aiohttp import web
 
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.gateway import routes
 from kserve_nb.clusters.embedded.gateway.envoy_bootstrap import write_bootstrap
 from kserve_nb.clusters.embedded.gateway.ingress_controller import Gateway
-from kserve_nb.clusters.embedded.objects import (
-    INGRESS,
-    NAMESPACE,
-    POD,
-    REVISION,
-    REVISION_TRAFFIC,
-    SANDBOX,
-    Kind,
-    Settings,
-    condition,
-    is_true,
-)
+from kserve_nb.clusters.embedded.kinds import INGRESS, NAMESPACE, POD, REVISION, REVISION_TRAFFIC, SANDBOX
+from kserve_nb.clusters.embedded.objects import Kind, Settings, condition, is_true
+
+pytestmark = pytest.mark.slow
 
 NS, HOST = "kserve-test", "iris.kserve-test.example.com"
 DEADLINE_S = 15.0

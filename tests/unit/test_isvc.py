@@ -10,7 +10,7 @@ from kserve_nb.clusters.embedded.control.kserve.isvc_container import merge_cont
 from kserve_nb.clusters.embedded.control.kserve.isvc_ingress import short_url
 from kserve_nb.clusters.embedded.control.kserve.isvc_runtime import PredictorError, choose_runtime
 from kserve_nb.clusters.embedded.control.kserve.isvc_service import make_traffic
-from kserve_nb.clusters.embedded.objects import (
+from kserve_nb.clusters.embedded.kinds import (
     CLUSTER_SERVING_RUNTIME,
     CONFIG_MAP,
     EVENT,
@@ -20,11 +20,12 @@ from kserve_nb.clusters.embedded.objects import (
     REVISION,
     SERVICE,
     VIRTUAL_SERVICE,
-    Object,
-    condition,
 )
+from kserve_nb.clusters.embedded.objects import Object, condition
 from tests.unit.recorded import FOLDER, differences, load, masked
 from tests.unit.simulator import BROKEN, MODEL, MODEL_2, NAME, NS, Simulator, isvc
+
+pytestmark = pytest.mark.slow
 
 TAG = {"serving.kserve.io/enable-tag-routing": "true"}
 TUTORIAL: list[tuple[str, int | None, dict[str, str] | None]] = [

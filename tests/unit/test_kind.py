@@ -20,6 +20,8 @@ from kserve_nb.clusters.state import ClusterError, Record
 from tests.fake_gateway import FakeGateway
 from tests.kind_world import DATA, NO_KIND, RACES, World
 
+pytestmark = pytest.mark.slow
+
 NODE = "kserve-nb-demo-control-plane"
 
 

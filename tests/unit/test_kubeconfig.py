@@ -1,72 +1,55 @@
+"""The parser of kubeconfig files."""
+
+from __future__ import annotations
+
 import pytest
-import yaml
 
-from kserve_nb.clusters import attach, kubeconfig, state
-from kserve_nb.clusters.state import ClusterError
+from kserve_nb.values.kubeconfig import parse
 
-CONFIG = {
-    "apiVersion": "v1", "kind": "Config", "current-context": "a",
-    "clusters": [{"name": "ca", "cluster": {"server": "https://a", "certificate-authority": "ca.crt"}},
-                 {"name": "cb", "cluster": {"server": "https://b"}}],
-    "users": [{"name": "ua", "user": {"token": "t"}}],
-    "contexts": [{"name": "a", "context": {"cluster": "ca", "user": "ua", "namespace": "x"}},
-                 {"name": "b", "context": {"cluster": "cb"}}],
-}
-
-
-@pytest.fixture
-def source(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    (tmp_path / "ca.crt").write_text("certificate")
-    file = tmp_path / "config"
-    file.write_text(yaml.safe_dump(CONFIG))
-    return file
+TEXT = """
+current-context: a
+contexts:
+- {name: a, context: {cluster: ca, user: ua, namespace: team}}
+- {name: b, context: {cluster: cb}}
+- {name: broken, context: {cluster: absent}}
+clusters:
+- {name: ca, cluster: {server: "https://a"}}
+- {name: cb, cluster: {server: "https://b"}}
+users:
+- {name: ua, user: {token: t}}
+"""
 
 
-def test_a_copy_holds_one_context_and_the_files_it_named(source):
-    copied = kubeconfig.copy(source, None, "kserve-test")
+def test_the_current_context_comes_with_its_cluster_and_user() -> None:
+    found = parse(TEXT).context()
 
-    assert copied["clusters"][0]["cluster"] == {
-        "server": "https://a", "certificate-authority-data": "Y2VydGlmaWNhdGU="}
-    assert copied["contexts"] == [
-        {"name": "a", "context": {"cluster": "ca", "user": "ua", "namespace": "kserve-test"}}]
+    assert (found.name, found.server, found.namespace, found.user) == ("a", "https://a", "team", {"token": "t"})
 
 
-def test_another_context_can_be_named(source):
-    copied = kubeconfig.copy(source, "b", "ns")
+def test_a_context_without_user_and_namespace_has_the_defaults() -> None:
+    found = parse(TEXT).context("b")
 
-    assert copied["current-context"] == "b"
-    assert copied["users"] == []
-
-
-def test_a_context_that_is_not_there_is_named_with_those_that_are(source):
-    with pytest.raises(ClusterError, match=r"no context 'c'; it has: a, b"):
-        kubeconfig.copy(source, "c", "ns")
+    assert (found.server, found.namespace, found.user) == ("https://b", "default", {})
 
 
-def test_a_missing_certificate_file_is_named(source, tmp_path):
-    (tmp_path / "ca.crt").unlink()
+@pytest.mark.parametrize(("name", "message"), [
+    ("c", "There is no context 'c'. The contexts are: a, b, broken."),
+    ("broken", "There is no cluster 'absent'. The clusters are: ca, cb."),
+])
+def test_an_entry_that_does_not_exist_is_named_with_those_that_do(name: str, message: str) -> None:
+    with pytest.raises(LookupError) as raised:
+        parse(TEXT).context(name)
 
-    with pytest.raises(ClusterError, match=r"names .*ca\.crt"):
-        kubeconfig.copy(source, None, "ns")
-
-
-def test_something_else_than_a_kubeconfig_is_refused(tmp_path):
-    (tmp_path / "list").write_text("- 1")
-
-    with pytest.raises(ClusterError, match="not a kubeconfig"):
-        kubeconfig.copy(tmp_path / "list", None, "ns")
+    assert raised.value.args[0] == message
 
 
-def test_an_attached_cluster_works_through_a_copy(source):
-    record = attach.up("mine", source=source, context=None, ingress="127.0.0.1:8080", namespace="kserve-test")
-
-    assert record.alive
-    assert yaml.safe_load((state.folder("mine") / "kubeconfig").read_text())["current-context"] == "a"
-    assert yaml.safe_load(source.read_text()) == CONFIG
+@pytest.mark.parametrize("text", ["- a list", "", "a: [unclosed", "just words"])
+def test_a_text_that_is_no_kubeconfig_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError, match=r"not YAML|no mapping"):
+        parse(text)
 
 
-@pytest.mark.parametrize("ingress", ["http://127.0.0.1:80", "127.0.0.1", ":80", "h:0", "h:99999", "h:x"])
-def test_an_ingress_address_must_be_host_and_port(source, ingress):
-    with pytest.raises(ClusterError, match="HOST:PORT"):
-        attach.up("mine", source=source, context=None, ingress=ingress, namespace="ns")
+def test_a_kubeconfig_with_lists_of_other_things_has_no_contexts() -> None:
+    config = parse("{contexts: [null, 3], clusters: none}")
+
+    assert (config.context_names, config.current_context) == ((), "")

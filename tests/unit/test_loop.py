@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Loop, Moment, Reconciler
-from kserve_nb.clusters.embedded.objects import CONFIG_MAP, NAMESPACE, SECRET, Object, Objects, Settings
+from kserve_nb.clusters.embedded.kinds import CONFIG_MAP, NAMESPACE, SECRET
+from kserve_nb.clusters.embedded.objects import Object, Objects, Settings
 
 DEADLINE_S = 5.0
 

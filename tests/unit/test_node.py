@@ -15,11 +15,14 @@ import psutil
 import pytest
 import requests
 
+from kserve_nb.clusters.embedded.kinds import POD, SANDBOX
 from kserve_nb.clusters.embedded.node.kubelet.volumes import claim_folder
 from kserve_nb.clusters.embedded.node.runtime import iris_models
 from kserve_nb.clusters.embedded.node.runtime.iris_models import DISAGREEMENT, PAYLOAD
-from kserve_nb.clusters.embedded.objects import POD, SANDBOX, is_true
+from kserve_nb.clusters.embedded.objects import is_true
 from tests.unit.node_lab import NAMESPACE_NAME, lab, pod, runtime
+
+pytestmark = pytest.mark.slow
 
 MODEL = "gs://kfserving-examples/models/sklearn/1.0/model"
 

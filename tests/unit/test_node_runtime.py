@@ -25,6 +25,8 @@ from kserve_nb.clusters.embedded.node.protocol import Task
 from kserve_nb.clusters.embedded.node.runtime import iris_models
 from tests.unit.node_lab import runtime
 
+pytestmark = pytest.mark.slow
+
 DEADLINE_S = 30.0
 
 

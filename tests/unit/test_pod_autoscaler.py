@@ -9,15 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kserve_nb.clusters.embedded.control.knative.autoscaler import Memory, Sample, Scaling, activators, decide, observe
-from kserve_nb.clusters.embedded.objects import (
-    DEPLOYMENT,
-    POD,
-    POD_AUTOSCALER,
-    REVISION,
-    SERVERLESS_SERVICE,
-    Settings,
-    condition,
-)
+from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, POD, POD_AUTOSCALER, REVISION, SERVERLESS_SERVICE
+from kserve_nb.clusters.embedded.objects import Settings, condition
 from tests.unit.revision_world import MODULES, TWO, make_world, pods, ready, route, start
 from tests.unit.world import DATA, NS, World, conditions_of
 

@@ -13,16 +13,8 @@ from kserve_nb.clusters.embedded.control.framework.child_names import child_name
 from kserve_nb.clusters.embedded.control.framework.loop import Moment
 from kserve_nb.clusters.embedded.control.knative import revision
 from kserve_nb.clusters.embedded.control.knative.revision_deployment import make_deployment, make_pod_autoscaler
-from kserve_nb.clusters.embedded.objects import (
-    DEPLOYMENT,
-    POD,
-    POD_AUTOSCALER,
-    REPLICA_SET,
-    REVISION,
-    SERVERLESS_SERVICE,
-    Object,
-    condition,
-)
+from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, POD, POD_AUTOSCALER, REPLICA_SET, REVISION, SERVERLESS_SERVICE
+from kserve_nb.clusters.embedded.objects import Object, condition
 from tests.unit.revision_world import ONE, TWO, make_world, start
 from tests.unit.world import DATA, NS, World, conditions_of, recorded, recorded_one
 

@@ -9,8 +9,11 @@ from hypothesis import strategies as st
 from kserve_nb.clusters.embedded.control.knative import gradual_rollout
 from kserve_nb.clusters.embedded.control.knative.gradual_rollout import NANO, Configuration, Share, Step
 from kserve_nb.clusters.embedded.control.knative.traffic_targets import Target, Traffic
-from kserve_nb.clusters.embedded.objects import INGRESS, ROUTE, condition
+from kserve_nb.clusters.embedded.kinds import INGRESS, ROUTE
+from kserve_nb.clusters.embedded.objects import condition
 from tests.unit.simulator import MODEL, MODEL_2, NAME, NS, Simulator, isvc
+
+pytestmark = pytest.mark.slow
 
 DURATION = {"serving.knative.dev/rollout-duration": "100s"}
 NAMES = st.sampled_from(["r1", "r2", "r3", "r4"])

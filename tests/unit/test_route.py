@@ -12,7 +12,7 @@ from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.knative import configuration, ksvc, labeler, revision_gc, route
 from kserve_nb.clusters.embedded.control.knative.traffic_targets import BadTargetError, resolve
-from kserve_nb.clusters.embedded.objects import (
+from kserve_nb.clusters.embedded.kinds import (
     CONFIGURATION,
     INGRESS,
     KNATIVE_SERVICE,
@@ -20,12 +20,8 @@ from kserve_nb.clusters.embedded.objects import (
     REVISION,
     ROUTE,
     SERVICE,
-    Kind,
-    Object,
-    Settings,
-    condition,
-    utc,
 )
+from kserve_nb.clusters.embedded.objects import Kind, Object, Settings, condition, utc
 
 NS, NAME = "test", "iris"
 NOW = 1_800_000_000.0

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from kserve_nb.clusters.embedded.control.kubernetes import scheduler
-from kserve_nb.clusters.embedded.objects import NODE, POD, Object, condition, key_of
+from kserve_nb.clusters.embedded.kinds import NODE, POD
+from kserve_nb.clusters.embedded.objects import Object, condition, key_of
 from tests.unit.world import NS, World
 
 NO_VICTIMS = ("no new claims to deallocate, preemption: 0/1 nodes are available: "

@@ -10,20 +10,8 @@ from typing import Any
 from kserve_nb.clusters.embedded.api.admission.chain import admit
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.control.framework.loop import Key, Moment, Reconciler, woken_by
-from kserve_nb.clusters.embedded.objects import (
-    KINDS,
-    NAMESPACE,
-    NODE,
-    POD,
-    REVISION_TRAFFIC,
-    Kind,
-    Object,
-    Objects,
-    Settings,
-    StatusError,
-    key_of,
-    utc,
-)
+from kserve_nb.clusters.embedded.kinds import KINDS, NAMESPACE, NODE, POD, REVISION_TRAFFIC
+from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, Settings, StatusError, key_of, utc
 
 DATA = Path(__file__).parents[1] / "data" / "knative"
 NS = "kserve-test"

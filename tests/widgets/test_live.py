@@ -22,6 +22,8 @@ from kserve_nb.widgets.status_line import StatusLine
 from tests.fake_api import ISVC, PODS, FakeApi, one, recorded
 from tests.widgets.seen import until
 
+pytestmark = pytest.mark.slow
+
 DEADLINE_S = 15
 
 

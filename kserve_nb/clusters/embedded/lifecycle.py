@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from kserve_nb.clusters import kubeconfig, state
+from kserve_nb.clusters import kubeconfig_files, state
 from kserve_nb.clusters.embedded import certificate
 from kserve_nb.clusters.state import ClusterError, Record
 
@@ -102,8 +102,8 @@ def _new(name: str, speed: float, gateway: str, namespace: str, ingress_port: in
         gateway, api_port=ports[1], admin_port=ports[2], activator_port=ports[3], token=secrets.token_hex(16))
     public, _ = certificate.make(folder)
     server = f"https://127.0.0.1:{record.api_port}"
-    document = kubeconfig.document(name, server, public.read_bytes(), record.token, namespace)
-    kubeconfig.save(document, folder / "kubeconfig")
+    document = kubeconfig_files.document(name, server, public.read_bytes(), record.token, namespace)
+    kubeconfig_files.save(document, folder / "kubeconfig")
     return record if idle_s is None else replace(record, idle_s=idle_s)
 
 

@@ -25,12 +25,12 @@ from kserve_nb.clusters.embedded.api.admission.chain import admit
 from kserve_nb.clusters.embedded.api.initial_objects import populate
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.api.verbs.app import make_app
+from kserve_nb.clusters.embedded.cluster_settings import settings_of
 from kserve_nb.clusters.embedded.control.framework.event_recorder import record as record_event
 from kserve_nb.clusters.embedded.control.framework.loop import Loop
 from kserve_nb.clusters.embedded.gateway.ingress_controller import Gateway
 from kserve_nb.clusters.embedded.node.kubelet.agent import Node
 from kserve_nb.clusters.embedded.objects import Settings
-from kserve_nb.clusters.embedded.supervisor import settings_of
 from kserve_nb.clusters.state import Record
 
 

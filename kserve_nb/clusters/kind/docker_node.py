@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from kserve_nb.clusters import kubeconfig, state
+from kserve_nb.clusters import kubeconfig_files, state
 from kserve_nb.clusters.kind import tools
 from kserve_nb.clusters.kind.tools import Say
 from kserve_nb.clusters.kind.versions import part
@@ -83,7 +83,7 @@ def _create(record: Record, say: Say) -> Record:
         if found is not None:
             delete(record)
         raise ClusterError(f"kind could not create the cluster: {why}{_advice(done.stderr)}")
-    kubeconfig.save(kubeconfig.copy(file, None, record.namespace), file)
+    kubeconfig_files.save(kubeconfig_files.copy(file, None, record.namespace), file)
     return _kept(record, found[0])
 
 

@@ -14,7 +14,7 @@ import psutil
 
 from kserve_nb.clusters.embedded.api.admission.core_kinds import SERVICE_NETWORK
 from kserve_nb.clusters.embedded.api.schema.custom_resources import definitions, established
-from kserve_nb.clusters.embedded.objects import (
+from kserve_nb.clusters.embedded.kinds import (
     CLUSTER_SERVING_RUNTIME,
     CLUSTER_STORAGE_CONTAINER,
     CONFIG_MAP,
@@ -24,13 +24,8 @@ from kserve_nb.clusters.embedded.objects import (
     NAMESPACE,
     NODE,
     SERVICE,
-    Kind,
-    NotFoundError,
-    Object,
-    Objects,
-    Settings,
-    utc,
 )
+from kserve_nb.clusters.embedded.objects import Kind, NotFoundError, Object, Objects, Settings, utc
 
 KUBERNETES_VERSION, KNATIVE_VERSION, KSERVE_VERSION = "v1.35.4", "1.21.3", "v0.20.0"
 

@@ -7,7 +7,8 @@ import secrets
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kserve_nb.clusters.embedded.objects import NAMESPACE, SERVICE, Kind, Object, StatusError
+from kserve_nb.clusters.embedded.kinds import NAMESPACE, SERVICE
+from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
 
 SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # of generated names: no vowels, so no words
 

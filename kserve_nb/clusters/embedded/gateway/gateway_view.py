@@ -5,21 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kserve_nb.clusters.embedded.gateway.routes import Backend, Key
-from kserve_nb.clusters.embedded.objects import (
-    INGRESS,
-    POD,
-    REVISION,
-    SANDBOX,
-    VIRTUAL_SERVICE,
-    Kind,
-    Object,
-    Objects,
-    WatchEvent,
-    is_true,
-)
+from kserve_nb.clusters.embedded.kinds import INGRESS, POD, REVISION, SANDBOX, VIRTUAL_SERVICE
+from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, WatchEvent, is_true
+from kserve_nb.values.labels import REVISION_LABEL
 
 KINDS = (INGRESS, VIRTUAL_SERVICE, POD, SANDBOX, REVISION)
-REVISION_LABEL = "serving.knative.dev/revision"
 
 
 class View:

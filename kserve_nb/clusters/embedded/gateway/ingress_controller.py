@@ -17,15 +17,9 @@ from kserve_nb.clusters.embedded.gateway.queues import Queues
 from kserve_nb.clusters.embedded.gateway.request_counts import Traffic
 from kserve_nb.clusters.embedded.gateway.routes import Key, Routing, routing
 from kserve_nb.clusters.embedded.gateway.traffic_signal import doorbell
-from kserve_nb.clusters.embedded.objects import (
-    INGRESS,
-    VIRTUAL_SERVICE,
-    Object,
-    Objects,
-    Settings,
-    StatusError,
-    key_of,
-)
+from kserve_nb.clusters.embedded.kinds import INGRESS, VIRTUAL_SERVICE
+from kserve_nb.clusters.embedded.objects import Object, Objects, Settings, StatusError, key_of
+from kserve_nb.values.labels import INGRESS_FINALIZER
 
 log = logging.getLogger(__name__)
 RETRY_S = 0.1
@@ -118,8 +112,8 @@ class Gateway:
         current = self._objects.find(INGRESS, *key_of(ingress))
         if current is None or ingress_status.is_programmed(current):  # newer than the view
             return
-        if ingress_status.FINALIZER not in current["metadata"].get("finalizers", []):
-            current["metadata"].setdefault("finalizers", []).append(ingress_status.FINALIZER)
+        if INGRESS_FINALIZER not in current["metadata"].get("finalizers", []):
+            current["metadata"].setdefault("finalizers", []).append(INGRESS_FINALIZER)
             current = self._objects.update(INGRESS, current)
         current["status"] = ingress_status.waiting(current, time.time())
         self._objects.update_status(INGRESS, current)
@@ -137,6 +131,6 @@ class Gateway:
 
     def _release(self, ingress: Object) -> None:
         current = self._objects.find(INGRESS, *key_of(ingress))
-        if current is not None and ingress_status.FINALIZER in current["metadata"].get("finalizers", []):
-            current["metadata"]["finalizers"].remove(ingress_status.FINALIZER)
+        if current is not None and INGRESS_FINALIZER in current["metadata"].get("finalizers", []):
+            current["metadata"]["finalizers"].remove(INGRESS_FINALIZER)
             self._objects.update(INGRESS, current)

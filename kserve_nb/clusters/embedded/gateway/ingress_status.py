@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from kserve_nb.clusters.embedded.objects import Object, Settings, is_true, utc
 
-FINALIZER = "ingresses.networking.internal.knative.dev"
 _BALANCERS = {
     "kourier": ("kourier.kourier-system.svc.cluster.local", "kourier-internal.kourier-system.svc.cluster.local"),
     "istio": ("istio-ingressgateway.istio-system.svc.cluster.local",

@@ -14,16 +14,8 @@ from collections.abc import Callable
 
 from kserve_nb.clusters.embedded.gateway.admin import Admin, SilentError
 from kserve_nb.clusters.embedded.gateway.routes import Key
-from kserve_nb.clusters.embedded.objects import (
-    REVISION,
-    REVISION_TRAFFIC,
-    Object,
-    Objects,
-    Settings,
-    StatusError,
-    owner_reference,
-    utc,
-)
+from kserve_nb.clusters.embedded.kinds import REVISION, REVISION_TRAFFIC
+from kserve_nb.clusters.embedded.objects import Object, Objects, Settings, StatusError, owner_reference, utc
 
 log = logging.getLogger(__name__)
 INTERVAL_S, SHORTEST_S = 2.0, 0.2  # Knative's autoscaler looks every 2 s

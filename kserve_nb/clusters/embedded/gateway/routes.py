@@ -14,13 +14,13 @@ from typing import Any
 import orjson
 
 from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.values.labels import INFERENCE_SERVICE_LABEL
 
 Key = tuple[str, str]  # namespace and name of a revision
 CLUSTERS_FILE, ROUTES_FILE, ROUTES = "clusters.json", "routes.json", "routes"
 PLENTY = 100_000  # Envoy's own limits are 1024 requests and 3 retries a cluster; here a revision's own limits count
 # The model server closes a connection that was idle for 5 s; whoever closes first never meets a closed one.
 IDLE_TIMEOUT_S = 3
-ISVC_LABEL = "serving.kserve.io/inferenceservice"
 _V3 = "type.googleapis.com/envoy"
 
 
@@ -136,7 +136,8 @@ def _virtual_hosts(ingress: Object, backends: Mapping[Key, Backend]) -> list[Obj
 
 def _short(ingress: Object, hosts: list[str]) -> list[str]:
     """`<isvc>.<ns>…` beside `<isvc>-predictor.<ns>…`, but not beside the hosts of tags."""
-    isvc, own = (ingress["metadata"].get("labels") or {}).get(ISVC_LABEL), ingress["metadata"]["name"] + "."
+    isvc = (ingress["metadata"].get("labels") or {}).get(INFERENCE_SERVICE_LABEL)
+    own = ingress["metadata"]["name"] + "."
     return [f"{isvc}.{host.removeprefix(own)}" for host in hosts if isvc and host.startswith(own)]
 
 

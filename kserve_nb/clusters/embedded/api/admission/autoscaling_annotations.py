@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-GROUP, ROLLOUT_DURATION = "autoscaling.knative.dev", "serving.knative.dev/rollout-duration"
-_KPA, _HPA = "kpa.autoscaling.knative.dev", "hpa.autoscaling.knative.dev"
+from kserve_nb.clusters.embedded.durations import parse_duration_s
+from kserve_nb.values.labels import HPA_CLASS, KPA_CLASS, ROLLOUT_DURATION
+
+GROUP = "autoscaling.knative.dev"
 _METRICS, _ALGORITHMS = ("concurrency", "rps"), ("linear", "weightedExponential", "weighted-exponential")
 _MOST_SCALE, _LEAST_TARGET, _HOUR_S = 2**31 - 1, 0.01, 3600.0
 _WHOLE_SECONDS = "must be specified with at most second precision"
-_UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 _FLOATS = (("panic-window-percentage", 1, 100), ("panic-threshold-percentage", 110, 1000),
            ("target-utilization-percentage", 1, 100))
 Problem = tuple[str, str]  # message, annotation
@@ -32,7 +32,7 @@ def scaling_problems(annotations: dict[str, str]) -> Iterator[Problem]:
 def rollout_problems(annotations: dict[str, str]) -> Iterator[Problem]:
     """What is wrong with a Service's or Route's rollout-duration."""
     text = annotations.get(ROLLOUT_DURATION, "")
-    duration_s = _duration_s(text)
+    duration_s = parse_duration_s(text)
     if text and duration_s is None:
         yield f"invalid value: {text}", ROLLOUT_DURATION
     elif duration_s is not None and duration_s != round(duration_s):
@@ -88,7 +88,7 @@ def _time_problems(held: dict[str, str]) -> Iterator[Problem]:
     for name, least_s, least, whole in (("window", 6, "6s", True), ("scale-down-delay", 0, "0s", True),
                                         ("scale-to-zero-pod-retention-period", 0, "0s", False)):
         if name in held:
-            duration_s = _duration_s(held[name])
+            duration_s = parse_duration_s(held[name])
             if duration_s is None:
                 yield f"invalid value: {held[name]}", name
             elif not least_s <= duration_s <= _HOUR_S:
@@ -98,13 +98,14 @@ def _time_problems(held: dict[str, str]) -> Iterator[Problem]:
 
 
 def _words(held: dict[str, str]) -> Iterator[Problem]:
-    class_ = held.get("class", _KPA)
-    if class_.endswith(".knative.dev") and class_ not in (_KPA, _HPA):
+    class_ = held.get("class", KPA_CLASS)
+    if class_.endswith(".knative.dev") and class_ not in (KPA_CLASS, HPA_CLASS):
         yield f"invalid value: {class_}", "class"
     metric, algorithm = held.get("metric"), held.get("metric-aggregation-algorithm", "")
-    if metric is not None and ((class_ == _KPA and metric not in _METRICS) or (class_ == _HPA and not metric)):
+    known = metric in _METRICS if class_ == KPA_CLASS else metric or class_ != HPA_CLASS
+    if metric is not None and not known:
         yield f"invalid value: {metric}", "metric"
-    if class_ == _KPA and algorithm and algorithm not in _ALGORITHMS:
+    if class_ == KPA_CLASS and algorithm and algorithm not in _ALGORITHMS:
         yield f"invalid value: {algorithm}", "metric-aggregation-algorithm"
 
 
@@ -117,13 +118,3 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
-
-
-def _duration_s(text: str) -> float | None:
-    """Go's `time.ParseDuration`."""
-    sign, rest = (-1, text[1:]) if text[:1] == "-" else (1, text.removeprefix("+"))
-    if rest == "0":
-        return 0.0
-    if not re.fullmatch(rf"(?:{_PART.pattern})+", rest):
-        return None
-    return sign * sum(float(number) * _UNITS_S[unit] for number, unit in _PART.findall(rest))

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from kserve_nb.clusters.embedded.api.admission import core_kinds, knative_webhook, kserve_webhook, pod_admission
 from kserve_nb.clusters.embedded.api.admission.refusals import denied
 from kserve_nb.clusters.embedded.api.schema import structural_schemas
-from kserve_nb.clusters.embedded.objects import (
+from kserve_nb.clusters.embedded.kinds import (
     CONFIGURATION,
     CUSTOM_RESOURCE_DEFINITION,
     DEPLOYMENT,
@@ -30,10 +30,8 @@ from kserve_nb.clusters.embedded.objects import (
     ROUTE,
     SERVERLESS_SERVICE,
     SERVICE,
-    Kind,
-    Object,
-    Objects,
 )
+from kserve_nb.clusters.embedded.objects import Kind, Object, Objects
 
 Default = Callable[[Object, Object | None, Objects], Object]
 Validate = Callable[[Object, Object | None], None]

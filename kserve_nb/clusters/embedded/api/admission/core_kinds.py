@@ -13,7 +13,8 @@ from typing import Any
 
 from kserve_nb.clusters.embedded.api.admission.workload_defaults import default_pod_spec
 from kserve_nb.clusters.embedded.api.object_metadata import Cause, invalid
-from kserve_nb.clusters.embedded.objects import DEPLOYMENT, REPLICA_SET, SERVICE, Kind, Object, Objects
+from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, REPLICA_SET, SERVICE
+from kserve_nb.clusters.embedded.objects import Kind, Object, Objects
 
 SERVICE_NETWORK = ipaddress.ip_network("198.19.0.0/16")  # of the kind that is never routed: RFC 2544
 

@@ -19,15 +19,8 @@ from kserve_nb.clusters.embedded.api.admission.refusals import denied
 from kserve_nb.clusters.embedded.api.admission.workload_defaults import canonical_resources
 from kserve_nb.clusters.embedded.api.schema.decoding import type_error
 from kserve_nb.clusters.embedded.api.schema.kind_types import type_of_kind
-from kserve_nb.clusters.embedded.objects import (
-    CONFIGURATION,
-    KNATIVE_SERVICE,
-    POD_AUTOSCALER,
-    REVISION,
-    ROUTE,
-    Kind,
-    Object,
-)
+from kserve_nb.clusters.embedded.kinds import CONFIGURATION, KNATIVE_SERVICE, POD_AUTOSCALER, REVISION, ROUTE
+from kserve_nb.clusters.embedded.objects import Kind, Object
 
 DEFAULTER = "webhook.serving.knative.dev"
 VALIDATOR = "validation.webhook.serving.knative.dev"

@@ -17,18 +17,10 @@ from kserve_nb.clusters.embedded.api.admission.workload_defaults import (
     request_what_is_limited,
 )
 from kserve_nb.clusters.embedded.api.object_metadata import Cause, generate_name, invalid
-from kserve_nb.clusters.embedded.objects import (
-    CLUSTER_STORAGE_CONTAINER,
-    CONFIG_MAP,
-    NAMESPACE,
-    POD,
-    SERVICE_ACCOUNT,
-    Object,
-    Objects,
-    StatusError,
-)
+from kserve_nb.clusters.embedded.kinds import CLUSTER_STORAGE_CONTAINER, CONFIG_MAP, NAMESPACE, POD, SERVICE_ACCOUNT
+from kserve_nb.clusters.embedded.objects import Object, Objects, StatusError
+from kserve_nb.values.labels import INFERENCE_SERVICE_LABEL, SOURCE_URI
 
-_SOURCE_URI = "internal.serving.kserve.io/storage-initializer-sourceuri"
 _TOKEN_VOLUME = "kube-api-access-"
 _TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 _MODEL_VOLUME, _MODEL_PATH = "kserve-provision-location", "/mnt/models"
@@ -111,13 +103,13 @@ def _default_scheduling(spec: Object) -> None:
 
 def _use_kserve(pod: Object, objects: Objects) -> None:
     meta = pod["metadata"]
-    if "serving.kserve.io/inferenceservice" not in (meta.get("labels") or {}):
+    if INFERENCE_SERVICE_LABEL not in (meta.get("labels") or {}):
         return
     namespace = objects.find(NAMESPACE, None, meta["namespace"]) or {"metadata": {}}
     if "control-plane" in (namespace["metadata"].get("labels") or {}):
         return
     _annotate_metrics(meta, objects)
-    uri = meta["annotations"].get(_SOURCE_URI)
+    uri = meta["annotations"].get(SOURCE_URI)
     if uri:
         _provide_model(pod["spec"], uri, objects)
 

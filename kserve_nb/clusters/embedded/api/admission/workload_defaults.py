@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from kserve_nb.clusters.embedded.api.admission.quantity import canonical
+from kserve_nb.clusters.embedded.container_images import pull_policy
 from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.quantity import canonical
 
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _SOURCES_WITH_MODE = ("configMap", "secret", "projected", "downwardAPI")
@@ -58,14 +59,6 @@ def default_container(container: Object) -> None:
             _default_probe(container[name])
     for hook in (container.get("lifecycle") or {}).values():
         _default_handler(hook)
-
-
-def pull_policy(image: str) -> str:
-    """Always for images that are tagged `latest`, or not at all."""
-    last = image.rpartition("/")[2]
-    if "@" in last:
-        return "IfNotPresent"
-    return "Always" if ":" not in last or last.endswith(":latest") else "IfNotPresent"
 
 
 def request_what_is_limited(spec: Object) -> None:

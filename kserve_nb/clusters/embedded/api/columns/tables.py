@@ -16,7 +16,8 @@ from aiohttp import web
 from kserve_nb.clusters.embedded.api.columns import printers
 from kserve_nb.clusters.embedded.api.columns.human_duration import since
 from kserve_nb.clusters.embedded.api.entry import Entry
-from kserve_nb.clusters.embedded.objects import EVENT, Kind, Object, StatusError
+from kserve_nb.clusters.embedded.kinds import EVENT
+from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
 
 _INCLUDES = ("None", "Metadata", "Object")
 _ABOUT = "Custom resource definition column (in JSONPath format): "

@@ -6,16 +6,14 @@ import json
 from importlib.resources import files
 from typing import Any
 
-from kserve_nb.clusters.embedded.objects import (
+from kserve_nb.clusters.embedded.kinds import (
     CLUSTER_SERVING_RUNTIME,
     CLUSTER_STORAGE_CONTAINER,
     KINDS,
     SERVING_RUNTIME,
     VIRTUAL_SERVICE,
-    Kind,
-    Object,
-    Settings,
 )
+from kserve_nb.clusters.embedded.objects import Kind, Object, Settings
 
 _WITHOUT_STATUS = (CLUSTER_SERVING_RUNTIME, CLUSTER_STORAGE_CONTAINER, SERVING_RUNTIME)
 

@@ -6,7 +6,8 @@ import functools
 from typing import NamedTuple
 
 from kserve_nb.clusters.embedded.api.wire.request_paths import SERVED, subresources
-from kserve_nb.clusters.embedded.objects import NAMESPACE, Kind, Object
+from kserve_nb.clusters.embedded.kinds import NAMESPACE
+from kserve_nb.clusters.embedded.objects import Kind, Object
 
 AGGREGATED_TYPE = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 

@@ -13,7 +13,7 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
-from kserve_nb.clusters.embedded import objects as kinds
+from kserve_nb.clusters.embedded import kinds
 from kserve_nb.clusters.embedded.objects import Kind
 
 SCALARS = frozenset(("string", "bool", "int", "int32", "int64", "number", "any", "time", "quantity", "intstr", "open"))

@@ -11,7 +11,8 @@ from importlib.resources import files
 
 from kserve_nb.clusters.embedded.api.schema.openapi_paths import paths_of
 from kserve_nb.clusters.embedded.api.schema.openapi_schemas import schemas_of
-from kserve_nb.clusters.embedded.objects import KINDS, Kind, Object, StatusError
+from kserve_nb.clusters.embedded.kinds import KINDS
+from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
 
 
 @cache

@@ -11,18 +11,8 @@ from dataclasses import dataclass
 
 from kserve_nb.clusters.embedded.api import object_metadata
 from kserve_nb.clusters.embedded.api.entry import Entry
-from kserve_nb.clusters.embedded.objects import (
-    EVENT,
-    NAMESPACE,
-    NODE,
-    POD,
-    REPLICA_SET,
-    SECRET,
-    SERVICE,
-    Kind,
-    Object,
-    StatusError,
-)
+from kserve_nb.clusters.embedded.kinds import EVENT, NAMESPACE, NODE, POD, REPLICA_SET, SECRET, SERVICE
+from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
 
 _TOKEN = re.compile(r"\s*(==|!=|[=!<>(),]|[^\s=!<>(),]+)")
 _OPERATORS = "in, notin, =, ==, !=, gt, lt"

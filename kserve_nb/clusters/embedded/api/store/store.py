@@ -18,7 +18,7 @@ from kserve_nb.clusters.embedded.api import object_metadata
 from kserve_nb.clusters.embedded.api.entry import Entry, encode
 from kserve_nb.clusters.embedded.api.store.database import Database
 from kserve_nb.clusters.embedded.api.store.watch_history import Change, History
-from kserve_nb.clusters.embedded.objects import (
+from kserve_nb.clusters.embedded.kinds import (
     CONFIG_MAP,
     ENDPOINTS,
     EVENT,
@@ -31,6 +31,8 @@ from kserve_nb.clusters.embedded.objects import (
     SECRET,
     SERVICE,
     SERVICE_ACCOUNT,
+)
+from kserve_nb.clusters.embedded.objects import (
     AlreadyExistsError,
     ConflictError,
     Kind,

@@ -17,8 +17,8 @@ from kserve_nb.clusters.embedded.api.verbs.writing import check_same, shown, sto
 from kserve_nb.clusters.embedded.api.wire import bodies, request_options
 from kserve_nb.clusters.embedded.api.wire.request_paths import Target
 from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError, utc
+from kserve_nb.values.labels import LAST_APPLIED
 
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _JSON = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
 
 

@@ -14,7 +14,8 @@ from kserve_nb.clusters.embedded.api.store import selectors
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.api.verbs.writing import not_allowed
 from kserve_nb.clusters.embedded.api.wire.responses import answer
-from kserve_nb.clusters.embedded.objects import NODE, POD, SANDBOX, NotFoundError, Object, Settings, utc
+from kserve_nb.clusters.embedded.kinds import NODE, POD, SANDBOX
+from kserve_nb.clusters.embedded.objects import NotFoundError, Object, Settings, utc
 
 _ROOT = ["apis", "metrics.k8s.io", "v1beta1"]
 _SHORTEST_WINDOW_S, _LONGEST_WINDOW_S = 0.5, 60.0

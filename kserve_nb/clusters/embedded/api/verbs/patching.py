@@ -10,8 +10,8 @@ import jsonpointer
 import orjson
 from aiohttp import web
 
+from kserve_nb.clusters.embedded import strategic_merge
 from kserve_nb.clusters.embedded.api.entry import encode
-from kserve_nb.clusters.embedded.api.ownership import strategic_merge
 from kserve_nb.clusters.embedded.api.ownership.managed_fields import Writer
 from kserve_nb.clusters.embedded.api.schema import structural_schemas
 from kserve_nb.clusters.embedded.api.store.store import Store

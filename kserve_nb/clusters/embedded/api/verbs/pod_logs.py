@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import BinaryIO
 
 from kserve_nb.clusters.embedded.api.store.watch_history import History
-from kserve_nb.clusters.embedded.objects import POD, SANDBOX, StatusError
+from kserve_nb.clusters.embedded.kinds import POD, SANDBOX
+from kserve_nb.clusters.embedded.objects import StatusError
 
 _BLOCK = 64 * 1024
 _SOONEST_S, _LATEST_S = 0.1, 1.0  # between two looks at a file that somebody follows: shorter while it grows

@@ -9,7 +9,8 @@ from kserve_nb.clusters.embedded.api.verbs import pod_logs
 from kserve_nb.clusters.embedded.api.wire import request_options
 from kserve_nb.clusters.embedded.api.wire.request_paths import Target
 from kserve_nb.clusters.embedded.api.wire.responses import headers
-from kserve_nb.clusters.embedded.objects import POD, SANDBOX, Object, StatusError
+from kserve_nb.clusters.embedded.kinds import POD, SANDBOX
+from kserve_nb.clusters.embedded.objects import Object, StatusError
 
 
 async def log(request: web.Request, store: Store, target: Target) -> web.StreamResponse:

@@ -15,7 +15,8 @@ from aiohttp import WSMsgType, web
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.api.verbs import spdy
 from kserve_nb.clusters.embedded.api.wire.request_paths import Target
-from kserve_nb.clusters.embedded.objects import POD, SANDBOX, StatusError
+from kserve_nb.clusters.embedded.kinds import POD, SANDBOX
+from kserve_nb.clusters.embedded.objects import StatusError
 
 _TUNNEL, _CHANNELS = "SPDY/3.1+portforward.k8s.io", "v4.channel.k8s.io"
 _OLDER = "channel.k8s.io"  # the same channels; so does who names no protocol (kubernetes pkg/kubelet cri/streaming)

@@ -17,7 +17,8 @@ from kserve_nb.clusters.embedded.api.wire.bodies import decode
 from kserve_nb.clusters.embedded.api.wire.content_negotiation import view
 from kserve_nb.clusters.embedded.api.wire.request_paths import Target
 from kserve_nb.clusters.embedded.api.wire.responses import answer
-from kserve_nb.clusters.embedded.objects import NAMESPACE, Object, StatusError
+from kserve_nb.clusters.embedded.kinds import NAMESPACE
+from kserve_nb.clusters.embedded.objects import Object, StatusError
 
 
 async def create(request: web.Request, store: Store, target: Target) -> web.Response:

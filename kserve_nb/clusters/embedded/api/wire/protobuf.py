@@ -14,7 +14,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from kserve_nb.clusters.embedded.objects import IDLE_KINDS, Object, StatusError
+from kserve_nb.clusters.embedded.kinds import IDLE_KINDS
+from kserve_nb.clusters.embedded.objects import Object, StatusError
 
 Message = Any  # google.protobuf has no annotations
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kserve_nb.clusters.embedded.objects import DEPLOYMENT, KINDS, NAMESPACE, POD, REPLICA_SET, Kind
+from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, KINDS, NAMESPACE, POD, REPLICA_SET
+from kserve_nb.clusters.embedded.objects import Kind
 
 SERVED = tuple(kind for kind in KINDS if not kind.internal)
 SCALABLE = (DEPLOYMENT, REPLICA_SET)

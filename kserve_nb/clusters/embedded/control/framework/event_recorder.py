@@ -10,7 +10,8 @@ import logging
 from datetime import UTC, datetime
 
 from kserve_nb.clusters.embedded.control.framework.loop import Moment
-from kserve_nb.clusters.embedded.objects import EVENT, Object, Objects, StatusError, utc
+from kserve_nb.clusters.embedded.kinds import EVENT
+from kserve_nb.clusters.embedded.objects import Object, Objects, StatusError, utc
 
 log = logging.getLogger(__name__)
 SCHEDULER = "default-scheduler"  # the one component here that records through events.k8s.io

@@ -12,15 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from kserve_nb.clusters.embedded.objects import (
-    Kind,
-    Object,
-    Objects,
-    Settings,
-    StatusError,
-    WatchEvent,
-    key_of,
-)
+from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, Settings, StatusError, WatchEvent, key_of
 
 log = logging.getLogger(__name__)
 Key = tuple[str | None, str]

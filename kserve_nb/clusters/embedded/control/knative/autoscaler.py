@@ -10,10 +10,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from kserve_nb.clusters.embedded.control.framework.go_durations import parse_duration_s
+from kserve_nb.clusters.embedded.durations import parse_duration_s
 from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.values.labels import AUTOSCALING
 
-PREFIX = "autoscaling.knative.dev/"
 STABLE_WINDOW_S = 60.0
 PANIC_WINDOW_PERCENT, PANIC_THRESHOLD_PERCENT = 10.0, 200.0
 MAX_SCALE_UP_RATE, MAX_SCALE_DOWN_RATE = 1000.0, 2.0
@@ -84,15 +84,15 @@ class Decision:
 def scaling_of(autoscaler: Object, speed_window_s: float) -> Scaling:
     """Read a PodAutoscaler's annotations; `speed_window_s` is the default stable window at the cluster's speed."""
     annotations = autoscaler["metadata"].get("annotations", {})
-    metric = annotations.get(f"{PREFIX}metric", "concurrency")
+    metric = annotations.get(f"{AUTOSCALING}metric", "concurrency")
     concurrency = float(autoscaler["spec"].get("containerConcurrency") or 0)
     total = RPS_TARGET if metric == "rps" else concurrency or CONCURRENCY_TARGET
-    asked = _number(annotations.get(f"{PREFIX}target"))
+    asked = _number(annotations.get(f"{AUTOSCALING}target"))
     if asked is not None:
         total = min(asked, concurrency) if metric == "concurrency" and concurrency else asked
-    percent = _number(annotations.get(f"{PREFIX}target-utilization-percentage"))
+    percent = _number(annotations.get(f"{AUTOSCALING}target-utilization-percentage"))
     utilization = TARGET_UTILIZATION if percent is None else percent / 100
-    own_window_s = parse_duration_s(annotations.get(f"{PREFIX}window")) or STABLE_WINDOW_S
+    own_window_s = parse_duration_s(annotations.get(f"{AUTOSCALING}window")) or STABLE_WINDOW_S
     return Scaling(metric, max(_LEAST_TARGET, total * utilization), total,
                    own_window_s / STABLE_WINDOW_S * speed_window_s,
                    autoscaler["spec"].get("reachability") != "Unreachable")

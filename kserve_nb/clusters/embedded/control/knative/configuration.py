@@ -12,7 +12,9 @@ from kserve_nb.clusters.embedded.control.framework.child_names import child_name
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
 from kserve_nb.clusters.embedded.control.framework.kreconciler import begin, finish
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Moment, Reconciler
-from kserve_nb.clusters.embedded.control.framework.names import (
+from kserve_nb.clusters.embedded.kinds import CONFIGURATION, REVISION
+from kserve_nb.clusters.embedded.objects import Object, Objects, condition, is_true, owner_reference, utc
+from kserve_nb.values.labels import (
     CONFIGURATION_GENERATION_LABEL,
     CONFIGURATION_LABEL,
     CONFIGURATION_UID_LABEL,
@@ -23,16 +25,6 @@ from kserve_nb.clusters.embedded.control.framework.names import (
     ROUTING_STATE_MODIFIED,
     SERVICE_LABEL,
     SERVICE_UID_LABEL,
-)
-from kserve_nb.clusters.embedded.objects import (
-    CONFIGURATION,
-    REVISION,
-    Object,
-    Objects,
-    condition,
-    is_true,
-    owner_reference,
-    utc,
 )
 
 COMPONENT = "configuration-controller"

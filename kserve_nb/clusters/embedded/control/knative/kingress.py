@@ -7,20 +7,21 @@ from __future__ import annotations
 
 from kserve_nb.clusters.embedded.control.framework.kreconciler import set_finalizer
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Moment, Reconciler
-from kserve_nb.clusters.embedded.control.framework.names import (
+from kserve_nb.clusters.embedded.control.knative.gradual_rollout import Rollout, shares, to_json
+from kserve_nb.clusters.embedded.control.knative.traffic_targets import DEFAULT, Target, Traffic
+from kserve_nb.clusters.embedded.kinds import INGRESS
+from kserve_nb.clusters.embedded.objects import Object, Objects, Settings, owner_reference
+from kserve_nb.values.labels import (
     CLUSTER_LOCAL,
+    INGRESS_FINALIZER,
     LAST_APPLIED,
     ROLLOUT,
     ROUTE_LABEL,
     ROUTE_NAMESPACE_LABEL,
     VISIBILITY_LABEL,
 )
-from kserve_nb.clusters.embedded.control.knative.gradual_rollout import Rollout, shares, to_json
-from kserve_nb.clusters.embedded.control.knative.traffic_targets import DEFAULT, Target, Traffic
-from kserve_nb.clusters.embedded.objects import INGRESS, Object, Objects, Settings, owner_reference
 
 CLASS = "networking.knative.dev/ingress.class"
-FINALIZER = "ingresses.networking.internal.knative.dev"
 CLUSTER_DOMAIN = "svc.cluster.local"
 
 
@@ -110,7 +111,7 @@ def hold(ingress: Object, view: Objects, moment: Moment) -> Changes:
     """Keep a finalizer on each Ingress until the gateway, which has to forget it, takes that away."""
     changes = Changes()
     if "deletionTimestamp" not in ingress["metadata"]:
-        set_finalizer(INGRESS, ingress, FINALIZER, changes)
+        set_finalizer(INGRESS, ingress, INGRESS_FINALIZER, changes)
     return changes
 
 

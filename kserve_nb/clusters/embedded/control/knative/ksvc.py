@@ -9,22 +9,14 @@ from __future__ import annotations
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
 from kserve_nb.clusters.embedded.control.framework.kreconciler import begin, finish
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Moment, Reconciler
-from kserve_nb.clusters.embedded.control.framework.names import (
+from kserve_nb.clusters.embedded.kinds import CONFIGURATION, KNATIVE_SERVICE, ROUTE
+from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, condition, owner_reference
+from kserve_nb.values.labels import (
     LAST_APPLIED,
     ROLLOUT_DURATION,
     ROUTES,
     SERVICE_LABEL,
     SERVICE_UID_LABEL,
-)
-from kserve_nb.clusters.embedded.objects import (
-    CONFIGURATION,
-    KNATIVE_SERVICE,
-    ROUTE,
-    Kind,
-    Object,
-    Objects,
-    condition,
-    owner_reference,
 )
 
 COMPONENT = "service-controller"

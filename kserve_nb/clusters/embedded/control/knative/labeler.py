@@ -9,23 +9,14 @@ from collections.abc import Iterator
 
 from kserve_nb.clusters.embedded.control.framework.kreconciler import clear_finalizer, set_finalizer
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Moment, Reconciler
-from kserve_nb.clusters.embedded.control.framework.names import (
+from kserve_nb.clusters.embedded.control.knative.route import routes_of
+from kserve_nb.clusters.embedded.kinds import CONFIGURATION, REVISION, ROUTE
+from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, condition, key_of, utc
+from kserve_nb.values.labels import (
     CONFIGURATION_LABEL,
     ROUTES,
     ROUTING_STATE_LABEL,
     ROUTING_STATE_MODIFIED,
-)
-from kserve_nb.clusters.embedded.control.knative.route import routes_of
-from kserve_nb.clusters.embedded.objects import (
-    CONFIGURATION,
-    REVISION,
-    ROUTE,
-    Kind,
-    Object,
-    Objects,
-    condition,
-    key_of,
-    utc,
 )
 
 FINALIZER = "routes.serving.knative.dev"

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kserve_nb.clusters.embedded.control.framework.loop import Changes
-from kserve_nb.clusters.embedded.control.framework.names import ROUTE_LABEL, VISIBILITY_LABEL
 from kserve_nb.clusters.embedded.control.knative.kingress import domain_name, hostname
-from kserve_nb.clusters.embedded.objects import SERVICE, Object, Objects, owner_reference
+from kserve_nb.clusters.embedded.kinds import SERVICE
+from kserve_nb.clusters.embedded.objects import Object, Objects, owner_reference
+from kserve_nb.values.labels import ROUTE_LABEL, VISIBILITY_LABEL
 
 COMPONENT = "route-controller"
 

@@ -10,28 +10,30 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
-from kserve_nb.clusters.embedded.control.framework.go_durations import parse_duration_s, seconds_since
 from kserve_nb.clusters.embedded.control.framework.kreconciler import begin, finish
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Key, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.knative import autoscaler as decider
 from kserve_nb.clusters.embedded.control.knative.revision_deployment import (
-    AUTOSCALING,
     PROGRESS_DEADLINE_S,
-    REVISION_LABEL,
 )
-from kserve_nb.clusters.embedded.objects import (
+from kserve_nb.clusters.embedded.durations import parse_duration_s, seconds_since
+from kserve_nb.clusters.embedded.kinds import (
     DECIDER,
     DEPLOYMENT,
     POD,
     POD_AUTOSCALER,
     REVISION_TRAFFIC,
     SERVERLESS_SERVICE,
-    Object,
-    Objects,
-    condition,
-    is_true,
-    key_of,
-    owner_reference,
+)
+from kserve_nb.clusters.embedded.objects import Object, Objects, condition, is_true, key_of, owner_reference
+from kserve_nb.values.labels import (
+    AUTOSCALING,
+    INITIAL_SCALE,
+    KPA_CLASS,
+    MAX_SCALE,
+    MIN_SCALE,
+    PROGRESS_DEADLINE,
+    REVISION_LABEL,
 )
 
 _DEPENDENTS = ("Active", "ScaleTargetInitialized", "SKSReady")
@@ -53,9 +55,9 @@ class _Bounds:
     @classmethod
     def of(cls, autoscaler: Object) -> _Bounds:
         annotations = autoscaler["metadata"].get("annotations", {})
-        least = 0 if _unreachable(autoscaler) else _integer(annotations.get(f"{AUTOSCALING}min-scale"))
-        return cls(least, _integer(annotations.get(f"{AUTOSCALING}max-scale")),
-                   _integer(annotations.get(f"{AUTOSCALING}initial-scale")) or 1)
+        least = 0 if _unreachable(autoscaler) else _integer(annotations.get(MIN_SCALE))
+        return cls(least, _integer(annotations.get(MAX_SCALE)),
+                   _integer(annotations.get(INITIAL_SCALE)) or 1)
 
     def apply(self, pods: int) -> int:
         pods = max(pods, self.least)
@@ -196,7 +198,7 @@ class _Scaler:
 
     def _activation_timeout_s(self) -> float:
         annotations = self.autoscaler["metadata"].get("annotations", {})
-        deadline_s = parse_duration_s(annotations.get("serving.knative.dev/progress-deadline")) or PROGRESS_DEADLINE_S
+        deadline_s = parse_duration_s(annotations.get(PROGRESS_DEADLINE)) or PROGRESS_DEADLINE_S
         return self.moment.settings.window_s(deadline_s + _ACTIVATION_BUFFER_S)
 
     def _wait_inactive_s(self) -> float:
@@ -245,7 +247,7 @@ def _ready_pods(autoscaler: Object, objects: Objects) -> int:
 
 def _is_kpa(autoscaler: Object) -> bool:
     class_ = autoscaler["metadata"].get("annotations", {}).get(f"{AUTOSCALING}class", "")
-    return not class_ or class_ == "kpa.autoscaling.knative.dev"
+    return not class_ or class_ == KPA_CLASS
 
 
 def _unreachable(autoscaler: Object) -> bool:

@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.values.labels import SERVICE_LABEL
 
 NAME = "queue-proxy"
 IMAGE = "gcr.io/knative-releases/knative.dev/serving/cmd/queue:v1.21.3"
@@ -85,7 +86,7 @@ def _environment(revision: Object, serving: Object, port: int) -> list[Object]:
     full_duplex = meta.get("annotations", {}).get("features.knative.dev/http-full-duplex", "").lower() == "enabled"
     return [
         _value("SERVING_NAMESPACE", meta["namespace"]),
-        _value("SERVING_SERVICE", meta.get("labels", {}).get("serving.knative.dev/service", "")),
+        _value("SERVING_SERVICE", meta.get("labels", {}).get(SERVICE_LABEL, "")),
         _value("SERVING_CONFIGURATION", configuration),
         _value("SERVING_REVISION", meta["name"]),
         _value("QUEUE_SERVING_PORT", port),

@@ -14,21 +14,12 @@ from kserve_nb.clusters.embedded.control.framework.kreconciler import begin, fin
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Key, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.knative import queue_proxy_container
 from kserve_nb.clusters.embedded.control.knative.revision_deployment import (
-    AUTOSCALING,
-    REVISION_LABEL,
     make_deployment,
     make_pod_autoscaler,
 )
-from kserve_nb.clusters.embedded.objects import (
-    DEPLOYMENT,
-    POD,
-    POD_AUTOSCALER,
-    REVISION,
-    Object,
-    Objects,
-    condition,
-    is_true,
-)
+from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, POD, POD_AUTOSCALER, REVISION
+from kserve_nb.clusters.embedded.objects import Object, Objects, condition, is_true
+from kserve_nb.values.labels import AUTOSCALING, REVISION_LABEL
 
 _DEPENDENTS = ("ResourcesAvailable", "ContainerHealthy")
 _DEFAULTED = {f"{AUTOSCALING}class", f"{AUTOSCALING}metric"}

@@ -8,19 +8,32 @@ from __future__ import annotations
 
 import copy
 
+from kserve_nb.clusters.embedded.container_images import pull_policy
 from kserve_nb.clusters.embedded.control.framework.child_names import deployment_name
-from kserve_nb.clusters.embedded.control.framework.go_durations import parse_duration_s
 from kserve_nb.clusters.embedded.control.knative import queue_proxy_container
-from kserve_nb.clusters.embedded.objects import DEPLOYMENT, POD_AUTOSCALER, Object, condition, owner_reference
+from kserve_nb.clusters.embedded.durations import parse_duration_s
+from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, POD_AUTOSCALER
+from kserve_nb.clusters.embedded.objects import Object, condition, owner_reference
+from kserve_nb.values.labels import (
+    AUTOSCALING,
+    CONFIGURATION_LABEL,
+    INITIAL_SCALE,
+    KPA_CLASS,
+    PROGRESS_DEADLINE,
+    REVISION_LABEL,
+    REVISION_PRESERVED,
+    REVISION_UID_LABEL,
+    ROUTE_LABEL,
+    ROUTES,
+    ROUTING_STATE_LABEL,
+    ROUTING_STATE_MODIFIED,
+    SERVICE_LABEL,
+    SERVING,
+)
 
-_SERVING = "serving.knative.dev/"
-AUTOSCALING = "autoscaling.knative.dev/"
-REVISION_LABEL, REVISION_UID_LABEL = f"{_SERVING}revision", f"{_SERVING}revisionUID"
-ROUTING_STATE_LABEL = f"{_SERVING}routingState"
 PROGRESS_DEADLINE_S = 600
-_EXCLUDED_LABELS = {f"{_SERVING}route", ROUTING_STATE_LABEL}
-_EXCLUDED_ANNOTATIONS = {
-    f"{_SERVING}{name}" for name in ("lastPinned", "no-gc", "routingStateModified", "routes")}
+_EXCLUDED_LABELS = {ROUTE_LABEL, ROUTING_STATE_LABEL}
+_EXCLUDED_ANNOTATIONS = {f"{SERVING}lastPinned", REVISION_PRESERVED, ROUTING_STATE_MODIFIED, ROUTES}
 _OF_REVISION_ALONE = {
     "containerConcurrency", "timeoutSeconds", "responseStartTimeoutSeconds", "idleTimeoutSeconds", "containers"}
 
@@ -42,8 +55,8 @@ def make_deployment(revision: Object) -> Object:
             "namespace": revision["metadata"]["namespace"], "ownerReferences": [owner_reference(revision)]},
         "spec": {
             "progressDeadlineSeconds": int(
-                parse_duration_s(own.get(f"{_SERVING}progress-deadline")) or PROGRESS_DEADLINE_S),
-            "replicas": int(own.get(f"{AUTOSCALING}initial-scale") or 1),
+                parse_duration_s(own.get(PROGRESS_DEADLINE)) or PROGRESS_DEADLINE_S),
+            "replicas": int(own.get(INITIAL_SCALE) or 1),
             "revisionHistoryLimit": 0,
             "selector": {"matchLabels": {REVISION_UID_LABEL: revision["metadata"]["uid"]}},
             "strategy": {"rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}, "type": "RollingUpdate"},
@@ -57,7 +70,7 @@ def make_deployment(revision: Object) -> Object:
 def make_pod_autoscaler(revision: Object, deployment: Object | None) -> Object:
     """The PodAutoscaler of a revision, with what its defaulting webhook adds (pa_defaults.go `SetDefaults`)."""
     annotations = _annotations(revision, autoscaling=True)
-    class_ = annotations.setdefault(f"{AUTOSCALING}class", f"kpa.{AUTOSCALING[:-1]}")
+    class_ = annotations.setdefault(f"{AUTOSCALING}class", KPA_CLASS)
     annotations.setdefault(f"{AUTOSCALING}metric", "cpu" if class_.startswith("hpa.") else "concurrency")
     spec: Object = {
         "protocolType": queue_proxy_container.protocol(revision),
@@ -134,8 +147,8 @@ def _user_container(container: Object, revision: Object, *, serves: bool) -> Obj
         environment.append({"name": "PORT", "value": str(port)})
     environment += [
         {"name": "K_REVISION", "value": revision["metadata"]["name"]},
-        {"name": "K_CONFIGURATION", "value": labels.get(f"{_SERVING}configuration", "")},
-        {"name": "K_SERVICE", "value": labels.get(f"{_SERVING}service", "")}]
+        {"name": "K_CONFIGURATION", "value": labels.get(CONFIGURATION_LABEL, "")},
+        {"name": "K_SERVICE", "value": labels.get(SERVICE_LABEL, "")}]
     if set(container.get("readinessProbe") or {}) & {"httpGet", "tcpSocket", "grpc"}:
         del container["readinessProbe"]
     drain = {"httpGet": {"path": "/wait-for-drain", "port": queue_proxy_container.ADMIN_PORT, "scheme": "HTTP"}}
@@ -145,9 +158,3 @@ def _user_container(container: Object, revision: Object, *, serves: bool) -> Obj
         "terminationMessagePath": "/dev/termination-log",
         "terminationMessagePolicy": "FallbackToLogsOnError"}
     return {**defaults, **container, "env": environment, "lifecycle": {"preStop": drain}}
-
-
-def pull_policy(image: str) -> str:
-    """The API server's default: Always for the tag `latest` or none, else IfNotPresent."""
-    tag = image.rpartition("/")[2].partition(":")[2]
-    return "IfNotPresent" if "@" in image or tag not in ("", "latest") else "Always"

@@ -8,13 +8,14 @@ from __future__ import annotations
 from datetime import datetime
 
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Moment, Reconciler
-from kserve_nb.clusters.embedded.control.framework.names import (
+from kserve_nb.clusters.embedded.kinds import CONFIGURATION, REVISION
+from kserve_nb.clusters.embedded.objects import Object, Objects
+from kserve_nb.values.labels import (
     CONFIGURATION_LABEL,
     REVISION_PRESERVED,
     ROUTING_STATE_LABEL,
     ROUTING_STATE_MODIFIED,
 )
-from kserve_nb.clusters.embedded.objects import CONFIGURATION, REVISION, Object, Objects
 
 HOUR_S = 3600
 RETAIN_SINCE_CREATE_S = 48 * HOUR_S

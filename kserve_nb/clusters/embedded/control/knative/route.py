@@ -10,16 +10,8 @@ import re
 from collections.abc import Iterable
 
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
-from kserve_nb.clusters.embedded.control.framework.go_durations import parse_duration_s
 from kserve_nb.clusters.embedded.control.framework.kreconciler import begin, finish
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Key, Moment, Reconciler
-from kserve_nb.clusters.embedded.control.framework.names import (
-    CONFIGURATION_LABEL,
-    ROLLOUT,
-    ROLLOUT_DURATION,
-    ROUTES,
-    SERVICE_LABEL,
-)
 from kserve_nb.clusters.embedded.control.knative import gradual_rollout
 from kserve_nb.clusters.embedded.control.knative.gradual_rollout import Rollout
 from kserve_nb.clusters.embedded.control.knative.kingress import (
@@ -30,17 +22,15 @@ from kserve_nb.clusters.embedded.control.knative.kingress import (
 )
 from kserve_nb.clusters.embedded.control.knative.placeholders import NotOwnedError, write_placeholders
 from kserve_nb.clusters.embedded.control.knative.traffic_targets import DEFAULT, BadTargetError, Traffic, resolve
-from kserve_nb.clusters.embedded.objects import (
-    CONFIGURATION,
-    INGRESS,
-    REVISION,
-    ROUTE,
-    SERVICE,
-    Object,
-    Objects,
-    condition,
-    is_true,
-    key_of,
+from kserve_nb.clusters.embedded.durations import parse_duration_s
+from kserve_nb.clusters.embedded.kinds import CONFIGURATION, INGRESS, REVISION, ROUTE, SERVICE
+from kserve_nb.clusters.embedded.objects import Object, Objects, condition, is_true, key_of
+from kserve_nb.values.labels import (
+    CONFIGURATION_LABEL,
+    ROLLOUT,
+    ROLLOUT_DURATION,
+    ROUTES,
+    SERVICE_LABEL,
 )
 
 COMPONENT = "route-controller"

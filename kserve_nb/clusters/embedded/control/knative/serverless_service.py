@@ -11,16 +11,9 @@ from kserve_nb.clusters.embedded.control.framework.child_names import child_name
 from kserve_nb.clusters.embedded.control.framework.kreconciler import begin, finish
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Key, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.knative import queue_proxy_container
-from kserve_nb.clusters.embedded.objects import (
-    DEPLOYMENT,
-    ENDPOINTS,
-    SERVERLESS_SERVICE,
-    SERVICE,
-    Kind,
-    Object,
-    Objects,
-    owner_reference,
-)
+from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, ENDPOINTS, SERVERLESS_SERVICE, SERVICE
+from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, owner_reference
+from kserve_nb.values.labels import REVISION_LABEL
 
 _NAME_LABEL = "networking.internal.knative.dev/serverlessservice"
 _TYPE_LABEL = "networking.internal.knative.dev/serviceType"
@@ -143,7 +136,7 @@ def _of_endpoints(endpoints: Object, _objects: Objects) -> Iterable[Key]:
 
 
 def _of_deployment(deployment: Object, _objects: Objects) -> Iterable[Key]:
-    name = deployment["metadata"].get("labels", {}).get("serving.knative.dev/revision")
+    name = deployment["metadata"].get("labels", {}).get(REVISION_LABEL)
     if name:
         yield deployment["metadata"]["namespace"], name
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from kserve_nb.clusters.embedded.control.framework.names import CONFIGURATION_LABEL, SERVICE_LABEL
 from kserve_nb.clusters.embedded.control.knative.configuration import is_ready
-from kserve_nb.clusters.embedded.objects import CONFIGURATION, REVISION, Object, Objects, condition
+from kserve_nb.clusters.embedded.kinds import CONFIGURATION, REVISION
+from kserve_nb.clusters.embedded.objects import Object, Objects, condition
+from kserve_nb.values.labels import CONFIGURATION_LABEL, SERVICE_LABEL
 
 DEFAULT = ""  # the group of the Route's own host; the others are named by their tag
 H2C = "h2c"

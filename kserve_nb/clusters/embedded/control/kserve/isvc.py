@@ -12,12 +12,6 @@ from collections.abc import Iterable
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
 from kserve_nb.clusters.embedded.control.framework.kreconciler import without_version
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Key, Moment, Reconciler
-from kserve_nb.clusters.embedded.control.framework.names import (
-    CREATOR,
-    INFERENCE_SERVICE_LABEL,
-    LAST_MODIFIER,
-    REVISION_LABEL,
-)
 from kserve_nb.clusters.embedded.control.kserve.isvc_ingress import reconcile_ingress, stop_ingress
 from kserve_nb.clusters.embedded.control.kserve.isvc_runtime import PredictorError, Runtime, choose_runtime
 from kserve_nb.clusters.embedded.control.kserve.isvc_service import (
@@ -35,18 +29,19 @@ from kserve_nb.clusters.embedded.control.kserve.isvc_status import (
     propagate_model,
     set_invalid,
 )
-from kserve_nb.clusters.embedded.objects import (
+from kserve_nb.clusters.embedded.kinds import (
     CLUSTER_SERVING_RUNTIME,
     CONFIG_MAP,
     INFERENCE_SERVICE,
     KNATIVE_SERVICE,
     POD,
-    Object,
-    Objects,
-    StatusError,
-    condition,
-    is_true,
-    owner_reference,
+)
+from kserve_nb.clusters.embedded.objects import Object, Objects, StatusError, condition, is_true, owner_reference
+from kserve_nb.values.labels import (
+    CREATOR,
+    INFERENCE_SERVICE_LABEL,
+    LAST_MODIFIER,
+    REVISION_LABEL,
 )
 
 COMPONENT = "v1beta1Controllers"

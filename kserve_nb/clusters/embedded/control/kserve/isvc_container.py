@@ -10,6 +10,7 @@ import copy
 import json
 import re
 
+from kserve_nb.clusters.embedded import strategic_merge
 from kserve_nb.clusters.embedded.control.kserve.isvc_runtime import PredictorError, Runtime, runtime_defaults
 from kserve_nb.clusters.embedded.objects import Object
 
@@ -20,7 +21,6 @@ POD_FIELDS = (
     "initContainers", "securityContext", "automountServiceAccountToken", "hostAliases", "dnsPolicy", "dnsConfig",
     "priorityClassName", "runtimeClassName", "topologySpreadConstraints", "terminationGracePeriodSeconds",
     "enableServiceLinks", "shareProcessNamespace")
-MERGE_KEYS = {"env": "name", "volumeMounts": "mountPath", "ports": "containerPort"}  # strategic merge patch
 PLACEHOLDER = re.compile(r"\{\{\s*\.(\w+)(?:\.(\w+))?\s*\}\}")
 TAG = re.compile(r":[\w.\-]*$")
 
@@ -36,10 +36,7 @@ def build_pod_spec(isvc: Object, runtime: Runtime | None) -> Object:
         pod = {field: runtime.spec[field] for field in POD_FIELDS if field in runtime.spec} | pod
         others = [c for c in runtime.spec["containers"] if c["name"] != CONTAINER]
         containers = [_model_container(isvc, runtime), *copy.deepcopy(others), *own]
-    told = [{"name": "INFERENCE_SERVICE_NAME", "value": name}]
-    for container in containers:
-        container["env"] = _merge_list(container.get("env"), told, "name")
-    return {**pod, "containers": containers}
+    return {**pod, "containers": [_with_variable(c, "INFERENCE_SERVICE_NAME", name) for c in containers]}
 
 
 def _model_container(isvc: Object, runtime: Runtime) -> Object:
@@ -51,7 +48,7 @@ def _model_container(isvc: Object, runtime: Runtime) -> Object:
     env, labels = runtime_defaults(isvc, runtime)
     overlay = {k: v for k, v in model.items() if k not in NOT_OF_CONTAINER and v not in ("", {}, [], None)}
     if env:
-        overlay["env"] = _merge_list(env, overlay.get("env"), "name")
+        overlay = merge_containers({"env": env}, overlay)
     merged = merge_containers(base, overlay)
     args = [*(base.get("args") or []), *(overlay.get("args") or [])]
     if args:
@@ -63,23 +60,21 @@ def _model_container(isvc: Object, runtime: Runtime) -> Object:
 
 
 def merge_containers(base: Object, overlay: Object) -> Object:
-    """The overlay over the base, as a strategic merge patch: maps merge, lists with a key merge by it, others yield."""
-    merged = copy.deepcopy(base)
-    for key, value in overlay.items():
-        if isinstance(value, dict) and isinstance(merged.get(key), dict):
-            merged[key] = merge_containers(merged[key], value)
-        elif key in MERGE_KEYS:
-            merged[key] = _merge_list(merged.get(key), value, MERGE_KEYS[key])
-        else:
-            merged[key] = copy.deepcopy(value)
+    """The overlay merged into the base by strategic merge patch (`MergeContainerWithPatch`).
+
+    An environment variable gets the overlay's `value` or `valueFrom`, never both.
+    """
+    merged = strategic_merge.merge(copy.deepcopy(base), copy.deepcopy(overlay))
+    given = {variable["name"]: variable for variable in overlay.get("env") or []}
+    for variable in merged.get("env") or []:
+        if variable.get("value") and variable.get("valueFrom") and variable["name"] in given:
+            variable.pop("value" if given[variable["name"]].get("valueFrom") else "valueFrom")
     return merged
 
 
-def _merge_list(base: list[Object] | None, overlay: list[Object] | None, key: str) -> list[Object]:
-    merged = {item[key]: dict(item) for item in base or []}
-    for item in overlay or []:
-        merged[item[key]] = dict(item)
-    return list(merged.values())
+def _with_variable(container: Object, name: str, value: str) -> Object:
+    """The container with an environment variable set (`AddEnvVarToPodSpec`)."""
+    return merge_containers(container, {"env": [{"name": name, "value": value}]})
 
 
 def _fill(container: Object, meta: Object) -> Object:

@@ -10,16 +10,10 @@ import re
 
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Moment
-from kserve_nb.clusters.embedded.control.framework.names import CLUSTER_LOCAL, VISIBILITY_LABEL
 from kserve_nb.clusters.embedded.control.kserve.isvc_service import copied_annotations, service_name
-from kserve_nb.clusters.embedded.objects import (
-    SERVICE,
-    VIRTUAL_SERVICE,
-    Kind,
-    Object,
-    Objects,
-    owner_reference,
-)
+from kserve_nb.clusters.embedded.kinds import SERVICE, VIRTUAL_SERVICE
+from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, owner_reference
+from kserve_nb.values.labels import CLUSTER_LOCAL, VISIBILITY_LABEL
 
 LOCAL_GATEWAY, INGRESS_GATEWAY, MESH = (
     "knative-serving/knative-local-gateway", "knative-serving/knative-ingress-gateway", "mesh")

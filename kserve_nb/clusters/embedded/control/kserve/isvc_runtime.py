@@ -8,13 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kserve_nb.clusters.embedded.objects import (
-    CLUSTER_SERVING_RUNTIME,
-    SERVING_RUNTIME,
-    Kind,
-    Object,
-    Objects,
-)
+from kserve_nb.clusters.embedded.kinds import CLUSTER_SERVING_RUNTIME, SERVING_RUNTIME
+from kserve_nb.clusters.embedded.objects import Kind, Object, Objects
 
 SERVER_TYPE = "serving.kserve.io/server-type"
 MODEL_CLASSES = {"xgboost": "mlserver_xgboost.XGBoostModel", "lightgbm": "mlserver_lightgbm.LightGBMModel",

@@ -10,30 +10,28 @@ from __future__ import annotations
 import json
 import re
 
-from kserve_nb.clusters.embedded.control.framework.names import (
-    CREATOR,
-    INFERENCE_SERVICE_LABEL,
-    LAST_APPLIED,
-    LAST_MODIFIER,
-    ROLLOUT_DURATION,
-    VISIBILITY_LABEL,
-)
 from kserve_nb.clusters.embedded.control.kserve.isvc_container import build_pod_spec
 from kserve_nb.clusters.embedded.control.kserve.isvc_runtime import PredictorError, Runtime, runtime_defaults
-from kserve_nb.clusters.embedded.objects import (
-    CLUSTER_STORAGE_CONTAINER,
-    KNATIVE_SERVICE,
-    Object,
-    Objects,
-    owner_reference,
+from kserve_nb.clusters.embedded.kinds import CLUSTER_STORAGE_CONTAINER, KNATIVE_SERVICE
+from kserve_nb.clusters.embedded.objects import Object, Objects, owner_reference
+from kserve_nb.values.labels import (
+    AUTOSCALING,
+    CREATOR,
+    INFERENCE_SERVICE_LABEL,
+    INITIAL_SCALE,
+    KPA_CLASS,
+    KSERVE_INTERNAL,
+    LAST_APPLIED,
+    LAST_MODIFIER,
+    MAX_SCALE,
+    MIN_SCALE,
+    ROLLOUT_DURATION,
+    SOURCE_URI,
+    TAG_ROUTING,
+    VISIBILITY_LABEL,
 )
 
 USER = "system:serviceaccount:kserve:kserve-controller-manager"
-INTERNAL = "internal.serving.kserve.io/"
-SOURCE_URI = f"{INTERNAL}storage-initializer-sourceuri"
-MIN_SCALE, MAX_SCALE = "autoscaling.knative.dev/min-scale", "autoscaling.knative.dev/max-scale"
-INITIAL_SCALE = "autoscaling.knative.dev/initial-scale"
-TAG_ROUTING = "serving.kserve.io/enable-tag-routing"
 NOT_COPIED = {MIN_SCALE, MAX_SCALE, SOURCE_URI, LAST_APPLIED, "modelFormat"}  # ServiceAnnotationDisallowedList
 ON_SERVICE = (ROLLOUT_DURATION, "serving.knative.openshift.io/enablePassthrough")  # managedKsvcAnnotations
 SCHEMES = ("gs://", "s3://", "pvc://", "file://", "https://", "http://", "hdfs://", "webhdfs://", "oci://",
@@ -77,8 +75,9 @@ def source_annotations(isvc: Object, view: Objects) -> dict[str, str]:
     predictor = isvc["spec"]["predictor"]
     annotations |= _logger_and_batcher(predictor)
     if is_multi_model(isvc):
-        annotations |= {f"{INTERNAL}agent": "true", f"{INTERNAL}configVolumeName": model_config_name(isvc),
-                        f"{INTERNAL}configMountPath": "/mnt/configs", f"{INTERNAL}modelDir": "/mnt/models"}
+        settings = {"agent": "true", "configVolumeName": model_config_name(isvc), "configMountPath": "/mnt/configs",
+                    "modelDir": "/mnt/models"}
+        annotations |= {KSERVE_INTERNAL + key: value for key, value in settings.items()}
     uri = (predictor.get("model") or {}).get("storageUri")
     if uri:
         annotations[SOURCE_URI] = uri  # what makes another model another revision
@@ -91,13 +90,14 @@ def _logger_and_batcher(predictor: Object) -> dict[str, str]:
     logger, batcher = predictor.get("logger"), predictor.get("batcher")
     annotations: dict[str, str] = {}
     if logger is not None:
-        annotations |= {f"{INTERNAL}logger": "true", f"{INTERNAL}logger-mode": str(logger.get("mode", ""))}
+        annotations[f"{KSERVE_INTERNAL}logger"] = "true"
+        annotations[f"{KSERVE_INTERNAL}logger-mode"] = str(logger.get("mode", ""))
         if logger.get("url"):
-            annotations[f"{INTERNAL}logger-sink-url"] = logger["url"]
+            annotations[f"{KSERVE_INTERNAL}logger-sink-url"] = logger["url"]
     if batcher is not None:
-        annotations[f"{INTERNAL}batcher"] = "true"
+        annotations[f"{KSERVE_INTERNAL}batcher"] = "true"
         named = {"maxBatchSize": "batcher-max-batchsize", "maxLatency": "batcher-max-latency"}
-        annotations |= {INTERNAL + named[k]: str(batcher[k]) for k in named if batcher.get(k) is not None}
+        annotations |= {KSERVE_INTERNAL + named[k]: str(batcher[k]) for k in named if batcher.get(k) is not None}
     return annotations
 
 
@@ -162,14 +162,14 @@ def make_traffic(percent: int | None, rolled_out: str, *, tagged: bool) -> list[
 
 
 def _scale_annotations(predictor: Object, annotations: dict[str, str]) -> dict[str, str]:
-    result = {"autoscaling.knative.dev/class": "kpa.autoscaling.knative.dev", **annotations}
+    result = {f"{AUTOSCALING}class": KPA_CLASS, **annotations}
     least, most = predictor.get("minReplicas"), predictor.get("maxReplicas")
     result[MIN_SCALE] = str(1 if least is None else least)
     if most:
         result[MAX_SCALE] = str(most)
     for field, key in (("scaleTarget", "target"), ("scaleMetric", "metric")):
         if predictor.get(field) is not None:
-            result[f"autoscaling.knative.dev/{key}"] = str(predictor[field])
+            result[AUTOSCALING + key] = str(predictor[field])
     return result
 
 

@@ -13,7 +13,9 @@ from kserve_nb.clusters.embedded.control.framework.kreconciler import without_ve
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.kubernetes.deployment_status import status_of, surge_and_unavailable, total
 from kserve_nb.clusters.embedded.control.kubernetes.pod_state import controller_uid
-from kserve_nb.clusters.embedded.objects import DEPLOYMENT, REPLICA_SET, Object, Objects, owner_reference
+from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, REPLICA_SET
+from kserve_nb.clusters.embedded.objects import Object, Objects, owner_reference
+from kserve_nb.values.labels import LAST_APPLIED
 
 _COMPONENT = "deployment-controller"
 _PREFIX = "deployment.kubernetes.io/"
@@ -21,8 +23,7 @@ _REVISION = f"{_PREFIX}revision"
 _HASH = "pod-template-hash"
 _HISTORY_LIMIT = 10
 _NOT_COPIED = {
-    "kubectl.kubernetes.io/last-applied-configuration", _REVISION, f"{_PREFIX}desired-replicas",
-    f"{_PREFIX}max-replicas"}
+    LAST_APPLIED, _REVISION, f"{_PREFIX}desired-replicas", f"{_PREFIX}max-replicas"}
 
 
 def reconcile(deployment: Object, objects: Objects, moment: Moment) -> Changes:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import copy
 import math
 
-from kserve_nb.clusters.embedded.control.framework.go_durations import seconds_since
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Moment
+from kserve_nb.clusters.embedded.durations import seconds_since
 from kserve_nb.clusters.embedded.objects import Object, condition, utc
 
 _COUNTS = ("replicas", "readyReplicas", "availableReplicas", "terminatingReplicas")

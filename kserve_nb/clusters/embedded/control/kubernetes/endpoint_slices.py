@@ -10,17 +10,10 @@ from collections.abc import Iterable
 
 from kserve_nb.clusters.embedded.control.framework.child_names import pod_name
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Key, Moment, Reconciler
-from kserve_nb.clusters.embedded.control.framework.names import LAST_APPLIED
 from kserve_nb.clusters.embedded.control.kubernetes.endpoints import MANAGED_BY
-from kserve_nb.clusters.embedded.objects import (
-    ENDPOINT_SLICE,
-    ENDPOINTS,
-    SERVICE,
-    Object,
-    Objects,
-    key_of,
-    owner_reference,
-)
+from kserve_nb.clusters.embedded.kinds import ENDPOINT_SLICE, ENDPOINTS, SERVICE
+from kserve_nb.clusters.embedded.objects import Object, Objects, key_of, owner_reference
+from kserve_nb.values.labels import LAST_APPLIED
 
 SERVICE_NAME = "kubernetes.io/service-name"
 _SLICE_MANAGED_BY = "endpointslice.kubernetes.io/managed-by"

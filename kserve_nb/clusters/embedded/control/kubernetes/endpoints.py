@@ -9,9 +9,10 @@ from collections.abc import Iterable
 
 from kserve_nb.clusters.embedded.control.framework.child_names import child_name
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Key, Moment, Reconciler
-from kserve_nb.clusters.embedded.control.framework.names import REVISION_LABEL
 from kserve_nb.clusters.embedded.control.kubernetes.pod_state import is_ready
-from kserve_nb.clusters.embedded.objects import ENDPOINTS, POD, SERVICE, Object, Objects, key_of
+from kserve_nb.clusters.embedded.kinds import ENDPOINTS, POD, SERVICE
+from kserve_nb.clusters.embedded.objects import Object, Objects, key_of
+from kserve_nb.values.labels import REVISION_LABEL
 
 MANAGED_BY = {"endpoints.kubernetes.io/managed-by": "endpoint-controller"}
 

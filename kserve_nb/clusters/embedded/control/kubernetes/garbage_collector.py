@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from kserve_nb.clusters.embedded.control.framework.kreconciler import without_version
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Key, Moment, Reconciler
-from kserve_nb.clusters.embedded.objects import (
+from kserve_nb.clusters.embedded.kinds import (
     CONFIG_MAP,
     ENDPOINT_SLICE,
     ENDPOINTS,
@@ -23,11 +23,8 @@ from kserve_nb.clusters.embedded.objects import (
     SANDBOX,
     SERVICE,
     SERVICE_ACCOUNT,
-    Kind,
-    Object,
-    Objects,
-    key_of,
 )
+from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, key_of
 
 _KINDS = {(kind.api_version, kind.kind): kind for kind in KINDS}
 _OF_PODS = (SANDBOX, RESERVATION)  # named like their pods, and needed until those have gone

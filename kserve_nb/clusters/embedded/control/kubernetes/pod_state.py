@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kserve_nb.clusters.embedded.control.framework.go_durations import seconds_since
+from kserve_nb.clusters.embedded.durations import seconds_since
 from kserve_nb.clusters.embedded.objects import Object, condition, is_true
 
 

@@ -17,15 +17,8 @@ from kserve_nb.clusters.embedded.control.kubernetes.pod_state import (
     is_ready,
     matches,
 )
-from kserve_nb.clusters.embedded.objects import (
-    POD,
-    REPLICA_SET,
-    Object,
-    Objects,
-    StatusError,
-    owner_reference,
-    utc,
-)
+from kserve_nb.clusters.embedded.kinds import POD, REPLICA_SET
+from kserve_nb.clusters.embedded.objects import Object, Objects, StatusError, owner_reference, utc
 
 _COMPONENT = "replicaset-controller"
 _RETRY_S = 5.0

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from kubernetes.utils.quantity import parse_quantity
-
+from kserve_nb.clusters.embedded import quantity
 from kserve_nb.clusters.embedded.control.framework.kreconciler import without_version
 from kserve_nb.clusters.embedded.control.framework.loop import Changes, Key, Moment, Reconciler
-from kserve_nb.clusters.embedded.objects import NODE, POD, RESERVATION, Object, Objects, condition, key_of, utc
+from kserve_nb.clusters.embedded.kinds import NODE, POD, RESERVATION
+from kserve_nb.clusters.embedded.objects import Object, Objects, condition, key_of, utc
 
 _COMPONENT = "default-scheduler"
 _RESOURCES = ("cpu", "memory")
@@ -55,7 +55,7 @@ def requests_of(pod: Object) -> dict[str, Decimal]:
     def of(container: Object, resource: str) -> Decimal:
         resources = container.get("resources") or {}
         asked = (resources.get("requests") or {}).get(resource) or (resources.get("limits") or {}).get(resource)
-        return parse_quantity(asked) if asked else Decimal(0)
+        return quantity.parse(asked) if asked else Decimal(0)
 
     spec = pod["spec"]
     return {
@@ -80,7 +80,7 @@ def _refusal(pod: Object, node: Object | None, objects: Objects) -> str | None:
     if node["spec"].get("unschedulable"):
         return _words("node(s) were unschedulable", _NO_HELP)
     asked, allocatable = requests_of(pod), (node.get("status") or {}).get("allocatable") or {}
-    room = {resource: parse_quantity(allocatable[resource]) for resource in _RESOURCES if resource in allocatable}
+    room = {resource: quantity.parse(allocatable[resource]) for resource in _RESOURCES if resource in allocatable}
     free = dict(room)
     for other in objects.list(RESERVATION):
         if not other["status"]["waiting"] and other["status"]["podUID"] != pod["metadata"]["uid"]:

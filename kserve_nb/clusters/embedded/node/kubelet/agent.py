@@ -7,11 +7,12 @@ import logging
 import shutil
 from pathlib import Path
 
+from kserve_nb.clusters.embedded.kinds import NODE, POD
 from kserve_nb.clusters.embedded.node.kubelet.pod_events import Recorder
 from kserve_nb.clusters.embedded.node.kubelet.pod_lifecycle import Life
 from kserve_nb.clusters.embedded.node.kubelet.pod_record import Host
 from kserve_nb.clusters.embedded.node.kubelet.runtime_client import Runtime
-from kserve_nb.clusters.embedded.objects import NODE, POD, Object, Objects, Settings, WatchEvent
+from kserve_nb.clusters.embedded.objects import Object, Objects, Settings, WatchEvent
 
 log = logging.getLogger(__name__)
 FAILED_AGAIN_S = 1.0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from kserve_nb.clusters.embedded.objects import EVENT, Object, Objects, StatusError, utc
+from kserve_nb.clusters.embedded.kinds import EVENT
+from kserve_nb.clusters.embedded.objects import Object, Objects, StatusError, utc
 
 
 class Recorder:

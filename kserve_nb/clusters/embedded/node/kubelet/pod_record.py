@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from kserve_nb.clusters.embedded.kinds import POD, SANDBOX
 from kserve_nb.clusters.embedded.node.container_logs import last_lines
 from kserve_nb.clusters.embedded.node.kubelet import pod_status
 from kserve_nb.clusters.embedded.node.kubelet.images import role_of
@@ -17,16 +18,7 @@ from kserve_nb.clusters.embedded.node.kubelet.pod_status import Container
 from kserve_nb.clusters.embedded.node.kubelet.runtime_client import Runtime
 from kserve_nb.clusters.embedded.node.kubelet.volumes import root_of
 from kserve_nb.clusters.embedded.node.protocol import Process, Task
-from kserve_nb.clusters.embedded.objects import (
-    POD,
-    SANDBOX,
-    NotFoundError,
-    Object,
-    Objects,
-    Settings,
-    owner_reference,
-    utc,
-)
+from kserve_nb.clusters.embedded.objects import NotFoundError, Object, Objects, Settings, owner_reference, utc
 
 LOST_CODE = 255  # what containerd reports of containers that ended while nobody looked
 

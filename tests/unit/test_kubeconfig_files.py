@@ -1,0 +1,102 @@
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kserve_nb.clusters import attach, kubeconfig_files, state
+from kserve_nb.clusters.state import ClusterError
+
+CONFIG = {
+    "apiVersion": "v1", "kind": "Config", "current-context": "a",
+    "clusters": [{"name": "ca", "cluster": {"server": "https://a", "certificate-authority": "ca.crt"}},
+                 {"name": "cb", "cluster": {"server": "https://b"}}],
+    "users": [{"name": "ua", "user": {"token": "t"}}],
+    "contexts": [{"name": "a", "context": {"cluster": "ca", "user": "ua", "namespace": "x"}},
+                 {"name": "b", "context": {"cluster": "cb"}}],
+}
+
+
+@pytest.fixture
+def source(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "ca.crt").write_text("certificate")
+    file = tmp_path / "config"
+    file.write_text(yaml.safe_dump(CONFIG))
+    return file
+
+
+def test_a_copy_holds_one_context_and_the_files_it_named(source):
+    copied = kubeconfig_files.copy(source, None, "kserve-test")
+
+    assert copied["clusters"][0]["cluster"] == {
+        "server": "https://a", "certificate-authority-data": "Y2VydGlmaWNhdGU="}
+    assert copied["contexts"] == [
+        {"name": "a", "context": {"cluster": "ca", "user": "ua", "namespace": "kserve-test"}}]
+
+
+def test_another_context_can_be_named(source):
+    copied = kubeconfig_files.copy(source, "b", "ns")
+
+    assert copied["current-context"] == "b"
+    assert copied["users"] == []
+
+
+def test_a_context_that_is_not_there_is_named_with_those_that_are(source):
+    with pytest.raises(ClusterError, match=r"There is no context 'c'\. The contexts are: a, b"):
+        kubeconfig_files.copy(source, "c", "ns")
+
+
+def test_a_missing_certificate_file_is_named(source, tmp_path):
+    (tmp_path / "ca.crt").unlink()
+
+    with pytest.raises(ClusterError, match=r"Cannot read .*ca\.crt, which the kubeconfig .* names"):
+        kubeconfig_files.copy(source, None, "ns")
+
+
+def test_something_else_than_a_kubeconfig_is_refused(tmp_path):
+    (tmp_path / "list").write_text("- 1")
+
+    with pytest.raises(ClusterError, match=r"Cannot read the kubeconfig .*list: it has no mapping"):
+        kubeconfig_files.copy(tmp_path / "list", None, "ns")
+
+
+def test_an_attached_cluster_works_through_a_copy(source):
+    record = attach.up("mine", source=source, context=None, ingress="127.0.0.1:8080", namespace="kserve-test")
+
+    assert record.alive
+    assert yaml.safe_load((state.folder("mine") / "kubeconfig").read_text())["current-context"] == "a"
+    assert yaml.safe_load(source.read_text()) == CONFIG
+
+
+@pytest.mark.parametrize("ingress", ["http://127.0.0.1:80", "127.0.0.1", ":80", "h:0", "h:99999", "h:x"])
+def test_an_ingress_address_must_be_host_and_port(source, ingress):
+    with pytest.raises(ClusterError, match="HOST:PORT"):
+        attach.up("mine", source=source, context=None, ingress=ingress, namespace="ns")
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
+def test_a_kubeconfig_is_readable_by_its_owner_alone_whatever_the_umask(umask, tmp_path):
+    file = tmp_path / "kubeconfig"
+    (tmp_path / "kubeconfig.tmp").write_text("the draft of an interrupted write")
+
+    before = os.umask(umask)
+    try:
+        kubeconfig_files.save({"kind": "Config"}, file)
+    finally:
+        os.umask(before)
+
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_copy_finds_its_token_file_and_its_command_from_any_folder(tmp_path):
+    user = {"tokenFile": "token", "exec": {"apiVersion": "v1", "command": "./get-token"}}
+    config = CONFIG | {"users": [{"name": "ua", "user": user}], "clusters": [{"name": "ca", "cluster": {}}]}
+    (tmp_path / "config").write_text(yaml.safe_dump(config))
+
+    copied = kubeconfig_files.copy(Path(os.path.relpath(tmp_path / "config")), "a", "ns")
+
+    found = copied["users"][0]["user"]
+    assert found["tokenFile"] == str(Path(os.path.relpath(tmp_path)).absolute() / "token")
+    assert Path(found["exec"]["command"]).parent == Path(os.path.relpath(tmp_path)).absolute()
+    assert user["exec"]["command"] == "./get-token"
