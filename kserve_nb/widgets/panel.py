@@ -13,6 +13,7 @@ from kserve_nb.widgets.pod_table import PodTable
 from kserve_nb.widgets.request_trace import RequestTrace
 from kserve_nb.widgets.revision_timeline import RevisionTimeline
 from kserve_nb.widgets.rollout_tree import RolloutTree
+from kserve_nb.widgets.sheet.rollout_widget import seen_at
 from kserve_nb.widgets.sheet.saved_output import SavedOutput
 from kserve_nb.widgets.sheet.sheet import static_html
 from kserve_nb.widgets.slider.traffic_slider import TrafficSlider
@@ -76,4 +77,5 @@ class Panel(SavedOutput, W.VBox):  # type: ignore[misc]  # ipywidgets ships no t
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         self.line.wait_first()
-        return super()._repr_mimebundle_(**kwargs)
+        bundle = super()._repr_mimebundle_(**kwargs)
+        return {**bundle, "text/html": bundle["text/html"] + seen_at(self.snapshot)}

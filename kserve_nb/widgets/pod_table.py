@@ -41,7 +41,7 @@ class PodTable(RolloutWidget):
 
     def __init__(self, rollout: Rollout):
         self._client = rollout.client
-        self._picked_changed = threading.Event()  # or the widget is closed
+        self._wake_reader = threading.Event()  # or the widget is closed
         super().__init__(rollout)
 
     @property
@@ -53,7 +53,7 @@ class PodTable(RolloutWidget):
         """Stop updating; the last state stays visible."""
         self._is_closed = True
         if self._reader is not None:
-            self._picked_changed.set()
+            self._wake_reader.set()
             self._reader.join(timeout=20)
         super().close()
 
@@ -98,7 +98,7 @@ class PodTable(RolloutWidget):
     @T.observe("picked")
     def _on_picked(self, _change: Any) -> None:
         self.log = ""
-        self._picked_changed.set()
+        self._wake_reader.set()
         if self.picked and (self._reader is None or not self._reader.is_alive()):
             self._reader = threading.Thread(target=self._read_log, name="log of a pod", daemon=True)
             self._reader.start()
@@ -106,11 +106,11 @@ class PodTable(RolloutWidget):
 
     def _read_log(self) -> None:
         while self.picked and not self._is_closed and self.snapshot.state != "closed":
-            self._picked_changed.clear()
+            self._wake_reader.clear()
             name, log = self.picked, self._log_end(self.picked)
             if name == self.picked:
                 self.log = log
-            self._picked_changed.wait(_LOG_INTERVAL_S)
+            self._wake_reader.wait(_LOG_INTERVAL_S)
 
     def _log_end(self, name: str) -> str:
         """The end of the log of the first container that has one, or why no log can be read."""

@@ -48,5 +48,9 @@ class RolloutWidget(Sheet):
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]  # IPython takes both
         self.wait_first()
         bundle = super()._repr_mimebundle_(**kwargs)
-        seen_at = f"state at {clock(self.snapshot.at)}" if self.snapshot.at else "not seen yet"
-        return {**bundle, "text/html": bundle["text/html"] + f"<div>{seen_at}</div>"}
+        return {**bundle, "text/html": bundle["text/html"] + seen_at(self.snapshot)}
+
+
+def seen_at(snapshot: Snapshot) -> str:
+    """When the state that a saved output shows was seen, as HTML."""
+    return f"<div>{f'state at {clock(snapshot.at)}' if snapshot.at else 'not seen yet'}</div>"

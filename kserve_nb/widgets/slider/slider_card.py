@@ -184,7 +184,7 @@ def _message(view: SliderView) -> str:
 def _plan(view: SliderView) -> str:
     state = view.state
     why = view.blocked.get("apply", "")
-    if state.outcome == "conflict" or state.queued:
+    if state.queued:
         return ""
     if not state.is_edited:
         return note("·", f"nothing to apply: {why}", soft=True) if why else ""
@@ -195,7 +195,8 @@ def _plan(view: SliderView) -> str:
         f"{requested_percent(state.status)} → {change.latest_percent} %: "
         f"{traffic_change.consequence(change, state.status)}; {traffic_change.effect(change, state.status)}"
     )
-    return note("▸", words) + toolbar(button("cancel", "Cancel", title="Returns the handle to what is requested."))
+    cancel = toolbar(button("cancel", "Cancel", title="Returns the handle to what is requested."))
+    return note("▸", words) + ("" if state.outcome == "conflict" else cancel)
 
 
 # --- how far it has come -----------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from itertools import pairwise
 
-from kserve_nb.widgets.feed.throttle import Machine, Pace
+from kserve_nb.widgets.feed.throttle import SystemClock, Throttle
 
 DEADLINE_S = 10
 
@@ -16,7 +16,7 @@ class FakeClock:
     def __init__(self, until_s: float):
         self.time, self.until_s = 0.0, until_s
         self.over = threading.Event()
-        self.pace: Pace | None = None
+        self.throttle: Throttle | None = None
 
     def now(self) -> float:
         return self.time
@@ -24,10 +24,10 @@ class FakeClock:
     def wait(self, event: threading.Event, timeout_s: float) -> bool:
         if self.time >= self.until_s:
             self.over.set()
-            return Machine().wait(event, timeout_s)
-        if self.pace is not None and event is self.pace._touched:
+            return SystemClock().wait(event, timeout_s)
+        if self.throttle is not None and event is self.throttle._requested:
             self.time += 0.001
-            self.pace.touch()
+            self.throttle.request()
         else:
             self.time += timeout_s
         return event.is_set()
@@ -35,14 +35,14 @@ class FakeClock:
 
 def test_a_flood_makes_four_pictures_a_second() -> None:
     clock, drawn = FakeClock(until_s=10), []
-    pace = Pace(lambda: drawn.append(clock.now()), clock, "flood")
-    clock.pace = pace
-    pace.start()
+    throttle = Throttle(lambda: drawn.append(clock.now()), clock, "flood")
+    clock.throttle = throttle
+    throttle.start()
     assert clock.over.wait(DEADLINE_S)
 
-    pace.close()
+    throttle.close()
 
-    assert pace.closed
+    assert throttle.closed
     assert 35 <= len(drawn) <= 41
     assert all(later - earlier >= 0.25 for earlier, later in pairwise(drawn))
 
@@ -55,14 +55,14 @@ def test_the_last_change_of_a_burst_is_drawn() -> None:
         if state[0] == 1000:
             last.set()
 
-    pace = Pace(draw, Machine(), "burst")
-    pace.start()
+    throttle = Throttle(draw, SystemClock(), "burst")
+    throttle.start()
     for state[0] in range(1, 1001):
-        pace.touch()
+        throttle.request()
 
     assert last.wait(DEADLINE_S)
     assert len(drawn) <= 3
-    pace.close()
+    throttle.close()
 
 
 def test_a_mistake_in_a_picture_does_not_end_the_thread() -> None:
@@ -72,9 +72,9 @@ def test_a_mistake_in_a_picture_does_not_end_the_thread() -> None:
         tries.release()
         raise RuntimeError("cannot draw")
 
-    pace = Pace(draw, Machine(), "wrong")
-    pace.start()
+    throttle = Throttle(draw, SystemClock(), "wrong")
+    throttle.start()
     for _ in range(2):
-        pace.touch()
+        throttle.request()
         assert tries.acquire(timeout=DEADLINE_S)
-    pace.close()
+    throttle.close()
