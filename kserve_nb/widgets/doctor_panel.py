@@ -52,7 +52,7 @@ class DoctorPanel(Sheet):
 
     def _picture(self) -> str:
         failed = note("✖", self.problem, urgent=True) if self.problem else ""
-        return f"<div class='knb-card'>{failed}{self.report.html if self.report else _EMPTY}</div>"
+        return f"<div data-key='report'>{failed}{self.report.html if self.report else _EMPTY}</div>"
 
     def _draw(self) -> str:
         box = (

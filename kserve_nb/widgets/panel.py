@@ -41,6 +41,7 @@ class Panel(SavedOutput, W.VBox):  # type: ignore[misc]  # ipywidgets ships no t
         above = (self.line, self.slider, self.tree, self.chart)
         self._parts = (*above, self.pods, self.timeline, self.conditions, self.request)
         super().__init__([*above, tabs], layout=W.Layout(max_width=_MAX_WIDTH))
+        self.add_class("knb-panel")
 
     @property
     def snapshot(self) -> Snapshot:

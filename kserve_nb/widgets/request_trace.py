@@ -67,7 +67,7 @@ class RequestTrace(Sheet):
         failed = note("✖", self.error, urgent=True) if self.error else ""
         sending = note("…", "sent, waiting for the answer") if self.sending else ""
         head = "<div class='knb-head'><span class='knb-title'>One request, hop by hop</span></div>"
-        return f"<div class='knb-card knb-trace'>{head}{sending}{failed}{html(self.trace)}</div>"
+        return f"<div class='knb-trace' data-key='trace'>{head}{sending}{failed}{html(self.trace)}</div>"
 
     def _draw(self) -> str:
         why_not = "A request is being sent." if self.sending else ""

@@ -67,9 +67,8 @@ class RevisionTimeline(RolloutWidget):
         back = min(self.back_s, length)
         words = f"{back} s ago, at {clock(self._moment)}" if self._moment is not None else "now"
         width = self._width - CARD_PADDING
-        side = CARD_PADDING / 2
         place = ";".join(
-            f"padding-{edge}:calc({side}px + {100 * margin / width:.2f}%)"
+            f"padding-{edge}:{100 * margin / width:.2f}%"
             for edge, margin in (("left", LEFT), ("right", RIGHT))
         )
         return (

@@ -7,11 +7,11 @@ from kserve_nb.rollout.sampling import interval
 from kserve_nb.values.rollout_status import last_line
 from kserve_nb.widgets.drawing.markup import note, safe
 
-CARD_PADDING = 30  # px left and right of a picture within its card, borders included
+CARD_PADDING = 28  # px left and right of a picture within its card
 
 
 def card(snapshot: Snapshot, title: str, body: str, aside: str = "") -> str:
-    """A framed picture with its title, and below it why it is not live; grey if it is out of date.
+    """A picture with its title, and below it why it is not live; grey if it is out of date.
 
     Args:
         aside: HTML beside the title, such as a chip.
@@ -20,7 +20,7 @@ def card(snapshot: Snapshot, title: str, body: str, aside: str = "") -> str:
     stale = " knb-stale" if snapshot.state in ("stale", "error") else ""
     head = f"<div class='knb-head'><span class='knb-title'>{safe(title)}</span>{aside}</div>"
     foot = note(state[0], state[2:], urgent=snapshot.state in ("stale", "error")) if state else ""
-    return f"<div class='knb-card'><div class='knb-body{stale}' data-key='body'>{head}{body}</div>{foot}</div>"
+    return f"<div class='knb-part{stale}' data-key='picture'>{head}{body}</div>{foot}"
 
 
 def state_line(snapshot: Snapshot) -> str:

@@ -59,7 +59,7 @@ def _axes(top: float, right: float, y: _Scale, most: int) -> list[str]:
     return [
         *(svg.line(_LEFT, y(mark), right, y(mark), FAINT if mark else LINE) for mark in marks),
         *(svg.text_at(_LEFT - 6, y(mark) + 4, f"{mark} %", anchor="end") for mark in marks),
-        svg.text_at(_LEFT, base, "0 requests"),
+        svg.text_at(_LEFT, base, "0", anchor="middle"),
         svg.text_at(right, base, f"{most} requests" if most else "", anchor="end"),
     ]
 

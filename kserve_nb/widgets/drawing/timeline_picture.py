@@ -70,7 +70,7 @@ def key(*, has_requests: bool) -> str:
         bar = svg.rect(9, 0, 3, 12, FAINT) + svg.rect(9, 7, 3, 5, "var(--knb-r2, #c05621)")
         marks.append((bar, "requests, filled to the share that LATEST answered"))
     items = "".join(
-        f"<span><svg aria-hidden='true' viewBox='0 0 22 12'>{mark}</svg>{words}</span>" for mark, words in marks
+        f"<span><svg aria-hidden='true' viewBox='0 0 22 12' fill='{INK}'>{mark}</svg>{words}</span>" for mark, words in marks
     )
     return f"<div class='knb-key'>{items}</div>"
 
