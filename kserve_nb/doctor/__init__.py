@@ -26,7 +26,7 @@ from kserve_nb.doctor.look import look, send
 from kserve_nb.doctor.session import Session
 from kserve_nb.doctor.session import look as look_at_session
 from kserve_nb.rollout.sampling import Tally
-from kserve_nb.values.rollout_status import Cluster
+from kserve_nb.values.cluster import Cluster
 
 __all__ = ["TITLES", "Facts", "Finding", "Report", "Session", "diagnose", "examine"]
 

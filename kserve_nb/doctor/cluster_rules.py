@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from kserve_nb.doctor.facts import KSERVE_CONFIG, Facts
 from kserve_nb.doctor.finding import Finding, Severity
+from kserve_nb.values.cluster import looks_like_production
 from kserve_nb.values.kserve_versions import ignores_canary
-from kserve_nb.values.rollout_status import looks_like_production
 
 OLDEST = (1, 32)  # KServe's quick start: "Kubernetes 1.32 or later"
 _TUTORIAL = re.compile(

@@ -13,9 +13,11 @@ from kserve_nb.access.ingress import Response, host_of
 from kserve_nb.doctor.session import Session
 from kserve_nb.rollout.sampling import Tally
 from kserve_nb.values.kserve_versions import knative_services
-from kserve_nb.values.rollout_status import Pod, Revision, RolloutStatus
+from kserve_nb.values.labels import INFERENCE_SERVICE_LABEL, LAST_APPLIED
+from kserve_nb.values.pods import Pod
+from kserve_nb.values.revisions import Revision
+from kserve_nb.values.rollout_status import RolloutStatus
 
-SERVICE_LABEL = "serving.kserve.io/inferenceservice"
 KSERVE_CONFIG = "inferenceservice-config"
 _STAMP = re.compile(r"^\S+ \S+ \d+ \S+ [A-Z]+ \[\S+\] ")  # time, process, logger, level and place of a log line
 
@@ -82,7 +84,7 @@ class Service:
     @property
     def last_applied(self) -> Mapping[str, Any]:
         """What the last `kubectl apply` wrote; empty where it was made otherwise."""
-        return _mapping(self.annotations.get("kubectl.kubernetes.io/last-applied-configuration"))
+        return _mapping(self.annotations.get(LAST_APPLIED))
 
     @property
     def written_at(self) -> str:
@@ -237,7 +239,7 @@ def _mapping(text: str | None) -> Mapping[str, Any]:
 
 
 def _belongs(obj: Object, name: str) -> bool:
-    return (obj["metadata"].get("labels") or {}).get(SERVICE_LABEL) == name
+    return (obj["metadata"].get("labels") or {}).get(INFERENCE_SERVICE_LABEL) == name
 
 
 def _generation(revision: Object) -> int:

@@ -18,23 +18,22 @@ from kserve_nb.access.api_client import (
     SERVICE,
     UNREACHABLE,
     Client,
-    Kind,
-    NotFoundError,
     Object,
+    ObjectNotFoundError,
     RefusedError,
+    Resource,
 )
 from kserve_nb.access.ingress import Ingress, NoGatewayError, PredictError, host_of
 from kserve_nb.doctor.facts import KSERVE_CONFIG, Facts, ProbeResult, Service, cause_of, services_of
 from kserve_nb.doctor.session import Session
+from kserve_nb.values.cluster import UNKNOWN_HOST, Cluster
 from kserve_nb.values.manifest import MODEL, inference_service
-from kserve_nb.values.rollout_status import Cluster
 
-_CONFIG_MAP = Kind("", "v1", "configmaps")
-_EVENT = Kind("", "v1", "events")
-_NODE = Kind("", "v1", "nodes", namespaced=False)
+_CONFIG_MAP = Resource("", "v1", "configmaps")
+_EVENT = Resource("", "v1", "events")
+_NODE = Resource("", "v1", "nodes", namespaced=False)
 _CONFIGS = (("kserve", KSERVE_CONFIG), ("knative-serving", "config-domain"), ("knative-serving", "config-network"))
 _DRY_RUN = "kserve-nb-doctor"  # an InferenceService that is never stored
-_UNKNOWN_HOST = "no-such-model.example.com"
 _ANSWER_S = 3.0  # the first question, and each probe
 _LOG_LINES = 20
 _NOBODY = (UNREACHABLE, "Unauthorized")  # reasons for which nothing at all can be read
@@ -58,12 +57,12 @@ def look(cluster: Cluster, session: Session, *, probing: bool = True) -> Facts:
 
 def _look(client: Client, facts: Facts) -> Facts:
     lacking: list[str] = []
-    hidden: dict[Kind, str] = {}
+    hidden: dict[Resource, str] = {}
 
-    def every(kind: Kind) -> list[Object]:
+    def every(kind: Resource) -> list[Object]:
         try:
             return client.find_all(kind)
-        except NotFoundError:
+        except ObjectNotFoundError:
             lacking.append(f"{kind.plural}.{kind.group}")
             return []
         except RefusedError as refused:
@@ -157,7 +156,7 @@ def _reached(facts: Facts, cluster: Cluster, client: Client, session: Session) -
 
 def _probed(facts: Facts, ingress: Ingress) -> Facts:
     """The facts with what the gateway answers; a model without pods is not woken."""
-    unknown = _probe(ingress, _UNKNOWN_HOST, "/")
+    unknown = _probe(ingress, UNKNOWN_HOST, "/")
     if unknown.answer is None:
         return replace(facts, unknown_host=unknown)
     asked = 0

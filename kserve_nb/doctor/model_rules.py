@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from kserve_nb.doctor.facts import Cause, Facts, Service, moment
 from kserve_nb.doctor.finding import Finding
 from kserve_nb.rollout import progress
+from kserve_nb.values.condition import conditions_of
 from kserve_nb.values.kserve_versions import ignores_canary
-from kserve_nb.values.rollout_status import conditions_of, short
+from kserve_nb.values.revisions import short
 
 _DOWNLOADER = "storage-initializer"
 

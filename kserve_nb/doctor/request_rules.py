@@ -10,7 +10,7 @@ from kserve_nb.access.gateway_discovery import GATEWAYS, balancer_hosts, http_po
 from kserve_nb.access.ingress import host_of
 from kserve_nb.doctor.facts import Facts, Service
 from kserve_nb.doctor.finding import Finding, Severity
-from kserve_nb.values.rollout_status import short
+from kserve_nb.values.revisions import short
 
 _LOCAL = ("127.0.0.1", "localhost")
 _INSIDE = "svc.cluster.local"

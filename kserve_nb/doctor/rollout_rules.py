@@ -10,11 +10,12 @@ from typing import Any
 from kserve_nb.doctor.facts import Facts, Service
 from kserve_nb.doctor.finding import Finding
 from kserve_nb.rollout import progress
-from kserve_nb.values.rollout_status import Pod, short
+from kserve_nb.values.labels import SOURCE_URI
+from kserve_nb.values.pods import Pod
+from kserve_nb.values.revisions import short
 
 _FIELD = "canaryTrafficPercent"
 _MEANT = re.compile(r"canary_?(traffic)?_?(percent(age)?|weight)?$", re.IGNORECASE)
-_SOURCE = "internal.serving.kserve.io/storage-initializer-sourceuri"  # on a revision: the storageUri of its model
 _OWN = ("serving.knative.dev/", "internal.serving.kserve.io/")
 
 
@@ -233,7 +234,7 @@ def _rows(service: Service) -> str:
 
 def _model(revision: Any) -> tuple[Any, Any]:
     """What a revision serves: its containers, and the model that KServe fetches for them."""
-    return revision["spec"].get("containers"), (revision["metadata"].get("annotations") or {}).get(_SOURCE)
+    return revision["spec"].get("containers"), (revision["metadata"].get("annotations") or {}).get(SOURCE_URI)
 
 
 def _changed(before: Any, after: Any) -> list[str]:

@@ -10,7 +10,7 @@ import traitlets as T  # noqa: N812 - short, as traits fill these lines
 from kserve_nb.observe.conditions import Rung
 from kserve_nb.observe.snapshot import Snapshot, clock, moment
 from kserve_nb.values import render
-from kserve_nb.values.rollout_status import short
+from kserve_nb.values.revisions import short
 from kserve_nb.widgets.drawing.frame import card, with_state
 from kserve_nb.widgets.drawing.markup import checkbox, hidden, safe, table, toolbar
 from kserve_nb.widgets.sheet.rollout_widget import RolloutWidget
@@ -25,6 +25,9 @@ class ConditionLadder(RolloutWidget):
 
     Conditions that are met are left out, except for the Ready of each object, until `every` is set, in code or by the
     checkbox.
+
+    >>> ladder = ConditionLadder(rollout)
+    >>> ladder.close()
     """
 
     every = T.Bool(False)

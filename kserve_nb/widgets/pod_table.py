@@ -11,7 +11,7 @@ import traitlets as T  # noqa: N812 - short, as traits fill these lines
 from kserve_nb.access.api_client import RefusedError
 from kserve_nb.observe.snapshot import clock
 from kserve_nb.rollout.rollout import Rollout
-from kserve_nb.values.rollout_status import short
+from kserve_nb.values.revisions import short
 from kserve_nb.widgets.drawing import pod_rows
 from kserve_nb.widgets.drawing.markup import choice, safe, toolbar
 from kserve_nb.widgets.sheet.rollout_widget import RolloutWidget
@@ -29,6 +29,9 @@ class PodTable(RolloutWidget):
 
     `revision` shows only the pods of one revision, `order` sorts them. `picked`, set in code or by a click on a row, is
     the name of the pod whose events and log are shown below.
+
+    >>> table = PodTable(rollout)
+    >>> table.close()
     """
 
     revision = T.Unicode()

@@ -11,9 +11,11 @@ import traitlets as T  # noqa: N812 - short, as traits fill these lines
 
 from kserve_nb.access.ingress import PredictError
 from kserve_nb.doctor import error_rules
-from kserve_nb.rollout import sampling
-from kserve_nb.rollout.rollout import NotPossibleError, Rollout, Tag
-from kserve_nb.rollout.trace import Trace, trace
+from kserve_nb.rollout.discriminating_input import DiscriminatingInput, find_discriminating_input
+from kserve_nb.rollout.errors import NotPossibleError
+from kserve_nb.rollout.reader import Tag
+from kserve_nb.rollout.rollout import Rollout
+from kserve_nb.rollout.trace import Trace
 from kserve_nb.values import render
 from kserve_nb.widgets.drawing.markup import button, choice, command, hidden, note, safe, table, toolbar
 from kserve_nb.widgets.sheet.sheet import Handler, Sheet
@@ -22,7 +24,12 @@ _HOSTS = (("main host, split by percent", "main"), ("prev- host", "prev"), ("lat
 
 
 class RequestTrace(Sheet):
-    """One request through the ingress, hop by hop. In code: `tracer.send("prev")`."""
+    """One request through the ingress, hop by hop.
+
+    >>> tracer = RequestTrace(rollout)
+    >>> tracer.send("prev").response.status
+    200
+    """
 
     trace: Trace | None = T.Instance(Trace, allow_none=True)  # type: ignore[assignment]  # the last request
     error = T.Unicode()  # why there is no trace
@@ -39,7 +46,7 @@ class RequestTrace(Sheet):
     def send(self, tag: Tag | None = None) -> Trace:
         """Send one request to a host and return its trace; `trace` keeps it."""
         self.tag, self.error = tag or self.tag, ""
-        self.trace = trace(self._rollout, tag=self.tag, probe=self._probe())
+        self.trace = self._rollout.trace(self.tag, known=self._known())
         return self.trace
 
     @property
@@ -57,9 +64,9 @@ class RequestTrace(Sheet):
         if self._sender is not None:
             self._sender.join(timeout=60)
 
-    def _probe(self) -> sampling.DiscriminatingInput | None:
+    def _known(self) -> DiscriminatingInput | None:
         try:
-            return sampling.find_discriminating_input(self._rollout, self._rollout.status())
+            return find_discriminating_input(self._rollout, self._rollout.status())
         except (NotPossibleError, PredictError, LookupError, RuntimeError):
             return None  # the trace then says that the revision is unknown
 
@@ -123,7 +130,7 @@ def rule(found: Trace) -> str:
     """The doctor's rule for the failure: its id, why it happens, and what to do; empty if there is none."""
     if not found.failed:
         return ""
-    answer = found.answer
+    answer = found.response
     server = answer.headers.get("server", "") if answer else ""
     text = f"HTTP/1.1 {answer.status} \nserver: {server}\n\n{answer.text}" if answer else found.failed.said
     return next((f"{known.id}: {known.why} Do: {known.do}" for known in error_rules.explain(text)), "")

@@ -9,7 +9,7 @@ from typing import Any
 
 import traitlets as T  # noqa: N812 - short, as traits fill these lines
 
-from kserve_nb.observe.history import History
+from kserve_nb.observe.history import RolloutHistory
 from kserve_nb.observe.snapshot import Snapshot, clock
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.widgets.drawing.frame import CARD_PADDING, card, with_state
@@ -27,13 +27,16 @@ class RevisionTimeline(RolloutWidget):
 
     `back_s` shows what was known that many seconds ago; the moment stays the same while time goes on, so `back_s`
     grows. `export(path)` writes everything as one HTML file.
+
+    >>> timeline = RevisionTimeline(rollout)
+    >>> timeline.close()
     """
 
     minutes = T.Int(10, min=0)  # how much is shown; 0 is everything
     back_s = T.Int(0, min=0)  # the moment shown below the picture, in seconds before now; 0 is now
     saved = T.Unicode()  # the result of the last export
 
-    _history = History("")
+    _history = RolloutHistory("")
     _moment: float | None = None  # the moment that is looked at; None is now
 
     def __init__(self, rollout: Rollout):
@@ -80,7 +83,7 @@ class RevisionTimeline(RolloutWidget):
     def _handlers(self) -> Mapping[str, Handler]:
         return {"back": self._on_range, "minutes": self._on_minutes, "save": self._on_save}
 
-    def _shown(self) -> History:
+    def _shown(self) -> RolloutHistory:
         history = self._history
         return history.since(history.until - 60 * self.minutes) if self.minutes and history.frames else history
 
@@ -120,7 +123,7 @@ class RevisionTimeline(RolloutWidget):
         self.redraw()
 
 
-def text(snapshot: Snapshot, history: History, moment: float | None = None) -> str:
+def text(snapshot: Snapshot, history: RolloutHistory, moment: float | None = None) -> str:
     """What happened, line by line, and what was known at a moment if one is given."""
     if not history.frames:
         return with_state(snapshot, f"{snapshot.name}: nothing seen yet")
@@ -128,7 +131,9 @@ def text(snapshot: Snapshot, history: History, moment: float | None = None) -> s
     return with_state(snapshot, story(history) + then)
 
 
-def html(snapshot: Snapshot, history: History, moment: float | None = None, width: float = WIDTH - CARD_PADDING) -> str:
+def html(
+    snapshot: Snapshot, history: RolloutHistory, moment: float | None = None, width: float = WIDTH - CARD_PADDING
+) -> str:
     """The picture, what its marks mean, and what was known at a moment if one is given."""
     if not history.frames:
         return card(snapshot, f"History of {snapshot.name}", note("…", "nothing seen yet"))
@@ -140,7 +145,7 @@ def html(snapshot: Snapshot, history: History, moment: float | None = None, widt
     return card(snapshot, f"History of {snapshot.name}", shown)
 
 
-def document(snapshot: Snapshot, history: History) -> str:
+def document(snapshot: Snapshot, history: RolloutHistory) -> str:
     """One HTML page: the picture, a range to look back with, and what happened."""
     moments = [[clock(frame.at), frame_text(frame)] for frame in history.frames]
     shown = picture(history) + key(has_requests=bool(history.samples)) if history.frames else ""

@@ -10,7 +10,8 @@ import traitlets as T  # noqa: N812 - short, as traits fill these lines
 
 from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.values import render
-from kserve_nb.values.rollout_status import Pod, Revision, short
+from kserve_nb.values.pods import Pod
+from kserve_nb.values.revisions import Revision, short
 from kserve_nb.widgets.drawing.frame import card, observed_shares, revision_role, with_state
 from kserve_nb.widgets.drawing.markup import checkbox, safe, table, toolbar
 from kserve_nb.widgets.drawing.palette import revision_mark

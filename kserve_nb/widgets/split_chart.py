@@ -11,7 +11,7 @@ from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.rollout.sampling import Tally
 from kserve_nb.values.render import split_line
-from kserve_nb.values.rollout_status import short
+from kserve_nb.values.revisions import short
 from kserve_nb.widgets.drawing.frame import CARD_PADDING, card, share_text, with_state
 from kserve_nb.widgets.drawing.markup import button, note, safe, toolbar
 from kserve_nb.widgets.drawing.share_chart import chart
@@ -29,6 +29,11 @@ class SplitChart(RolloutWidget):
 
     A button sends requests and the chart follows; in code: `chart.send(300)`. When the traffic moves, the count starts
     again at zero.
+
+    >>> chart = SplitChart(rollout)
+    >>> chart.send(100).split.failed
+    0
+    >>> chart.close()
     """
 
     sending = T.Unicode()  # how many requests have been sent so far; empty while none are being sent

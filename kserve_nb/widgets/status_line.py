@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from kserve_nb.observe.snapshot import Snapshot
-from kserve_nb.rollout.sampling import judge
-from kserve_nb.values.rollout_status import last_line, short
+from kserve_nb.rollout.statistics import judge
+from kserve_nb.values.foreign_text import last_line
+from kserve_nb.values.revisions import short
 from kserve_nb.widgets.drawing.frame import card, share_text, with_state
 from kserve_nb.widgets.drawing.markup import chip, safe
 from kserve_nb.widgets.sheet.rollout_widget import RolloutWidget

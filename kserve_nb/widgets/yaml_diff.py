@@ -14,7 +14,8 @@ from kserve_nb.access.api_client import RefusedError
 from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values import manifest, render
-from kserve_nb.values.manifest import Change
+from kserve_nb.values.labels import LAST_APPLIED
+from kserve_nb.values.manifest import FieldChange
 from kserve_nb.widgets.drawing.frame import card, with_state
 from kserve_nb.widgets.drawing.markup import button, checkbox, command, folded, note, safe, toolbar
 from kserve_nb.widgets.sheet.rollout_widget import RolloutWidget
@@ -31,6 +32,11 @@ class YamlDiff(RolloutWidget):
 
     Args:
         document: the document or its YAML; also the trait `document`, which may be set again.
+
+    >>> diff = YamlDiff(rollout, lab.manifest(MODEL_2, percent=20))
+    >>> diff.dry_run()
+    '✔ the cluster accepts the document; nothing was written'
+    >>> diff.close()
     """
 
     document = T.Union([T.Dict(), T.Unicode()])
@@ -95,7 +101,7 @@ class Comparison:
 
     before: str
     after: str
-    changes: tuple[Change, ...]
+    changes: tuple[FieldChange, ...]
 
     @property
     def word(self) -> str:
@@ -196,6 +202,6 @@ def _line(row: str) -> str:
 def _readable(document: Mapping[str, Any]) -> str:
     """YAML without the annotations that kubectl and the webhook add for their own use."""
     meta = dict(document.get("metadata") or {})
-    kept = {k: v for k, v in (meta.get("annotations") or {}).items() if k not in (manifest.LAST_APPLIED, "modelFormat")}
+    kept = {k: v for k, v in (meta.get("annotations") or {}).items() if k not in (LAST_APPLIED, "modelFormat")}
     meta = {key: value for key, value in {**meta, "annotations": kept}.items() if value}
     return manifest.to_yaml({**document, "metadata": meta})

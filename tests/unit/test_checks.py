@@ -15,7 +15,7 @@ from kserve_nb.access.ingress import Ingress
 from kserve_nb.checks.check import CheckFailed
 from kserve_nb.checks.tutorial import Checks
 from kserve_nb.values.manifest import MODEL, MODEL_2, inference_service, to_yaml
-from kserve_nb.values.rollout_status import Split
+from kserve_nb.values.split import Split
 from tests import fake_api
 from tests.fake_api import ISVC, NAMESPACE, PODS, FakeApi
 from tests.fake_gateway import FakeGateway, shares

@@ -15,7 +15,8 @@ from papermill.parameterize import parameterize_notebook
 
 from kserve_nb.doctor.error_rules import explain, sayings
 from kserve_nb.doctor.finding import HOPS, TITLES
-from kserve_nb.rollout.sampling import Split, Tally
+from kserve_nb.rollout.sampling import Tally
+from kserve_nb.values.split import Split
 from tests.unit.doctor_fixtures import DATA
 
 TEXTS: list[dict[str, str]] = yaml.safe_load((DATA / "texts.yaml").read_text(encoding="utf-8"))

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from kserve_nb.clusters.embedded.control.kserve.isvc_container import merge_containers
-from kserve_nb.clusters.embedded.control.kserve.isvc_ingress import short_url
-from kserve_nb.clusters.embedded.control.kserve.isvc_runtime import PredictorError, choose_runtime
-from kserve_nb.clusters.embedded.control.kserve.isvc_service import make_traffic
+from kserve_nb.clusters.embedded.control.kserve.canary_traffic import make_traffic
+from kserve_nb.clusters.embedded.control.kserve.inference_service_ingress import short_url
+from kserve_nb.clusters.embedded.control.kserve.predictor_pod import merge_containers
+from kserve_nb.clusters.embedded.control.kserve.serving_runtime import PredictorError, choose_runtime
 from kserve_nb.clusters.embedded.kinds import (
     CLUSTER_SERVING_RUNTIME,
     CONFIG_MAP,

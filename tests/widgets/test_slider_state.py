@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from kserve_nb.observe.snapshot import Snapshot
-from kserve_nb.rollout.rollout import ChangedError
-from kserve_nb.values.rollout_status import Revision, RolloutStatus
+from kserve_nb.rollout.errors import ChangedError
+from kserve_nb.values.revisions import Revision
+from kserve_nb.values.rollout_status import RolloutStatus
 from kserve_nb.widgets.slider.slider_phase import Journal, SliderPhase, journaled, phase_of, steps_of
 from kserve_nb.widgets.slider.slider_state import SliderState
 from kserve_nb.widgets.slider.traffic_change import TrafficChange, blocked, change_of, question, second_question

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.rollout.rollout import NotPossibleError, Rollout
+from kserve_nb.rollout.errors import NotPossibleError
+from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values.rollout_status import RolloutStatus
 from kserve_nb.widgets.slider.traffic_change import TrafficChange
 from kserve_nb.widgets.slider.traffic_slider import TrafficSlider
@@ -79,7 +80,7 @@ def test_an_error_is_said_in_the_view_and_raised_in_code(api: FakeApi, slider: T
     press_apply(slider)
     confirm(slider)
 
-    assert "✖ not applied: sklearn-iris" in text_of(slider)
+    assert "✖ not applied: There is no inferenceservice 'sklearn-iris'" in text_of(slider)
     with pytest.raises(Exception, match=r"rollout\.deploy"):
         slider.apply(confirm=True)
 
@@ -107,7 +108,7 @@ def test_a_first_rollout_is_locked(api: FakeApi, rollout: Rollout) -> None:
     assert not can_apply(slider) and control(slider, "canary percent").is_disabled
     assert "not possible: there is only one revision" in text_of(slider)
     slider.value = 10
-    with pytest.raises(NotPossibleError, match="one revision alone"):
+    with pytest.raises(NotPossibleError, match="only one revision"):
         slider.apply(confirm=True)
     slider.close()
 
@@ -131,7 +132,7 @@ def test_somebody_elses_edit_takes_the_question_away(api: FakeApi, slider: Traff
     until(slider, 30)
 
     assert "Yes, do it" not in buttons(slider)
-    assert "somebody else (kubectl-patch) changed it meanwhile: it asks for 30 % now" in text_of(slider)
+    assert "somebody else (kubectl-patch) changed it meanwhile: the requested percent is 30 %" in text_of(slider)
     assert "30 → 20 %" in text_of(slider) and written(api) == []
 
 
@@ -144,7 +145,7 @@ def test_an_edit_that_the_view_has_not_seen_is_not_written_over(api: FakeApi, sl
     confirm(slider)
 
     assert written(api) == []
-    said = "somebody else (kubectl-patch) changed it meanwhile: it asks for 30 % now, and asked for 10 %"
+    said = "somebody else (kubectl-patch) changed it meanwhile: the requested percent is 30 %, it was 10 %"
     assert said in text_of(slider)
 
 
@@ -222,12 +223,12 @@ def test_json_has_what_is_seen_and_the_draft(slider: TrafficSlider) -> None:
 
 def test_an_outage_is_said_beside_the_last_status(slider: TrafficSlider) -> None:
     slider._subscription.feed.close()
-    lost = replace(slider.snapshot, state="stale", age_s=10, reason="the cluster does not answer")
+    lost = replace(slider.snapshot, state="stale", age_s=10, reason="the cluster does not respond")
 
     slider._on_snapshot(lost)
 
     assert "✖ out of date: no answer for 10 s" in text_of(slider)
-    assert "the cluster does not answer" in text_of(slider) and "✖ out of date" in slider.text
+    assert "the cluster does not respond" in text_of(slider) and "✖ out of date" in slider.text
     assert "LATEST 10 %" in text_of(slider)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kserve_nb.observe.snapshot import Snapshot, clock
-from kserve_nb.rollout.sampling import interval
-from kserve_nb.values.rollout_status import last_line
+from kserve_nb.rollout.statistics import interval
+from kserve_nb.values.foreign_text import last_line
 from kserve_nb.widgets.drawing.markup import note, safe
 
 CARD_PADDING = 28  # px left and right of a picture within its card

@@ -5,7 +5,7 @@ The colours of both themes are in sheet.css; the values here serve where that st
 
 from __future__ import annotations
 
-from kserve_nb.values.rollout_status import short
+from kserve_nb.values.revisions import short
 
 _FALLBACKS = ("#2b6cb0", "#c05621", "#97266d", "#00706a", "#5a4fcf", "#5f6b7a")
 _SHAPES = "●◆▲■★⬣"

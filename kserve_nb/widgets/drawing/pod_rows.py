@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 from kserve_nb.observe.snapshot import Ghost, Snapshot, clock
 from kserve_nb.values import render
-from kserve_nb.values.rollout_status import Pod, last_line, short
+from kserve_nb.values.foreign_text import last_line
+from kserve_nb.values.pods import Pod
+from kserve_nb.values.revisions import short
 from kserve_nb.widgets.drawing.frame import card, revision_role, with_state
 from kserve_nb.widgets.drawing.markup import hidden, safe, table
 from kserve_nb.widgets.drawing.palette import revision_mark

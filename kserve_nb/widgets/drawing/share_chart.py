@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kserve_nb.observe.snapshot import Observed
-from kserve_nb.rollout.sampling import Verdict, interval
-from kserve_nb.values.rollout_status import short
+from kserve_nb.rollout.statistics import Verdict, interval
+from kserve_nb.values.revisions import short
 from kserve_nb.widgets.drawing import svg
 from kserve_nb.widgets.drawing.palette import FAINT, INK, LINE, PAPER, revision_colour, revision_shape
 from kserve_nb.widgets.drawing.svg import WIDTH

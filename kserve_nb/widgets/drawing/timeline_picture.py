@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kserve_nb.observe.history import Course, Frame, History, Span, course_of, narrative
+from kserve_nb.observe.history import Course, RolloutHistory, Span, TimelineFrame, course_of, narrative
 from kserve_nb.observe.snapshot import Event, clock
-from kserve_nb.values.rollout_status import short
+from kserve_nb.values.revisions import short
 from kserve_nb.widgets.drawing import svg
 from kserve_nb.widgets.drawing.palette import ACCENT, BAD, FAINT, INK, LINE, revision_colour, revision_shape
 from kserve_nb.widgets.drawing.svg import WIDTH
@@ -28,7 +28,7 @@ _STROKES = {
 _X = Callable[[float], float]
 
 
-def picture(history: History, cursor: float | None = None, width: float = WIDTH) -> str:
+def picture(history: RolloutHistory, cursor: float | None = None, width: float = WIDTH) -> str:
     """The lanes on one axis of time; `cursor` marks a moment."""
     course = course_of(history)
     span = max(course.end - course.start, 1.0)
@@ -70,12 +70,13 @@ def key(*, has_requests: bool) -> str:
         bar = svg.rect(9, 0, 3, 12, FAINT) + svg.rect(9, 7, 3, 5, "var(--knb-r2, #c05621)")
         marks.append((bar, "requests, filled to the share that LATEST answered"))
     items = "".join(
-        f"<span><svg aria-hidden='true' viewBox='0 0 22 12' fill='{INK}'>{mark}</svg>{words}</span>" for mark, words in marks
+        f"<span><svg aria-hidden='true' viewBox='0 0 22 12' fill='{INK}'>{mark}</svg>{words}</span>"
+        for mark, words in marks
     )
     return f"<div class='knb-key'>{items}</div>"
 
 
-def label(history: History) -> str:
+def label(history: RolloutHistory) -> str:
     """The picture in one sentence."""
     course = course_of(history)
     now = " · ".join(f"{spans[-1].percent} % → {short(name)}" for name, spans in course.traffic.items()
@@ -84,13 +85,13 @@ def label(history: History) -> str:
     return f"{history.name} from {clock(course.start)} to {clock(course.end)}: now {state}"
 
 
-def story(history: History) -> str:
+def story(history: RolloutHistory) -> str:
     """The history as lines of text, with the same content as the picture."""
     lines = [f"{clock(at)}  {words}" for at, words in narrative(history)]
     return "\n".join([label(history), *lines])
 
 
-def frame_text(frame: Frame | None) -> str:
+def frame_text(frame: TimelineFrame | None) -> str:
     """What was known at one moment, as text."""
     if frame is None or not frame.seen:
         return "no data: the cluster did not answer at this moment"
@@ -174,7 +175,7 @@ def _pod(x: _X, y: float, name: str, state: Span) -> str:
     return svg.grouped(title, svg.line(x(state.start), y, end, y, INK, _STROKES[state.what]))
 
 
-def _requests(history: History, course: Course, x: _X, y: float, right: float) -> list[str]:
+def _requests(history: RolloutHistory, course: Course, x: _X, y: float, right: float) -> list[str]:
     """A stroke per batch of requests, filled to the share that LATEST answered; a mark above it if some failed."""
     base = y + 18
     parts = [svg.text_at(0, y + 14, "requests", more="font-weight='600'"), svg.line(LEFT, base, right, base, FAINT)]
@@ -188,7 +189,7 @@ def _requests(history: History, course: Course, x: _X, y: float, right: float) -
     return parts
 
 
-def _events(history: History, course: Course, x: _X, y: float) -> list[str]:
+def _events(history: RolloutHistory, course: Course, x: _X, y: float) -> list[str]:
     shown = [event for event in history.events if course.start <= event.at <= course.end][-_EVENTS_SHOWN:]
     parts = [svg.text_at(0, y + 14, "events", more="font-weight='600'")]
     for event in shown:

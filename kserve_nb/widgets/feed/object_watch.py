@@ -11,10 +11,10 @@ from kserve_nb.access.api_client import (
     INFERENCE_SERVICE,
     UNREACHABLE,
     Client,
-    Kind,
-    NotFoundError,
     Object,
+    ObjectNotFoundError,
     RefusedError,
+    Resource,
     events,
 )
 
@@ -30,7 +30,7 @@ class ObjectWatch:
         on_change: called on the watch's thread after each event; it may only read `objects()` and `error`.
     """
 
-    def __init__(self, client: Client, kind: Kind, keep: Callable[[Object], bool], on_change: Callable[[], None]):
+    def __init__(self, client: Client, kind: Resource, keep: Callable[[Object], bool], on_change: Callable[[], None]):
         self._client, self._kind, self._keep, self._on_change = client, kind, keep, on_change
         self._objects: dict[str, Object] = {}
         self._lock = threading.Lock()
@@ -68,7 +68,7 @@ class ObjectWatch:
         while not self._closed.is_set():
             try:
                 self._list_and_watch()
-            except NotFoundError:  # the cluster lacks this kind or the namespace, so there are no objects
+            except ObjectNotFoundError:  # the cluster lacks this kind or the namespace, so there are no objects
                 self._replace_all({})
             except (urllib3.exceptions.HTTPError, OSError):  # the feed's contact thread finds out whether this lasts
                 pass

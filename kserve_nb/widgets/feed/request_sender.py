@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from kserve_nb.rollout.discriminating_input import find_discriminating_input
 from kserve_nb.rollout.rollout import Rollout
-from kserve_nb.rollout.sampling import Tally, find_discriminating_input, send
+from kserve_nb.rollout.sampling import Tally
 from kserve_nb.widgets.feed.rollout_feed import RolloutFeed
 
 _BATCH = 25  # requests between two updates of the count
@@ -36,15 +37,15 @@ class RequestSender:
         self._stopped.clear()
         self._report(error="")
         try:
-            probe = find_discriminating_input(self._rollout, self._rollout.status())
+            known = find_discriminating_input(self._rollout, self._rollout.status())
             for sent in range(0, count, _BATCH):
                 if self._stopped.is_set():
                     break
                 self._report(progress=f"{sent} of {count} requests sent")
-                batch = send(self._rollout, min(_BATCH, count - sent), probe=probe)
+                batch = self._rollout.send(min(_BATCH, count - sent), known=known)
                 self._feed.add_requests(batch)
                 if batch.moved:
-                    probe = find_discriminating_input(self._rollout, self._rollout.status())
+                    known = find_discriminating_input(self._rollout, self._rollout.status())
         finally:
             self._report(progress="")
         return self._feed.requests()

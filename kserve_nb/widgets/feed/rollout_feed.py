@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from kserve_nb.access.api_client import Client, RefusedError
-from kserve_nb.observe.history import Frame, History, Sample
+from kserve_nb.observe.history import RequestBatch, RolloutHistory, TimelineFrame
 from kserve_nb.observe.snapshot import KINDS, Ghost, Observed, Snapshot, concerns, snapshot_of
 from kserve_nb.rollout.sampling import Tally
-from kserve_nb.values.rollout_status import Split
+from kserve_nb.values.split import Split
 from kserve_nb.widgets.feed.object_watch import ObjectWatch
 from kserve_nb.widgets.feed.throttle import Clock, SystemClock, Throttle
 
@@ -36,8 +36,8 @@ class RolloutFeed:
         self._client, self._name, self._clock = client, name, clock or SystemClock()
         self._lock = threading.RLock()
         self._subscribers: list[Subscriber] = []
-        self._frames: deque[Frame] = deque(maxlen=_FRAMES_KEPT)
-        self._samples: deque[Sample] = deque(maxlen=_FRAMES_KEPT)
+        self._frames: deque[TimelineFrame] = deque(maxlen=_FRAMES_KEPT)
+        self._samples: deque[RequestBatch] = deque(maxlen=_FRAMES_KEPT)
         self._gone_pods: tuple[Ghost, ...] = ()
         self._observed: Observed | None = None
         self._last_contact, self._outage = 0.0, ""  # when the API server last answered; why it does not answer now
@@ -76,7 +76,7 @@ class RolloutFeed:
 
     def add_requests(self, batch: Tally) -> None:
         """Add a batch of requests to the count."""
-        sample = Sample(self._clock.now(), batch.latest, batch.hits, batch.split.attributed, batch.split.failed)
+        sample = RequestBatch(self._clock.now(), batch.latest, batch.hits, batch.split.attributed, batch.split.failed)
         with self._lock:
             self._samples.append(sample)
             self._observed = (self._observed or Observed(replace(batch, split=Split({})))).plus(batch)
@@ -93,11 +93,11 @@ class RolloutFeed:
             self._observed = None
         self._on_change()
 
-    def history(self) -> History:
+    def history(self) -> RolloutHistory:
         """Everything the feed has recorded since it started."""
         with self._lock:
             frames, samples = tuple(self._frames), tuple(self._samples)
-            return History(self._name, frames, self.snapshot.events, self._clock.now(), samples)
+            return RolloutHistory(self._name, frames, self.snapshot.events, self._clock.now(), samples)
 
     def close(self) -> None:
         """End the watches and the threads; a second call does nothing."""
@@ -175,7 +175,7 @@ class RolloutFeed:
 
     def _record(self, now: Snapshot) -> None:
         self.snapshot = replace(now, seq=self.snapshot.seq + 1)
-        frame = Frame.of(self.snapshot, self._clock.now())
+        frame = TimelineFrame.of(self.snapshot, self._clock.now())
         if not self._frames or not frame.same(self._frames[-1]):
             self._frames.append(frame)
         self._publish()

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from kserve_nb.access.api_client import UNREACHABLE, RefusedError
-from kserve_nb.rollout.rollout import ChangedError, Rollout
+from kserve_nb.rollout.errors import ChangedError
+from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values.rollout_status import RolloutStatus
 from kserve_nb.widgets.slider.traffic_change import TrafficChange
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kserve_nb.rollout.sampling import interval
-from kserve_nb.values.rollout_status import short
+from kserve_nb.rollout.statistics import interval
+from kserve_nb.values.revisions import short
 from kserve_nb.widgets.drawing.markup import safe
 from kserve_nb.widgets.drawing.palette import revision_colour
 from kserve_nb.widgets.slider.slider_state import SliderState

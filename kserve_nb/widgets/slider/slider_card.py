@@ -7,8 +7,9 @@ buttons, so that nothing moves under the pointer.
 from __future__ import annotations
 
 from kserve_nb.observe.snapshot import clock
-from kserve_nb.rollout.sampling import needed
-from kserve_nb.values.rollout_status import RolloutStatus, short
+from kserve_nb.rollout.statistics import needed
+from kserve_nb.values.revisions import short
+from kserve_nb.values.rollout_status import RolloutStatus
 from kserve_nb.widgets.drawing.frame import card
 from kserve_nb.widgets.drawing.markup import button, chip, command, folded, note, safe, toolbar
 from kserve_nb.widgets.drawing.palette import revision_colour, revision_mark
@@ -205,7 +206,8 @@ def _plan(view: SliderView) -> str:
 def _steps(view: SliderView, *, is_live: bool) -> str:
     steps = view.steps or tuple(ChangeStep("open", name) for name in ("requested", "accepted", "routed", "observed"))
     items = "".join(_step(step, _measure(view) if is_live and step is steps[-1] else "") for step in steps)
-    sentence = f"<div role='status' class='knb-message'>{safe(view.phase.sentence)}</div>"
+    words = "" if is_live and view.state.outcome else view.phase.sentence  # a failure is shown once: below the buttons
+    sentence = f"<div role='status' class='knb-message'>{safe(words)}</div>"
     return (
         f"<div data-key='steps' tabindex='-1' role='group' aria-label='how far the change has come'>"
         f"<ol class='knb-steps'>{items}</ol>{sentence}</div>"

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kserve_nb.observe.snapshot import Snapshot
-from kserve_nb.rollout.sampling import interval, judge
-from kserve_nb.values.rollout_status import last_line, short
+from kserve_nb.rollout.statistics import interval, judge
+from kserve_nb.values.foreign_text import last_line
+from kserve_nb.values.revisions import short
 from kserve_nb.widgets.drawing.frame import share_text
 from kserve_nb.widgets.slider.slider_state import STALLED_S, SliderState
 from kserve_nb.widgets.slider.traffic_change import TrafficChange, requested_percent
@@ -90,7 +91,7 @@ def _prevented(snapshot: Snapshot, read_only: str, unavailable: str) -> SliderPh
     if snapshot.state == "closed":
         return SliderPhase("closed", "this is the last state")
     if snapshot.state in ("stale", "error"):
-        return SliderPhase("stale", f"the cluster does not answer: {last_line(snapshot.reason) or 'reason unknown'}")
+        return SliderPhase("stale", f"the cluster does not respond: {last_line(snapshot.reason) or 'reason unknown'}")
     if snapshot.state == "loading":
         return SliderPhase("loading", "connecting to the cluster")
     if read_only:

@@ -8,7 +8,7 @@ from typing import Literal
 from kserve_nb.access.api_client import UNREACHABLE, RefusedError
 from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.rollout import progress
-from kserve_nb.rollout.rollout import ChangedError
+from kserve_nb.rollout.errors import ChangedError
 from kserve_nb.values.rollout_status import RolloutStatus
 from kserve_nb.widgets.slider.traffic_change import TrafficChange, requested_percent, second_question
 

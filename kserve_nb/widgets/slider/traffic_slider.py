@@ -13,7 +13,8 @@ from typing import Any
 import traitlets as T  # noqa: N812 - short, as traits fill these lines
 
 from kserve_nb.observe.snapshot import Snapshot
-from kserve_nb.rollout.rollout import NotPossibleError, Rollout
+from kserve_nb.rollout.errors import NotPossibleError
+from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values.rollout_status import RolloutStatus
 from kserve_nb.widgets.feed.request_sender import RequestSender
 from kserve_nb.widgets.sheet.rollout_widget import RolloutWidget
@@ -35,6 +36,10 @@ class TrafficSlider(RolloutWidget):
     for confirmation; Yes writes. In code: `slider.value = 20`, then `slider.apply(confirm=True)`; likewise `promote`,
     `pin` and `back`. A change confirmed by button waits while an earlier one is under way; Pin previous, and changes
     in code, are written immediately. `close()` stops updating and leaves the last state.
+
+    >>> slider = TrafficSlider(rollout)
+    >>> slider.value = 20
+    >>> slider.close()
     """
 
     value = T.Int(100, min=0, max=100)  # the percent of the handle: not applied yet
