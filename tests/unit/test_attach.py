@@ -229,5 +229,5 @@ def test_models_that_answer_alike_are_said_and_pass(
 
     said = capsys.readouterr().out
     assert "the split shows only in the traffic list: 10 %" in said
-    with pytest.raises(AssertionError, match="LATEST is not to get 20 %"):
+    with pytest.raises(AssertionError, match="LATEST does not receive 20 %"):
         lab.check.split_observed(percent=20)
