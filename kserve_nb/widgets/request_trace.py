@@ -10,7 +10,7 @@ import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these l
 import traitlets as T  # noqa: N812 - as above
 
 from kserve_nb.access.ingress import PredictError
-from kserve_nb.doctor import error_rules
+from kserve_nb.doctor import explain
 from kserve_nb.rollout import sampling
 from kserve_nb.rollout.rollout import NotPossibleError, Rollout, Tag
 from kserve_nb.rollout.trace import Trace, trace
@@ -123,4 +123,4 @@ def rule(found: Trace) -> str:
     answer = found.answer
     server = answer.headers.get("server", "") if answer else ""
     text = f"HTTP/1.1 {answer.status} \nserver: {server}\n\n{answer.text}" if answer else found.failed.said
-    return next((f"{known.id}: {known.why} Do: {known.do}" for known in error_rules.explain(text)), "")
+    return next((f"{known.id}: {known.why} Do: {known.remedy.shown(notebook=True)}" for known in explain(text)), "")
