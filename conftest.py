@@ -1,4 +1,4 @@
-"""Options and clusters that more than one folder of tests needs."""
+"""Command-line options and clusters that several test folders need."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have the project's own kubectl first on PATH, and a cluster that ends with the run where nbval runs notebooks."""
+    """Put the project's kubectl first on PATH, and start a cluster if nbval runs notebooks."""
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     if bool(config.getoption("--kubeconfig")) != bool(config.getoption("--ingress")):
         raise pytest.UsageError("--kubeconfig and --ingress go together: a cluster is reached by both")
     nbval = config.getoption("nbval", False) or config.getoption("nbval_lax", False)
     if nbval and "KSERVE_NB_NAME" not in os.environ and not config.getoption("collectonly"):
-        from kserve_nb.clusters.embedded import lifecycle
+        from kserve_nb import clusters
 
         name = f"nbval-{os.getpid()}"
-        lifecycle.up(name, owner=os.getpid())
+        clusters.start(name, owner=os.getpid(), temporary=True)
         os.environ["KSERVE_NB_NAME"] = name
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let nbval compare the outputs that are kept: it asks for an execution count, and none is kept in git."""
+    """Give cells with outputs an execution count: nbval only compares those, and git keeps no counts."""
     for item in items:
         cell = getattr(item, "cell", None)
         if cell is not None and cell.get("outputs"):
@@ -42,9 +42,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     name = f"nbval-{os.getpid()}"
     if os.environ.get("KSERVE_NB_NAME") == name:
+        from kserve_nb import clusters
         from kserve_nb.clusters import state
-        from kserve_nb.clusters.embedded import lifecycle
 
         record = state.read(name)
         if record is not None:
-            lifecycle.down(record)
+            clusters.delete(record.name)

@@ -1,1 +1,1 @@
-"""What the project costs: time, memory and lost requests, measured on this machine and printed as tables."""
+"""Measurements of the project: time, memory and lost requests, printed as tables."""

@@ -1,4 +1,4 @@
-"""python -m bench [PART ...]: print what the project costs on this machine."""
+"""Measure the project on this machine: `python -m bench [PART ...]`."""
 
 from __future__ import annotations
 

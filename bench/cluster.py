@@ -1,4 +1,4 @@
-"""An embedded cluster for one measurement, and the tutorial's models on it."""
+"""An embedded cluster for one measurement, with the tutorial's models."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import requests
 
+from kserve_nb import clusters
 from kserve_nb.clusters import state
-from kserve_nb.clusters.embedded import lifecycle
 from kserve_nb.clusters.state import Record
 
 MODEL = "gs://kfserving-examples/models/sklearn/1.0/model"
@@ -23,7 +23,7 @@ KUBECTL, KSERVE_NB = (str(Path(sys.executable).with_name(name)) for name in ("ku
 
 @contextmanager
 def cluster(label: str, *options: str) -> Iterator[Record]:
-    """A fresh cluster, by the command that a user types; it ends with the block, or with this process."""
+    """Start a new cluster with the command that a user types; it stops with the block or with this process."""
     name = f"bench-{label}-{os.getpid()}"
     subprocess.run([KSERVE_NB, "up", "--name", name, "--owner", str(os.getpid()), *options], capture_output=True,
                    check=True)
@@ -32,18 +32,18 @@ def cluster(label: str, *options: str) -> Iterator[Record]:
     try:
         yield record
     finally:
-        lifecycle.down(record)
+        clusters.delete(record.name)
 
 
 def kubectl(record: Record, *args: str, stdin: str | None = None) -> str:
-    """What the real kubectl prints; a failure raises."""
+    """Return the output of the real kubectl. Raises if it fails."""
     done = subprocess.run([KUBECTL, "--kubeconfig", record.kubeconfig, *args], input=stdin, capture_output=True,
                           text=True, check=True, timeout=120)
     return done.stdout
 
 
 def manifest(name: str = "sklearn-iris", model: str = MODEL, percent: int | None = None) -> str:
-    """The tutorial's InferenceService."""
+    """Return the tutorial's InferenceService."""
     canary = "" if percent is None else f"    canaryTrafficPercent: {percent}\n"
     return ("apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\nmetadata:\n"
             f"  name: {name}\nspec:\n  predictor:\n{canary}    model:\n      modelFormat:\n        name: sklearn\n"
@@ -51,14 +51,14 @@ def manifest(name: str = "sklearn-iris", model: str = MODEL, percent: int | None
 
 
 def session() -> requests.Session:
-    """HTTP to the ingress, past any proxy."""
+    """Return an HTTP session for the ingress that ignores proxies."""
     asked = requests.Session()
     asked.trust_env = False
     return asked
 
 
 def until_predicted(record: Record, name: str = "sklearn-iris", timeout_s: float = 60) -> None:
-    """Return with the first answer of the model."""
+    """Return at the model's first response."""
     deadline, asked = time.monotonic() + timeout_s, session()
     while time.monotonic() < deadline:
         answer = asked.post(f"http://{record.ingress}/v1/models/{name}:predict", json=BODY,
@@ -70,5 +70,5 @@ def until_predicted(record: Record, name: str = "sklearn-iris", timeout_s: float
 
 
 def until(record: Record, path: str, wanted: str, name: str = "sklearn-iris", timeout_s: float = 120) -> None:
-    """Return once the JSONPath of the InferenceService reads as wanted."""
+    """Return when the JSONPath of the InferenceService has the given value."""
     kubectl(record, "wait", f"isvc/{name}", f"--for=jsonpath={path}={wanted}", f"--timeout={timeout_s:.0f}s")

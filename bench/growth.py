@@ -1,8 +1,7 @@
-"""How cost grows with a cluster: 10, 50 and 200 InferenceServices, five pods' objects each, 50 watchers.
+"""Cost of larger clusters: 10, 50 and 200 InferenceServices with five pods each, and 50 watchers.
 
-Nothing is served meanwhile: the node is cordoned, so no pod gets a process, and the benchmark says of each pod what a
-kubelet would say of one that is ready. All controllers and the gateway work as always. The speed is 1, so that no
-progress deadline passes meanwhile.
+The node is cordoned, so no pod gets a process, and the benchmark writes the status that a kubelet would write. All
+controllers and the gateway run as usual. The speed is 1, so that no progress deadline passes meanwhile.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from kserve_nb.values import manifest
 from kserve_nb.values.manifest import MODEL
 
 SIZES = (10, 50, 200)
-PODS, WATCHERS, TIMES = 5, 50, 15  # pods for each InferenceService, of which one is its own
+PODS, WATCHERS, TIMES = 5, 50, 15  # pods per InferenceService; one of them is created by its controller
 DEADLINE_S = 120
 LABEL = "serving.kserve.io/inferenceservice"
 READY = {"phase": "Running", "conditions": [
@@ -39,7 +38,7 @@ Json = dict[str, Any]
 
 
 class Api:
-    """The API server, asked as a client does that knows what it wants."""
+    """A client of the API server that does not check responses against schemas."""
 
     def __init__(self, session: aiohttp.ClientSession, namespace: str):
         self._session = session
@@ -61,7 +60,7 @@ class Api:
             answer.raise_for_status()
 
     async def watch(self, path: str) -> AsyncIterator[Json]:
-        """First what there is, then what changes."""
+        """Yield the existing objects first, then the changes."""
         async with self._session.get(f"{path}{'&' if '?' in path else '?'}watch=true") as answer:
             answer.raise_for_status()
             async for line in answer.content:
@@ -70,7 +69,7 @@ class Api:
 
 @asynccontextmanager
 async def connected(record: Record) -> AsyncIterator[Api]:
-    """A client of the cluster's API server."""
+    """Return a client of the cluster's API server."""
     context = ssl.create_default_context(cafile=str(state.folder(record.name) / "tls.crt"))
     async with aiohttp.ClientSession(
             f"https://127.0.0.1:{record.api_port}", headers={"Authorization": f"Bearer {record.token}"},
@@ -79,7 +78,7 @@ async def connected(record: Record) -> AsyncIterator[Api]:
 
 
 async def kubelet(api: Api) -> None:
-    """Say of every pod of an InferenceService that it is ready."""
+    """Set every pod of an InferenceService to ready."""
     said = set()
     async for pod in api.watch(f"{api.pods}?labelSelector=serving.knative.dev/revision"):
         if pod["metadata"]["uid"] not in said and not pod["metadata"].get("deletionTimestamp"):
@@ -88,7 +87,7 @@ async def kubelet(api: Api) -> None:
 
 
 async def until_ready(api: Api, name: str) -> None:
-    """Create an InferenceService and return once it is ready."""
+    """Create an InferenceService and return when it is ready."""
     await api.create(api.services, manifest.inference_service(name, MODEL))
     async for found in api.watch(f"{api.services}?fieldSelector=metadata.name={name}"):
         conditions = (found.get("status") or {}).get("conditions") or []
@@ -97,7 +96,7 @@ async def until_ready(api: Api, name: str) -> None:
 
 
 async def grow(api: Api, begin: int, end: int) -> None:
-    """Bring InferenceServices and pods up to a number."""
+    """Create InferenceServices and pods until there are so many."""
     for number in range(begin, end):
         name = f"model-{number:03}"
         await until_ready(api, name)
@@ -107,7 +106,7 @@ async def grow(api: Api, begin: int, end: int) -> None:
 
 
 async def timed(action: Callable[[], Awaitable[object]]) -> float:
-    """Milliseconds, the median of some times."""
+    """Return the median of several durations, in milliseconds."""
     taken = []
     for _ in range(TIMES):
         began = time.perf_counter()
@@ -117,7 +116,7 @@ async def timed(action: Callable[[], Awaitable[object]]) -> float:
 
 
 async def delivered(api: Api) -> float:
-    """Milliseconds from a change until the last of all watchers has it."""
+    """Return the milliseconds from a change until the last watcher has received it."""
     arrived: asyncio.Queue[str] = asyncio.Queue()
 
     async def follow() -> None:
@@ -142,7 +141,7 @@ async def delivered(api: Api) -> float:
 
 
 async def measure(api: Api, size: int) -> dict[str, float]:
-    """One column of the table."""
+    """Measure one column of the table."""
     table = "application/json;as=Table;v=v1;g=meta.k8s.io"
     new, percents = iter(range(10**6)), iter(list(range(1, 100)) * 9)
     return {

@@ -1,4 +1,4 @@
-"""Memory and idle processor time of a cluster with two revisions running."""
+"""Memory and idle CPU time of a cluster with two revisions."""
 
 from __future__ import annotations
 

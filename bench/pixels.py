@@ -1,4 +1,4 @@
-"""From a watch event to pixels: how long a change takes until JupyterLab has drawn it. 300 ms are allowed (p95)."""
+"""Time from a watch event until JupyterLab has drawn the change. The limit is 300 ms (95th percentile)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.browser.lab import ON_A_FAKE, NoChromiumError, chromium, jupyterlab
 from tests.fake_api import ISVC, FakeApi, one
 
 TIMES = 60
-GAPS_S = (0.4, 0.55, 0.7, 0.85)  # between two changes, so that they do not fall on the beat of a clock
+GAPS_S = (0.4, 0.55, 0.7, 0.85)  # pause between two changes; irregular, so that they do not follow a timer
 WIDGETS = {"StatusLine": "asked {} %", "TrafficSlider": "{} % is what is asked"}
 NOTE_DRAWINGS = """
 window.drawn = [];
@@ -36,7 +36,7 @@ def _changed(percent: int) -> dict[str, Any]:
 
 
 def _measure(shown: Notebook, api: FakeApi, words: str) -> list[float]:
-    """Milliseconds from each event on the API server's side to the frame that shows it."""
+    """Return the milliseconds from each event at the API server to the frame that shows it."""
     shown.page.evaluate(NOTE_DRAWINGS)
     sent: dict[int, float] = {}
     for number in range(TIMES):

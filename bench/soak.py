@@ -1,8 +1,9 @@
-"""python -m bench.soak [--minutes N] [--runs N]: does anything grow where widgets and notebooks run for long?
+"""Test for growth when widgets and notebooks run for a long time.
 
-A kernel of its own shows a panel while traffic changes twice a second, requests are sent, and pods come and go; then
-one notebook is run again and again. What a process holds at the end is compared with what it held once it had warmed
-up.
+    python -m bench.soak [--minutes N] [--runs N]
+
+A kernel shows a panel while traffic changes twice a second, requests are sent, and pods start and stop. Then the
+notebooks run again and again. The memory at the end is compared with the memory after the warm-up.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from kserve_nb import cli, runner
 from kserve_nb.clusters.state import Record
 from kserve_nb.doctor import summary
 
-WARM = 0.25  # this share of the time fills what is bounded: histories, pools, caches
-ALLOWED_MIB = 10  # of growth after that
+WARM = 0.25  # part of the time in which bounded histories, pools and caches fill up
+ALLOWED_MIB = 10  # allowed growth after that
 DEADLINE_S = 180
 SHOW = """
 import asyncio
@@ -54,7 +55,7 @@ OURS = ("watch of", "contact of", "picture of", "requests", "log of", "one reque
 
 @contextmanager
 def kernel(record: Record) -> Iterator[tuple[KernelManager, BlockingKernelClient]]:
-    """A kernel on the cluster, as a notebook has it."""
+    """Start a kernel on the cluster, as a notebook does."""
     manager = KernelManager(kernel_name="python3", transport="ipc")
     manager.start_kernel(env={**os.environ, "KSERVE_NB_NAME": record.name})
     client = manager.blocking_client()
@@ -68,7 +69,7 @@ def kernel(record: Record) -> Iterator[tuple[KernelManager, BlockingKernelClient
 
 
 def execute(client: BlockingKernelClient, code: str) -> str:
-    """Run a cell, and give what it printed; widgets' messages are read and dropped, as a page does that is open."""
+    """Run a cell and return its output. Messages of widgets are read and dropped, as an open page does."""
     printed: list[str] = []
 
     def hook(message: dict[str, object]) -> None:
@@ -84,22 +85,22 @@ def execute(client: BlockingKernelClient, code: str) -> str:
 
 
 def rss(process: psutil.Process) -> float:
-    """What a process holds, in MiB."""
+    """Return the resident memory of a process, in MiB."""
     return float(process.memory_info().rss) / 2**20
 
 
 def family_pss(record: Record) -> float:
-    """What all processes of a cluster hold together, in MiB."""
+    """Return the memory (PSS) of all processes of a cluster, in MiB."""
     assert record.pid is not None
     root = psutil.Process(record.pid)
     return sum(process.memory_full_info().pss for process in [root, *root.children(recursive=True)]) / 2**20
 
 
 def updates(record: Record, minutes: float) -> float:
-    """Growth of a kernel that shows a panel for so long."""
+    """Return the growth of a kernel that shows a panel for so many minutes."""
     with kernel(record) as (manager, client):
         execute(client, SHOW)
-        process = psutil.Process(manager.provisioner.process.pid)  # type: ignore[union-attr]  # it runs here
+        process = psutil.Process(manager.provisioner.process.pid)  # type: ignore[union-attr]  # the process is running
         end, samples = time.monotonic() + 60 * minutes, []
         begin = 10
         while time.monotonic() < end:
@@ -117,7 +118,7 @@ def updates(record: Record, minutes: float) -> float:
 
 
 def runs(record: Record, count: int) -> float:
-    """Growth of a cluster on which all notebooks are run so often. Raises RuntimeError at the first that fails."""
+    """Return the growth of a cluster on which all notebooks run so often. Raises RuntimeError at the first failure."""
     samples, times = [], []
     course = tuple(sorted(cli.notebooks_folder().glob("*.ipynb")))
     with tempfile.TemporaryDirectory() as folder:
@@ -139,13 +140,13 @@ def runs(record: Record, count: int) -> float:
 
 
 def _grown(samples: list[float]) -> float:
-    """What the last quarter holds more than the quarter after the warm-up."""
+    """Return how much more the last quarter holds than the quarter after the warm-up."""
     part = max(int(len(samples) * WARM), 1)
     return statistics.median(samples[-part:]) - statistics.median(samples[part : 2 * part] or samples[:1])
 
 
 def main() -> None:
-    """Measure, print, and fail where something grows."""
+    """Measure, print, and fail if something grows."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=30, help="of updates; 0 leaves them out")
     parser.add_argument("--runs", type=int, default=20, help="of the course; 0 leaves them out")

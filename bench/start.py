@@ -1,4 +1,4 @@
-"""From nothing to the first prediction, and how long each step of a rollout takes."""
+"""Time from nothing to the first prediction, and of each step of a rollout."""
 
 from __future__ import annotations
 

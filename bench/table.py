@@ -1,4 +1,4 @@
-"""A plain table on a terminal."""
+"""Plain tables for a terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 
 def show(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows under a title, columns as wide as their widest cell."""
+    """Print rows under a title; each column is as wide as its widest cell."""
     cells = [list(head), *([str(cell) for cell in row] for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
     print(f"\n{title}")

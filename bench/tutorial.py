@@ -1,4 +1,4 @@
-"""The whole tutorial without a browser: every notebook on a cluster of its own start."""
+"""Time of the whole tutorial without a browser, including start and deletion of the cluster."""
 
 from __future__ import annotations
 

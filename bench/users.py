@@ -1,7 +1,7 @@
-"""What users notice while everything happens to their model that can: 10,000 requests at 200/s for each shift.
+"""Effect of each shift of a rollout on users: 10,000 requests at 200/s per shift.
 
-The shifts are those of the cluster tests, so is the judgement: a request fails when it is lost, or answered by a
-revision that might not answer at that moment. The gap is the longest time without any answer. About 14 minutes.
+The shifts and the judgement are those of the cluster tests. A request fails if it is lost, or if a revision answers it
+that has no traffic at that moment. The gap is the longest time without any response. This takes about 14 minutes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from bench.cluster import cluster
 from bench.table import show
 from kserve_nb.access.api_client import NAMESPACE
 from kserve_nb.lab import Lab
-from kserve_nb.values.rollout_status import Cluster
+from kserve_nb.values.cluster import Cluster
 from tests.cluster import shifts
 
 REQUESTS = 10_000  # a shift

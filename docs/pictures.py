@@ -17,7 +17,7 @@ from typing import Any
 from PIL import Image  # kserve brings it
 from playwright.sync_api import sync_playwright
 
-from kserve_nb.clusters.embedded import lifecycle
+from kserve_nb import clusters
 from kserve_nb.clusters.state import Record
 from tests.browser.jupyter import Jupyter, Notebook, notebook, until
 from tests.browser.lab import chromium, jupyterlab
@@ -25,13 +25,13 @@ from tests.browser.lab import chromium, jupyterlab
 FOLDER = Path(__file__).parent / "img"
 SIZE = {"width": 980, "height": 1500}
 SETUP = """import asyncio
-from kserve_nb import connect, manifest
+from kserve_nb import MODEL_2, connect
 from kserve_nb.widgets import Panel, RevisionTimeline, SplitChart
 rollout = connect().rollout()"""
 PANEL = (SETUP, "await connect().ensure('canary-10')\npanel = Panel(rollout)\npanel")
 TIMELINE = (SETUP, "await connect().ensure('first-model')\ntimeline = RevisionTimeline(rollout)\ntimeline", """
 chart = SplitChart(rollout)
-for move in (lambda: rollout.canary(manifest.MODEL_2, percent=10), lambda: rollout.canary(percent=30),
+for move in (lambda: rollout.canary(MODEL_2, percent=10), lambda: rollout.canary(percent=30),
              lambda: rollout.canary(percent=60), rollout.promote, rollout.pin):
     await asyncio.sleep(3)
     move()
@@ -173,13 +173,13 @@ def take_all(folder: Path, browser: Any, jupyter: Jupyter) -> None:
 def main(folder: Path) -> None:
     """Start a cluster, a JupyterLab and a browser, and take the pictures."""
     folder.mkdir(parents=True, exist_ok=True)
-    record: Record = lifecycle.up(f"pictures-{os.getpid()}", owner=os.getpid())
+    record: Record = clusters.start(f"pictures-{os.getpid()}", owner=os.getpid(), temporary=True)
     try:
         with (tempfile.TemporaryDirectory() as home, sync_playwright() as playwright, chromium(playwright) as browser,
               jupyterlab(Path(home), record.name) as jupyter):
             take_all(folder, browser, jupyter)
     finally:
-        lifecycle.down(record)
+        clusters.delete(record.name)
 
 
 if __name__ == "__main__":

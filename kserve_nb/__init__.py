@@ -1,4 +1,12 @@
-"""KServe's canary rollout, learned by doing it: `lab = kserve_nb.connect()`."""
+"""Learn KServe's canary rollout in notebooks.
+
+The names below are the public API: what the notebooks import, and nothing else.
+
+>>> from kserve_nb import connect
+>>> lab = connect("attach", kubeconfig=kubeconfig, ingress=ingress)
+>>> lab.rollout().status().requested_percent
+10
+"""
 
 from __future__ import annotations
 
@@ -6,50 +14,52 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kserve_nb.checks.check import CheckFailed
-    from kserve_nb.lab import Lab, connect
-    from kserve_nb.rollout.rollout import NotReadyError, Rollout
-    from kserve_nb.rollout.sampling import Tally
-    from kserve_nb.values.rollout_status import Cluster, Pod, RolloutStatus, TrafficTarget
-    from kserve_nb.widgets.pod_table import PodTable
-    from kserve_nb.widgets.slider.traffic_slider import TrafficSlider
+    from kserve_nb.lab import connect
+    from kserve_nb.rollout.discriminating_input import IRIS_CANDIDATES
+    from kserve_nb.rollout.errors import NotPossibleError
+    from kserve_nb.rollout.statistics import judge
+    from kserve_nb.values.manifest import MODEL, MODEL_2
+    from kserve_nb.widgets import (
+        ConditionLadder,
+        PodTable,
+        RequestTrace,
+        RevisionTimeline,
+        SplitChart,
+        TrafficSlider,
+        YamlDiff,
+    )
 
 __all__ = [
-    "CheckFailed",
-    "Cluster",
-    "Lab",
-    "NotReadyError",
-    "Pod",
+    "IRIS_CANDIDATES",
+    "MODEL",
+    "MODEL_2",
+    "ConditionLadder",
+    "NotPossibleError",
     "PodTable",
-    "Rollout",
-    "RolloutStatus",
-    "Tally",
+    "RequestTrace",
+    "RevisionTimeline",
+    "SplitChart",
     "TrafficSlider",
-    "TrafficTarget",
+    "YamlDiff",
     "connect",
+    "judge",
 ]
 
-# Imported when first asked for: the embedded cluster's processes import this package too, and need none of it.
-_HOMES = {
-    "CheckFailed": "checks.check",
-    "Cluster": "values.rollout_status",
-    "Lab": "lab",
-    "NotReadyError": "rollout.rollout",
-    "Pod": "values.rollout_status",
-    "PodTable": "widgets.pod_table",
-    "Rollout": "rollout.rollout",
-    "RolloutStatus": "values.rollout_status",
-    "Tally": "rollout.sampling",
-    "TrafficSlider": "widgets.slider.traffic_slider",
-    "TrafficTarget": "values.rollout_status",
+# Imported on first use: the processes of the embedded cluster import this package too, and need none of it.
+_MODULES = {
+    "IRIS_CANDIDATES": "rollout.discriminating_input",
+    "MODEL": "values.manifest",
+    "MODEL_2": "values.manifest",
+    "NotPossibleError": "rollout.errors",
     "connect": "lab",
+    "judge": "rollout.statistics",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'widgets')}"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,31 +1,33 @@
-"""A lab: a cluster, its rollouts and checks, and the steps of the tutorial to stand on."""
+"""The lab: what a notebook works with. A cluster, its rollouts and checks, and the tutorial's steps."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from IPython import get_ipython  # type: ignore[attr-defined]  # IPython exports it without saying so
-
 from kserve_nb import clusters, doctor
 from kserve_nb.access import gateway_discovery
 from kserve_nb.access.api_client import INFERENCE_SERVICE, NAMESPACE, Client, ReadOnlyError, RefusedError
 from kserve_nb.checks.tutorial import Checks
 from kserve_nb.doctor import Report, summary
-from kserve_nb.magics import magics
-from kserve_nb.rollout.rollout import NotReadyError, Rollout
+from kserve_nb.rollout.errors import NotReadyError
+from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.rollout.sampling import Tally
 from kserve_nb.values import manifest, render
-from kserve_nb.values.rollout_status import Cluster, Pod, RolloutStatus, short
+from kserve_nb.values.cluster import Cluster
+from kserve_nb.values.pods import Pod
+from kserve_nb.values.revisions import short
+from kserve_nb.values.rollout_status import RolloutStatus
 
-_LOOK_S = 0.25
+_POLL_S = 0.25
 
-# The tutorial's steps in order: what each applies, and where traffic is after it.
+# The tutorial's steps in order: the document that each applies, and the traffic after it.
 _Traffic = tuple[tuple[str, int], ...]
 STEPS: dict[str, tuple[dict[str, Any], _Traffic]] = {
     "first-model": (
@@ -52,7 +54,13 @@ STEPS: dict[str, tuple[dict[str, Any], _Traffic]] = {
 
 
 class Lab:
-    """What a notebook works with: `.cluster`, `.rollout(name)`, `.check`, `await .ensure(step)`, `await .reset()`."""
+    """A cluster with its rollouts and checks: what a notebook works with.
+
+    >>> lab.rollout().status().latest.percent
+    10
+    >>> passed = lab.check.split_status(percent=10)
+    ✔ PREV=90 (00001) LATEST=10 (00002)
+    """
 
     def __init__(self, cluster: Cluster):
         self.client = Client(cluster)
@@ -63,28 +71,51 @@ class Lab:
 
     @property
     def read_only(self) -> str:
-        """Why nothing may be changed here; empty where it may."""
+        """Why nothing can be changed here; empty if it can."""
         return self.client.read_only
 
     def rollout(self, name: str = "sklearn-iris") -> Rollout:
-        """The rollout of one InferenceService, which need not exist yet."""
+        """The rollout of one InferenceService, which does not have to exist yet."""
         return Rollout(self.client, self.ingress, name)
 
-    async def ensure(self, step: str, timeout_s: float = 180) -> RolloutStatus:
-        """Bring the tutorial's InferenceService to a step, from wherever it is.
+    def manifest(
+        self,
+        model: str,
+        *,
+        name: str = "sklearn-iris",
+        percent: int | None = None,
+        tag_routing: bool = False,
+        old_schema: bool = False,
+    ) -> manifest.Document:
+        """The document of an InferenceService, as the tutorial writes it.
 
-        The steps are `first-model`, `canary-10`, `promoted`, `pinned`, `tagged`.
-        Steps that were taken already are kept; where it stands somewhere else, it is deleted and begun again. Each
-        step is applied as `kubectl apply` does, so that the tutorial's next command works on it.
+        >>> lab.manifest("gs://my-bucket/model", percent=10)["spec"]["predictor"]["canaryTrafficPercent"]
+        10
+
+        Args:
+            model: the storageUri.
+            percent: `canaryTrafficPercent`; None leaves the field out.
+            tag_routing: adds the annotation that adds the `latest-` host.
+            old_schema: puts the model under `predictor.sklearn`, as before KServe 0.8.
+        """
+        return manifest.inference_service(
+            name, model, percent=percent, tag_routing=tag_routing, old_schema=old_schema)
+
+    async def ensure(self, step: str, timeout_s: float = 180) -> RolloutStatus:
+        """Bring the tutorial's InferenceService to a step, from any state.
+
+        The steps are `first-model`, `canary-10`, `promoted`, `pinned`, `tagged`. Steps that are done already are
+        kept; in any other state the InferenceService is deleted and created again. Each step is applied as
+        `kubectl apply` does it, so that the tutorial's next command works on it.
 
         Raises:
             ValueError: there is no such step.
             NotReadyError: a step was not done within timeout_s.
-            ReadOnlyError: nothing may be changed here, and it does not stand at that step.
+            ReadOnlyError: nothing can be changed here, and the InferenceService is not at that step.
         """
         names = list(STEPS)
         if step not in names:
-            raise ValueError(f"{step}: there is no such step. The steps are {', '.join(names)}.")
+            raise ValueError(f"There is no step {step!r}. The steps are: {', '.join(names)}.")
         rollout = self.rollout()
         wanted = names[: names.index(step) + 1]
         if self.read_only:
@@ -93,35 +124,43 @@ class Lab:
         done = await asyncio.to_thread(self._done, rollout, wanted)
         if not done:
             await self.reset(timeout_s)
-        # The last step taken is applied again: who got there otherwise did not write what `kubectl apply` remembers.
+        # Apply the last step that is done again: a rollout changed by other means has no last-applied annotation.
         for name in wanted[max(done - 1, 0) :]:
             rollout.apply(STEPS[name][0])
             await rollout.wait(timeout_s)
-        await rollout.wait_pods(timeout_s)  # of the last step alone: a real cluster's windows last a minute each
+        await rollout.wait_pods(timeout_s)  # of the last step only: on a real cluster each takes a minute
         return rollout.status()
 
     async def reset(self, timeout_s: float = 180) -> None:
-        """Delete the tutorial's InferenceService; wait until it and all its pods, Terminating ones too, are gone."""
+        """Delete the tutorial's InferenceService, and wait until it and all its pods are gone."""
         rollout = self.rollout()
         await asyncio.to_thread(rollout.delete)
         late = (
-            f"{rollout.name}: it or its pods are still there {timeout_s:.0f} s after it was deleted. "
-            "Look at %kubectl get isvc,pods."
+            f"{rollout.name}: it or its pods still exist {timeout_s:.0f} s after the deletion. "
+            "See what is left: %kubectl get isvc,pods"
         )
         await _until_not(lambda: self._left(rollout), timeout_s, late)
 
-    def doctor(self, *, curl: str | None = None, error: str | None = None, tally: Tally | None = None) -> Report:
-        """Name the first thing that is wrong, and what to do; changes nothing.
+    def doctor(
+        self, *, curl: str | None = None, error: str | None = None, tally: Tally | None = None,
+        namespace: str | None = None, all_namespaces: bool = False,
+    ) -> Report:  # fmt: skip
+        """Find what is wrong, and what to do about it. Changes nothing.
 
         Args:
-            curl: a command to explain, as %%curl takes it.
-            error: a message to explain.
-            tally: a sample of requests to explain.
+            curl: a curl command to explain.
+            error: an error message to explain.
+            tally: the result of `rollout.send()` to explain.
+            namespace: the namespace to examine; by default the lab's.
+            all_namespaces: examine every namespace that has InferenceServices.
         """
-        shell = get_ipython()  # type: ignore[no-untyped-call]  # IPython does not type it
+        shell = _shell()
         variables = shell.user_ns if shell is not None else {}
         own = {name: value for name, value in variables.items() if isinstance(value, str | int)}
-        return doctor.examine(self.cluster, curl=curl, error=error, tally=tally, variables=own)
+        return doctor.examine(
+            self.cluster, curl=curl, error=error, tally=tally, variables=own, all_namespaces=all_namespaces,
+            namespace=namespace or self.cluster.namespace, notebook=shell is not None,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         return render.cluster_line(self.cluster)
@@ -130,22 +169,22 @@ class Lab:
         return render.cluster_html(self.cluster)
 
     async def _make_namespace(self, timeout_s: float) -> None:
-        """See that the namespace is there; one that is being deleted goes first."""
+        """Create the namespace if it does not exist; wait first if it is being deleted."""
         name = self.client.namespace
-        late = f"{name}: the namespace is still being deleted after {timeout_s:.0f} s. Look at %kubectl get ns,all."
+        late = f"{name}: the namespace is still being deleted after {timeout_s:.0f} s. See: %kubectl get ns,all"
         await _until_not(self._namespace_ends, timeout_s, late)
         try:
             await asyncio.to_thread(self.client.create, NAMESPACE, {"metadata": {"name": name}})
         except RefusedError as refused:
             if refused.reason != "AlreadyExists":
-                self.client.require_namespace()  # who may not create one may have been given one
+                self.client.require_namespace()  # without the right to create one, an existing one will do
 
     def _namespace_ends(self) -> bool:
         found = self.client.find(NAMESPACE, self.client.namespace)
         return found is not None and "deletionTimestamp" in found["metadata"]
 
     def _done(self, rollout: Rollout, wanted: list[str]) -> int:
-        """How many of these steps have been taken, and nothing beyond them."""
+        """How many of these steps are done, if nothing beyond them is."""
         live = self.client.find(INFERENCE_SERVICE, rollout.name)
         if live is None:
             return 0
@@ -158,10 +197,10 @@ class Lab:
         return 0
 
     def _found_at(self, rollout: Rollout, step: str, wanted: list[str]) -> RolloutStatus:
-        """The status where it stands at that step already: all that can be had where nothing may be changed."""
+        """The status, if the InferenceService is at that step already."""
         if self._done(rollout, wanted) != len(wanted):
             raise ReadOnlyError(
-                f"{rollout.name} does not stand at {step!r}, and cannot be brought there: {self.read_only}.",
+                f"{rollout.name} is not at step {step!r}, and cannot be changed: {self.read_only}.",
                 "Forbidden",
             )
         return rollout.status()
@@ -171,12 +210,12 @@ class Lab:
 
 
 async def _until_not(holds: Callable[[], bool], timeout_s: float, late: str) -> None:
-    """Wait until it no longer holds. Raises NotReadyError with what is late."""
+    """Wait until a condition no longer holds. Raises NotReadyError with this message after timeout_s."""
     deadline = time.monotonic() + timeout_s
     while await asyncio.to_thread(holds):
         if time.monotonic() > deadline:
             raise NotReadyError(late)
-        await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(_POLL_S)
 
 
 def connect(
@@ -188,32 +227,45 @@ def connect(
     context: str | None = None,
     ingress: str | None = None,
 ) -> Lab:
-    """A lab on a cluster: the embedded one by default, which is started where it is not up.
+    """Connect to a cluster, by default to the embedded one, which is started if it is not running.
 
-    Sets KUBECONFIG for this process, and makes %kubectl and %curl of this notebook speak to the cluster.
+    Sets KUBECONFIG for this process, and makes %kubectl and %curl of this notebook use the cluster.
+
+    >>> lab = connect("attach", kubeconfig=kubeconfig, ingress=ingress)
+    >>> lab
+    attach cluster default · namespace kserve-test · gateway 127.0.0.1:...
 
     Args:
-        cluster: `embedded`, `kind`, `attach`, or None (or `auto`) to let what is up and what is given decide.
-        name: which of the clusters on this machine; $KSERVE_NB_NAME or `default` where not given.
-        namespace: where the InferenceServices are; it need not exist yet.
-        kubeconfig: attach: the file that tells how to reach the cluster; $KUBECONFIG where not given.
-        context: attach: a context in it, the current one where not given; one that looks like production must be named.
-        ingress: attach: HOST:PORT of its gateway; found by itself where it can be.
+        cluster: `embedded`, `kind`, `attach`, or None (or `auto`) to choose by what is running and what is given.
+        name: the name of a cluster on this machine; by default $KSERVE_NB_NAME or `default`.
+        namespace: of the InferenceServices; it does not have to exist yet.
+        kubeconfig: attach: a kubeconfig file; by default $KUBECONFIG.
+        context: attach: a context in it, by default the current one. A context whose name suggests production must
+            be named.
+        ingress: attach: HOST:PORT of the ingress gateway; by default it is discovered.
     """
     found = clusters.connect(
         cluster, name=name, kubeconfig=kubeconfig, context=context, ingress=ingress, namespace=namespace
     )
     lab = Lab(found)
     os.environ["KUBECONFIG"] = str(found.kubeconfig)
-    shell = get_ipython()  # type: ignore[no-untyped-call]  # IPython does not type it
+    shell = _shell()
     if shell is not None:
+        from kserve_nb.magics import magics  # imports IPython, which a script does not need
+
         magics.load(shell, lab.cluster)
-        _teach(shell)
+        _register_formatters(shell)
     return lab
 
 
-def _teach(shell: Any) -> None:
-    """Let IPython show values as the rest of the package does."""
+def _shell() -> Any:
+    """The running IPython shell; None in a plain Python process, where IPython is not even imported."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython else None
+
+
+def _register_formatters(shell: Any) -> None:
+    """Make IPython show a status and a pod in the same words as the rest of the package."""
     plain = shell.display_formatter.formatters["text/plain"]
     plain.for_type(RolloutStatus, lambda value, printer, _cycle: printer.text(render.status_line(value)))
     plain.for_type(Pod, lambda value, printer, _cycle: printer.text(render.pod_line(value)))

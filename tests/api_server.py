@@ -1,4 +1,4 @@
-"""The embedded cluster's API server alone: no reconcilers, no pods. In a thread, over TLS, on a free port."""
+"""The embedded cluster's API server without controllers: in a thread, over TLS, on a free port."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from kserve_nb.clusters.embedded.kinds import NAMESPACE
 from kserve_nb.clusters.embedded.objects import Settings
 
 TOKEN = "a-secret"
-KUBECTL = os.environ.get("KUBECTL", "kubectl")  # another one than this installation's, to try a newer version
+KUBECTL = os.environ.get("KUBECTL", "kubectl")  # set it to test another version of kubectl
 SERVICES = "/apis/serving.kserve.io/v1beta1/namespaces/demo/inferenceservices"
 
 
 def isvc(name: str, **predictor: object) -> dict[str, Any]:
-    """An InferenceService in namespace demo."""
+    """Return an InferenceService in the namespace demo."""
     model = {"modelFormat": {"name": "sklearn"}, "storageUri": "gs://kfserving-examples/models/sklearn/1.0/model"}
     return {"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService",
             "metadata": {"name": name, "namespace": "demo"}, "spec": {"predictor": {"model": model, **predictor}}}
 
 
 class ApiServer:
-    """A server with the namespaces default and demo."""
+    """An API server with the namespaces default and demo."""
 
     def __init__(self, folder: Path):
         self.folder, self.loop = folder, asyncio.new_event_loop()
@@ -67,20 +67,20 @@ class ApiServer:
         return self._run(run())
 
     def request(self, method: str, path: str, body: Any = None, **kwargs: Any) -> requests.Response:
-        """A request of the administrator; bodies that are no bytes are sent as JSON."""
+        """Send a request as administrator. A body that is not bytes is sent as JSON."""
         headers = {"Content-Type": "application/json"} | kwargs.pop("headers", {})
         data = body if isinstance(body, bytes | None) else json.dumps(body)
         return self.session.request(method, self.url + path, data=data, headers=headers, timeout=20, **kwargs)
 
     @property
     def env(self) -> dict[str, str]:
-        """The environment in which kubectl is the one of this installation and speaks to this server."""
+        """The environment in which kubectl is this installation's and uses this server."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
         return {**os.environ, "PATH": path, "KUBECONFIG": str(self.kubeconfig), "HOME": str(self.folder)}
 
     def kubectl(self, *args: str, stdin: str | None = None, check: bool = True,
                 **env: str) -> subprocess.CompletedProcess[str]:
-        """The real kubectl."""
+        """Run the real kubectl."""
         done = subprocess.run([KUBECTL, *args], input=stdin, text=True, capture_output=True, timeout=60,
                               env=self.env | env)
         assert not check or done.returncode == 0, f"{args}: {done.stdout}{done.stderr}"

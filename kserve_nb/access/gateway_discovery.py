@@ -6,19 +6,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kserve_nb.access.api_client import POD, SERVICE, UNREACHABLE, Client, Kind, Object, RefusedError
+from kserve_nb.access.api_client import POD, SERVICE, UNREACHABLE, Client, Object, RefusedError, Resource
 from kserve_nb.access.ingress import Ingress, NoGatewayError, PredictError, address_from
 from kserve_nb.access.port_forward import ForwardError, PortForward
-from kserve_nb.values.rollout_status import Cluster
+from kserve_nb.values.cluster import UNKNOWN_HOST, Cluster
 
 # Namespace and name of the gateway's Service: Istio as KServe's installer makes it, then Kourier.
 GATEWAYS = (("istio-system", "istio-ingressgateway"), ("kourier-system", "kourier"))
-_NODE = Kind("", "v1", "nodes", namespaced=False)
+_NODE = Resource("", "v1", "nodes", namespaced=False)
 _HTTP_PORTS = ("http2", "http", "http80")
 _REACHABLE = ("ExternalIP", "InternalIP")  # of a node's addresses
 _LOOK_S = 3.0  # for an address that may lead nowhere
 _NODES = 3  # addresses that are tried: a NodePort is open on all nodes or on none
-_UNKNOWN_HOST = "no-such-model.example.com"
 
 
 @dataclass
@@ -40,7 +39,7 @@ def find(cluster: Cluster, client: Client, environ: Mapping[str, str]) -> Ingres
 
     Raises:
         NoGatewayError: nothing of that works; the message tells what was tried and what to do.
-        RefusedError: the cluster does not answer.
+        RefusedError: the cluster does not respond.
     """
     search = Search()
     if cluster.ingress:
@@ -63,7 +62,7 @@ def _in_cluster(cluster: Cluster, client: Client, search: Search) -> Ingress:
             if answers(address):
                 search.note(f"{how}: {address} answers")
                 return Ingress(address, how=how, story=tuple(search.story))
-            search.note(f"{how}: {address} does not answer from here")
+            search.note(f"{how}: {address} does not respond from here")
         found = _forwarded(cluster, namespace, service, search)
         if found is not None:
             return found
@@ -148,7 +147,7 @@ def _forwarded(cluster: Cluster, namespace: str, service: Object, search: Search
 def answers(address: str) -> bool:
     """Whether something speaks HTTP there."""
     try:
-        Ingress(address).send("GET", _UNKNOWN_HOST, "/", timeout_s=_LOOK_S)
+        Ingress(address).send("GET", UNKNOWN_HOST, "/", timeout_s=_LOOK_S)
     except PredictError:
         return False
     return True

@@ -1,8 +1,9 @@
-"""Send a model's requests through the gateway, by Host header."""
+"""Send prediction requests through the ingress gateway, by Host header."""
 
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,36 +12,42 @@ from urllib.parse import urlsplit
 import requests
 
 from kserve_nb.access.port_forward import PortForward
+from kserve_nb.values.foreign_text import safe
 from kserve_nb.values.kserve_versions import JSON_HEADERS
 
 Protocol = Literal["v1", "v2"]
 Rows = Sequence[Sequence[float]]
 
 IRIS_INPUT: Rows = ((6.8, 2.8, 4.8, 1.4), (6.0, 3.4, 4.5, 1.6))  # the tutorial's iris-input.json
-_NOTICED_S = 1.0  # within which a port-forward that broke off has been seen to
-_FORWARD_S = 10.0  # for it to come back
-_TIMEOUT_S = 60  # a first request from zero waits for its pod
+_NOTICED_S = 1.0  # until the end of a dropped port-forward is noticed
+_FORWARD_S = 10.0  # until it is forwarding again
+_TIMEOUT_S = 60  # the first request to a revision that is scaled to zero waits for its pod
 
 
 class NoGatewayError(LookupError):
-    """No address under which the ingress gateway answers is known."""
+    """No address is known at which the ingress gateway responds."""
 
 
 class PredictError(RuntimeError):
-    """A prediction was not answered with 200; `answer` is what came back, where something did."""
+    """A prediction request that was not answered with 200; `response` is what came instead, if anything did."""
 
-    def __init__(self, message: str, answer: Response | None = None):
+    def __init__(self, message: str, response: Response | None = None):
         super().__init__(message)
-        self.answer = answer
+        self.response = response
 
 
 class LostError(PredictError):
-    """Our own port-forward broke off under a request: that says nothing about the gateway or a revision."""
+    """A request cut off by our own port-forward, which shows nothing about the gateway or a revision."""
 
 
 @dataclass(frozen=True)
 class Response:
-    """What the gateway sent back."""
+    """A response of the gateway.
+
+    >>> response = rollout.request()
+    >>> response.status, response.predictions
+    (200, [1, 1])
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -55,9 +62,12 @@ class Response:
 
 
 def address_from(environ: Mapping[str, str]) -> str | None:
-    """HOST:PORT as KServe's own tests and the tutorial name it, or None.
+    """HOST:PORT from the variables of KServe's own tests and of the tutorial; None if they are not set.
 
-    KSERVE_INGRESS_HOST_PORT goes before INGRESS_HOST with INGRESS_PORT.
+    KSERVE_INGRESS_HOST_PORT takes precedence over INGRESS_HOST with INGRESS_PORT.
+
+    >>> address_from({"INGRESS_HOST": "10.0.0.1", "INGRESS_PORT": "80"})
+    '10.0.0.1:80'
     """
     both = environ.get("KSERVE_INGRESS_HOST_PORT")
     if both:
@@ -67,14 +77,19 @@ def address_from(environ: Mapping[str, str]) -> str | None:
 
 
 def host_of(url: str) -> str:
-    """The host of a URL: what step 5 of the first-InferenceService page cuts out of `status.url`."""
+    """The host of a URL, as step 5 of KServe's first-InferenceService page cuts it out of `status.url`.
+
+    >>> host_of("http://sklearn-iris.kserve-test.example.com")
+    'sklearn-iris.kserve-test.example.com'
+    """
     return urlsplit(url).netloc
 
 
 class Ingress:
-    """The gateway at HOST:PORT. Never goes through a proxy: the gateway is where the address says.
+    """The ingress gateway at HOST:PORT. Requests to it never go through a proxy.
 
-    `how` it was found: given, environment, LoadBalancer, NodePort or port-forward; `explain()` tells the whole story.
+    `how` is the way its address was found: given, environment, LoadBalancer, NodePort or port-forward. `explain()`
+    lists the steps. Each thread has its own connections.
     """
 
     def __init__(
@@ -82,29 +97,37 @@ class Ingress:
     ):
         self.address, self.how = address, how
         self._story, self._forward = story, forward
-        self._session = requests.Session()
-        self._session.trust_env = False
+        self._sessions = threading.local()
 
     def __repr__(self) -> str:
         return f"gateway at {self.address} ({self.how})"
 
     @property
     def generation(self) -> int:
-        """How often the port-forward that leads to it was begun; 0 where there is none."""
+        """How often the port-forward to it was started; 0 if it needs none."""
         return self._forward.generation if self._forward else 0
 
-    def again(self) -> Ingress:
-        """The same gateway over a connection of its own: sessions are not for sharing among threads."""
+    @property
+    def _session(self) -> requests.Session:
+        """This thread's session: requests does not promise that threads can share one."""
+        session: requests.Session | None = getattr(self._sessions, "session", None)
+        if session is None:
+            session = self._sessions.session = requests.Session()
+            session.trust_env = False
+        return session
+
+    def new_connection(self) -> Ingress:
+        """The same gateway with new connections: it does not reuse those that are open."""
         return Ingress(self.address, how=self.how, story=self._story, forward=self._forward)
 
     def explain(self) -> str:
-        """How the address was determined, step by step, and the tutorial's two variables."""
+        """How the address was found, step by step, and the tutorial's two variables."""
         host, _, port = self.address.rpartition(":")
         steps = "".join(f"\n  {number}. {line}" for number, line in enumerate(self._story, start=1))
         return f"{self!r}{steps}\nexport INGRESS_HOST={host} INGRESS_PORT={port}"
 
     def close(self) -> None:
-        """End the port-forward, where one leads there."""
+        """Stop the port-forward to it, if there is one."""
         if self._forward is not None:
             self._forward.close()
 
@@ -118,13 +141,15 @@ class Ingress:
         headers: Mapping[str, str] | None = None,
         timeout_s: float = _TIMEOUT_S,
     ) -> Response:
-        """One request with that Host header. Any HTTP status is an answer; raises PredictError where none came.
+        """Send one request with this Host header and return the response, whatever its status.
 
-        Where a port-forward leads to the gateway and broke off, LostError comes once it has been begun again.
+        Raises:
+            PredictError: no response came.
+            LostError: the port-forward to the gateway dropped meanwhile; it has been restarted if possible.
         """
         generation = self.generation
         try:
-            answer = self._session.request(
+            response = self._session.request(
                 method,
                 f"http://{self.address}{path}",
                 data=body,
@@ -135,37 +160,38 @@ class Ingress:
         except requests.RequestException as error:
             self._refuse_lost(generation, error)
             raise PredictError(
-                f"{self.address}: the gateway does not answer ({type(error).__name__}). "
-                "See whether the cluster is up: kserve-nb status."
+                f"{self.address}: the gateway does not respond ({type(error).__name__}). "
+                "See whether the cluster is running: kserve-nb status"
             ) from None
-        return Response(answer.status_code, dict(answer.headers), answer.text)
+        return Response(response.status_code, dict(response.headers), response.text)
 
     def _refuse_lost(self, generation: int, error: requests.RequestException) -> None:
-        """Tell our own failures from the gateway's, which would answer with a status, or late."""
+        """Raise LostError if our port-forward caused the error: the gateway itself responds with a status, or late."""
         if self._forward is None or (isinstance(error, requests.Timeout) and self.generation == generation):
             return
         self._session.close()
         self._forward.wait(_NOTICED_S, after=generation)
         back = self._forward.wait(_FORWARD_S)
         raise LostError(
-            f"{self.address}: our port-forward to {self._forward.target} broke off. That says nothing of the model. "
-            + ("It has been begun again: ask again." if back else "See whether the cluster is up: kserve-nb status.")
+            f"{self.address}: our port-forward to {self._forward.target} dropped, which is no fault of the model. "
+            + ("It is running again: repeat the request." if back else
+               "See whether the cluster is running: kserve-nb status")
         ) from None
 
     def request(self, host: str, model: str, rows: Rows, protocol: Protocol = "v1") -> Response:
-        """Ask a model for predictions and return whatever is answered."""
+        """Send a prediction request and return the response, whatever its status."""
         path, body = request_of(model, rows, protocol)
         return self.send("POST", host, path, body=body, headers=JSON_HEADERS)
 
     def predict(self, host: str, model: str, rows: Rows, protocol: Protocol = "v1") -> list[Any]:
-        """The model's predictions. Raises PredictError that says whether gateway or model refused."""
+        """The model's predictions. Raises PredictError that tells whether the gateway or the model refused."""
         try:
-            answer = self.request(host, model, rows, protocol)
+            response = self.request(host, model, rows, protocol)
         except LostError:
-            answer = self.request(host, model, rows, protocol)  # predictions are idempotent: one retry is safe
-        if answer.status != requests.codes.ok:
-            raise PredictError(f"{host}: {_why(answer, model)}", answer)
-        return answer.predictions
+            response = self.request(host, model, rows, protocol)  # predictions are idempotent: one retry is safe
+        if response.status != requests.codes.ok:
+            raise PredictError(f"{host}: {_why(response, model)}", response)
+        return response.predictions
 
 
 def request_of(model: str, rows: Rows, protocol: Protocol) -> tuple[str, str]:
@@ -177,9 +203,10 @@ def request_of(model: str, rows: Rows, protocol: Protocol) -> tuple[str, str]:
     return f"/v2/models/{model}/infer", json.dumps({"inputs": [tensor]})
 
 
-def _why(answer: Response, model: str) -> str:
-    if answer.status == requests.codes.not_found and not answer.text:
-        return "404 with an empty body comes from the gateway: it knows no such host. Compare it with status.url."
-    if answer.status == requests.codes.not_found:
-        return f"404 from the model server: {answer.text.strip()} The name in the path is {model}."
-    return f"{answer.status}: {answer.text.strip()[:300] or 'empty body'}. Look at rollout.pods() and kubectl logs."
+def _why(response: Response, model: str) -> str:
+    text = safe(response.text).strip()
+    if response.status == requests.codes.not_found and not text:
+        return "404 with an empty body comes from the gateway: no route has this host. Compare it with status.url."
+    if response.status == requests.codes.not_found:
+        return f"404 from the model server: {text} The name in the path is {model}."
+    return f"{response.status}: {text[:300] or 'empty body'}. Inspect rollout.pods() and kubectl logs."

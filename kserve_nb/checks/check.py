@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from kserve_nb.access.api_client import RefusedError
 from kserve_nb.access.ingress import PredictError
-from kserve_nb.rollout.rollout import NotPossibleError
+from kserve_nb.rollout.errors import NotPossibleError
 
 P = ParamSpec("P")
 Outcome = tuple[str, dict[str, Any]]  # of a passed check: its line, and the values that it compared

@@ -5,8 +5,8 @@ from __future__ import annotations
 from kserve_nb.access.api_client import Client
 from kserve_nb.access.ingress import Ingress
 from kserve_nb.checks.check import CheckFailed, Outcome, step
+from kserve_nb.values.cluster import UNKNOWN_HOST
 
-UNKNOWN_HOST = "no-such-model.example.com"
 _GATEWAY_TIMEOUT_S = 10
 
 

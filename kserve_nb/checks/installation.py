@@ -9,15 +9,15 @@ from kserve_nb.access.api_client import (
     INFERENCE_SERVICE,
     KNATIVE_SERVICE,
     Client,
-    Kind,
-    NotFoundError,
     Object,
+    ObjectNotFoundError,
     RefusedError,
+    Resource,
 )
 from kserve_nb.checks.check import CheckFailed, Outcome, step
 from kserve_nb.values.kserve_versions import ignores_canary
 
-_CONFIG_MAP = Kind("", "v1", "configmaps")
+_CONFIG_MAP = Resource("", "v1", "configmaps")
 _CONFIG, _KSERVE_NAMESPACE = "inferenceservice-config", "kserve"
 _TAG = re.compile(r":v?(\d[\w.-]*)$")  # of an image
 
@@ -48,10 +48,10 @@ def backend(client: Client, hint: bool) -> Outcome:
     return f"KServe{version and f' {version}'} in Knative mode, on Kubernetes {kubernetes}", seen
 
 
-def _serves(client: Client, kind: Kind) -> bool:
+def _serves(client: Client, kind: Resource) -> bool:
     try:
         client.find_all(kind)
-    except NotFoundError:
+    except ObjectNotFoundError:
         return False
     except RefusedError as refused:
         if refused.reason != "Forbidden":  # a forbidden kind is served: RBAC refuses it after routing

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from kserve_nb.access.ingress import IRIS_INPUT, Ingress, Response
 from kserve_nb.checks.check import CheckFailed, Outcome, step
-from kserve_nb.checks.cluster_checks import UNKNOWN_HOST
 from kserve_nb.checks.status_checks import seen, settled, traffic_in_words
 from kserve_nb.rollout.availability import AvailabilityProbe
-from kserve_nb.rollout.rollout import Rollout, Tag
-from kserve_nb.rollout.sampling import ALPHA, CAP, Tally, needed, send
+from kserve_nb.rollout.reader import Tag
+from kserve_nb.rollout.rollout import Rollout
+from kserve_nb.rollout.sampling import CAP, Tally
+from kserve_nb.rollout.statistics import ALPHA, needed
+from kserve_nb.values.cluster import UNKNOWN_HOST
 from kserve_nb.values.render import status_line
-from kserve_nb.values.rollout_status import Split, short
+from kserve_nb.values.revisions import short
+from kserve_nb.values.split import Split
 
 _TAGS: tuple[Tag, ...] = ("latest", "prev")
 
@@ -92,7 +95,7 @@ def no_failures(requests: Split | Tally | AvailabilityProbe, hint: bool) -> Outc
             f"{counted.failed} of {counted.sent} failed{getattr(requests, 'when', '')}",
             step(
                 "inspect the pods; start the requests before the change",
-                "rollout.pods(), AvailabilityProbe(rollout)",
+                "rollout.pods(), rollout.probe()",
                 hint,
             ),
         )
@@ -114,7 +117,7 @@ def _require_percent(rollout: Rollout, percent: int, hint: bool) -> None:
 
 def _sample(rollout: Rollout, count: int, hint: bool) -> Tally:
     """A sample that can be judged: at least 95 % of the answers attributed to a revision, with one traffic list."""
-    tally = send(rollout, count)
+    tally = rollout.send(count)
     split = tally.split
     attributed = split.sent - split.failed if tally.alike else split.attributed
     if tally.moved or attributed < 0.95 * split.sent or not split.sent:

@@ -9,8 +9,10 @@ from kserve_nb.access.api_client import INFERENCE_SERVICE
 from kserve_nb.checks.check import CheckFailed, Outcome, step
 from kserve_nb.rollout import progress
 from kserve_nb.rollout.rollout import Rollout
+from kserve_nb.values.foreign_text import last_line
 from kserve_nb.values.render import pod_line, status_line
-from kserve_nb.values.rollout_status import RolloutStatus, TrafficTarget, last_line, short
+from kserve_nb.values.revisions import short
+from kserve_nb.values.rollout_status import RolloutStatus, TrafficTarget
 
 _FIELD = "canaryTrafficPercent"
 
@@ -132,7 +134,7 @@ def scaled_down(rollout: Rollout, revision: str, hint: bool) -> Outcome:
 
 def settled(rollout: Rollout, expected: str, title: str, hint: bool) -> RolloutStatus:
     """The status after everything that the spec requests has been done. Raises CheckFailed before that."""
-    status, knative = rollout.look()
+    status, knative = rollout.status_and_service()
     left = progress.failure(status, knative) or progress.missing(status, knative)
     if left:
         raise CheckFailed(

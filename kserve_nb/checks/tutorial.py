@@ -16,7 +16,7 @@ from kserve_nb.checks.check import Outcome, check
 from kserve_nb.rollout.availability import AvailabilityProbe
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.rollout.sampling import Tally
-from kserve_nb.values.rollout_status import Split
+from kserve_nb.values.split import Split
 
 
 class Checks:

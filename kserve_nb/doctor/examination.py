@@ -21,7 +21,7 @@ from kserve_nb.doctor.report import Report, in_order
 from kserve_nb.doctor.rules import CHECKS
 from kserve_nb.doctor.session import inspect_session
 from kserve_nb.rollout.sampling import Tally
-from kserve_nb.values.rollout_status import Cluster
+from kserve_nb.values.cluster import Cluster
 
 # Notes that say what users experience while something is wrong. All other notes are left out then.
 _RELATED_NOTES = {"C02", "C03", "C04", "C05", "C08", "K01", "R01", "R10", "R12"}

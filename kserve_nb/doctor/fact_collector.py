@@ -23,25 +23,24 @@ from kserve_nb.access.api_client import (
     SERVICE,
     UNREACHABLE,
     Client,
-    Kind,
-    NotFoundError,
     Object,
+    ObjectNotFoundError,
     RefusedError,
+    Resource,
 )
 from kserve_nb.access.ingress import Ingress, NoGatewayError, PredictError, host_of
 from kserve_nb.doctor.facts import KSERVE_CONFIG, Facts, ProbeResult, ServiceFacts, services_of
 from kserve_nb.doctor.pod_facts import failure_of, progress_of
 from kserve_nb.doctor.session import Session
+from kserve_nb.values.cluster import UNKNOWN_HOST, Cluster
 from kserve_nb.values.manifest import MODEL, inference_service
-from kserve_nb.values.rollout_status import Cluster
 
-_CONFIG_MAP = Kind("", "v1", "configmaps")
-_NODE = Kind("", "v1", "nodes", namespaced=False)
+_CONFIG_MAP = Resource("", "v1", "configmaps")
+_NODE = Resource("", "v1", "nodes", namespaced=False)
 _CONFIGS = (("kserve", KSERVE_CONFIG), ("knative-serving", "config-domain"), ("knative-serving", "config-network"))
 _EVERYWHERE = f"/apis/{INFERENCE_SERVICE.group}/{INFERENCE_SERVICE.version}/{INFERENCE_SERVICE.plural}"
 _HEALTH = "health.json"  # beside the kubeconfig of an embedded cluster: the state of its parts
 _DRY_RUN = "kserve-nb-doctor"  # the name of an InferenceService that is never stored
-_UNKNOWN_HOST = "no-such-model.example.com"
 _ANSWER_S = 3.0  # for the first request and for each probe
 _LOG_LINES = 20
 _NO_ACCESS = (UNREACHABLE, "Unauthorized")  # reasons for which nothing at all can be read
@@ -86,12 +85,12 @@ def send(ingress: Ingress, method: str, host: str, path: str, headers: Mapping[s
 
 def _objects(client: Client, facts: Facts) -> Facts:
     lacking: list[str] = []
-    hidden: dict[Kind, str] = {}
+    hidden: dict[Resource, str] = {}
 
-    def every(kind: Kind) -> list[Object]:
+    def every(kind: Resource) -> list[Object]:
         try:
             return client.find_all(kind)
-        except NotFoundError:
+        except ObjectNotFoundError:
             lacking.append(f"{kind.plural}.{kind.group}")
             return []
         except RefusedError as refused:
@@ -199,7 +198,7 @@ def _probed_through_gateway(facts: Facts, cluster: Cluster, client: Client, sess
 
 def _probed(facts: Facts, ingress: Ingress) -> Facts:
     """The facts with the answers of the gateway and of the models that have pods."""
-    unknown = _probe(ingress, _UNKNOWN_HOST, "/")
+    unknown = _probe(ingress, UNKNOWN_HOST, "/")
     if unknown.answer is None:
         return replace(facts, unknown_host=unknown)
     probes = 0

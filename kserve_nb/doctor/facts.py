@@ -12,12 +12,13 @@ from kserve_nb.access.ingress import Response, host_of
 from kserve_nb.doctor.pod_facts import ContainerFailure, failure_of
 from kserve_nb.doctor.session import Session
 from kserve_nb.rollout.sampling import Tally
-from kserve_nb.values.rollout_status import Pod, Revision, RolloutStatus
+from kserve_nb.values.labels import INFERENCE_SERVICE_LABEL, LAST_APPLIED
+from kserve_nb.values.pods import Pod
+from kserve_nb.values.revisions import Revision
+from kserve_nb.values.rollout_status import RolloutStatus
 
-SERVICE_LABEL = "serving.kserve.io/inferenceservice"
 KSERVE_CONFIG = "inferenceservice-config"
 _MODE = "serving.kserve.io/deploymentMode"
-_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class ServiceFacts:
     @property
     def last_applied(self) -> Mapping[str, Any]:
         """The manifest of the last `kubectl apply`; empty when the object was created by other means."""
-        return _mapping(self.annotations.get(_LAST_APPLIED))
+        return _mapping(self.annotations.get(LAST_APPLIED))
 
     @property
     def written_at(self) -> str:
@@ -245,7 +246,7 @@ def _mapping(text: str | None) -> Mapping[str, Any]:
 
 
 def _labelled(obj: Object, name: str) -> bool:
-    return (obj["metadata"].get("labels") or {}).get(SERVICE_LABEL) == name
+    return (obj["metadata"].get("labels") or {}).get(INFERENCE_SERVICE_LABEL) == name
 
 
 def _generation(revision: Object) -> int:

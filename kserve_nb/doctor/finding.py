@@ -7,6 +7,7 @@ from typing import Literal
 
 from kserve_nb.doctor.remedy import Remedy
 from kserve_nb.doctor.rule import Rule
+from kserve_nb.values.foreign_text import safe
 
 Severity = Literal["blocker", "warning", "progress", "note"]
 Hop = Literal[
@@ -57,15 +58,15 @@ class Finding:
     def lines(self, notebook: bool = False) -> tuple[str, str, str]:
         """The finding in three lines; commands have the form of a terminal or of a notebook cell."""
         return (
-            shortened(f"{_SIGNS[self.severity]} {self.id} {self.title} – {self.where}: {one_line(self.saw)}"),
+            shortened(f"{_SIGNS[self.severity]} {self.id} {self.title} – {one_line(f'{self.where}: {self.saw}')}"),
             shortened(f"  why: {one_line(self.why)}"),
-            f"  do:  {self.remedy.shown(notebook)}",
+            f"  do:  {safe(self.remedy.shown(notebook))}",
         )
 
 
 def one_line(text: str) -> str:
-    """Text with every run of white space replaced by one blank."""
-    return " ".join(text.split())
+    """Text of a cluster or a person, safe to print, with every run of white space replaced by one blank."""
+    return " ".join(safe(text).split())
 
 
 def shortened(line: str) -> str:

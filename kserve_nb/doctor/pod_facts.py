@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from kserve_nb.access.api_client import Object
-from kserve_nb.values.rollout_status import conditions_of
+from kserve_nb.values.condition import conditions_of
+from kserve_nb.values.foreign_text import last_line
 
 DOWNLOADER = "storage-initializer"  # KServe's init container, which downloads the model
-_HEAD = re.compile(r"^\S+ \S+ \d+ \S+ [A-Z]+ \[\S+\] ")  # time, process, logger, level and place of a log line
 _FAILED_WAITING = {
     "CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName",
     "ImageInspectError", "RegistryUnavailable", "CreateContainerConfigError", "CreateContainerError",
@@ -34,8 +33,7 @@ class ContainerFailure:
     @property
     def last_words(self) -> str:
         """The last line of the log, without its time and logger; the reason when there is no log."""
-        lines = [line.strip() for line in self.log.splitlines() if line.strip()]
-        return _HEAD.sub("", lines[-1]) if lines else self.reason
+        return last_line(self.log) or self.reason
 
 
 @dataclass(frozen=True)

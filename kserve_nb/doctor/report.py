@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from html import escape
 
 from kserve_nb.doctor.finding import HOPS, SEVERITIES, Finding, one_line, shortened
+from kserve_nb.values.foreign_text import safe_html
 
 HEALTHY, WRONG, UNDECIDED = 0, 1, 3  # exit codes of `kserve-nb doctor`; 2 is a usage error
 
@@ -47,6 +47,12 @@ class Report:
         return HEALTHY if self.healthy and not self.not_examined else UNDECIDED
 
     @property
+    def has_commands(self) -> bool:
+        """Whether a kubectl or curl command is among the remedies."""
+        commands = [finding.remedy.command(self.notebook).lstrip("%") for finding in self.findings]
+        return any(command.startswith(("kubectl ", "curl ")) for command in commands)
+
+    @property
     def text(self) -> str:
         """Three lines for the first broken hop and for each warning; one for what may follow from it, and for notes."""
         return "\n".join(self._lines())
@@ -55,7 +61,7 @@ class Report:
     def html(self) -> str:
         """The report for a browser; findings that the text shortens can be unfolded."""
         rows = "".join(_html(finding, self.notebook) for finding in self.findings)
-        return f"<p>{escape(self._verdict())}</p>{rows}"
+        return f"<p>{safe_html(self._verdict())}</p>{rows}"
 
     def to_json(self) -> str:
         """All findings, for a program."""
@@ -111,7 +117,6 @@ def _row(finding: Finding, notebook: bool) -> dict[str, str]:
 
 
 def _html(finding: Finding, notebook: bool) -> str:
-    head, why, do = (escape(part) for part in (
-        finding.lines(notebook)[0], finding.why, finding.remedy.shown(notebook)))  # fmt: skip
+    head, why, do = map(safe_html, (finding.lines(notebook)[0], finding.why, finding.remedy.shown(notebook)))
     opened = " open" if finding.severity == "blocker" else ""
     return f"<details{opened}><summary>{head}</summary><p>{why}</p><pre>{do}</pre></details>"

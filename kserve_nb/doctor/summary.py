@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kserve_nb import doctor
-from kserve_nb.values.rollout_status import Cluster
+from kserve_nb.values.cluster import Cluster
 
 
 def in_a_line(cluster: Cluster) -> str:

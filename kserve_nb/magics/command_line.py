@@ -26,7 +26,7 @@ class CommandError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Command:
+class CommandLine:
     """A command line, read: its words, and the jq filter that its output goes through."""
 
     words: tuple[str, ...]
@@ -51,7 +51,7 @@ def expand(text: str, variables: Mapping[str, Any]) -> str:
     return "".join(part if part.startswith("'") else _VARIABLE.sub(value, part) for part in parts)
 
 
-def read(text: str, variables: Mapping[str, Any]) -> Command:
+def read(text: str, variables: Mapping[str, Any]) -> CommandLine:
     """A command line as a shell reads it: continued lines, variables, quotes, and `| jq` at its end."""
     joined = re.sub(r"\\\n\s*", " ", text.strip())
     lexer = shlex.shlex(expand(joined, variables), posix=True, punctuation_chars="|")
@@ -61,13 +61,13 @@ def read(text: str, variables: Mapping[str, Any]) -> Command:
     except ValueError as error:
         raise CommandError(f"{text.strip()}: {error}.") from None
     if "|" not in words:
-        return Command(tuple(words))
+        return CommandLine(tuple(words))
     at = words.index("|")
     program, *options = words[at + 1 :] or [""]
     if program != "jq" or "|" in options:
         raise CommandError(f"| {' '.join(words[at + 1 :])}: only `| jq [filter]` may follow here.")
     filters = [word for word in options if not word.startswith("-")]
-    return Command(tuple(words[:at]), filters[0] if filters else ".", "-r" in options)
+    return CommandLine(tuple(words[:at]), filters[0] if filters else ".", "-r" in options)
 
 
 def through_jq(text: str, program: str, raw: bool = False) -> str:

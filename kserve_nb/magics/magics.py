@@ -20,7 +20,7 @@ from IPython.core.magic import no_var_expand
 
 from kserve_nb.magics import command_line
 from kserve_nb.magics.curl import CurlError, curl
-from kserve_nb.values.rollout_status import Cluster
+from kserve_nb.values.cluster import Cluster
 
 _TIMEOUT_S = 600  # one command; `kubectl wait` brings its own
 _ALLOW = "--allow"

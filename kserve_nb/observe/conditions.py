@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from kserve_nb.values.rollout_status import Pod, last_line
+from kserve_nb.values.foreign_text import last_line
+from kserve_nb.values.pods import Pod
+from kserve_nb.values.rollout_status import FAILED_MODEL_STATES
 
 Object = Mapping[str, Any]
 _SHOULD_BE_FALSE = {"Stopped"}
@@ -71,7 +73,7 @@ def _model(isvc: Object) -> list[Rung]:
     """What KServe says of the model itself, with the end of the container's log: there is nothing deeper."""
     status = (isvc.get("status") or {}).get("modelStatus") or {}
     info, word = status.get("lastFailureInfo") or {}, status.get("transitionStatus") or ""
-    if word not in ("BlockedByFailedLoad", "InvalidSpec"):
+    if word not in FAILED_MODEL_STATES:
         return []
     message = last_line(info.get("message") or "")
     return [Rung("model", isvc["metadata"]["name"], word, "False", info.get("reason") or "", message, "", "fails")]

@@ -8,8 +8,9 @@ from itertools import pairwise
 from typing import Literal
 
 from kserve_nb.observe.snapshot import Event, Snapshot
-from kserve_nb.values.rollout_status import Pod, short
-from kserve_nb.values.rollout_status import last_line as last_line
+from kserve_nb.values.foreign_text import last_line as last_line
+from kserve_nb.values.pods import Pod
+from kserve_nb.values.revisions import short
 
 _PODS_KEPT = 30
 _RUN_S = 5.0  # batches of requests that are no further apart are one run
@@ -17,7 +18,7 @@ PodWord = Literal["ready", "starting", "ending", "failing"]
 
 
 @dataclass(frozen=True)
-class Frame:
+class TimelineFrame:
     """What a snapshot showed, as little of it as a picture of the whole course needs."""
 
     at: float
@@ -30,7 +31,7 @@ class Frame:
     why: str = ""  # what is still missing, or what failed
 
     @classmethod
-    def of(cls, snapshot: Snapshot, at: float) -> Frame:
+    def of(cls, snapshot: Snapshot, at: float) -> TimelineFrame:
         """The frame of a snapshot."""
         if snapshot.state in ("stale", "loading"):
             return cls(at, seen=False)
@@ -48,16 +49,16 @@ class Frame:
             why=last_line(snapshot.failure) or snapshot.left,
         )
 
-    def same(self, other: Frame) -> bool:
+    def same(self, other: TimelineFrame) -> bool:
         """Whether nothing but the time differs."""
-        return self == Frame(self.at, *(getattr(other, name) for name in _WHAT))
+        return self == TimelineFrame(self.at, *(getattr(other, name) for name in _WHAT))
 
 
 _WHAT = ("seen", "asked", "model", "phase", "traffic", "pods", "why")
 
 
 @dataclass(frozen=True)
-class Sample:
+class RequestBatch:
     """A batch of requests, as it was answered."""
 
     at: float
@@ -73,25 +74,25 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class History:
+class RolloutHistory:
     """Frames in order, the events that the cluster itself kept, and until when they hold."""
 
     name: str
-    frames: tuple[Frame, ...] = ()
+    frames: tuple[TimelineFrame, ...] = ()
     events: tuple[Event, ...] = ()
     until: float = 0.0
-    samples: tuple[Sample, ...] = ()  # requests that were sent meanwhile
+    samples: tuple[RequestBatch, ...] = ()  # requests that were sent meanwhile
 
-    def since(self, at: float) -> History:
+    def since(self, at: float) -> RolloutHistory:
         """The part of it after a moment; what held at that moment begins it."""
         before = [frame for frame in self.frames if frame.at <= at][-1:]
-        frames = [Frame(at, *(getattr(frame, name) for name in _WHAT)) for frame in before]
+        frames = [TimelineFrame(at, *(getattr(frame, name) for name in _WHAT)) for frame in before]
         frames += [frame for frame in self.frames if frame.at > at]
         events = tuple(event for event in self.events if event.at >= at)
         samples = tuple(sample for sample in self.samples if sample.at >= at)
         return replace(self, frames=tuple(frames), events=events, samples=samples)
 
-    def at(self, moment: float) -> Frame | None:
+    def at(self, moment: float) -> TimelineFrame | None:
         """What was known at a moment."""
         return next((frame for frame in reversed(self.frames) if frame.at <= moment), None)
 
@@ -118,7 +119,7 @@ class Course:
     unobserved: tuple[Span, ...] = ()
 
 
-def course_of(history: History) -> Course:
+def course_of(history: RolloutHistory) -> Course:
     """Lay a history out in lanes on one axis of time."""
     ends = [*(frame.at for frame in history.frames[1:]), history.until]
     timed = list(zip(history.frames, ends, strict=True)) if history.frames else []
@@ -142,23 +143,23 @@ def course_of(history: History) -> Course:
     )
 
 
-def narrative(history: History) -> tuple[tuple[float, str], ...]:
+def narrative(history: RolloutHistory) -> tuple[tuple[float, str], ...]:
     """The course as sentences, one a change: what was asked, what was routed, which pods came and went."""
     lines: list[tuple[float, str]] = []
     known = [frame for frame in history.frames if frame.seen]
     for frame in known[:1]:
-        lines += [(frame.at, f"found {text}") for text in _all(Frame(0.0, True), frame)]
+        lines += [(frame.at, f"found {text}") for text in _all(TimelineFrame(0.0, True), frame)]
     for before, now in pairwise(known):
         lines += [(now.at, text) for text in _all(before, now)]
-    lines += [(frame.at, "the cluster does not answer: nothing is known from here on")
+    lines += [(frame.at, "the cluster does not respond: nothing is known from here on")
               for frame in history.frames[1:] if not frame.seen]  # fmt: skip
     lines += [(run.at, _answered(run)) for run in runs(history.samples)]
     return tuple(sorted(lines, key=lambda line: line[0]))
 
 
-def runs(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+def runs(samples: Sequence[RequestBatch]) -> tuple[RequestBatch, ...]:
     """Batches that followed each other, added up; each stands where it began."""
-    added: list[Sample] = []
+    added: list[RequestBatch] = []
     for before, now in zip((None, *samples), samples, strict=False):
         if before and before.latest == now.latest and now.at - before.at < _RUN_S:
             so_far = added.pop()
@@ -169,7 +170,7 @@ def runs(samples: Sequence[Sample]) -> tuple[Sample, ...]:
     return tuple(added)
 
 
-def _answered(run: Sample) -> str:
+def _answered(run: RequestBatch) -> str:
     failed = f", {run.failed} failed" if run.failed else ""
     return f"requests: {run.hits} of {run.sent} answered by {short(run.latest)} ({run.percent:.1f} %){failed}"
 
@@ -196,20 +197,20 @@ def _join(spans: list[Span], new: Span) -> None:
         spans.append(new)
 
 
-def _all(before: Frame, now: Frame) -> list[str]:
+def _all(before: TimelineFrame, now: TimelineFrame) -> list[str]:
     return [*_asked(before, now), *_moved(before, now), *_pods(before, now)]
 
 
-def _actions(frames: Sequence[Frame]) -> Iterable[tuple[float, str]]:
+def _actions(frames: Sequence[TimelineFrame]) -> Iterable[tuple[float, str]]:
     known = [frame for frame in frames if frame.seen]
     for frame in known[:1]:
-        yield from ((frame.at, f"found {text}") for text in _asked(Frame(0.0, True), frame))
+        yield from ((frame.at, f"found {text}") for text in _asked(TimelineFrame(0.0, True), frame))
     for before, now in pairwise(known):
         for text in _asked(before, now):
             yield now.at, text
 
 
-def _asked(before: Frame, now: Frame) -> list[str]:
+def _asked(before: TimelineFrame, now: TimelineFrame) -> list[str]:
     if (before.asked, before.model) == (now.asked, now.model):
         return []
     if not now.asked:
@@ -219,13 +220,13 @@ def _asked(before: Frame, now: Frame) -> list[str]:
     return ["asked: " + " for ".join(percent + model)]
 
 
-def _moved(before: Frame, now: Frame) -> list[str]:
+def _moved(before: TimelineFrame, now: TimelineFrame) -> list[str]:
     if before.traffic == now.traffic:
         return []
     return ["routed: " + (" · ".join(f"{percent} % → {short(name)}" for name, percent in now.traffic) or "nobody")]
 
 
-def _pods(before: Frame, now: Frame) -> list[str]:
+def _pods(before: TimelineFrame, now: TimelineFrame) -> list[str]:
     was = {name: (revision, word) for name, revision, word in before.pods}
     is_ = {name: (revision, word) for name, revision, word in now.pods}
     changed = [found for name, found in is_.items() if was.get(name) != found]

@@ -8,11 +8,23 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from kserve_nb.access.api_client import EVENT, INFERENCE_SERVICE, KNATIVE_SERVICE, POD, REVISION, ROUTE, Kind, Object
+from kserve_nb.access.api_client import (
+    EVENT,
+    INFERENCE_SERVICE,
+    KNATIVE_SERVICE,
+    POD,
+    REVISION,
+    ROUTE,
+    Object,
+    Resource,
+)
 from kserve_nb.observe.conditions import Rung, rungs_of
 from kserve_nb.rollout import progress
 from kserve_nb.rollout.sampling import Tally
-from kserve_nb.values.rollout_status import Pod, Revision, RolloutStatus, TrafficTarget
+from kserve_nb.values.labels import INFERENCE_SERVICE_LABEL
+from kserve_nb.values.pods import Pod
+from kserve_nb.values.revisions import Revision
+from kserve_nb.values.rollout_status import RolloutStatus, TrafficTarget
 
 KINDS = (INFERENCE_SERVICE, KNATIVE_SERVICE, ROUTE, REVISION, POD, EVENT)
 Phase = Literal["not seen yet", "absent", "failed", "moving", "settled"]
@@ -135,7 +147,7 @@ class Snapshot:
         return {**found, "phase": self.phase, "asked": self.asked, "routed": self.routed}
 
 
-def snapshot_of(name: str, objects: Mapping[Kind, Sequence[Object]]) -> Snapshot:
+def snapshot_of(name: str, objects: Mapping[Resource, Sequence[Object]]) -> Snapshot:
     """What the objects of a namespace say of one InferenceService; the times and the state are the caller's."""
     isvc, knative = _named(objects, INFERENCE_SERVICE, name), _named(objects, KNATIVE_SERVICE, f"{name}-predictor")
     route = _named(objects, ROUTE, f"{name}-predictor")
@@ -155,7 +167,7 @@ def snapshot_of(name: str, objects: Mapping[Kind, Sequence[Object]]) -> Snapshot
     )
 
 
-def concerns(name: str, kind: Kind, obj: Mapping[str, Any]) -> bool:
+def concerns(name: str, kind: Resource, obj: Mapping[str, Any]) -> bool:
     """Whether an object is one of this InferenceService's."""
     meta = obj["metadata"]
     if kind == EVENT:
@@ -163,7 +175,7 @@ def concerns(name: str, kind: Kind, obj: Mapping[str, Any]) -> bool:
         return bool(whom == name or whom.startswith(f"{name}-predictor"))
     if kind == INFERENCE_SERVICE:
         return bool(meta["name"] == name)
-    return bool((meta.get("labels") or {}).get("serving.kserve.io/inferenceservice") == name)
+    return bool((meta.get("labels") or {}).get(INFERENCE_SERVICE_LABEL) == name)
 
 
 def moment(text: str) -> float:
@@ -176,7 +188,7 @@ def clock(at: float) -> str:
     return datetime.fromtimestamp(at).strftime("%H:%M:%S")
 
 
-def _named(objects: Mapping[Kind, Sequence[Object]], kind: Kind, name: str) -> Object | None:
+def _named(objects: Mapping[Resource, Sequence[Object]], kind: Resource, name: str) -> Object | None:
     return next((obj for obj in objects.get(kind, ()) if obj["metadata"]["name"] == name), None)
 
 

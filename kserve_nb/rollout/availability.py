@@ -1,62 +1,79 @@
-"""One user who asks again and again while something changes: was anybody turned away?"""
+"""A user who sends requests all the time while something changes, to see whether any request fails."""
 
 from __future__ import annotations
 
 import threading
 import time
 import weakref
+from types import TracebackType
+from typing import Self
 
 import requests
 
-from kserve_nb.access.ingress import IRIS_INPUT, Ingress, LostError, PredictError
-from kserve_nb.rollout.rollout import Rollout
-from kserve_nb.values.rollout_status import Split
+from kserve_nb.access.ingress import IRIS_INPUT, LostError, PredictError
+from kserve_nb.rollout.reader import RolloutReader
+from kserve_nb.values.split import Split
 
 _PER_SECOND = 20
-_MOST_S = 600  # after which it ends by itself
+_MOST_S = 600  # after which it stops
 
 
 class AvailabilityProbe:
-    """Asks the main door twenty times a second, from a thread of its own, until `close()`, or nobody knows it any more.
+    """Sends twenty requests a second to the main host in its own thread, until `close()` or garbage collection.
 
-    It waits for each answer before it asks again, as a user would: a request that is held shows in `slowest_s`.
+    It waits for each response before it sends the next request, as a user would: a request that is held up shows in
+    `slowest_s`.
+
+    >>> with rollout.probe() as user:
+    ...     _ = rollout.promote()
+    >>> user.failed, user.lost
+    (0, 0)
     """
 
-    def __init__(self, rollout: Rollout):
+    def __init__(self, rollout: RolloutReader):
         self._rollout, self._host = rollout, rollout.host()
         self._ended = threading.Event()
         self.answered = self.failed = self.lost = 0
         self.slowest_s = 0.0
-        self._first, self._last, self._why = "", "", ""  # when requests failed, and what came in place of an answer
+        self._first, self._last, self._why = "", "", ""  # when requests failed, and the first failure
         self._thread = threading.Thread(
-            target=_run, args=(weakref.ref(self), self._ended), name="a user who asks", daemon=True)
+            target=_run, args=(weakref.ref(self), self._ended), name="availability probe", daemon=True)
         self._thread.start()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
     def close(self) -> None:
-        """Ask no more, and wait for the answer that is under way."""
+        """Stop, and wait for the response to the request under way."""
         self._ended.set()
         self._thread.join(timeout=_MOST_S)
 
     @property
     def split(self) -> Split:
-        """What was answered; by whom, nobody asked."""
+        """The counts as a Split. They are not attributed to revisions."""
         return Split({}, self.failed, self.answered, self.lost)
 
     @property
     def when(self) -> str:
-        """From when to when requests failed, and how the first did; empty where none has."""
+        """When requests failed, and how the first one did; empty if none failed."""
         return f", from {self._first} to {self._last}: {self._why}" if self.failed else ""
 
     def __repr__(self) -> str:
-        still = "" if self._ended.is_set() else ", and it goes on"
-        said = f"{self.failed} turned away{self.when}" if self.failed else "none turned away"
-        ours = f", {self.lost} lost by our port-forward" if self.lost else ""
-        return f"{self.split.sent} requests, {said}{ours}; the slowest took {self.slowest_s:.2f} s{still}"
+        sent = self.split.sent
+        said = f"{self.failed} of {sent} requests failed{self.when}" if self.failed else f"{sent} requests, none failed"
+        ours = f"; {self.lost} more lost by our port-forward" if self.lost else ""
+        still = "" if self._ended.is_set() else "; still sending"
+        return f"{said}{ours}; the slowest took {self.slowest_s:.2f} s{still}"
 
-    def _ask(self, ingress: Ingress) -> None:
+    def _send(self) -> None:
         began = time.monotonic()
         try:
-            answer = ingress.request(self._host, self._rollout.name, IRIS_INPUT)
+            answer = self._rollout.ingress.request(self._host, self._rollout.name, IRIS_INPUT)
             self._count(answer.status, answer.text)
         except LostError:
             self.lost += 1
@@ -64,23 +81,22 @@ class AvailabilityProbe:
             self._count(0, str(error))
         self.slowest_s = max(self.slowest_s, time.monotonic() - began)
 
-    def _count(self, status: int, said: str) -> None:
+    def _count(self, status: int, text: str) -> None:
         if status == requests.codes.ok:
             self.answered += 1
             return
         self.failed += 1
         self._last = time.strftime("%H:%M:%S")
         self._first = self._first or self._last
-        self._why = self._why or f"{status or ''} {said.strip()[:100] or 'with an empty body'}".strip()
+        self._why = self._why or f"{status or ''} {text.strip()[:100] or 'with an empty body'}".strip()
 
 
-def _run(known: weakref.ref[AvailabilityProbe], ended: threading.Event) -> None:
-    """Ask as long as somebody wants to know: a cell that is run again forgets the probe it had made."""
-    ingress, until = None, time.monotonic() + _MOST_S
+def _run(reference: weakref.ref[AvailabilityProbe], ended: threading.Event) -> None:
+    """Send until the probe is closed or garbage-collected: running its cell again drops the old one."""
+    until = time.monotonic() + _MOST_S
     while not ended.wait(1 / _PER_SECOND) and time.monotonic() < until:
-        probe = known()
+        probe = reference()
         if probe is None:
             return
-        ingress = ingress or probe._rollout.ingress.again()
-        probe._ask(ingress)
+        probe._send()
         del probe

@@ -1,7 +1,7 @@
-"""How far a rollout has come: what is still missing until traffic has moved, and whether it failed. Pure.
+"""How far a rollout has come: what is missing until its traffic has moved, and whether it has failed. Pure.
 
-`Ready` of an InferenceService is stale for up to seconds after a write, and its observedGeneration counts another
-object's generations. Knative's own generation contract is sound, so the Knative Service is looked at as well.
+The Ready condition of an InferenceService is stale for up to seconds after a write, and its observedGeneration counts
+the generations of another object. Knative keeps its own generation contract, so the Knative Service is compared too.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from typing import Any
 from kubernetes.utils.quantity import parse_quantity
 
 from kserve_nb.values import kserve_versions
-from kserve_nb.values.rollout_status import TAG_ROUTING, Condition, RolloutStatus, TrafficTarget, conditions_of, short
+from kserve_nb.values.condition import Condition, conditions_of
+from kserve_nb.values.labels import SOURCE_URI, TAG_ROUTING
+from kserve_nb.values.revisions import short
+from kserve_nb.values.rollout_status import RolloutStatus, TrafficTarget
 
-_SOURCE_URI = "internal.serving.kserve.io/storage-initializer-sourceuri"
-_FAILED_STATES = ("BlockedByFailedLoad", "InvalidSpec")
 _UNKNOWN = Condition("", "Unknown")
 
 
 def expected_traffic(status: RolloutStatus) -> tuple[tuple[str, int], ...]:
-    """Revision and percent of each traffic target, once what the spec asks for has been done.
+    """Revision and percent of each traffic target, once the controllers have done what the spec requests.
 
     kserve pkg/controller/v1beta1/inferenceservice/reconcilers/knative/ksvc_reconciler.go createKnativeService.
     """
@@ -31,12 +32,12 @@ def expected_traffic(status: RolloutStatus) -> tuple[tuple[str, int], ...]:
 
 
 def detour(status: RolloutStatus, percent: int, model: str | None, models: Mapping[str, str]) -> str:
-    """Why a rise from 0 would send users to the revision that is pinned away, and the order that does not; else empty.
+    """Why raising the percent from 0 would send users to the revision that they were rolled back from; else empty.
 
-    LATEST is the latest *ready* revision: until a new one is ready, that is the one from which users were taken.
+    LATEST is the latest *ready* revision: until a new revision is ready, it is the one that users were taken from.
 
     Args:
-        model: the storageUri of a new revision; None where the percent alone is changed.
+        model: the storageUri of a new revision; None if only the percent changes.
         models: the storageUri of each revision, as far as known.
     """
     latest = status.latest
@@ -51,53 +52,53 @@ def detour(status: RolloutStatus, percent: int, model: str | None, models: Mappi
 
 
 def rewritten(seen: RolloutStatus, now: RolloutStatus) -> str:
-    """Who changed the spec between two looks, and what about it."""
+    """Who changed the spec between two readings, and what they changed."""
     was, now_is = ("no percent" if p is None else f"{p} %" for p in (seen.requested_percent, now.requested_percent))
-    what = f"it asks for {now_is} now, and asked for {was}" if was != now_is else "its model or settings are others now"
+    what = f"the requested percent is {now_is}, it was {was}" if was != now_is else "its model or settings have changed"
     who = f" ({now.changed_by})" if now.changed_by else ""
     return f"{now.name}: somebody else{who} changed it meanwhile: {what}. Nothing was written."
 
 
 def missing(status: RolloutStatus, knative: Mapping[str, Any] | None) -> str:
-    """What is still missing until traffic has moved; empty once it has.
+    """What is missing until traffic has moved; empty once it has.
 
     Args:
-        knative: the Knative Service `NAME-predictor`, None where it does not exist yet.
+        knative: the Knative Service of the InferenceService; None if it does not exist yet.
     """
     if knative is None:
-        return "KServe has not made its Knative Service yet"
+        return "KServe has not created its Knative Service yet"
     if not follows(status, knative):
-        return "KServe has not taken the change over yet"
+        return "KServe has not passed the change on to Knative yet"
     if not _observed(knative):
         return "Knative has not seen the change yet"
     return _missing_revision(status) or _missing_traffic(status, knative) or _not_ready(status, knative)
 
 
 def failure(status: RolloutStatus, knative: Mapping[str, Any] | None) -> str:
-    """The controller's own message where the change cannot come to a good end by itself; empty where it may.
+    """The controller's message about a change that cannot succeed without help; empty if it still can.
 
-    A conflict between the controllers may look so for a second: ask again before believing it.
+    A conflict between two controllers can look like this for a second: read again before you rely on it.
     """
     predictor = status.conditions.get("PredictorReady", _UNKNOWN)
     if kserve_versions.ignores_canary(status.mode):
-        return f"it runs in {status.mode} mode, where canaryTrafficPercent does nothing"
+        return f"it runs in {status.mode} mode, where canaryTrafficPercent has no effect"
     if predictor.status == "False" and predictor.reason == "ReconcileFailed":
         return predictor.message
     if status.model_state == "InvalidSpec":
         return status.failure or predictor.message or status.model_state
     if knative is None or not follows(status, knative) or not _observed(knative) or not _same_created(status, knative):
-        return ""  # what the status says may be about an earlier change
-    if status.model_state in _FAILED_STATES:
+        return ""  # the status can still describe an earlier change
+    if status.model_failed:
         return status.failure or predictor.message or status.model_state
-    # KServe never clears lastFailureInfo: here it may speak of an earlier revision.
+    # KServe never clears lastFailureInfo: here it can describe an earlier revision.
     return predictor.message or predictor.reason if predictor.status == "False" else ""
 
 
 def follows(status: RolloutStatus, knative: Mapping[str, Any]) -> bool:
-    """Whether the Knative Service's template carries what the spec says now."""
+    """Whether the Knative Service's template has the present spec's model, tag routing and resources."""
     template = knative["spec"]["template"]
     annotations = (template.get("metadata") or {}).get("annotations") or {}
-    same_model = annotations.get(_SOURCE_URI, "") == status.model
+    same_model = annotations.get(SOURCE_URI, "") == status.model
     same_tag = (annotations.get(TAG_ROUTING) == "true") == status.tag_routing
     return same_model and same_tag and _same_resources(status, template)
 
@@ -107,16 +108,16 @@ def _missing_revision(status: RolloutStatus) -> str:
         return "no revision has been created yet"
     if status.latest_created == status.latest_ready:
         return ""
-    why = _said(status.conditions, "PredictorReady")
+    why = _reason(status.conditions, "PredictorReady")
     return f"revision {short(status.latest_created)} is not ready yet{why}"
 
 
 def _missing_traffic(status: RolloutStatus, knative: Mapping[str, Any]) -> str:
     wanted = expected_traffic(status)
-    asked = [TrafficTarget.of(row) for row in (knative.get("spec") or {}).get("traffic") or []]
-    # Knative's own list leaves the name of the latest revision out.
-    if [(t.revision or status.latest_created, t.percent) for t in asked] != list(wanted):
-        return "KServe has not asked Knative for this traffic yet"
+    requested = [TrafficTarget.of(row) for row in (knative.get("spec") or {}).get("traffic") or []]
+    # A Knative Service's spec does not name the latest revision.
+    if [(t.revision or status.latest_created, t.percent) for t in requested] != list(wanted):
+        return "KServe has not requested this traffic from Knative yet"
     seen = [(t.revision, t.percent) for t in status.traffic]
     return "" if seen == list(wanted) else f"traffic is {_in_words(seen)}, expected {_in_words(wanted)}"
 
@@ -124,14 +125,14 @@ def _missing_traffic(status: RolloutStatus, knative: Mapping[str, Any]) -> str:
 def _not_ready(status: RolloutStatus, knative: Mapping[str, Any]) -> str:
     conditions = conditions_of(knative)
     if conditions.get("Ready", _UNKNOWN).status != "True":
-        return f"Knative is not done{_said(conditions, 'Ready')}"
+        return f"Knative has not finished{_reason(conditions, 'Ready')}"
     if status.ready.status != "True":
-        return f"KServe is not done{_said(status.conditions, 'Ready')}"
+        return f"KServe has not finished{_reason(status.conditions, 'Ready')}"
     return ""
 
 
 def _same_resources(status: RolloutStatus, template: Mapping[str, Any]) -> bool:
-    """Whether requests and limits that the spec names are the template's; those it leaves out are the runtime's."""
+    """Whether the template has the requests and limits of the spec; those it leaves out come from the runtime."""
     container = (template.get("spec") or {}).get("containers", [{}])[0].get("resources") or {}
     return all(
         parse_quantity((container.get(kind) or {}).get(resource, 0)) == parse_quantity(amount)
@@ -150,7 +151,7 @@ def _same_created(status: RolloutStatus, knative: Mapping[str, Any]) -> bool:
     return bool(status.latest_created) and created == status.latest_created
 
 
-def _said(conditions: Mapping[str, Condition], type_: str) -> str:
+def _reason(conditions: Mapping[str, Condition], type_: str) -> str:
     found = conditions.get(type_, _UNKNOWN)
     words = ": ".join(filter(None, (found.reason, found.message)))
     return f" ({words})" if words else ""

@@ -1,73 +1,58 @@
-"""The verbs of a rollout: deploy, canary, promote, pin, tag; `wait` until traffic has moved; and what to look at."""
+"""Change how an InferenceService's traffic is split: deploy, canary, promote, pin, tag; and wait for the result."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
-import yaml
+from kserve_nb.access.api_client import INFERENCE_SERVICE, Client, RefusedError
+from kserve_nb.access.ingress import Ingress, Rows
+from kserve_nb.rollout import progress, sampling, waiting
+from kserve_nb.rollout.availability import AvailabilityProbe
+from kserve_nb.rollout.discriminating_input import IRIS_CANDIDATES, DiscriminatingInput
+from kserve_nb.rollout.errors import ChangedError, NotPossibleError
+from kserve_nb.rollout.reader import RolloutReader, Tag
+from kserve_nb.rollout.trace import Trace, trace
+from kserve_nb.values import manifest
+from kserve_nb.values.labels import TAG_ROUTING
+from kserve_nb.values.pods import Pod
+from kserve_nb.values.rollout_status import RolloutStatus
 
-from kserve_nb.access.api_client import (
-    INFERENCE_SERVICE,
-    KNATIVE_SERVICE,
-    POD,
-    REVISION,
-    UNREACHABLE,
-    Client,
-    RefusedError,
-)
-from kserve_nb.access.ingress import IRIS_INPUT, Ingress, Protocol, Response, Rows, host_of
-from kserve_nb.rollout import progress
-from kserve_nb.values import kserve_versions, manifest
-from kserve_nb.values.render import pod_line
-from kserve_nb.values.rollout_status import TAG_ROUTING, Pod, Revision, RolloutStatus, short
-
-Tag = Literal["main", "latest", "prev"]
-T = TypeVar("T")
-
-_LOOK_S = 0.25  # between two looks
-_TRIES = 10  # of a write that comes between two of a controller's
-_FAILED_FOR_S = 2.0  # a conflict between the controllers may flash Ready False for up to a second
+_TRIES = 10  # of a write that meets a controller's writes
 
 
-class NotReadyError(TimeoutError):
-    """Traffic has not moved in time, or will not move at all; carries the controller's own message."""
+class Rollout(RolloutReader):
+    """One InferenceService, and the verbs that change how its traffic is split.
 
+    Each verb writes the InferenceService once, returns the status after that write, and does not wait for the
+    controllers. Wait with `await rollout.wait()`, in a script with `asyncio.run(rollout.wait())`.
 
-class NotPossibleError(RuntimeError):
-    """A verb that makes no sense now, or would do harm; says what to do first."""
-
-
-class ChangedError(RuntimeError):
-    """Somebody else changed the InferenceService between the look and the write; nothing was written."""
-
-
-class Rollout:
-    """One InferenceService: change who gets what percent of its traffic, and see whether it happened.
-
-    Every verb is one write of the InferenceService, returns the status as that write left it, and does not wait:
-    follow it with `await rollout.wait()` (in a script: `asyncio.run(rollout.wait())`).
+    >>> rollout = lab.rollout("sklearn-iris")
+    >>> rollout.canary(percent=20).requested_percent
+    20
+    >>> [(target.revision, target.percent) for target in rollout.status().traffic]  # the controllers act later
+    [('sklearn-iris-predictor-00002', 10), ('sklearn-iris-predictor-00001', 90)]
     """
 
-    def __init__(self, client: Client, ingress: Ingress, name: str = "sklearn-iris"):
-        self.name = name
-        self.client = client
-        self.ingress = ingress
-
-    def __repr__(self) -> str:
-        return f"Rollout({self.name!r} in {self.client.namespace})"
-
-    @property
-    def read_only(self) -> str:
-        """Why the verbs that change something are refused here; empty where they are not."""
-        return self.client.read_only
+    def __init__(
+        self,
+        client: Client,
+        ingress: Ingress,
+        name: str = "sklearn-iris",
+        *,
+        clock: waiting.WaitClock | None = None,
+    ):
+        super().__init__(client, ingress, name)
+        self._clock = clock or waiting.MonotonicClock()
 
     # --- change ------------------------------------------------------------------------------------------------
 
     def deploy(self, model: str, *, model_format: str = "sklearn") -> RolloutStatus:
-        """Create the InferenceService with this model (a storageUri), or give all users the model at once."""
+        """Create the InferenceService with this model (a storageUri), or give all users this model at once.
+
+        >>> rollout.deploy("gs://kfserving-examples/models/sklearn/1.0/model-2").requested_percent is None
+        True
+        """
         if self.client.find(INFERENCE_SERVICE, self.name) is None:
             return self.apply(manifest.inference_service(self.name, model, model_format=model_format))
         self._refuse_detour(model, 100)
@@ -80,55 +65,57 @@ class Rollout:
         """Give a percent of the users a new model, or change the percent, or both.
 
         Args:
-            model: the storageUri of a new revision; None keeps the one there is.
-            percent: what the canary gets, 0 to 100; None keeps what is asked now.
-            seen: the status on which this was decided, where that took time: with a hand on a slider, say.
+            model: the storageUri of a new revision; None keeps the present model.
+            percent: what the canary receives, 0 to 100; None keeps the requested percent.
+            seen: the status that the decision is based on, if the decision took time (a slider, for example).
 
         Raises:
-            NotPossibleError: there is nobody to share traffic with.
-            ChangedError: the spec has changed since `seen`, or at this very moment.
+            NotPossibleError: there is no other revision to share traffic with.
+            ChangedError: the spec has changed since `seen`, or during the write.
         """
         status = self.status()
         percent = status.requested_percent if percent is None else _percent(percent)
         if percent is None:
-            raise NotPossibleError(f"{self.name}: no canary percent is set. Say one: rollout.canary(model, percent=10)")
+            raise NotPossibleError(
+                f"{self.name}: no canary percent is set. Pass one: rollout.canary(model, percent=10)"
+            )
         if not status.latest_rolledout:
             raise NotPossibleError(
-                f"{self.name}: its first revision serves nobody yet, and a percent would be ignored. "
+                f"{self.name}: its first revision does not serve yet, so a percent would be ignored. "
                 "First: await rollout.wait()"
             )
         if model is None and status.previous is None and not status.previous_rolledout:
             raise NotPossibleError(
-                f"{self.name}: there is one revision alone, nobody to share traffic with. "
-                f"Bring a new model: rollout.canary(model, percent={percent})"
+                f"{self.name}: it has only one revision, so there is no other to share traffic with. "
+                f"Pass a new model: rollout.canary(model, percent={percent})"
             )
         self._refuse_detour(model, percent, status)
         changes: dict[str, Any] = {"canaryTrafficPercent": percent}
         return self._patch(changes | ({"model": {"storageUri": model}} if model else {}), seen=seen or status)
 
     def promote(self, *, seen: RolloutStatus | None = None) -> RolloutStatus:
-        """Give the latest revision to all users: takes `canaryTrafficPercent` away. `seen`: as for `canary`."""
+        """Give the latest revision to all users, by removing `canaryTrafficPercent`. `seen`: as for `canary`."""
         status = self.status()
         self._refuse_detour(None, 100, status)
         return self._patch({"canaryTrafficPercent": None}, seen=seen or status)
 
     def pin(self, *, seen: RolloutStatus | None = None) -> RolloutStatus:
-        """Give all users the previous revision back: sets `canaryTrafficPercent` to 0. Both revisions keep pods."""
+        """Give all users the previous revision, by setting `canaryTrafficPercent` to 0. Both revisions keep pods."""
         status = self.status()
         if status.previous is None and not status.previous_rolledout:
-            raise NotPossibleError(f"{self.name}: there is no previous revision to go back to.")
+            raise NotPossibleError(f"{self.name}: there is no previous revision to roll back to.")
         return self._patch({"canaryTrafficPercent": 0}, seen=seen or status)
 
     def tag(self, on: bool = True) -> RolloutStatus:
-        """Open (or close) the `latest-` host. The annotation lands in the pods' template: a new revision."""
+        """Add or remove the `latest-` host. The annotation is part of the pods' template, so a new revision starts."""
         return self._patch({}, {TAG_ROUTING: "true" if on else None})
 
     def apply(self, document: Mapping[str, Any] | str, *, dry_run: bool = False) -> RolloutStatus:
-        """Do with a document (or its YAML) what `kubectl apply` does, its last-applied annotation included.
+        """Apply a document (or its YAML) as `kubectl apply` does, including the last-applied annotation.
 
-        With `dry_run` the cluster says what would come of it, or refuses it; nothing is written.
+        With `dry_run` the cluster validates the document and nothing is written.
         """
-        wanted = _document(document)
+        wanted = manifest.read(document)
         live = self.client.find(INFERENCE_SERVICE, self.name)
         if live is None:
             self.client.require_namespace()
@@ -139,104 +126,70 @@ class Rollout:
         return RolloutStatus.of(patched)
 
     def delete(self) -> None:
-        """Delete the InferenceService; all that it owns goes with it. A second time does nothing."""
+        """Delete the InferenceService and everything it owns. Does nothing if it is already gone."""
         self.client.delete(INFERENCE_SERVICE, self.name)
 
-    # --- look --------------------------------------------------------------------------------------------------
+    # --- observe -----------------------------------------------------------------------------------------------
 
-    def status(self) -> RolloutStatus:
-        """What is asked and who gets what now. Raises NotFoundError that says what to create."""
-        return RolloutStatus.of(self.client.get(INFERENCE_SERVICE, self.name))
+    def send(
+        self, count: int = 300, *, candidates: Rows = IRIS_CANDIDATES, known: DiscriminatingInput | None = None
+    ) -> sampling.Tally:
+        """Send requests to the main host and count which revision answered.
 
-    def pods(self) -> tuple[Pod, ...]:
-        """Its pods, those that are ending included."""
-        found = self.client.find_all(POD, f"serving.kserve.io/inferenceservice={self.name}")
-        return tuple(Pod.of(item) for item in found)
+        >>> rollout.send(100).split.failed
+        0
 
-    def revisions(self) -> tuple[Revision, ...]:
-        """All revisions there have been, the oldest first."""
-        found = self.client.find_all(REVISION, f"serving.kserve.io/inferenceservice={self.name}")
-        return tuple(Revision.of(item) for item in found)
+        Args:
+            candidates: rows to search for one to which the revisions give different answers.
+            known: such an input, if one was found earlier.
+        """
+        return sampling.send(self, count, candidates=candidates, known=known)
 
-    def plan(self, document: Mapping[str, Any] | str) -> tuple[manifest.Change, ...]:
-        """What applying a document (or its YAML) would change, and what each change would cause."""
-        live = self.client.get(INFERENCE_SERVICE, self.name)
-        return manifest.diff(live, manifest.merged(live, manifest.apply_patch(_document(document), live)))
+    def probe(self) -> AvailabilityProbe:
+        """Start a user who sends a request twenty times a second until `close()`, and counts the failures.
 
-    def host(self, tag: Tag = "main") -> str:
-        """The Host header of a tag: `main` is split by percent, `latest` and `prev` lead to one revision."""
-        status = self.status()
-        if tag == "main":
-            if status.url:
-                return host_of(status.url)
-            raise NotPossibleError(f"{self.name}: no URL before its first revision is ready. await rollout.wait()")
-        target = next((target for target in status.traffic if target.tag == tag and target.url), None)
-        if target is None:
-            how = "rollout.tag() opens it" if tag == "latest" else "there is one during a canary or a pin"
-            raise NotPossibleError(f"{self.name}: no traffic target has the tag {tag}; {how}.")
-        return host_of(target.url)
+        >>> with rollout.probe() as user:
+        ...     _ = rollout.canary(percent=50)
+        >>> user.failed
+        0
+        """
+        return AvailabilityProbe(self)
 
-    def predict(self, rows: Rows = IRIS_INPUT, *, tag: Tag = "main", protocol: Protocol = "v1") -> list[Any]:
-        """Predictions for rows of features, through the ingress. Raises PredictError with what came instead."""
-        return self.ingress.predict(self.host(tag), self.name, rows, protocol)
+    def trace(
+        self, tag: Tag = "main", *, rows: Rows | None = None, known: DiscriminatingInput | None = None
+    ) -> Trace:
+        """Send one prediction and time each hop: name, connection, gateway, model server, revision.
 
-    def request(self, rows: Rows = IRIS_INPUT, *, tag: Tag = "main", protocol: Protocol = "v1") -> Response:
-        """The same request with whatever is answered: status, headers and body."""
-        return self.ingress.request(self.host(tag), self.name, rows, protocol)
+        >>> rollout.trace("prev").sentence
+        "✔ answered by 00001: its tag's host leads to no other revision"
+
+        Args:
+            rows: what to send; by default the input of `known`, or the tutorial's.
+            known: an input to which the revisions give different answers.
+        """
+        return trace(self, tag, rows=rows, known=known)
 
     # --- wait --------------------------------------------------------------------------------------------------
 
     async def wait(self, timeout_s: float = 180) -> RolloutStatus:
-        """Wait until traffic has moved to what the spec asks for, seen twice; returns that status.
+        """Wait until traffic has moved to what the spec requests, and return that status.
+
+        >>> asyncio.run(rollout.wait(timeout_s=180)).canary_percent
+        10
 
         Raises:
-            NotReadyError: not within timeout_s, or earlier where a controller says that it failed.
+            NotReadyError: not within timeout_s; or earlier, as soon as a controller reports a lasting failure.
         """
-        deadline = time.monotonic() + timeout_s
-        settled: RolloutStatus | None = None
-        failing = _Failing()
-        while True:
-            status, knative = await self._patiently(self.look, deadline)
-            left = progress.missing(status, knative)
-            if not left and settled is not None and settled.traffic == status.traffic:
-                return status
-            settled = None if left else status
-            failed = progress.failure(status, knative)
-            if failing.lasts(failed):
-                raise NotReadyError(_failed(status, failed))
-            if time.monotonic() > deadline:
-                raise NotReadyError(_late(status, failed or left, timeout_s))
-            await asyncio.sleep(_LOOK_S)
+        return await waiting.wait_traffic(self, timeout_s, self._clock)
 
     async def wait_pods(self, timeout_s: float = 180) -> tuple[Pod, ...]:
-        """Wait until each revision in the traffic list has a ready pod, and no other has one but Terminating ones."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            status, pods = await self._patiently(lambda: (self.status(), self.pods()), deadline)
-            named = {target.revision for target in status.traffic}
-            alive = [pod for pod in pods if not pod.terminating]
-            if {pod.revision for pod in alive} == named and all(pod.is_ready for pod in alive):
-                return pods
-            if time.monotonic() > deadline:
-                raise NotReadyError(_late_pods(self.name, pods, named, timeout_s))
-            await asyncio.sleep(_LOOK_S)
+        """Wait until only the revisions in the traffic list have pods, and all of them are ready.
 
-    async def _patiently(self, look: Callable[[], T], deadline: float) -> T:
-        """What a look sees, once the API server answers: it may be restarting."""
-        while True:
-            try:
-                return await asyncio.to_thread(look)
-            except RefusedError as refused:
-                if refused.reason != UNREACHABLE or time.monotonic() > deadline:
-                    raise
-            await asyncio.sleep(_LOOK_S)
+        Terminating pods do not count.
+        """
+        return await waiting.wait_pods(self, timeout_s, self._clock)
 
-    def look(self) -> tuple[RolloutStatus, dict[str, Any] | None]:
-        """The status, and the Knative Service that it is to be read with (None before there is one)."""
-        # The Knative Service first: what it says is then never newer than the status it is compared with.
-        named = (self.client.find(KNATIVE_SERVICE, name) for name in kserve_versions.knative_services(self.name))
-        knative = next((found for found in named if found is not None), None)
-        return self.status(), knative
+    # --- write -------------------------------------------------------------------------------------------------
 
     def _patch(
         self,
@@ -244,22 +197,27 @@ class Rollout:
         annotations: Mapping[str, Any] | None = None,
         seen: RolloutStatus | None = None,
     ) -> RolloutStatus:
-        """One merge patch: None takes a field away, what is not named stays; what was not seen is not written over."""
+        """Send one merge patch: None removes a field, and fields that are not named stay.
+
+        The patch carries a resourceVersion, so that it never overwrites a change that nobody has seen.
+        """
         metadata: dict[str, Any] = {"annotations": annotations} if annotations else {}
         body: dict[str, Any] = {"spec": {"predictor": dict(predictor)}} if predictor else {}
         now = self.status()
         seen = seen or now
         for _ in range(_TRIES):
             if now.edition != seen.edition:
-                raise ChangedError(progress.rewritten(seen, now) + " Look again, then decide.")
+                raise ChangedError(progress.rewritten(seen, now) + " Read the status again, then decide.")
             metadata["resourceVersion"] = now.version
             try:
                 return RolloutStatus.of(self.client.patch(INFERENCE_SERVICE, self.name, body | {"metadata": metadata}))
             except RefusedError as refused:
                 if refused.reason != "Conflict":
                     raise
-            now = self.status()  # most often it was a controller, that wrote the status
-        raise ChangedError(f"{self.name}: it is written so often that {_TRIES} tries came too late. Try again.")
+            now = self.status()  # usually a controller wrote the status
+        raise ChangedError(
+            f"{self.name}: {_TRIES} attempts to write it met other writes each time. Try again in a moment."
+        )
 
     def _refuse_detour(self, model: str | None, percent: int, status: RolloutStatus | None = None) -> None:
         now = status or self.status()
@@ -269,45 +227,7 @@ class Rollout:
                 raise NotPossibleError(harm)
 
 
-class _Failing:
-    """Whether one failure lasts: a conflict between the controllers flashes and is gone."""
-
-    def __init__(self) -> None:
-        self._message, self._since = "", 0.0
-
-    def lasts(self, message: str) -> bool:
-        """Whether this message has been seen for long enough to be believed."""
-        if message != self._message:
-            self._message, self._since = message, time.monotonic()
-        return bool(message) and time.monotonic() - self._since > _FAILED_FOR_S
-
-
 def _percent(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 100:
         raise ValueError(f"canaryTrafficPercent: {value!r} is not a whole number from 0 to 100.")
     return value
-
-
-def _document(document: Mapping[str, Any] | str) -> Mapping[str, Any]:
-    loaded: Mapping[str, Any] = yaml.safe_load(document) if isinstance(document, str) else document
-    return loaded
-
-
-def _failed(status: RolloutStatus, log: str) -> str:
-    message = (log.strip().splitlines() or [""])[-1]  # where KServe hands on a log, its end says what failed
-    serving = [short(name) for name, percent in status.percents.items() if percent]
-    users = f"Users are served by {', '.join(serving)}. " if serving else "Nobody is served yet. "
-    back = "Roll back with rollout.pin(), or look" if status.previous else "Look"
-    revision = short(status.latest_created) if status.latest_created else "its first revision"
-    return f"{status.name}: {revision} does not get ready: {message.rstrip('.')}. {users}{back} at rollout.pods()."
-
-
-def _late(status: RolloutStatus, left: str, timeout_s: float) -> str:
-    back = "Roll back with rollout.pin(), or look" if status.previous else "Look"
-    return f"{status.name}: traffic has not moved after {timeout_s:.0f} s: {left}. {back} at rollout.pods()."
-
-
-def _late_pods(name: str, pods: Sequence[Pod], named: set[str], timeout_s: float) -> str:
-    seen = ", ".join(map(pod_line, pods)) or "none"
-    wanted = ", ".join(sorted(map(short, named)))
-    return f"{name}: pods are {seen} after {timeout_s:.0f} s, expected ready ones of {wanted} alone. kubectl get events"

@@ -1,4 +1,4 @@
-"""InferenceService documents, and what a change of one will cause: pure functions over dicts."""
+"""InferenceService documents, and the effect of changing one. Pure functions of dicts."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from typing import Any
 
 import yaml
 
-from kserve_nb.values.rollout_status import TAG_ROUTING
+from kserve_nb.values.labels import LAST_APPLIED, TAG_ROUTING
 
 Document = dict[str, Any]
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 BUCKET = "gs://kfserving-examples/models/sklearn/1.0"
 MODEL, MODEL_2 = f"{BUCKET}/model", f"{BUCKET}/model-2"  # the tutorial's two models
 
 _OLD_FRAMEWORKS = (
     "sklearn", "xgboost", "tensorflow", "pytorch", "triton", "onnx", "huggingface", "pmml", "lightgbm", "paddle",
 )  # fmt: skip
-_NO_REVISION = {"canaryTrafficPercent"}  # the only field of a predictor that touches no pod
+_NO_REVISION = {"canaryTrafficPercent"}  # the only field of a predictor that is not part of the pods' template
 _FILTERED = {LAST_APPLIED, "modelFormat", "autoscaling.knative.dev/min-scale", "autoscaling.knative.dev/max-scale"}
 _ABSENT = object()
 
@@ -35,10 +34,13 @@ def inference_service(
 ) -> Document:
     """The document of an InferenceService, as the tutorial writes it.
 
+    >>> inference_service("sklearn-iris", MODEL, percent=10)["spec"]["predictor"]["canaryTrafficPercent"]
+    10
+
     Args:
         model: the storageUri.
         percent: `canaryTrafficPercent`; None leaves the field out.
-        tag_routing: adds the annotation that opens the `latest-` host.
+        tag_routing: adds the annotation that adds the `latest-` host.
         old_schema: puts the model under `predictor.sklearn`, as before KServe 0.8.
     """
     metadata: Document = {"name": name}
@@ -57,8 +59,14 @@ def inference_service(
     }
 
 
+def read(document: Mapping[str, Any] | str) -> Mapping[str, Any]:
+    """The document that a mapping or its YAML stands for."""
+    loaded: Mapping[str, Any] = yaml.safe_load(document) if isinstance(document, str) else document
+    return loaded
+
+
 def to_yaml(document: Mapping[str, Any]) -> str:
-    """The document as it would be written by hand."""
+    """The document as YAML, in the order of its fields."""
     text: str = yaml.safe_dump(dict(document), sort_keys=False)
     return text
 
@@ -66,7 +74,7 @@ def to_yaml(document: Mapping[str, Any]) -> str:
 def to_new_schema(document: Mapping[str, Any]) -> Document:
     """The document as KServe's webhook stores it: `predictor.sklearn` becomes `predictor.model`.
 
-    Where both are given the old block wins (seen on KServe 0.20).
+    If both are present, the old block wins (seen on KServe 0.20).
     """
     new: Document = json.loads(json.dumps(document))
     predictor = (new.get("spec") or {}).get("predictor") or {}
@@ -87,9 +95,10 @@ def applied(document: Mapping[str, Any], namespace: str) -> Document:
 
 
 def apply_patch(document: Mapping[str, Any], live: Mapping[str, Any]) -> Document:
-    """The merge patch by which `kubectl apply` gets from the live object to the document.
+    """The merge patch with which `kubectl apply` turns the live object into the document.
 
-    What the last apply wrote and this one leaves out becomes None, so that it goes away; what others wrote stays.
+    A field that the last apply wrote and this one leaves out becomes None, so that it is removed. Fields of other
+    writers stay.
     """
     namespace = live["metadata"].get("namespace") or ""
     wanted = applied(document, namespace)
@@ -111,7 +120,7 @@ def _three_way(last: Mapping[str, Any], wanted: Mapping[str, Any], live: Mapping
 
 
 def merged(live: Mapping[str, Any], patch: Mapping[str, Any]) -> Document:
-    """What a merge patch makes of an object (RFC 7396)."""
+    """The result of a merge patch (RFC 7396)."""
     result = dict(live)
     for key, value in patch.items():
         if value is None:
@@ -125,20 +134,20 @@ def merged(live: Mapping[str, Any], patch: Mapping[str, Any]) -> Document:
 
 
 @dataclass(frozen=True)
-class Change:
-    """One field that differs, and what KServe will do about it."""
+class FieldChange:
+    """One field that differs between two documents, and what KServe does about it."""
 
     path: str  # spec.predictor.canaryTrafficPercent
-    before: Any  # None where the field was not there
+    before: Any  # None if the field is absent
     after: Any
     new_revision: bool
     consequence: str
 
 
-def diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Change, ...]:
-    """What differs between two documents, schemas made equal first, and what each change will cause.
+def diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[FieldChange, ...]:
+    """The fields that differ between two documents in the new schema, and the effect of each change.
 
-    Sources: a storageUri, an annotation or a label lands in the revision template; a percent does not
+    A storageUri, an annotation or a label is part of the revision's template, a percent is not
     (kserve pkg/controller/v1beta1/inferenceservice/reconcilers/knative/ksvc_reconciler.go).
     """
     old, new = _fields(before), _fields(after)
@@ -148,7 +157,7 @@ def diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Change, .
 
 
 def _fields(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that KServe reads, by path, as leaves."""
+    """The scalar fields that KServe reads, by path."""
     new = to_new_schema(document)
     metadata = new.get("metadata") or {}
     kept: Document = {
@@ -164,35 +173,35 @@ def _fields(document: Mapping[str, Any]) -> dict[str, Any]:
 def _leaves(path: str, value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, dict):
         return [leaf for key, inner in value.items() for leaf in _leaves(f"{path}.{key}" if path else key, inner)]
-    # The webhook writes `name: ""` into every model: formatting, not a change.
+    # The webhook writes `name: ""` into every model, which is no change.
     return [] if value in ("", None) else [(path, value)]
 
 
-def _change(path: str, before: Any, after: Any) -> Change:
+def _change(path: str, before: Any, after: Any) -> FieldChange:
     if path.rpartition(".")[2] in _NO_REVISION and path.startswith("spec.predictor."):
         if path != "spec.predictor.canaryTrafficPercent":
-            return Change(path, before, after, False, "nothing: KServe looks for it under spec.predictor alone")
-        return Change(path, before, after, False, _percent_consequence(after))
+            return FieldChange(path, before, after, False, "nothing: KServe reads it only under spec.predictor")
+        return FieldChange(path, before, after, False, _percent_consequence(after))
     if path == f"metadata.annotations.{TAG_ROUTING}":
-        does = "opens the latest- host" if after == "true" else "closes the latest- host"
-        return Change(path, before, after, True, f"a new revision, and it {does}")
+        does = "adds" if after == "true" else "removes"
+        return FieldChange(path, before, after, True, f"a new revision; it {does} the latest- host")
     if path == "spec.predictor.model.storageUri":
-        return Change(path, before, after, True, "a new revision with this model")
-    return Change(path, before, after, True, "a new revision: the pods' template changes")
+        return FieldChange(path, before, after, True, "a new revision with this model")
+    return FieldChange(path, before, after, True, "a new revision: the pods' template changes")
 
 
-def percent_change(before: int | None, after: int | None) -> Change:
-    """A change of `canaryTrafficPercent` alone."""
+def percent_change(before: int | None, after: int | None) -> FieldChange:
+    """A change of `canaryTrafficPercent` and of nothing else."""
     return _change("spec.predictor.canaryTrafficPercent", before, after)
 
 
 def _percent_consequence(percent: Any) -> str:
     if percent is None or percent == 100:
-        return "only traffic: LATEST gets 100 %, and is from now on what a roll back leads to"
+        return "only traffic: LATEST gets 100 %, and a later rollback leads to it"
     if not isinstance(percent, int) or isinstance(percent, bool):
         return "refused: it must be a whole number"
     if not 0 <= percent <= 100:
-        return "accepted by apply, refused by Knative: traffic stays as it is"
+        return "accepted by apply, refused by Knative: traffic does not change"
     if percent == 0:
         return "only traffic: PREV gets 100 %, LATEST keeps its pods and gets nothing"
     return f"only traffic: LATEST gets {percent} %, PREV the other {100 - percent} %"

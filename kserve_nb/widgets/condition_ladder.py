@@ -12,7 +12,7 @@ from kserve_nb.observe.conditions import Rung
 from kserve_nb.observe.snapshot import Snapshot, clock, moment
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values import render
-from kserve_nb.values.rollout_status import short
+from kserve_nb.values.revisions import short
 from kserve_nb.widgets.drawing.draw import Picture, cell, framed, table, with_state
 from kserve_nb.widgets.feed.rollout_feed import Seat, faces_of, leave
 
@@ -24,6 +24,9 @@ class ConditionLadder(W.VBox):  # type: ignore[misc]  # ipywidgets ships no type
     """The conditions from the pods up to the InferenceService, the deepest first, live until `close()`.
 
     Those that hold are left out, but for each object's Ready, until `every` is set, in code or by the button.
+
+    >>> ladder = ConditionLadder(rollout)
+    >>> ladder.close()
     """
 
     snapshot: Snapshot = T.Instance(Snapshot, ("",))  # type: ignore[assignment]  # traitlets hands the value out

@@ -12,7 +12,7 @@ import traitlets as T  # noqa: N812 - as above
 from kserve_nb.access.api_client import RefusedError
 from kserve_nb.observe.snapshot import Snapshot, clock
 from kserve_nb.rollout.rollout import Rollout
-from kserve_nb.values.rollout_status import short
+from kserve_nb.values.revisions import short
 from kserve_nb.widgets.drawing import pod_rows
 from kserve_nb.widgets.drawing.draw import LINE, LISTS, Picture
 from kserve_nb.widgets.feed.rollout_feed import Seat, faces_of, leave
@@ -28,6 +28,9 @@ class PodTable(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
     `revision` shows one revision's pods alone, `order` sorts them; `picked`, in code or by a click on its row, is the
     pod whose events and log are followed below. `close()` ends the watch and leaves the last picture in its place.
+
+    >>> table = PodTable(rollout)
+    >>> table.close()
     """
 
     snapshot: Snapshot = T.Instance(Snapshot, ("",))  # type: ignore[assignment]  # traitlets hands the value out

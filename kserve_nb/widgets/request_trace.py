@@ -11,9 +11,11 @@ import traitlets as T  # noqa: N812 - as above
 
 from kserve_nb.access.ingress import PredictError
 from kserve_nb.doctor import explain
-from kserve_nb.rollout import sampling
-from kserve_nb.rollout.rollout import NotPossibleError, Rollout, Tag
-from kserve_nb.rollout.trace import Trace, trace
+from kserve_nb.rollout.discriminating_input import DiscriminatingInput, find_discriminating_input
+from kserve_nb.rollout.errors import NotPossibleError
+from kserve_nb.rollout.reader import Tag
+from kserve_nb.rollout.rollout import Rollout
+from kserve_nb.rollout.trace import Trace
 from kserve_nb.values import render
 from kserve_nb.widgets.drawing.draw import FAINT, Picture
 from kserve_nb.widgets.drawing.markup import command, note, with_faces
@@ -22,7 +24,12 @@ _DOORS = (("main host, split by percent", "main"), ("prev- host", "prev"), ("lat
 
 
 class RequestTrace(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
-    """One request through the ingress, hop by hop. In code: `tracer.send("prev")`."""
+    """One request through the ingress, hop by hop.
+
+    >>> tracer = RequestTrace(rollout)
+    >>> tracer.send("prev").response.status
+    200
+    """
 
     trace: Trace | None = T.Instance(Trace, allow_none=True)  # type: ignore[assignment]  # the last one
     error = T.Unicode()  # why there is none
@@ -45,7 +52,7 @@ class RequestTrace(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     def send(self, tag: Tag | None = None) -> Trace:
         """Send one request to a door, and return where it went; `trace` keeps it."""
         self.tag, self.error = tag or self.tag, ""
-        self.trace = trace(self._rollout, tag=self.tag, probe=self._probe())
+        self.trace = self._rollout.trace(self.tag, known=self._known())
         return self.trace
 
     @property
@@ -69,9 +76,9 @@ class RequestTrace(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         if self._sender is not None:
             self._sender.join(timeout=60)
 
-    def _probe(self) -> sampling.DiscriminatingInput | None:
+    def _known(self) -> DiscriminatingInput | None:
         try:
-            return sampling.find_discriminating_input(self._rollout, self._rollout.status())
+            return find_discriminating_input(self._rollout, self._rollout.status())
         except (NotPossibleError, PredictError, LookupError, RuntimeError):
             return None  # then nobody can tell who answers, and the trace says so
 
@@ -120,7 +127,7 @@ def rule(found: Trace) -> str:
     """The doctor's rule for what a hop failed with, by its id: why, and what to do; empty where it knows none."""
     if not found.failed:
         return ""
-    answer = found.answer
+    answer = found.response
     server = answer.headers.get("server", "") if answer else ""
     text = f"HTTP/1.1 {answer.status} \nserver: {server}\n\n{answer.text}" if answer else found.failed.said
     return next((f"{known.id}: {known.why} Do: {known.remedy.shown(notebook=True)}" for known in explain(text)), "")

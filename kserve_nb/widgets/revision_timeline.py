@@ -10,7 +10,7 @@ from typing import Any
 import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these lines
 import traitlets as T  # noqa: N812 - as above
 
-from kserve_nb.observe.history import History
+from kserve_nb.observe.history import RolloutHistory
 from kserve_nb.observe.snapshot import Snapshot, clock
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.widgets.drawing.draw import Picture, framed, with_state
@@ -29,6 +29,9 @@ class RevisionTimeline(W.VBox):  # type: ignore[misc]  # ipywidgets ships no typ
     """Traffic, pods, what was asked and events by revision, live until `close()`.
 
     `back_s` looks so many seconds back (the slider below the picture); `export(path)` writes it as one HTML file.
+
+    >>> timeline = RevisionTimeline(rollout)
+    >>> timeline.close()
     """
 
     snapshot: Snapshot = T.Instance(Snapshot, ("",))  # type: ignore[assignment]  # traitlets hands the value out
@@ -37,7 +40,7 @@ class RevisionTimeline(W.VBox):  # type: ignore[misc]  # ipywidgets ships no typ
     saved = T.Unicode()  # what became of the last export
 
     def __init__(self, rollout: Rollout):
-        self._history = History(rollout.name)
+        self._history = RolloutHistory(rollout.name)
         self._picture = Picture(lambda: self.html)
         self._scrub = W.IntSlider(
             0, 0, 1, description="look back", layout=W.Layout(flex="1 1 260px"),
@@ -79,7 +82,7 @@ class RevisionTimeline(W.VBox):  # type: ignore[misc]  # ipywidgets ships no typ
         """Stop following; what was seen last stays in view."""
         leave(self)
 
-    def _shown(self) -> History:
+    def _shown(self) -> RolloutHistory:
         history = self._history
         return history.since(history.until - 60 * self.minutes) if self.minutes and history.frames else history
 
@@ -115,7 +118,7 @@ class RevisionTimeline(W.VBox):  # type: ignore[misc]  # ipywidgets ships no typ
         return faces_of(self, super()._repr_mimebundle_(**kwargs))
 
 
-def text(snapshot: Snapshot, history: History, cursor: float | None = None) -> str:
+def text(snapshot: Snapshot, history: RolloutHistory, cursor: float | None = None) -> str:
     """The story; and what was known at the cursor, where there is one."""
     if not history.frames:
         return with_state(snapshot, f"{snapshot.name}: nothing seen yet")
@@ -123,7 +126,7 @@ def text(snapshot: Snapshot, history: History, cursor: float | None = None) -> s
     return with_state(snapshot, story(history) + then)
 
 
-def html(snapshot: Snapshot, history: History, cursor: float | None = None) -> str:
+def html(snapshot: Snapshot, history: RolloutHistory, cursor: float | None = None) -> str:
     """The picture, its key, and what was known at the cursor."""
     if not history.frames:
         return framed(snapshot, note("…", f"{snapshot.name}: nothing seen yet"))
@@ -134,7 +137,7 @@ def html(snapshot: Snapshot, history: History, cursor: float | None = None) -> s
     return framed(snapshot, f"{picture(history, cursor)}<div style='line-height:1.4;opacity:.8'>{_KEY}</div>{then}")
 
 
-def document(snapshot: Snapshot, history: History) -> str:
+def document(snapshot: Snapshot, history: RolloutHistory) -> str:
     """One HTML file: the picture, a slider to look back with, and the story."""
     moments = [[clock(frame.at), frame_text(frame)] for frame in history.frames]
     return _PAGE.format(

@@ -12,7 +12,8 @@ import traitlets as T  # noqa: N812 - as above
 from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values import render
-from kserve_nb.values.rollout_status import Pod, Revision, short
+from kserve_nb.values.pods import Pod
+from kserve_nb.values.revisions import Revision, short
 from kserve_nb.widgets.drawing.draw import Picture, cell, framed, revision_role, shares, table, with_state
 from kserve_nb.widgets.drawing.markup import pod_glyph
 from kserve_nb.widgets.feed.rollout_feed import Seat, faces_of, leave

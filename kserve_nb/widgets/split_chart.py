@@ -10,10 +10,12 @@ import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these l
 import traitlets as T  # noqa: N812 - as above
 
 from kserve_nb.observe.snapshot import Observed, Snapshot
+from kserve_nb.rollout.discriminating_input import find_discriminating_input
 from kserve_nb.rollout.rollout import Rollout
-from kserve_nb.rollout.sampling import Tally, Verdict, find_discriminating_input, interval, send
+from kserve_nb.rollout.sampling import Tally
+from kserve_nb.rollout.statistics import Verdict, interval
 from kserve_nb.values.render import split_line
-from kserve_nb.values.rollout_status import short
+from kserve_nb.values.revisions import short
 from kserve_nb.widgets.drawing.draw import (
     BRAND,
     FAINT,
@@ -42,6 +44,11 @@ class SplitChart(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     """The share that LATEST answers, as requests come in; live until `close()`.
 
     A button sends requests and the chart follows; in code: `chart.send(300)`. When traffic moves, counting begins anew.
+
+    >>> chart = SplitChart(rollout)
+    >>> chart.send(100).split.failed
+    0
+    >>> chart.close()
     """
 
     snapshot: Snapshot = T.Instance(Snapshot, ("",))  # type: ignore[assignment]  # traitlets hands the value out
@@ -81,7 +88,7 @@ class SplitChart(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
                 if self._stop.is_set():
                     break
                 self.sending = f"{done} of {count} sent"
-                batch = send(self._rollout, min(_BATCH, count - done), probe=probe)
+                batch = self._rollout.send(min(_BATCH, count - done), known=probe)
                 self._seat.live.observe(batch)
                 if batch.moved:
                     probe = find_discriminating_input(self._rollout, self._rollout.status())

@@ -10,8 +10,9 @@ import traitlets as T  # noqa: N812 - as above
 
 from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.rollout.rollout import Rollout
-from kserve_nb.rollout.sampling import judge
-from kserve_nb.values.rollout_status import last_line, short
+from kserve_nb.rollout.statistics import judge
+from kserve_nb.values.foreign_text import last_line
+from kserve_nb.values.revisions import short
 from kserve_nb.widgets.drawing.draw import Picture, framed, share_words, with_state
 from kserve_nb.widgets.feed.rollout_feed import Seat, faces_of, leave
 

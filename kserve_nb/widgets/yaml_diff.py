@@ -16,7 +16,8 @@ from kserve_nb.access.api_client import RefusedError
 from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values import manifest, render
-from kserve_nb.values.manifest import Change
+from kserve_nb.values.labels import LAST_APPLIED
+from kserve_nb.values.manifest import FieldChange
 from kserve_nb.widgets.drawing.draw import BAD, GOOD, LINE, Picture, framed, with_state
 from kserve_nb.widgets.drawing.markup import command, note
 from kserve_nb.widgets.feed.rollout_feed import Seat, faces_of, leave
@@ -32,6 +33,11 @@ class YamlDiff(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
     Args:
         document: the document or its YAML; also as the trait `document`, which may be set again.
+
+    >>> diff = YamlDiff(rollout, lab.manifest(MODEL_2, percent=20))
+    >>> diff.try_it()
+    '✔ the cluster would take it; nothing was written'
+    >>> diff.close()
     """
 
     snapshot: Snapshot = T.Instance(Snapshot, ("",))  # type: ignore[assignment]  # traitlets hands the value out
@@ -104,7 +110,7 @@ class Comparison:
 
     before: str
     after: str
-    changes: tuple[Change, ...]
+    changes: tuple[FieldChange, ...]
 
     @property
     def word(self) -> str:
@@ -213,6 +219,6 @@ def _line(row: str) -> str:
 def _readable(document: Mapping[str, Any]) -> str:
     """YAML without what kubectl and the webhook keep for themselves."""
     meta = dict(document.get("metadata") or {})
-    kept = {k: v for k, v in (meta.get("annotations") or {}).items() if k not in (manifest.LAST_APPLIED, "modelFormat")}
+    kept = {k: v for k, v in (meta.get("annotations") or {}).items() if k not in (LAST_APPLIED, "modelFormat")}
     meta = {key: value for key, value in {**meta, "annotations": kept}.items() if value}
     return manifest.to_yaml({**document, "metadata": meta})

@@ -128,7 +128,7 @@ def test_a_conflict_says_who_wrote_and_leaves_the_choice(slider: Notebook, clust
     slider.button("Yes, do it").wait_for()
 
     patch(cluster, 30)
-    slider.shows("somebody else (kubectl-patch) changed it meanwhile: it asks for 30 % now, and asked for 10 %")
+    slider.shows("somebody else (kubectl-patch) changed it meanwhile: the requested percent is 30 %, it was 10 %")
     slider.button("Reload").click()
     slider.shows("nothing to apply: 30 % is what is asked")
 

@@ -11,7 +11,8 @@ import urllib3
 
 from kserve_nb.access.api_client import INFERENCE_SERVICE, REVISION, RefusedError, events
 from kserve_nb.rollout.rollout import Rollout
-from kserve_nb.values.rollout_status import Revision, RolloutStatus
+from kserve_nb.values.revisions import Revision
+from kserve_nb.values.rollout_status import RolloutStatus
 
 # A status and the gateway do not change in one moment: who asks in between may meet either. Knative's Route tells its
 # targets before the gateway has them, KServe copies them afterwards.

@@ -17,8 +17,9 @@ import psutil
 
 from kserve_nb.clusters import state
 from kserve_nb.lab import Lab
-from kserve_nb.rollout import sampling
-from kserve_nb.rollout.rollout import NotReadyError, Rollout
+from kserve_nb.rollout.discriminating_input import DiscriminatingInput, find_discriminating_input
+from kserve_nb.rollout.errors import NotReadyError
+from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values import manifest
 from kserve_nb.values.manifest import MODEL, MODEL_2
 from tests.cluster.feed import Feed
@@ -36,7 +37,7 @@ class Stage:
     asleep: Rollout
     load: Load
     feeds: dict[str, Feed]  # by name of the InferenceService
-    probe: sampling.DiscriminatingInput
+    probe: DiscriminatingInput
     kubeconfig: str
 
     def settle(self) -> None:
@@ -148,13 +149,13 @@ def stage(lab: Lab, kubeconfig: str) -> Iterator[Stage]:
         yield Stage(rollout, asleep, load, feeds, probe, kubeconfig)
 
 
-def _put_to_sleep(asleep: Rollout) -> sampling.DiscriminatingInput:
+def _put_to_sleep(asleep: Rollout) -> DiscriminatingInput:
     """Roll model-2 out where nobody is needed to serve, and find what tells it from the first model on the way."""
     asleep.apply(_document(asleep.name, 0))
     asyncio.run(asleep.wait(SETTLES_S))
     asleep.canary(MODEL_2, percent=50)
     status = asyncio.run(asleep.wait(SETTLES_S))
-    probe = sampling.find_discriminating_input(asleep, status)
+    probe = find_discriminating_input(asleep, status)
     asleep.promote()
     asyncio.run(asleep.wait(SETTLES_S))
     return probe

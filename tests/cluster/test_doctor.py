@@ -18,15 +18,15 @@ from typing import Any
 import pytest
 import yaml
 
+from kserve_nb import clusters
 from kserve_nb.access.api_client import INFERENCE_SERVICE, Client
-from kserve_nb.clusters.embedded import lifecycle
 from kserve_nb.doctor import Report, examine
 from kserve_nb.lab import STEPS, Lab
 from kserve_nb.magics.command_line import read
 from kserve_nb.magics.curl import curl
 from kserve_nb.rollout.sampling import send
+from kserve_nb.values.cluster import Cluster
 from kserve_nb.values.manifest import MODEL, MODEL_2, inference_service
-from kserve_nb.values.rollout_status import Cluster
 from tests.cluster.conftest import Target
 from tests.fake_gateway import FakeGateway
 
@@ -409,18 +409,18 @@ def test_a_context_that_looks_like_production(target: Target, tmp_path: Path) ->
 
 @pytest.mark.usefixtures("own")
 def test_a_cluster_that_has_ended(tmp_path: Path) -> None:
-    record = lifecycle.up(f"doctor-{os.getpid()}", owner=os.getpid())
+    record = clusters.start(f"doctor-{os.getpid()}", owner=os.getpid(), temporary=True)
     config = tmp_path / "kubeconfig"
     config.write_text(Path(record.kubeconfig).read_text())
     cluster = Cluster(config, record.ingress)
     assert _examine(cluster, tmp_path).healthy
     assert Client(cluster).find_all(INFERENCE_SERVICE) == []
 
-    lifecycle.down(record)
+    clusters.delete(record.name)
     report = _examine(cluster, tmp_path)
 
     assert "K02" in report.text.splitlines()[0] and report.blocked, report.text
-    assert re.search(r"refused|does not answer", report.text)
+    assert re.search(r"refused|does not respond", report.text)
 
 
 def test_a_model_that_was_scaled_to_zero_is_not_woken(zero: Target, tmp_path: Path) -> None:

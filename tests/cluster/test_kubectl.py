@@ -219,7 +219,7 @@ def test_a_port_is_forwarded(kubectl: Kubectl) -> None:
 def test_exec_runs_in_the_container_or_says_why_it_cannot(kubectl: Kubectl) -> None:
     done = kubectl.ask("exec", kubectl.name_of("pod"), "-c", "kserve-container", "--", "ls", "/")
 
-    assert done.returncode == 0 or "is not available: the pods of this cluster are processes" in done.stderr
+    assert done.returncode == 0 or "the pods of the embedded cluster are processes of this machine" in done.stderr
 
 
 def test_nobody_elses_rights_are_taken(kubectl: Kubectl) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from kserve_nb.lab import Lab
-from kserve_nb.rollout.rollout import NotPossibleError, NotReadyError
+from kserve_nb.rollout.errors import NotPossibleError, NotReadyError
+from kserve_nb.values.cluster import Cluster
 from kserve_nb.values.manifest import MODEL, MODEL_2
-from kserve_nb.values.rollout_status import Cluster
 from kserve_nb.widgets.pod_table import PodTable
 from kserve_nb.widgets.slider.traffic_slider import TrafficSlider
 from tests.cluster.conftest import Target

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from kserve_nb.lab import Lab
-from kserve_nb.rollout.rollout import NotReadyError
+from kserve_nb.rollout.errors import NotReadyError
+from kserve_nb.values.cluster import Cluster
 from kserve_nb.values.manifest import MODEL, MODEL_2, inference_service
-from kserve_nb.values.rollout_status import Cluster
 from tests.cluster.conftest import Target
 
 ABSENT = f"{MODEL}-that-is-not-there"

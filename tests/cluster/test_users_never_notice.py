@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from kserve_nb.lab import Lab
+from kserve_nb.values.cluster import Cluster
 from kserve_nb.values.manifest import MODEL, MODEL_2
-from kserve_nb.values.rollout_status import Cluster
 from tests.cluster import shifts
 from tests.cluster.conftest import Target
 

@@ -1,6 +1,6 @@
-"""docs/commands.md: which cell runs which command block of KServe's pages.
+"""Write docs/commands.md, which lists the cell that runs each command block of KServe's pages.
 
-`python -m tests.notebooks.commands_page` writes it.
+    python -m tests.notebooks.commands_page
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _HERE = re.compile(r"<<EOF(.*?)\n.*?^EOF$", re.MULTILINE | re.DOTALL)
 _ALLOW = re.compile(r"^kubectl --allow \w+ ")
 _HEAD = """# Every command of the tutorial, and the cell that runs it
 
-KServe's canary example sends its readers to *First InferenceService* first. All command blocks of both pages stand
-here in their order, each command with the one cell that runs it as it is printed. Made by
-`python -m tests.notebooks.commands_page` from `tests/data/tutorial_commands.yaml` and the notebooks; tests compare it
-with them, and what the cells really ran with the pages.
+KServe's canary example builds on the page *First InferenceService*. This page lists all command blocks of both pages in
+order, each with the cell that runs it unchanged. `python -m tests.notebooks.commands_page` generates it from
+`tests/data/tutorial_commands.yaml` and the notebooks. Tests compare it with both, and compare the commands that the
+cells ran with those of the pages.
 """
 
 
@@ -42,7 +42,7 @@ class Place:
 
 
 def commands_of(source: str) -> Iterator[Command]:
-    """The kubectl and curl commands that a cell's magics run."""
+    """Return the kubectl and curl commands that a cell's magics run."""
     first, _, rest = source.partition("\n")
     if first.startswith("%%kubectl "):
         yield command(first.removeprefix("%%"), rest.strip())
@@ -53,12 +53,12 @@ def commands_of(source: str) -> Iterator[Command]:
 
 
 def places(block: Block, wanted: Command) -> list[Place]:
-    """The cells of the block's notebook that run this command."""
+    """Return the cells of the block's notebook that run this command."""
     return [Place(block.notebook, name) for name, source in _cells(block.notebook) if wanted in commands_of(source)]
 
 
 def placed(block: Block) -> list[Place]:
-    """The cells that do what a block says; each of its commands, files and assignments is done by one."""
+    """Return the cells that run a block; one cell runs each command, file and assignment."""
     found = [place for wanted in printed(block) for place in places(block, wanted)]
     said = [f'"{Path(name).name}"' for name in files(block)]
     said += [f'{name} = "{value}"' for name, value in assigned(block)]
@@ -68,7 +68,7 @@ def placed(block: Block) -> list[Place]:
 
 
 def text() -> str:
-    """The page."""
+    """Return the text of the page."""
     parts = [_HEAD]
     for page, of_page in groupby(blocks(), lambda block: block.page):
         parts += [f"\n## {page}\n", "| step of the page | commands | run by |", "| --- | --- | --- |"]
@@ -82,7 +82,7 @@ def _row(block: Block) -> str:
 
 
 def _shown(block: Block) -> list[str]:
-    """The block's lines without what a here document holds."""
+    """Return the block's lines without the contents of here documents."""
     lines = _HERE.sub(r"<<EOF\1 …", block.text).strip().splitlines()
     return [f"`{line}`".replace("|", "\\|") for line in lines if not line.startswith("#")]
 

@@ -1,8 +1,8 @@
-"""Run a command as Binder runs a session: an unprivileged user, without network, with a limit on its processes' memory.
+"""Run a command as Binder runs a session: unprivileged, without network, with a memory limit.
 
-The limit is a memory cgroup's over the whole process tree where one can be made; elsewhere the tree's PSS is sampled,
-and more ends the tree. As root the command runs as `nobody` in a network namespace of its own; any other user is
-unprivileged already, and keeps its network.
+The limit is a memory cgroup over the whole process tree if one can be created. Otherwise the tree's PSS is sampled,
+and the tree is killed if it exceeds the limit. As root, the command runs as `nobody` in its own network namespace. Any
+other user is already unprivileged, and keeps its network.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import psutil
 NOBODY = 65534
 _SAMPLE_S = 0.5
 CGROUPS = (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup"))  # version 1, version 2
-# Joins the cgroup, brings up the loopback of the new network, and becomes the command.
+# Joins the cgroup, enables the loopback of the new network, and executes the command.
 _ENTER = """
 import fcntl, os, socket, struct, sys
 group, alone, *argv = sys.argv[1:]
@@ -42,12 +42,12 @@ class Outcome:
 
     code: int
     output: str
-    peak_bytes: int  # the most that all its processes had together, as far as seen
-    left: int  # processes that outlived it
+    peak_bytes: int  # largest memory of all its processes, as sampled
+    left: int  # processes that were still running afterwards
 
 
 def run(argv: Sequence[str], *, folder: Path, env: Mapping[str, str], limit_bytes: int, timeout_s: float) -> Outcome:
-    """Run the command in a folder that it may write; all it starts is ended at the latest after timeout_s."""
+    """Run the command in a folder that it may write, and kill what is left after timeout_s."""
     root = os.geteuid() == 0
     if root:
         shutil.chown(folder, NOBODY, NOBODY)
@@ -64,12 +64,12 @@ def run(argv: Sequence[str], *, folder: Path, env: Mapping[str, str], limit_byte
 
 
 def can_be_alone() -> bool:
-    """Whether a command can be given a network of its own, which leads nowhere."""
+    """Return whether a command can run in its own network namespace."""
     return os.geteuid() == 0 and subprocess.run(["unshare", "--net", "true"], check=False).returncode == 0
 
 
 def _as_nobody() -> list[str]:
-    """Become nobody; where only root may enter the folder of Python itself, with the right to read, and no other."""
+    """Become nobody. If only root may enter the folder of Python, keep the right to read, and no other."""
     words = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
     folders = Path(sys.executable).resolve().parents
     if all(folder.stat().st_mode & 0o001 for folder in folders):
@@ -79,7 +79,7 @@ def _as_nobody() -> list[str]:
 
 
 def _follow(process: subprocess.Popen[bytes], limit_bytes: int | None, timeout_s: float) -> int:
-    """Wait for the end; returns the largest PSS seen where the limit is ours to keep."""
+    """Wait for the end. Returns the largest PSS seen if we enforce the limit."""
     deadline, peak = time.monotonic() + timeout_s, 0
     while True:
         try:
@@ -112,7 +112,7 @@ def _pss(pid: int) -> int:
 
 @contextmanager
 def _group(limit_bytes: int) -> Iterator[Path | None]:
-    """A new memory cgroup with this limit; None where none can be made."""
+    """Create a memory cgroup with this limit. Returns None if that is not possible."""
     group = next((made for made in map(_make, CGROUPS) if made), None)
     if group is None:
         yield None
@@ -147,7 +147,7 @@ def _pids(group: Path) -> list[int]:
 
 
 def _left(group: Path | None) -> int:
-    """Processes that are still there 10 s after the command: what ends with it may need a moment."""
+    """Return processes that still run 10 s after the command; what ends with it may need a moment."""
     processes = [psutil.Process(pid) for pid in _pids(group) if psutil.pid_exists(pid)] if group else []
     _, alive = psutil.wait_procs(processes, timeout=10)
     return len(alive)

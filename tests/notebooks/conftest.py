@@ -1,4 +1,4 @@
-"""A cluster for the notebooks, and what runs them."""
+"""A cluster for the notebooks, and the programs that run them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from kserve_nb import clusters
 from kserve_nb.clusters import state
-from kserve_nb.clusters.embedded import lifecycle
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -20,17 +20,17 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 @dataclass(frozen=True)
 class Runner:
-    """Runs notebooks on one cluster, each from their own folder, as `kserve-nb run` does."""
+    """Runs notebooks on one cluster, each in its own folder, as `kserve-nb run` does."""
 
     cluster: str
 
     def nbval(self, *paths: Path) -> subprocess.CompletedProcess[str]:
-        """`pytest --nbval-lax` on these files or folders."""
+        """Run `pytest --nbval-lax` on these files or folders."""
         return self._python("pytest", "-q", "-p", "no:cacheprovider", "-p", "conftest", "--nbval-lax",
                             "--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml"), *map(str, paths))
 
     def papermill(self, path: Path) -> subprocess.CompletedProcess[str]:
-        """The `papermill` command on this notebook; what it executed is thrown away."""
+        """Run `papermill` on this notebook and discard the executed notebook."""
         return self._python("papermill", "--no-progress-bar", "--cwd", str(ROOT / "notebooks"), str(path), os.devnull)
 
     def _python(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -41,10 +41,10 @@ class Runner:
 
 @pytest.fixture(scope="package")
 def runner() -> Iterator[Runner]:
-    """On an embedded cluster that ends with the tests."""
+    """A runner on an embedded cluster that stops with the tests."""
     name = f"notebooks-{os.getpid()}"
-    lifecycle.up(name, owner=os.getpid())
+    clusters.start(name, owner=os.getpid(), temporary=True)
     yield Runner(name)
     record = state.read(name)
     if record is not None:
-        lifecycle.down(record)
+        clusters.delete(record.name)

@@ -1,4 +1,4 @@
-"""Cells may be run again in any order until one changes the cluster, and a new kernel goes on where one died."""
+"""Cells can run again in any order until one changes the cluster, and a new kernel can continue."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DIES = ["03_canary", "06_promote", "07_rollback", "08_tag_routing"]
 
 @contextmanager
 def kernel(path: Path, runner: Runner) -> Iterator[tuple[NotebookClient, list[NotebookNode]]]:
-    """A new kernel on the tests' cluster, and the notebook's code cells."""
+    """Start a new kernel on the tests' cluster, and return it with the notebook's code cells."""
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(notebook, kernel_name="python3", timeout=180,
                             resources={"metadata": {"path": str(path.parent)}})
@@ -31,7 +31,7 @@ def kernel(path: Path, runner: Runner) -> Iterator[tuple[NotebookClient, list[No
 
 
 def run(client: NotebookClient, cell: NotebookNode) -> None:
-    """Run one cell; one that fails raises with its name."""
+    """Run one cell. Raises with the cell's name if it fails."""
     try:
         client.execute_cell(cell, client.nb.cells.index(cell))
     except Exception as failed:
@@ -39,7 +39,7 @@ def run(client: NotebookClient, cell: NotebookNode) -> None:
 
 
 def steps(cells: list[NotebookNode]) -> list[list[NotebookNode]]:
-    """The cells, parted before each that changes the cluster."""
+    """Return the cells in groups; each group starts with a cell that changes the cluster."""
     parted: list[list[NotebookNode]] = [[]]
     for cell in cells:
         if CHANGES.search(cell.source):
@@ -62,7 +62,7 @@ def test_a_new_kernel_goes_on_where_one_died_under_an_apply(path: Path, runner: 
         for cell in cells:
             run(client, cell)
             if cell.source.startswith("%%kubectl apply"):
-                break  # traffic is on its way
+                break  # traffic is moving
 
     with kernel(path, runner) as (client, cells):
         for cell in cells:

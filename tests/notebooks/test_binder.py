@@ -1,4 +1,4 @@
-"""A Binder session: 1 GiB, no Docker, no root, no network, and packages that nobody can write to."""
+"""A Binder session: 1 GiB, no Docker, no root, no network, and packages that nobody may change."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.notebooks import confined
 from tests.notebooks.conftest import NOTEBOOKS, ROOT
 
 GIB = 2**30
-# Begun as Binder begins a session: Jupyter runs beside the notebooks, and they find the cluster that is just starting.
-# Both are ended; what the notebooks say counts.
+# Started as Binder starts a session: Jupyter runs too, and the notebooks find a cluster that is just starting.
+# Both are stopped; the result of the notebooks counts.
 SESSION = """
 "$1"/binder/start jupyter lab --no-browser --ip=127.0.0.1 --port=0 --ServerApp.root_dir="$1" > lab.log 2>&1 &
 lab=$!
@@ -29,7 +29,7 @@ exit $code
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A home that nobody may be given: pytest's own folders are closed to other users."""
+    """Return a home folder for nobody: pytest's own folders are closed to other users."""
     made = Path(tempfile.mkdtemp(prefix="binder-"))
     yield made
     shutil.rmtree(made)
@@ -76,7 +76,7 @@ def test_more_than_the_limit_fails(by: str, folder: Path, monkeypatch: pytest.Mo
 def test_a_session_has_no_rights_and_as_root_we_take_its_network(folder: Path):
     checks = ['test "$(id -u)" != 0', "! test -w /etc"]
     if confined.can_be_alone():
-        checks.append("test $(wc -l < /proc/net/route) -le 1")  # a header, and no way out
+        checks.append("test $(wc -l < /proc/net/route) -le 1")  # only the header line: no route to another network
 
     done = confined.run(["sh", "-c", " && ".join(checks)], folder=folder, env=environment(folder), limit_bytes=GIB,
                         timeout_s=60)

@@ -1,4 +1,4 @@
-"""A lesson that is broken fails, in papermill and in nbval, and says what was expected, what was seen, what to do."""
+"""A broken lesson fails in papermill and nbval, with the expected value, the observed value and the next step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.notebooks.conftest import ROOT, Runner
 
 
 def broken(name: str, cell: str, old: str, new: str, folder: Path, *, output: bool = False) -> Path:
-    """A copy of a notebook in which one cell, or what it shall print, says something else."""
+    """Copy a notebook and change one cell or its expected output."""
     notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
     (found,) = [item for item in notebook.cells if item.id == cell]
     place, key = (found.outputs[0], "text") if output else (found, "source")

@@ -1,4 +1,4 @@
-"""A cluster that does something else than a real one fails nbval: each a copy of the package, broken in one place."""
+"""A cluster that differs from a real one fails nbval: each test breaks one place in a copy of the package."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import pytest
 from tests.notebooks.conftest import ROOT
 
 EMBEDDED = Path("kserve_nb/clusters/embedded")
-SPLIT = EMBEDDED / "control/isvc_service.py"
-GATEWAY = EMBEDDED / "gateway/routes.py"
+SPLIT = EMBEDDED / "control/kserve/canary_traffic.py"
+GATEWAY = EMBEDDED / "gateway/envoy_routes.py"
 COLUMNS = EMBEDDED / "api/data/columns.json"
 
 
 def copy(folder: Path) -> None:
-    """The package, its notebooks, and what pytest needs to run them."""
+    """Copy the package, its notebooks, and what pytest needs to run them."""
     left_out = shutil.ignore_patterns("__pycache__")
     for name in ("kserve_nb", "notebooks"):
         shutil.copytree(ROOT / name, folder / name, ignore=left_out)
@@ -29,7 +29,7 @@ def copy(folder: Path) -> None:
 
 
 def nbval(folder: Path, notebook: str) -> subprocess.CompletedProcess[str]:
-    """Run a notebook on a cluster of this folder's package, which its kernel uses too."""
+    """Run a notebook on a cluster of this folder's package; the kernel uses the same package."""
     environment = {key: value for key, value in os.environ.items() if key != "KSERVE_NB_NAME"}
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax", f"notebooks/{notebook}.ipynb"],

@@ -1,4 +1,4 @@
-"""The bare command that the project promises."""
+"""The plain `pytest --nbval-lax` command that the project promises."""
 
 from __future__ import annotations
 

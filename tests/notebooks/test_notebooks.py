@@ -1,4 +1,4 @@
-"""Every notebook runs on an embedded cluster, alone, in any order, twice in a row, and runs the tutorial's commands."""
+"""Every notebook runs alone, in any order, and twice in a row, and runs the tutorial's commands."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from nbformat import NotebookNode
 from tests.notebooks.conftest import NOTEBOOKS, Runner
 from tests.notebooks.tutorial import wrong
 
-# The last first: on an empty cluster, and then each on what a later step has left.
+# In reverse order: the first one runs on an empty cluster, each other one on the state of a later step.
 BACKWARDS = [pytest.param(path, id=path.stem) for path in reversed(NOTEBOOKS)]
-# Run once more on what they have left themselves, which no other notebook leaves; with another parameter if they can.
+# These run again on their own final state, which no other notebook leaves; with another parameter if they have one.
 AGAIN: dict[str, dict[str, object]] = {"03_canary": {"percent": 30}, "07_rollback": {}, "08_tag_routing": {}}
 CELL_S = 30  # no cell takes longer
 
@@ -22,7 +22,7 @@ CELL_S = 30  # no cell takes longer
 def execute(
     path: Path, runner: Runner, folder: Path, monkeypatch: pytest.MonkeyPatch, **parameters: object
 ) -> NotebookNode:
-    """Run it by papermill with its parameters set; a cell that fails raises."""
+    """Run a notebook with papermill and its parameters. Raises if a cell fails."""
     monkeypatch.setenv("KSERVE_NB_NAME", runner.cluster)
     monkeypatch.setenv("KSERVE_NB_COMMAND_LOG", str(folder / "commands.jsonl"))
     return papermill.execute_notebook(

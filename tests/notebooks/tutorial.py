@@ -1,4 +1,4 @@
-"""The tutorial's command blocks, and what a notebook must have run for each."""
+"""The tutorial's command blocks, and the commands that a notebook must run for each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Block:
     step: str
     text: str
     notebook: str = ""  # whose cells run it
-    not_run: str = ""  # or why none does
+    not_run: str = ""  # or the reason why no cell runs it
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Command:
 
 
 def blocks() -> list[Block]:
-    """All blocks of both pages, in order."""
+    """Return all blocks of both pages, in order."""
     rows = yaml.safe_load(DATA.read_text())
     return [
         Block(row["page"], row["step"], row["block"], row.get("notebook", ""), row.get("not_run", "")) for row in rows
@@ -45,7 +45,7 @@ def blocks() -> list[Block]:
 
 
 def printed(block: Block) -> list[Command]:
-    """The kubectl and curl commands of a block."""
+    """Return the kubectl and curl commands of a block."""
     documents = _HERE_DOCUMENT.findall(block.text)
     found = [Command(tuple(shlex.split(line)), body.strip()) for line, name, body in documents if not name]
     for line in _HERE_DOCUMENT.sub("", block.text).splitlines():
@@ -57,17 +57,17 @@ def printed(block: Block) -> list[Command]:
 
 
 def files(block: Block) -> dict[str, str]:
-    """Files that a block writes, by name."""
+    """Return the files that a block writes, by name."""
     return {name: body for _, name, body in _HERE_DOCUMENT.findall(block.text) if name}
 
 
 def assigned(block: Block) -> list[tuple[str, str]]:
-    """Plain assignments of a block: name and value."""
+    """Return the plain assignments of a block: name and value."""
     return [found.groups() for found in map(_ASSIGNED.match, block.text.splitlines()) if found]  # type: ignore[misc]
 
 
 def run(log: Path) -> list[Command]:
-    """The commands that the magics wrote into their log; those that failed are not among them."""
+    """Return the commands in the magics' log, without those that failed."""
     rows = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     return [
         Command(tuple(row["argv"]), row["stdin"].strip()) if row["argv"][0] == "kubectl" else command(row["line"])
@@ -77,13 +77,13 @@ def run(log: Path) -> list[Command]:
 
 
 def wrong(notebook: str, log: Path) -> dict[Command, tuple[int, int]]:
-    """Commands that this notebook did not run as often as the pages print them: printed, run."""
+    """Return the commands that this notebook ran more or less often than the pages print them."""
     expected = Counter(command for block in blocks() if block.notebook == notebook for command in printed(block))
     ran = Counter(run(log))
     return {command: (count, ran[command]) for command, count in expected.items() if ran[command] != count}
 
 
 def command(line: str, stdin: str = "") -> Command:
-    """A command without the pipe behind it: its output is cut by Python, or goes through our own jq."""
+    """Return a command without its pipe: Python or our own jq processes the output."""
     words = shlex.split(line)
     return Command(tuple(words[: words.index("|")] if "|" in words else words), stdin)

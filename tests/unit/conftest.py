@@ -12,6 +12,7 @@ from kserve_nb.access.ingress import Ingress
 from kserve_nb.rollout.rollout import Rollout
 from tests.fake_api import FakeApi
 from tests.fake_gateway import FakeGateway
+from tests.virtual_clock import VirtualClock
 
 
 @pytest.fixture
@@ -30,4 +31,4 @@ def gateway() -> Iterator[FakeGateway]:
 
 @pytest.fixture
 def rollout(api: FakeApi, gateway: FakeGateway) -> Rollout:
-    return Rollout(Client(api.cluster()), Ingress(gateway.address))
+    return Rollout(Client(api.cluster()), Ingress(gateway.address), clock=VirtualClock())

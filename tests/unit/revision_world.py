@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 
-from kserve_nb.clusters.embedded.control.knative import pod_autoscaler, revision, serverless_service
+from kserve_nb.clusters.embedded.control.knative import revision, serverless_service
+from kserve_nb.clusters.embedded.control.knative.autoscaling import pod_autoscaler
 from kserve_nb.clusters.embedded.control.kubernetes import (
     deployment,
     endpoint_slices,

@@ -16,7 +16,7 @@ from kserve_nb.clusters.embedded.api.admission.chain import admit
 from kserve_nb.clusters.embedded.api.initial_objects import initial_objects
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.control.framework.event_recorder import record
-from kserve_nb.clusters.embedded.control.framework.loop import Moment, woken_by
+from kserve_nb.clusters.embedded.control.framework.reconciler import Moment, keys_to_queue
 from kserve_nb.clusters.embedded.gateway import ingress_status as gateway_status
 from kserve_nb.clusters.embedded.kinds import (
     CUSTOM_RESOURCE_DEFINITION,
@@ -179,8 +179,8 @@ class Simulator:
             return
         if changes.failed:
             self._retry(entry)
-        if changes.again_in_s is not None:
-            self._later(entry, changes.again_in_s)
+        if changes.requeue_after_s is not None:
+            self._later(entry, changes.requeue_after_s)
 
     def _retry(self, entry: tuple[int, Key]) -> None:
         count = self._failures[entry] = self._failures.get(entry, 0) + 1
@@ -203,9 +203,9 @@ class Simulator:
 
     def _wake(self, kind: Kind, obj: Object) -> None:
         for index, reconciler in enumerate(self.reconcilers):
-            for key in woken_by(reconciler, kind, obj, self.store):
-                if kind in reconciler.lags_s:
-                    self._later((index, key), reconciler.lags_s[kind])
+            for key in keys_to_queue(reconciler, kind, obj, self.store):
+                if kind in reconciler.delays_s:
+                    self._later((index, key), reconciler.delays_s[kind])
                 else:
                     self._queue[index, key] = None
 
@@ -259,7 +259,7 @@ class Simulator:
         return states
 
 
-PURE = ("inferenceservice", "ksvc", "configuration", "route", "labeler", "kingress", "revision-gc")
+PURE = ("inference service", "knative service", "configuration", "route", "labeler", "knative ingress", "revision gc")
 
 
 def next_pod_status(pod: Object, now: float, broken: set[str]) -> Object:

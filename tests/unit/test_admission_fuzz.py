@@ -7,6 +7,7 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from kserve_nb.clusters.embedded.api.schema.structural_schemas import validate
 from kserve_nb.clusters.embedded.kinds import KINDS
 from kserve_nb.clusters.embedded.objects import Object, StatusError
 from tests.unit.api_lab import items, new_store
+
+pytestmark = pytest.mark.slow
 
 Path = tuple[str | int, ...]
 OLD_SCHEMA: Object = {

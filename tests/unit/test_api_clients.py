@@ -23,6 +23,8 @@ from kubernetes import client, config, dynamic, watch
 
 from tests.api_server import KUBECTL, ApiServer, isvc
 
+pytestmark = pytest.mark.slow
+
 NAME = "sklearn-iris"
 
 

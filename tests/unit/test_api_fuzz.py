@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from kserve_nb.clusters.embedded.kinds import KINDS
 from tests.api_server import SERVICES, ApiServer, isvc
 
+pytestmark = pytest.mark.slow
+
 GROUPS = sorted({f"/apis/{kind.group}/{kind.version}" for kind in KINDS if kind.group} | {"/api/v1"})
 PLURALS = sorted({kind.plural for kind in KINDS})
 SUBRESOURCES = ["status", "scale", "log", "exec", "portforward", "finalize", "nothing"]

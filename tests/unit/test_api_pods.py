@@ -23,6 +23,8 @@ from kserve_nb.clusters.embedded.kinds import NODE, POD, SANDBOX
 from kserve_nb.clusters.embedded.objects import Object
 from tests.api_server import KUBECTL, ApiServer
 
+pytestmark = pytest.mark.slow
+
 LOG = "/api/v1/namespaces/demo/pods/p/log"
 CONTAINERS = [{"name": "kserve-container", "image": "i", "ports": [{"containerPort": 8080}]},
               {"name": "queue-proxy", "image": "q"}]
@@ -111,7 +113,7 @@ def test_a_log_that_is_not_there_is_refused_and_no_half_answer(server: ApiServer
     answer = log(server, previous="true")
 
     assert answer.status_code == 400
-    assert answer.json()["message"].startswith("the log file cannot be read: No such file or directory")
+    assert answer.json()["message"] == f"Cannot read the log file {server.folder / 'old'}: No such file or directory"
 
 
 def test_a_followed_log_grows_and_ends_with_its_container(server: ApiServer) -> None:
@@ -141,9 +143,9 @@ def test_the_last_lines_are_found_in_a_log_of_any_size(tmp_path: Path, size: int
     (tmp_path / "log").write_text(text if newline else text.rstrip("\n"))
 
     async def tail(count: int) -> list[bytes]:
-        wish = pod_logs.Wish(tail_lines=count)
-        with pod_logs.find(str(tmp_path / "log")) as file:
-            found = b"".join([part async for part in pod_logs.read(file, wish, lambda: None, History(0))])
+        options = pod_logs.LogOptions(tail_lines=count)
+        with pod_logs.open_log(str(tmp_path / "log")) as file:
+            found = b"".join([part async for part in pod_logs.read(file, options, lambda: None, History(0))])
         return [row.split(b" ")[0] for row in found.splitlines()]
 
     for count in (1, 2, 5000, 10**6):
@@ -202,7 +204,7 @@ def test_exec_is_refused_in_plain_words(server: ApiServer) -> None:
     refused = server.kubectl("exec", "p", "-c", "kserve-container", "--", "ls", check=False)
 
     assert refused.returncode == 1
-    assert "pods of this cluster are processes of this machine" in refused.stderr
+    assert "the pods of the embedded cluster are processes of this machine" in refused.stderr
 
 
 def test_top_shows_what_processes_use(server: ApiServer) -> None:

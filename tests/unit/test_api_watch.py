@@ -13,6 +13,8 @@ from kserve_nb.clusters.embedded.api.verbs import watching
 from kserve_nb.clusters.embedded.kinds import INFERENCE_SERVICE
 from tests.api_server import SERVICES, ApiServer, isvc
 
+pytestmark = pytest.mark.slow
+
 TABLE = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from tests.unit.api_lab import DATA, ApiLab
 
+pytestmark = pytest.mark.slow
+
 RECORDED = sorted((DATA / "kubectl").glob("*.txt"))
 OWN_WORDS = "spec.predictor names no model"  # where the real webhook panics
 

@@ -15,10 +15,12 @@ from kserve_nb.access.ingress import Ingress
 from kserve_nb.checks.check import CheckFailed
 from kserve_nb.checks.tutorial import Checks
 from kserve_nb.values.manifest import MODEL, MODEL_2, inference_service, to_yaml
-from kserve_nb.values.rollout_status import Split
+from kserve_nb.values.split import Split
 from tests import fake_api
 from tests.fake_api import ISVC, NAMESPACE, PODS, FakeApi
 from tests.fake_gateway import FakeGateway, shares
+
+pytestmark = pytest.mark.slow
 
 CONFIG = "/api/v1/namespaces/kserve/configmaps/inferenceservice-config"
 OLD = to_yaml(inference_service("sklearn-iris", MODEL_2, percent=10, old_schema=True))

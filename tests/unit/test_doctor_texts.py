@@ -16,7 +16,8 @@ from papermill.parameterize import parameterize_notebook
 from kserve_nb.doctor import explain, titles
 from kserve_nb.doctor.finding import HOPS
 from kserve_nb.doctor.messages.message_table import rows
-from kserve_nb.rollout.sampling import Split, Tally
+from kserve_nb.rollout.sampling import Tally
+from kserve_nb.values.split import Split
 from tests.unit.doctor_fixtures import DATA
 
 TEXTS: list[dict[str, str]] = yaml.safe_load((DATA / "texts.yaml").read_text(encoding="utf-8"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.control.framework.event_recorder import record
-from kserve_nb.clusters.embedded.control.framework.loop import Moment
+from kserve_nb.clusters.embedded.control.framework.reconciler import Moment
 from kserve_nb.clusters.embedded.kinds import CONFIG_MAP, EVENT, NAMESPACE
 from kserve_nb.clusters.embedded.objects import Object, Settings, utc
 

@@ -12,7 +12,9 @@ import nbformat
 import pytest
 from scipy.stats import binom
 
-from kserve_nb.rollout import sampling
+from kserve_nb.rollout import discriminating_input, sampling, statistics
+
+pytestmark = pytest.mark.slow
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 BUDGET = 1e-5  # of one run of all notebooks
@@ -29,7 +31,7 @@ def called_wrong(sent: int, asked: int, real: float) -> float:
     middle = round(sent * asked / 100)
 
     def wrong(hits: int) -> bool:
-        return sampling.judge(hits, sent, asked).word == "not"
+        return statistics.judge(hits, sent, asked).word == "not"
 
     fewest = bisect_left(range(middle + 1), True, key=lambda hits: not wrong(hits))
     most = middle + bisect_left(range(middle, sent + 1), True, key=wrong)
@@ -38,13 +40,13 @@ def called_wrong(sent: int, asked: int, real: float) -> float:
 
 def fails(asked: int, real: float) -> float:
     """Chance that split_observed fails: both of its samples are called wrong."""
-    first = max(FIRST, sampling.needed(asked))
+    first = max(FIRST, statistics.needed(asked))
     return called_wrong(first, asked, real) * called_wrong(min(2 * first, sampling.CAP), asked, real)
 
 
 @pytest.mark.parametrize("percent", range(101))
 def test_a_right_split_is_hardly_ever_called_wrong(percent: int) -> None:
-    assert fails(percent, percent) <= sampling.ALPHA**2
+    assert fails(percent, percent) <= statistics.ALPHA**2
 
 
 def test_a_run_of_all_notebooks_hardly_ever_fails_by_chance() -> None:
@@ -53,7 +55,7 @@ def test_a_run_of_all_notebooks_hardly_ever_fails_by_chance() -> None:
     searches = len(re.findall(r"\bsend\(", sources)) + 2 * checks  # each looks for an input that tells revisions apart
 
     assert checks >= 1
-    assert checks * max(fails(p, p) for p in range(101)) + searches * sampling.MISSED < BUDGET
+    assert checks * max(fails(p, p) for p in range(101)) + searches * discriminating_input.MISSED < BUDGET
 
 
 @pytest.mark.parametrize(("asked", "real"), [(10, 20), (10, 5), (10, 0), (10, 100), (50, 40), (20, 10)])
@@ -63,12 +65,12 @@ def test_a_wrong_split_is_called_wrong(asked: int, real: int) -> None:
 
 @pytest.mark.parametrize("percent", [1, 2, 5, 10, 50, 99, 100])
 def test_a_search_meets_latest(percent: int) -> None:
-    assert (1 - percent / 100) ** sampling.searches(percent) <= sampling.MISSED
+    assert (1 - percent / 100) ** discriminating_input.requests_to_find(percent) <= discriminating_input.MISSED
 
 
 def test_nothing_is_seeded() -> None:
     package = Path(sampling.__file__).parents[1]
-    judging = [Path(sampling.__file__), *sorted((package / "checks").glob("*.py"))]
+    judging = [*Path(sampling.__file__).parent.glob("*.py"), *sorted((package / "checks").glob("*.py"))]
 
     for path in itertools.chain(judging, NOTEBOOKS):
         assert not re.search(r"seed|random_state", path.read_text()), path.name

@@ -19,6 +19,8 @@ from kserve_nb.rollout.rollout import Rollout
 from tests.fake_api import FakeApi
 from tests.fake_gateway import MAIN, FakeGateway
 
+pytestmark = pytest.mark.slow
+
 ROWS = [[6.8, 2.8, 4.8, 1.4]]
 # Forwards as kubectl does: listens, says so, copies bytes; a file beside it makes it break off after some connections.
 KUBECTL = '''#!{python}
@@ -86,7 +88,7 @@ def test_one_that_listens_but_has_lost_its_pod_is_begun_again(started: PortForwa
     ingress = Ingress(started.start().address, forward=started)
     (tmp_path / "breaks").touch()
 
-    with pytest.raises(LostError, match=r"our port-forward to service/istio-ingressgateway broke off.*ask again"):
+    with pytest.raises(LostError, match=r"our port-forward to service/\S+ dropped.*repeat the request"):
         ingress.request(MAIN[0], "sklearn-iris", ROWS)
 
     assert started.generation == 2

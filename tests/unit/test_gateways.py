@@ -104,7 +104,7 @@ def test_addresses_that_do_not_answer_are_passed_over(
         find(api)
 
     assert no_forward == ["istio-system service/istio-ingressgateway"]
-    for told in ("LoadBalancer: 127.0.0.1:9 does not answer from here", "timed out waiting", "connect(ingress="):
+    for told in ("LoadBalancer: 127.0.0.1:9 does not respond from here", "timed out waiting", "connect(ingress="):
         assert told in str(refused.value)
 
 
@@ -118,7 +118,7 @@ def test_no_gateway_at_all_says_where_it_was_looked_for(api: FakeApi, no_forward
 def test_a_cluster_that_does_not_answer_is_not_searched(api: FakeApi, no_forward: list[str]) -> None:
     api.close()
 
-    with pytest.raises(RefusedError, match="the cluster does not answer"):
+    with pytest.raises(RefusedError, match="the cluster does not respond"):
         find(api)
 
     assert no_forward == []

@@ -42,11 +42,11 @@ def test_the_gateways_404_is_told_from_the_models(gateway: FakeGateway) -> None:
         here.predict("nobody.example.com", "sklearn-iris", ingress.IRIS_INPUT)
     with pytest.raises(PredictError, match=r"from the model server: .*nope does not exist") as failed:
         here.predict(MAIN[0], "nope", ingress.IRIS_INPUT)
-    assert failed.value.answer is not None and failed.value.answer.status == 404
+    assert failed.value.response is not None and failed.value.response.status == 404
 
 
 def test_no_gateway_says_so(gateway: FakeGateway) -> None:
     gateway.close()
 
-    with pytest.raises(PredictError, match="does not answer"):
+    with pytest.raises(PredictError, match="does not respond"):
         Ingress(gateway.address).send("GET", "x", "/")

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from kserve_nb.clusters.embedded.control.kserve.isvc_container import merge_containers
-from kserve_nb.clusters.embedded.control.kserve.isvc_ingress import short_url
-from kserve_nb.clusters.embedded.control.kserve.isvc_runtime import PredictorError, choose_runtime
-from kserve_nb.clusters.embedded.control.kserve.isvc_service import make_traffic
+from kserve_nb.clusters.embedded.control.kserve.canary_traffic import make_traffic
+from kserve_nb.clusters.embedded.control.kserve.inference_service_ingress import short_url
+from kserve_nb.clusters.embedded.control.kserve.predictor_pod import merge_containers
+from kserve_nb.clusters.embedded.control.kserve.serving_runtime import PredictorError, choose_runtime
 from kserve_nb.clusters.embedded.kinds import (
     CLUSTER_SERVING_RUNTIME,
     CONFIG_MAP,
@@ -24,6 +24,8 @@ from kserve_nb.clusters.embedded.kinds import (
 from kserve_nb.clusters.embedded.objects import Object, condition
 from tests.unit.recorded import FOLDER, differences, load, masked
 from tests.unit.simulator import BROKEN, MODEL, MODEL_2, NAME, NS, Simulator, isvc
+
+pytestmark = pytest.mark.slow
 
 TAG = {"serving.kserve.io/enable-tag-routing": "true"}
 TUTORIAL: list[tuple[str, int | None, dict[str, str] | None]] = [

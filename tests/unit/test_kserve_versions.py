@@ -26,7 +26,7 @@ def test_a_knative_service_is_found_by_its_old_and_new_name(name: str, api: Fake
     del api.objects[f"{KSVC}/sklearn-iris-predictor"]
     api.put(f"{KSVC}/{name}", one("02-canary-10", "ksvc"))
 
-    _, knative = rollout.look()
+    _, knative = rollout.status_and_service()
 
     assert knative is not None
 

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable
 
 from kserve_nb.clusters.embedded.api.store.store import Store
-from kserve_nb.clusters.embedded.control.framework.loop import Changes, Loop, Moment, Reconciler
+from kserve_nb.clusters.embedded.control.framework.control_loop import ControlLoop
+from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment, Reconciler
 from kserve_nb.clusters.embedded.kinds import CONFIG_MAP, NAMESPACE, SECRET
 from kserve_nb.clusters.embedded.objects import Object, Objects, Settings
 
@@ -27,7 +28,7 @@ async def _play(reconcilers: list[Reconciler], until: Callable[[Store], object],
     store = Store(None)
     store.create(NAMESPACE, {"metadata": {"name": "test"}})
     recorded: list[object] = []
-    loop = Loop(store, Settings(), reconcilers, lambda objects, moment, event: recorded.append(event))
+    loop = ControlLoop(store, Settings(), reconcilers, lambda objects, moment, event: recorded.append(event))
     task = asyncio.create_task(loop.run())
     try:
         async with asyncio.timeout(DEADLINE_S):
@@ -86,7 +87,7 @@ def test_a_lag_gathers_changes_into_one_pass() -> None:
             made = store.find(CONFIG_MAP, "test", "a") or store.create(CONFIG_MAP, thing())
             store.update(CONFIG_MAP, {**made, "data": {"a": value}})
 
-    play([Reconciler("slow", CONFIG_MAP, slow, lags_s={CONFIG_MAP: 0.1}), Reconciler("quick", CONFIG_MAP, quick)],
+    play([Reconciler("slow", CONFIG_MAP, slow, delays_s={CONFIG_MAP: 0.1}), Reconciler("quick", CONFIG_MAP, quick)],
                lambda store: slow.moments, begin)
 
     assert len(slow.moments) == 1

@@ -13,7 +13,8 @@ from kserve_nb.access.ingress import Ingress
 from kserve_nb.checks.check import CheckFailed
 from kserve_nb.checks.tutorial import Checks
 from kserve_nb.rollout.availability import AvailabilityProbe
-from kserve_nb.rollout.rollout import NotPossibleError, Rollout
+from kserve_nb.rollout.errors import NotPossibleError
+from kserve_nb.rollout.rollout import Rollout
 from tests.fake_api import ISVC, NAMESPACE, FakeApi, one
 from tests.fake_gateway import FakeGateway
 
@@ -35,13 +36,13 @@ def probe(api: FakeApi, rollout: Rollout) -> Iterator[AvailabilityProbe]:
 
 def test_it_asks_until_it_is_closed(probe: AvailabilityProbe, gateway: FakeGateway) -> None:
     until(lambda: probe.answered >= 3)
-    assert "and it goes on" in repr(probe)
+    assert "still sending" in repr(probe)
 
     probe.close()
 
     asked = len(gateway.seen)
     assert probe.split.sent == probe.answered == asked
-    assert repr(probe).startswith(f"{asked} requests, none turned away; the slowest took 0.")
+    assert repr(probe).startswith(f"{asked} requests, none failed; the slowest took 0.")
 
 
 def test_one_that_nobody_knows_any_more_ends(api: FakeApi, rollout: Rollout) -> None:
@@ -74,7 +75,7 @@ def test_where_no_gateway_answers_that_is_a_failure(api: FakeApi) -> None:
     until(lambda: probe.failed >= 1)
     probe.close()
 
-    assert "turned away, from" in repr(probe) and "the gateway does not answer" in repr(probe)
+    assert "requests failed, from" in repr(probe) and "the gateway does not respond" in repr(probe)
 
 
 def test_nobody_asks_a_service_without_a_door(api: FakeApi, rollout: Rollout) -> None:

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from kserve_nb.values import manifest
+from kserve_nb.values.labels import LAST_APPLIED
 from kserve_nb.values.manifest import MODEL, MODEL_2
-from tests.fake_api import one
+from tests.fake_api import merge_patch, one
 
 CANARY = """
 apiVersion: "serving.kserve.io/v1beta1"
@@ -59,9 +60,9 @@ def test_a_recorded_object_differs_from_its_document_in_resources_alone() -> Non
     ("before", "after", "says"),
     [
         (None, 10, "only traffic: LATEST gets 10 %, PREV the other 90 %"),
-        (10, None, "only traffic: LATEST gets 100 %, and is from now on what a roll back leads to"),
+        (10, None, "only traffic: LATEST gets 100 %, and a later rollback leads to it"),
         (10, 0, "only traffic: PREV gets 100 %, LATEST keeps its pods and gets nothing"),
-        (10, 101, "accepted by apply, refused by Knative: traffic stays as it is"),
+        (10, 101, "accepted by apply, refused by Knative: traffic does not change"),
         (10, "ten", "refused: it must be a whole number"),
     ],
 )
@@ -112,6 +113,30 @@ def test_apply_remembers_itself() -> None:
     document = manifest.inference_service("x", MODEL)
     created = manifest.applied(document, "ns")
 
-    remembered = json.loads(created["metadata"]["annotations"][manifest.LAST_APPLIED])
+    remembered = json.loads(created["metadata"]["annotations"][LAST_APPLIED])
     assert remembered["spec"] == document["spec"] and remembered["metadata"]["namespace"] == "ns"
     assert "annotations" not in document["metadata"]
+
+
+@pytest.mark.parametrize("merge", [manifest.merged, merge_patch])
+@pytest.mark.parametrize(
+    ("target", "patch", "result"),
+    [
+        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+        ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
+        ({"a": "b"}, {"a": None}, {}),
+        ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
+        ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
+        ({"a": "c"}, {"a": ["b"]}, {"a": ["b"]}),
+        ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+        ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
+        ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
+        ({"a": "foo"}, {"b": {"c": None}}, {"a": "foo", "b": {}}),
+        ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+    ],
+)
+def test_a_merge_patch_is_rfc_7396s(merge: Any, target: Any, patch: Any, result: Any) -> None:
+    before = json.dumps(target)
+
+    assert merge(target, patch) == result
+    assert json.dumps(target) == before

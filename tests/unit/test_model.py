@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from kserve_nb.values.rollout_status import Pod, RolloutStatus, Split, short
+from kserve_nb.values.pods import Pod
+from kserve_nb.values.revisions import short
+from kserve_nb.values.rollout_status import RolloutStatus
+from kserve_nb.values.split import Split
 from tests.fake_api import one, recorded
 
 STEPS = {

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kserve_nb.clusters.embedded.control.knative.autoscaler import Memory, Sample, Scaling, activators, decide, observe
+from kserve_nb.clusters.embedded.control.knative.autoscaling.autoscaler import (
+    Memory,
+    Sample,
+    Scaling,
+    activators,
+    decide,
+    observe,
+)
 from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, POD, POD_AUTOSCALER, REVISION, SERVERLESS_SERVICE
 from kserve_nb.clusters.embedded.objects import Settings, condition
 from tests.unit.revision_world import MODULES, TWO, make_world, pods, ready, route, start
@@ -133,6 +140,17 @@ def test_a_revision_that_is_referenced_again_gets_its_pod_back() -> None:
     assert len(pods(world)) == 1
     world.run_pods()
     assert condition(world.find(POD_AUTOSCALER, TWO), "Ready")["status"] == "True"
+
+
+def test_the_last_pod_stays_for_the_grace_period_after_the_activator_has_taken_over() -> None:
+    world = ready(min_scale="0", target="1000")  # one such pod can serve any burst, so the activator is not needed
+    assert world.find(SERVERLESS_SERVICE, TWO)["spec"]["mode"] == "Serve"
+
+    world.pass_s(61)
+    assert world.find(SERVERLESS_SERVICE, TWO)["spec"]["mode"] == "Proxy"
+    assert condition(world.find(REVISION, TWO), "Active")["status"] == "False"
+
+    assert 28 <= seconds_until_terminating(world) <= 31
 
 
 def test_windows_are_divided_by_the_speed() -> None:

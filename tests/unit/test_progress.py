@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from kserve_nb.rollout import progress
-from kserve_nb.values.rollout_status import RolloutStatus, short
+from kserve_nb.values.revisions import short
+from kserve_nb.values.rollout_status import RolloutStatus
 from tests.fake_api import DATA, one
 
 
@@ -65,7 +66,8 @@ def test_a_repair_that_kserve_has_not_seen_yet_is_no_failure() -> None:
     assert progress.failure(RolloutStatus.of(repaired), one("broken-canary", "ksvc")) == ""
 
 
-@pytest.mark.parametrize(("amount", "left"), [("1000m", ""), ("2", "KServe has not taken the change over yet")])
+@pytest.mark.parametrize(
+    ("amount", "left"), [("1000m", ""), ("2", "KServe has not passed the change on to Knative yet")])
 def test_resources_are_compared_as_quantities(amount: str, left: str) -> None:
     isvc = one("02-canary-10", "isvc")
     isvc["spec"]["predictor"]["model"]["resources"]["limits"]["cpu"] = amount

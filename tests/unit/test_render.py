@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from kserve_nb.values import render
+from kserve_nb.values.cluster import Cluster
 from kserve_nb.values.manifest import MODEL, diff, inference_service
-from kserve_nb.values.rollout_status import Cluster, Pod, RolloutStatus, Split
+from kserve_nb.values.pods import Pod
+from kserve_nb.values.rollout_status import RolloutStatus
+from kserve_nb.values.split import Split
 from tests.fake_api import DATA, one, recorded
 
 
@@ -55,4 +58,4 @@ def test_split_and_cluster_lines() -> None:
         "100 requests: 00001 90 · 00002 9 · failed 1")
     assert render.cluster_line(cluster) == (
         "embedded cluster default · namespace kserve-test · gateway 127.0.0.1:8080 · "
-        "windows 10 times as fast as real ones")
+        "waiting periods 10 times shorter")

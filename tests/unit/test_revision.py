@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kserve_nb.clusters.embedded.control.framework.child_names import child_name
-from kserve_nb.clusters.embedded.control.framework.loop import Moment
+from kserve_nb.clusters.embedded.control.framework.reconciler import Moment
 from kserve_nb.clusters.embedded.control.knative import revision
 from kserve_nb.clusters.embedded.control.knative.revision_deployment import make_deployment, make_pod_autoscaler
 from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, POD, POD_AUTOSCALER, REPLICA_SET, REVISION, SERVERLESS_SERVICE

@@ -8,21 +8,17 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.access.api_client import UNREACHABLE, NotFoundError, RefusedError
-from kserve_nb.rollout import rollout as rollout_module
-from kserve_nb.rollout.rollout import NotPossibleError, NotReadyError, Rollout
+from kserve_nb.access.api_client import UNREACHABLE, ObjectNotFoundError, RefusedError
+from kserve_nb.rollout import waiting
+from kserve_nb.rollout.errors import ChangedError, NotPossibleError, NotReadyError
+from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values import manifest
+from kserve_nb.values.labels import LAST_APPLIED
 from kserve_nb.values.manifest import MODEL, MODEL_2
-from kserve_nb.values.rollout_status import short
+from kserve_nb.values.revisions import short
 from tests.fake_api import DATA, ISVC, KSVC, NAMESPACE, PODS, REVISIONS, FakeApi, one, recorded
 
 NEVER = "gs://kfserving-examples/models/sklearn/1.0/model-3"
-
-
-@pytest.fixture(autouse=True)
-def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rollout_module, "_LOOK_S", 0.01)
-    monkeypatch.setattr(rollout_module, "_FAILED_FOR_S", 0.1)
 
 
 def predictor(api: FakeApi) -> Any:
@@ -37,7 +33,7 @@ def test_deploy_creates_what_kubectl_apply_can_go_on_with(api: FakeApi, rollout:
 
     method, path, body = api.writes[-1]
     assert (method, path) == ("POST", ISVC)
-    assert manifest.LAST_APPLIED in body["metadata"]["annotations"]
+    assert LAST_APPLIED in body["metadata"]["annotations"]
 
 
 def test_deploy_on_what_is_there_gives_all_users_the_model(api: FakeApi, rollout: Rollout) -> None:
@@ -116,7 +112,7 @@ def test_a_verb_does_not_write_over_somebody_elses_edit(
 
     monkeypatch.setattr(rollout.client, "patch", raced)
 
-    with pytest.raises(rollout_module.ChangedError, match="it asks for 50 % now, and asked for 10 %"):
+    with pytest.raises(ChangedError, match="the requested percent is 50 %, it was 10 %"):
         rollout.promote()
     assert rollout.status().requested_percent == 50
 
@@ -124,7 +120,7 @@ def test_a_verb_does_not_write_over_somebody_elses_edit(
 @pytest.mark.parametrize(
     ("step", "verb", "kwargs", "says"),
     [
-        ("01-create", "canary", {"percent": 10}, "one revision alone"),
+        ("01-create", "canary", {"percent": 10}, "only one revision"),
         ("01-create", "canary", {"model": MODEL_2}, "no canary percent"),
         ("01-create", "pin", {}, "no previous revision"),
         ("05-rollback", "canary", {"model": NEVER, "percent": 10}, "00002, which is pinned away"),
@@ -172,30 +168,30 @@ def test_a_percent_is_a_whole_number_up_to_100(api: FakeApi, rollout: Rollout, p
 
 def test_without_a_namespace_verbs_say_what_to_do(rollout: Rollout) -> None:
     for verb in (rollout.status, rollout.promote, lambda: rollout.deploy(MODEL)):
-        with pytest.raises(NotFoundError, match="kubectl create namespace kserve-test"):
+        with pytest.raises(ObjectNotFoundError, match="kubectl create namespace kserve-test"):
             verb()
 
 
 def test_without_the_service_verbs_say_what_to_do(api: FakeApi, rollout: Rollout) -> None:
     api.put(NAMESPACE, {"metadata": {"name": "kserve-test"}})
 
-    with pytest.raises(NotFoundError, match=r"rollout\.deploy"):
+    with pytest.raises(ObjectNotFoundError, match=r"rollout\.deploy"):
         rollout.status()
 
 
 def test_without_a_cluster_verbs_say_so(api: FakeApi, rollout: Rollout) -> None:
     api.close()
 
-    with pytest.raises(RefusedError, match="does not answer"):
+    with pytest.raises(RefusedError, match="does not respond"):
         rollout.status()
 
 
 def test_plan_tells_what_a_document_would_cause(api: FakeApi, rollout: Rollout) -> None:
     api.load("02-canary-10")
 
-    changes = rollout.plan(manifest.to_yaml(manifest.inference_service("sklearn-iris", MODEL_2)))
+    plan = rollout.plan(manifest.to_yaml(manifest.inference_service("sklearn-iris", MODEL_2)))
 
-    assert ("spec.predictor.canaryTrafficPercent", None) in [(change.path, change.after) for change in changes]
+    assert ("spec.predictor.canaryTrafficPercent", None) in [(change.path, change.after) for change in plan.changes]
 
 
 def test_doors_lead_to_the_hosts_of_the_traffic_list(api: FakeApi, rollout: Rollout) -> None:
@@ -238,8 +234,56 @@ def test_wait_ends_early_with_the_controllers_message(api: FakeApi, rollout: Rol
         service = next(obj for known, obj in api.objects.items() if known.startswith(path))
         api.put(f"{path}/sklearn-iris{name}", service)
 
-    with pytest.raises(NotReadyError, match=r"00002 does not get ready: .* not found\. Users are served by 00001"):
+    with pytest.raises(NotReadyError, match=r"00002 does not become ready: .* not found\. Users are served by 00001"):
         asyncio.run(rollout.wait(timeout_s=20))
+
+
+def test_wait_does_not_believe_a_single_reading(api: FakeApi, rollout: Rollout) -> None:
+    settled, moving = state("02-canary-10"), state("02-canary-10")
+    moving[f"{ISVC}/sklearn-iris"]["status"]["components"]["predictor"]["traffic"][0]["percent"] = 100
+    api.load("02-canary-10")
+    api.frames = [settled, moving, settled, settled]
+
+    asyncio.run(rollout.wait(timeout_s=20))
+
+    assert api.frames == []
+
+
+def test_wait_does_not_believe_two_readings_that_differ(api: FakeApi, rollout: Rollout) -> None:
+    promoted, canary = state("04-promote"), state("02-canary-10")
+    api.load("02-canary-10")
+    api.frames = [promoted, canary, canary]
+
+    status = asyncio.run(rollout.wait(timeout_s=20))
+
+    assert status.canary_percent == 10 and api.frames == []
+
+
+def test_wait_ignores_a_failure_that_two_controllers_cause_for_a_moment(api: FakeApi, rollout: Rollout) -> None:
+    failing, settled = failed_state("Operation cannot be fulfilled"), state("02-canary-10")
+    api.load("02-canary-10")
+    api.frames = [*[failing] * int(waiting.FAILED_FOR_S / waiting.POLL_S), settled, settled]
+
+    assert asyncio.run(rollout.wait(timeout_s=20)).canary_percent == 10
+
+
+def test_wait_ends_at_a_failure_that_lasts(api: FakeApi, rollout: Rollout) -> None:
+    api.load("02-canary-10")
+    api.frames = [failed_state("Operation cannot be fulfilled")] * 100
+
+    with pytest.raises(NotReadyError, match="Operation cannot be fulfilled"):
+        asyncio.run(rollout.wait(timeout_s=20))
+
+    assert waiting.FAILED_FOR_S <= (100 - len(api.frames)) * waiting.POLL_S <= waiting.FAILED_FOR_S + 1
+
+
+def test_wait_measures_each_failure_for_itself(api: FakeApi, rollout: Rollout) -> None:
+    most = int(waiting.FAILED_FOR_S / waiting.POLL_S)
+    settled = state("02-canary-10")
+    api.load("02-canary-10")
+    api.frames = [*[failed_state("one")] * most, *[failed_state("another")] * most, settled, settled]
+
+    assert asyncio.run(rollout.wait(timeout_s=20)).canary_percent == 10
 
 
 def test_wait_bears_an_api_server_that_restarts(
@@ -263,8 +307,8 @@ def test_wait_that_is_too_short_says_what_is_missing(api: FakeApi, rollout: Roll
     api.load("02-canary-10")
     rollout.canary(percent=30)
 
-    with pytest.raises(NotReadyError, match="after 0 s: KServe has not asked Knative"):
-        asyncio.run(rollout.wait(timeout_s=0.1))
+    with pytest.raises(NotReadyError, match="after 1 s: KServe has not requested this traffic from Knative"):
+        asyncio.run(rollout.wait(timeout_s=1))
 
 
 def test_wait_pods_ignores_those_that_are_ending(api: FakeApi, rollout: Rollout) -> None:
@@ -278,8 +322,9 @@ def test_wait_pods_ignores_those_that_are_ending(api: FakeApi, rollout: Rollout)
 def test_wait_pods_says_which_pods_there_are(api: FakeApi, rollout: Rollout) -> None:
     api.load("04-promote")
 
-    with pytest.raises(NotReadyError, match="00001 2/2 Running, 00002 2/2 Running after 0 s, expected ready ones of"):
-        asyncio.run(rollout.wait_pods(timeout_s=0.1))
+    seen = "after 1 s the pods are 00001 2/2 Running, 00002 2/2 Running; expected ready pods of 00002 only"
+    with pytest.raises(NotReadyError, match=seen):
+        asyncio.run(rollout.wait_pods(timeout_s=1))
 
 
 def test_pods_are_those_of_the_service(api: FakeApi, rollout: Rollout) -> None:
@@ -304,3 +349,18 @@ def frames() -> list[dict[str, dict[str, Any]]]:
 def generation(frame: dict[str, dict[str, Any]]) -> Any:
     """Which of the learner's writes a frame comes after."""
     return frame[f"{ISVC}/sklearn-iris"]["metadata"]["generation"]
+
+
+def state(step: str) -> dict[str, dict[str, Any]]:
+    """Both objects of a recorded step, as one frame."""
+    return {f"{ISVC}/sklearn-iris": one(step, "isvc"), f"{KSVC}/sklearn-iris-predictor": one(step, "ksvc")}
+
+
+def failed_state(message: str) -> dict[str, dict[str, Any]]:
+    """A canary whose reconciliation fails with this message."""
+    frame = state("02-canary-10")
+    rows = frame[f"{ISVC}/sklearn-iris"]["status"]["conditions"]
+    for row in rows:
+        if row["type"] in ("PredictorReady", "Ready"):
+            row |= {"status": "False", "reason": "ReconcileFailed", "message": message}
+    return frame

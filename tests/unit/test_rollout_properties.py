@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,8 @@ from kserve_nb.clusters.embedded.control.knative.configuration import is_ready
 from kserve_nb.clusters.embedded.kinds import EVENT, INFERENCE_SERVICE, INGRESS, KINDS, NODE, POD, REVISION, ROUTE
 from kserve_nb.clusters.embedded.objects import Kind, Object, condition, is_true
 from tests.unit.simulator import BROKEN, MODEL, MODEL_2, NAME, NS, Simulator, isvc
+
+pytestmark = pytest.mark.slow
 
 TAG = "serving.kserve.io/enable-tag-routing"
 Action = Callable[[Simulator], object]

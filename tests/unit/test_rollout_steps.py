@@ -13,6 +13,8 @@ from kserve_nb.clusters.embedded.kinds import INGRESS, ROUTE
 from kserve_nb.clusters.embedded.objects import condition
 from tests.unit.simulator import MODEL, MODEL_2, NAME, NS, Simulator, isvc
 
+pytestmark = pytest.mark.slow
+
 DURATION = {"serving.knative.dev/rollout-duration": "100s"}
 NAMES = st.sampled_from(["r1", "r2", "r3", "r4"])
 

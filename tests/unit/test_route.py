@@ -9,8 +9,8 @@ import pytest
 
 from kserve_nb.clusters.embedded.api.admission.chain import admit
 from kserve_nb.clusters.embedded.api.store.store import Store
-from kserve_nb.clusters.embedded.control.framework.loop import Changes, Moment, Reconciler
-from kserve_nb.clusters.embedded.control.knative import configuration, ksvc, labeler, revision_gc, route
+from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment, Reconciler
+from kserve_nb.clusters.embedded.control.knative import configuration, knative_service, labeler, revision_gc, route
 from kserve_nb.clusters.embedded.control.knative.traffic_targets import BadTargetError, resolve
 from kserve_nb.clusters.embedded.kinds import (
     CONFIGURATION,
@@ -25,7 +25,7 @@ from kserve_nb.clusters.embedded.objects import Kind, Object, Settings, conditio
 
 NS, NAME = "test", "iris"
 NOW = 1_800_000_000.0
-PASSES = (ksvc, configuration, labeler, route)
+PASSES = (knative_service, configuration, labeler, route)
 
 
 class Knative:
@@ -180,7 +180,7 @@ def test_a_ready_configuration_whose_route_lags_is_told_so(knative: Knative) -> 
     knative.rest()
     knative.mark(2, "True")
 
-    knative.run(configuration, ksvc)
+    knative.run(configuration, knative_service)
 
     assert knative.reason(KNATIVE_SERVICE) == "Unknown TrafficNotMigrated"
 
@@ -188,15 +188,15 @@ def test_a_ready_configuration_whose_route_lags_is_told_so(knative: Knative) -> 
 def test_the_split_is_not_told_before_the_revision_it_was_made_for(knative: Knative) -> None:
     """A Route that was quicker than its Configuration: were its split told, the canary would look like a roll-back."""
     knative.serve("b", [{"latestRevision": True, "percent": 10}, split(1, 90)])
-    knative.run(ksvc)
+    knative.run(knative_service)
 
-    knative.run(route, ksvc)
+    knative.run(route, knative_service)
 
     status = knative.get(KNATIVE_SERVICE)["status"]
     assert len(knative.get(ROUTE)["status"]["traffic"]) == 2
     assert (status["latestCreatedRevisionName"], len(status["traffic"])) == ("iris-00001", 1)
 
-    knative.run(configuration, ksvc)
+    knative.run(configuration, knative_service)
 
     status = knative.get(KNATIVE_SERVICE)["status"]
     assert (status["latestCreatedRevisionName"], len(status["traffic"])) == ("iris-00002", 2)
@@ -359,4 +359,4 @@ def test_old_revisions_in_reserve_are_collected_down_to_twenty(knative: Knative)
 
     left = [r["metadata"]["name"] for r in knative.store.list(REVISION, NS)]
     assert left == ["iris-00001", *(f"iris-{number:05d}" for number in range(7, 27))]
-    assert changes.again_in_s is not None
+    assert changes.requeue_after_s is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kserve_nb.clusters.embedded.control.knative.pod_autoscaler import make_serverless_service
+from kserve_nb.clusters.embedded.control.knative.autoscaling.pod_autoscaler import make_serverless_service
 from kserve_nb.clusters.embedded.control.knative.serverless_service import make_private_service, make_public_service
 from kserve_nb.clusters.embedded.kinds import ENDPOINTS, POD, SERVERLESS_SERVICE, SERVICE
 from kserve_nb.clusters.embedded.objects import Object, condition

@@ -15,6 +15,8 @@ import pytest
 
 from kserve_nb.clusters.embedded.node.runtime import iris_models, storage
 
+pytestmark = pytest.mark.slow
+
 TYPES = {".joblib": "application/octet-stream", ".tgz": "application/x-gzip", ".zip": "application/zip",
          ".txt": "text/plain"}
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kserve_nb.rollout import sampling
+from kserve_nb.rollout import discriminating_input, sampling, statistics
 from kserve_nb.rollout.rollout import Rollout
-from kserve_nb.values.rollout_status import Split
+from kserve_nb.values.split import Split
 from tests import fake_gateway
 from tests.fake_api import ISVC, FakeApi
 from tests.fake_gateway import FakeGateway, shares
@@ -34,38 +34,38 @@ PREVIOUS = "sklearn-iris-predictor-00001"
     ],
 )
 def test_a_sample_is_judged_by_the_exact_test(hits: int, sent: int, percent: int, word: str) -> None:
-    assert sampling.judge(hits, sent, percent).word == word
+    assert statistics.judge(hits, sent, percent).word == word
 
 
 @pytest.mark.parametrize(
     ("sent", "low", "high"), [(20, 2.8, 30.1), (100, 5.5, 17.4), (300, 7.1, 13.9), (1000, 8.3, 12.0), (5000, 9.2, 10.9)]
 )
 def test_the_interval_is_wilsons(sent: int, low: float, high: float) -> None:
-    verdict = sampling.judge(sent // 10, sent, 10)
+    verdict = statistics.judge(sent // 10, sent, 10)
 
     assert (round(verdict.low, 1), round(verdict.high, 1)) == (low, high)
 
 
 def test_too_few_says_how_many_more_and_how_likely_none_is() -> None:
-    verdict = sampling.judge(0, 10, 10)
+    verdict = statistics.judge(0, 10, 10)
 
     assert 0.34 < verdict.none_chance < 0.36
-    assert verdict.more == sampling.needed(10) - 10 == 855
+    assert verdict.more == statistics.needed(10) - 10 == 855
     assert "35 % of cases" in repr(verdict) and f"Send {verdict.more} more" in repr(verdict)
 
 
 @pytest.mark.parametrize("percent", [0, 1, 5, 10, 25, 50, 75, 90, 99, 100])
 def test_as_many_as_needed_are_enough(percent: int) -> None:
-    sent = sampling.needed(percent)
+    sent = statistics.needed(percent)
 
     assert sent <= sampling.CAP
-    assert sampling.judge(round(sent * percent / 100), sent, percent).word == "consistent"
+    assert statistics.judge(round(sent * percent / 100), sent, percent).word == "consistent"
 
 
 def test_a_canary_is_told_apart_without_its_own_door(api: FakeApi, gateway: FakeGateway, rollout: Rollout) -> None:
     api.load("02-canary-10")
 
-    tally = sampling.send(rollout, 100)
+    tally = rollout.send(100)
 
     assert tally.split.sent == tally.split.attributed == 100
     assert 8 <= tally.hits <= 11  # every tenth of those that are sent; the search took some of the draws
@@ -77,7 +77,7 @@ def test_with_both_doors_open_each_is_asked(api: FakeApi, gateway: FakeGateway, 
     api.load("06-tag")
     gateway.tagged = True
 
-    probe = sampling.find_discriminating_input(rollout, rollout.status())
+    probe = discriminating_input.find_discriminating_input(rollout, rollout.status())
 
     assert len(probe.rows) == 1 and sorted(probe.answers.values()) == [(1,), (2,)]
     assert len(gateway.seen) == 2
@@ -86,7 +86,7 @@ def test_with_both_doors_open_each_is_asked(api: FakeApi, gateway: FakeGateway, 
 def test_a_lone_revision_answers_everything(api: FakeApi, rollout: Rollout) -> None:
     api.load("04-promote")
 
-    tally = sampling.send(rollout, 20)
+    tally = rollout.send(20)
 
     assert tally.split == Split({LATEST: 20}) and tally.verdict().p_value == 1
 
@@ -97,7 +97,7 @@ def test_after_a_pin_all_answers_are_the_previous_ones(
     api.load("05-rollback")
     gateway.draws = shares(0)
 
-    tally = sampling.send(rollout, 200)
+    tally = rollout.send(200)
 
     assert tally.split.counts == {PREVIOUS: 200} and tally.verdict().word == "consistent"
 
@@ -108,16 +108,16 @@ def test_models_that_agree_everywhere_cannot_be_told_apart(
     api.load("02-canary-10")
     gateway.draws = shares(0)
 
-    tally = sampling.send(rollout, 50)
+    tally = rollout.send(50)
 
     assert tally.alike and tally.split == Split({}, unattributed=50)
     assert tally.verdict().word == "unseen"
-    assert "10 % cannot be seen in the answers" in repr(tally) and "answer alike on all" in tally.how
+    assert "10 % cannot be seen in the answers" in repr(tally) and "give the same answers to all" in tally.how
 
 
 @pytest.mark.parametrize(("percent", "missed"), [(1, 1e-9), (10, 1e-9), (50, 1e-9), (99, 1e-9), (100, 0)])
 def test_a_search_for_the_canary_is_long_enough(percent: int, missed: float) -> None:
-    searches = sampling.searches(percent)
+    searches = discriminating_input.requests_to_find(percent)
 
     assert (1 - percent / 100) ** searches <= missed and searches <= sampling.CAP
 
@@ -126,13 +126,13 @@ def test_failures_are_counted_apart(api: FakeApi, gateway: FakeGateway, rollout:
     api.load("04-promote")
     gateway.failing = True
 
-    assert sampling.send(rollout, 8).split == Split({}, failed=8)
+    assert rollout.send(8).split == Split({}, failed=8)
 
 
 @pytest.mark.parametrize("count", [0, sampling.CAP + 1])
 def test_the_number_of_requests_is_bounded(rollout: Rollout, count: int) -> None:
     with pytest.raises(ValueError, match="at a time"):
-        sampling.send(rollout, count)
+        rollout.send(count)
 
 
 def test_a_small_canary_is_searched_for_longer(api: FakeApi, gateway: FakeGateway, rollout: Rollout) -> None:
@@ -140,7 +140,7 @@ def test_a_small_canary_is_searched_for_longer(api: FakeApi, gateway: FakeGatewa
     api.objects[f"{ISVC}/sklearn-iris"]["status"]["components"]["predictor"]["traffic"][0]["percent"] = 1
     gateway.draws = (n == 300 for n in range(10**6))  # later than a search at 10 % would go on
 
-    assert "00002 says 2" in sampling.find_discriminating_input(rollout, rollout.status()).how
+    assert "00002 says 2" in discriminating_input.find_discriminating_input(rollout, rollout.status()).how
 
 
 def test_alike_models_under_a_pin_are_counted_as_answers_of_nobody_known(
@@ -152,11 +152,11 @@ def test_alike_models_under_a_pin_are_counted_as_answers_of_nobody_known(
     gateway.tagged = True
     monkeypatch.setattr(fake_gateway, "new", fake_gateway.old)
 
-    tally = sampling.send(rollout, 20)
+    tally = rollout.send(20)
 
     assert tally.split == Split({}, unattributed=20)
     assert repr(tally).splitlines() == [
         "20 requests: ? 20",
-        "nobody can tell which revision answered",
+        "no answer shows which revision gave it",
         "how we know: 00001 and 00002 answer alike; the traffic list gives 00002 nothing",
     ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from kserve_nb.clusters.embedded.api.admission.chain import admit
 from kserve_nb.clusters.embedded.api.store.store import Store
-from kserve_nb.clusters.embedded.control.framework.loop import Key, Moment, Reconciler, woken_by
+from kserve_nb.clusters.embedded.control.framework.reconciler import Key, Moment, Reconciler, keys_to_queue
 from kserve_nb.clusters.embedded.kinds import KINDS, NAMESPACE, NODE, POD, REVISION_TRAFFIC
 from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, Settings, StatusError, key_of, utc
 
@@ -184,7 +184,7 @@ class World:
     def _wake(self, obj: Object) -> None:
         kind = next(kind for kind in KINDS if (kind.api_version, kind.kind) == (obj["apiVersion"], obj["kind"]))
         for index, reconciler in enumerate(self._reconcilers):
-            for key in woken_by(reconciler, kind, obj, self.objects):
+            for key in keys_to_queue(reconciler, kind, obj, self.objects):
                 self._queue[index, key] = None
 
     def _pass(self, index: int, key: Key) -> None:
@@ -201,6 +201,6 @@ class World:
             self._timers[index, key] = self.now + RETRY_S
             return
         self.events += [(e[0]["kind"], *e[1:]) for e in changes.events]
-        if changes.again_in_s is not None:
-            due = self.now + changes.again_in_s
+        if changes.requeue_after_s is not None:
+            due = self.now + changes.requeue_after_s
             self._timers[index, key] = min(due, self._timers.get((index, key), due))

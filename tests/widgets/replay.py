@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kserve_nb.access.api_client import EVENT, INFERENCE_SERVICE, KNATIVE_SERVICE, POD, REVISION, ROUTE, Kind
-from kserve_nb.observe.history import Frame, History
+from kserve_nb.access.api_client import EVENT, INFERENCE_SERVICE, KNATIVE_SERVICE, POD, REVISION, ROUTE, Resource
+from kserve_nb.observe.history import RolloutHistory, TimelineFrame
 from kserve_nb.observe.snapshot import Snapshot, concerns, snapshot_of
 
 DATA = Path(__file__).parents[1] / "data" / "widgets"
@@ -22,7 +22,7 @@ KINDS = {"InferenceService": INFERENCE_SERVICE, "Service": KNATIVE_SERVICE, "Rou
 @functools.cache
 def replay() -> Sequence[tuple[float, Snapshot]]:
     """What was known after each event, with the second since the first one."""
-    objects: dict[Kind, dict[str, Any]] = {kind: {} for kind in KINDS.values()}
+    objects: dict[Resource, dict[str, Any]] = {kind: {} for kind in KINDS.values()}
     seen: list[tuple[float, Snapshot]] = []
     start = 0.0
     for line in (DATA / "tutorial.jsonl").read_text().splitlines():
@@ -44,12 +44,12 @@ def at(second: float) -> Snapshot:
     return next(snapshot for moment, snapshot in reversed(replay()) if moment <= second)
 
 
-def history() -> History:
+def history() -> RolloutHistory:
     """The whole course."""
     first = 1795425290.6  # when the recording began
-    frames: list[Frame] = []
+    frames: list[TimelineFrame] = []
     for second, snapshot in replay():
-        frame = Frame.of(snapshot, first + second)
+        frame = TimelineFrame.of(snapshot, first + second)
         if not frames or not frame.same(frames[-1]):
             frames.append(frame)
-    return History(NAME, tuple(frames), at(1e9).events, first + replay()[-1][0] + 5)
+    return RolloutHistory(NAME, tuple(frames), at(1e9).events, first + replay()[-1][0] + 5)

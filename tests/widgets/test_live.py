@@ -22,6 +22,8 @@ from kserve_nb.widgets.status_line import StatusLine
 from tests.fake_api import ISVC, PODS, FakeApi, one, recorded
 from tests.widgets.seen import until
 
+pytestmark = pytest.mark.slow
+
 DEADLINE_S = 15
 
 
@@ -89,7 +91,7 @@ def test_a_lost_cluster_is_stale_and_comes_back(tmp_path: Path, monkeypatch: pyt
 
     api.close()
     until(line, lambda snapshot: snapshot.state == "stale")
-    assert "90/10 settled" in line.text and "does not answer" in line.text
+    assert "90/10 settled" in line.text and "does not respond" in line.text
     assert line.snapshot.pods and "opacity:.6" in line.html
 
     again = FakeApi(tmp_path, port=api.port)
@@ -106,7 +108,7 @@ def test_a_cluster_that_was_never_there_is_said_at_once(api: FakeApi, rollout: R
     line = StatusLine(rollout)
 
     until(line, lambda snapshot: snapshot.state == "stale")
-    assert "✖ the cluster was never seen" in line.text and "does not answer" in line.text
+    assert "✖ the cluster was never seen" in line.text and "does not respond" in line.text
     bundle = line._repr_mimebundle_()
     assert "not seen yet" in bundle["text/html"]
     line.close()

@@ -12,7 +12,7 @@ from kserve_nb import widgets
 from kserve_nb.access.api_client import POD, REVISION
 from kserve_nb.observe.snapshot import Ghost, snapshot_of
 from kserve_nb.rollout.rollout import Rollout
-from kserve_nb.values.rollout_status import Pod
+from kserve_nb.values.pods import Pod
 from kserve_nb.widgets import rollout_tree
 from kserve_nb.widgets.condition_ladder import ConditionLadder
 from kserve_nb.widgets.drawing import pod_rows

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from kserve_nb.rollout.rollout import Rollout
-from kserve_nb.values.rollout_status import Pod
+from kserve_nb.values.pods import Pod
 from kserve_nb.widgets.drawing import pod_rows
 from kserve_nb.widgets.drawing.markup import pod_glyph
 from kserve_nb.widgets.pod_table import PodTable

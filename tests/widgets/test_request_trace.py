@@ -8,8 +8,8 @@ import ipywidgets
 import pytest
 
 from kserve_nb.access.ingress import Ingress
+from kserve_nb.rollout.discriminating_input import find_discriminating_input
 from kserve_nb.rollout.rollout import Rollout
-from kserve_nb.rollout.sampling import find_discriminating_input
 from kserve_nb.rollout.trace import trace
 from kserve_nb.widgets import request_trace
 from kserve_nb.widgets.request_trace import RequestTrace
@@ -20,14 +20,14 @@ from tests.widgets.seen import until
 
 def hops(rollout: Rollout, **asked: str) -> list[str]:
     """Name and word of each hop."""
-    found = trace(rollout, probe=None, **asked)  # type: ignore[arg-type]
+    found = trace(rollout, known=None, **asked)  # type: ignore[arg-type]
     return [f"{hop.name} {hop.word}" for hop in found.hops]
 
 
 def test_an_answer_names_its_revision_and_how_that_is_known(api: FakeApi, rollout: Rollout) -> None:
     api.load("02-canary-10")
 
-    found = trace(rollout, probe=find_discriminating_input(rollout, rollout.status()))
+    found = trace(rollout, known=find_discriminating_input(rollout, rollout.status()))
 
     said = request_trace.text(found)
     assert re.match(r"✔ answered by 0000[12]: for \[.*\] 00001 says \d, 00002 says \d\n", said)
@@ -39,13 +39,13 @@ def test_an_answer_names_its_revision_and_how_that_is_known(api: FakeApi, rollou
 def test_the_host_of_a_tag_leads_to_one_revision(api: FakeApi, rollout: Rollout) -> None:
     api.load("02-canary-10")
 
-    assert trace(rollout, tag="prev").hops[-1].said == "00001: its own host leads nowhere else"
+    assert trace(rollout, tag="prev").hops[-1].said == "00001: its tag's host leads to no other revision"
 
 
 def test_without_a_telling_input_nobody_knows(api: FakeApi, rollout: Rollout) -> None:
     api.load("02-canary-10")
 
-    assert trace(rollout).hops[-1].said.startswith("unknown: no response says which revision answered")
+    assert trace(rollout).hops[-1].said.startswith("unknown: a response does not name its revision")
 
 
 def test_the_hop_that_fails_is_named(api: FakeApi, gateway: FakeGateway, rollout: Rollout) -> None:
@@ -61,7 +61,7 @@ def test_the_hop_that_fails_is_named(api: FakeApi, gateway: FakeGateway, rollout
     renamed = one("02-canary-10", "isvc")
     renamed["status"]["url"] = "http://nobody.example.com"
     api.put(f"{ISVC}/sklearn-iris", renamed)
-    assert "knows no such host" in str(trace(rollout).failed)
+    assert "no route has this host" in str(trace(rollout).failed)
 
 
 def test_a_failure_that_the_doctor_knows_carries_its_rule(
@@ -72,9 +72,9 @@ def test_a_failure_that_the_doctor_knows_carries_its_rule(
 
     found = trace(rollout)
 
-    assert request_trace.rule(found).startswith("R10: Nobody was ready to answer in time")
+    assert request_trace.rule(found).startswith("R10: The gateway has a route for the host")
     assert request_trace.rule(found) in request_trace.text(found) and "R10" in request_trace.html(found)
-    assert request_trace.rule(trace(Rollout(rollout.client, Ingress("127.0.0.1:1")))) == ""
+    assert request_trace.rule(trace(Rollout(rollout.client, Ingress("127.0.0.1:1")))).startswith("R09")
 
 
 def test_a_button_does_the_same_as_code(api: FakeApi, rollout: Rollout) -> None:
@@ -86,7 +86,7 @@ def test_a_button_does_the_same_as_code(api: FakeApi, rollout: Rollout) -> None:
     ipywidgets.Button._handle_custom_msg(shown.send_button, {"event": "click"}, [])
 
     until(shown, lambda found: found is not None, "trace")
-    assert "answered by 00001: its own host leads nowhere else" in shown.text
+    assert "answered by 00001: its tag's host leads to no other revision" in shown.text
     until(shown, lambda sending: not sending, "sending")
     assert shown.json["hops"][0]["name"] == "name" and "model server" in shown.children[1].value
     shown.close()

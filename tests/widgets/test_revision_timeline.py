@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kserve_nb.observe.history import Frame, History, Sample, course_of
+from kserve_nb.observe.history import RequestBatch, RolloutHistory, TimelineFrame, course_of
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.widgets import revision_timeline
 from kserve_nb.widgets.drawing import timeline_picture
@@ -31,14 +31,14 @@ def test_bands_follow_the_traffic() -> None:
 
 
 def test_what_nobody_saw_is_a_gap() -> None:
-    known = Frame(0, True, "10 %", "m", "settled", (("a-00001", 100),))
-    seen = History("x", (known, Frame(10, False), replace(known, at=20)), (), 30)
+    known = TimelineFrame(0, True, "10 %", "m", "settled", (("a-00001", 100),))
+    seen = RolloutHistory("x", (known, TimelineFrame(10, False), replace(known, at=20)), (), 30)
 
     course = course_of(seen)
 
     assert [(span.start, span.end) for span in course.unobserved] == [(10, 20)]
     assert [(span.start, span.end) for span in course.traffic["a-00001"]] == [(0, 10), (20, 30)]
-    assert "the cluster does not answer" in timeline_picture.story(seen)
+    assert "the cluster does not respond" in timeline_picture.story(seen)
     assert "kserve-nb-unseen" in timeline_picture.picture(seen)
     assert timeline_picture.frame_text(seen.at(15)) == "unobserved: nobody knows what was"
 
@@ -46,7 +46,7 @@ def test_what_nobody_saw_is_a_gap() -> None:
 def test_requests_stand_on_the_same_axis() -> None:
     whole = history()
     sent = whole.until - 60
-    samples = tuple(Sample(sent + n, "sklearn-iris-predictor-00002", 3, 25, n) for n in (0, 1, 30))
+    samples = tuple(RequestBatch(sent + n, "sklearn-iris-predictor-00002", 3, 25, n) for n in (0, 1, 30))
     seen = replace(whole, samples=samples)
 
     assert "09:17:14  requests: 6 of 50 answered by 00002 (12.0 %), 1 failed" in timeline_picture.story(seen)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.rollout.rollout import NotPossibleError, Rollout
+from kserve_nb.rollout.errors import NotPossibleError
+from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.widgets.slider.traffic_slider import TrafficSlider
 from tests.fake_api import ISVC, FakeApi
 from tests.widgets.play import asked, click, confirm, drag, edited, shows, until

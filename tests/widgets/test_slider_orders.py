@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from kserve_nb.access.api_client import RefusedError
-from kserve_nb.rollout.rollout import ChangedError, NotPossibleError
+from kserve_nb.rollout.errors import ChangedError, NotPossibleError
 from kserve_nb.values.rollout_status import RolloutStatus
 from kserve_nb.widgets.slider.slider_state import STALLED_S
 from kserve_nb.widgets.slider.traffic_slider import TrafficSlider
@@ -199,7 +199,7 @@ def test_a_write_that_nobody_answers_is_looked_at_again(
     api.mute = [done]
     slider.value = 20
 
-    with pytest.raises(RefusedError, match="does not answer"):
+    with pytest.raises(RefusedError, match="does not respond"):
         slider.apply(confirm=True)
     slider._orders.settle()
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from kserve_nb.observe.snapshot import Snapshot
-from kserve_nb.values.rollout_status import Revision, RolloutStatus
+from kserve_nb.values.revisions import Revision
+from kserve_nb.values.rollout_status import RolloutStatus
 from kserve_nb.widgets.slider.slider_order import Order, blocked, order_of, question, second_question
 from kserve_nb.widgets.slider.slider_state import State, Story, Wish, state_of, steps_of, told, under_way
 from tests.fake_api import one

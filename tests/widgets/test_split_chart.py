@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import binomtest
 
 from kserve_nb.rollout.rollout import Rollout
-from kserve_nb.rollout.sampling import interval
+from kserve_nb.rollout.statistics import interval
 from kserve_nb.widgets.split_chart import SplitChart
 from tests.fake_api import FakeApi
 from tests.fake_gateway import FakeGateway

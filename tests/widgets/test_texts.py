@@ -11,7 +11,7 @@ import pytest
 from kserve_nb.access.api_client import INFERENCE_SERVICE, KNATIVE_SERVICE
 from kserve_nb.observe.snapshot import Observed, Snapshot, snapshot_of
 from kserve_nb.rollout.sampling import Tally
-from kserve_nb.values.rollout_status import Split
+from kserve_nb.values.split import Split
 from kserve_nb.widgets import condition_ladder, rollout_tree, split_chart, status_line
 from kserve_nb.widgets.drawing import pod_rows, timeline_picture
 from tests.fake_api import one

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.rollout.rollout import NotPossibleError, Rollout
+from kserve_nb.rollout.errors import NotPossibleError
+from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values.rollout_status import RolloutStatus
 from kserve_nb.widgets.slider.traffic_slider import TrafficSlider
 from tests.fake_api import ISVC, FakeApi, one
@@ -103,7 +104,7 @@ def test_a_first_rollout_is_locked(api: FakeApi, rollout: Rollout) -> None:
     assert slider._controls.apply.disabled and slider._controls.handle.disabled
     assert "locked: first rollout: nothing to split with" in slider._controls.plan.value
     slider.value = 10
-    with pytest.raises(NotPossibleError, match="one revision alone"):
+    with pytest.raises(NotPossibleError, match="only one revision"):
         slider.apply(confirm=True)
     slider.close()
 
@@ -127,7 +128,8 @@ def test_somebody_elses_edit_takes_the_question_away(api: FakeApi, slider: Traff
     until(slider, 30)
 
     assert not shows(slider._controls.yes)
-    assert "somebody else (kubectl-patch) changed it meanwhile: it asks for 30 % now" in slider._controls.note.value
+    note = slider._controls.note.value
+    assert "somebody else (kubectl-patch) changed it meanwhile: the requested percent is 30 %" in note
     assert "30 → 20 %" in slider._controls.plan.value and asked(api) == []
 
 
@@ -140,7 +142,7 @@ def test_an_edit_that_the_view_has_not_seen_is_not_written_over(api: FakeApi, sl
     confirm(slider)
 
     assert asked(api) == []
-    said = "somebody else (kubectl-patch) changed it meanwhile: it asks for 30 % now, and asked for 10 %"
+    said = "somebody else (kubectl-patch) changed it meanwhile: the requested percent is 30 %, it was 10 %"
     assert said in slider._controls.note.value
 
 
@@ -220,12 +222,12 @@ def test_json_has_what_is_seen_and_what_is_wished(slider: TrafficSlider) -> None
 
 def test_an_outage_is_said_beside_the_last_status(slider: TrafficSlider) -> None:
     slider._seat.live.close()
-    lost = replace(slider.snapshot, state="stale", age_s=10, reason="the cluster does not answer")
+    lost = replace(slider.snapshot, state="stale", age_s=10, reason="the cluster does not respond")
 
     slider._take(lost)
 
     assert "✖ stale: nothing was heard for 10 s" in slider._controls.observed.value
-    assert "the cluster does not answer" in slider._controls.observed.value and "✖ stale" in slider.text
+    assert "the cluster does not respond" in slider._controls.observed.value and "✖ stale" in slider.text
     assert "LATEST 10 %" in slider._controls.observed.value
 
 

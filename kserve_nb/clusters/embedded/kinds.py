@@ -54,7 +54,7 @@ CUSTOM_RESOURCE_DEFINITION = Kind(
 # Where a pod really runs: written by the node, read by the gateway (address) and the API server (logs, exec,
 # port-forward, top). Named like its Pod, in the same namespace, owned by it.
 #   spec:   {"podUID": uid}
-#   status: {"address": "127.0.0.1:PORT" of the model server or absent while it does not listen,
+#   status: {"address": where the model server listens (`addresses.py`), absent while it does not,
 #            "containers": {NAME: {"pids": [int], "log": path of the current log, "previousLog": path or None}}}
 #   The log files are in the CRI format, as a kubelet's: each line is
 #   `<RFC 3339 time with nanoseconds, UTC> stdout F <text>`.

@@ -12,7 +12,8 @@ from kserve_nb.doctor.facts import Facts
 from kserve_nb.doctor.finding import Finding
 from kserve_nb.doctor.remedy import Remedy, kubectl
 from kserve_nb.doctor.rule import declare
-from kserve_nb.values.rollout_status import conditions_of, looks_like_production
+from kserve_nb.values.cluster import looks_like_production
+from kserve_nb.values.condition import conditions_of
 
 WRONG_CONTEXT = declare("K01", "this may be the wrong cluster, or you may not use it")
 NO_CLUSTER = declare("K02", "no cluster answers")

@@ -13,7 +13,7 @@ from kserve_nb.doctor.facts import Facts, ServiceFacts
 from kserve_nb.doctor.finding import Finding, Severity
 from kserve_nb.doctor.remedy import Remedy, kubectl, merge_patch
 from kserve_nb.doctor.rule import declare
-from kserve_nb.values.rollout_status import short
+from kserve_nb.values.revisions import short
 
 NO_ADDRESS = declare("R01", "the gateway's address is missing")
 UNREACHABLE_NODE = declare("R02", "the node's address cannot be reached from here")

@@ -23,8 +23,9 @@ from kserve_nb.doctor.pod_facts import (
 from kserve_nb.doctor.remedy import Remedy, kubectl, pod_log
 from kserve_nb.doctor.rule import declare
 from kserve_nb.rollout import progress
+from kserve_nb.values.foreign_text import last_line
 from kserve_nb.values.kserve_versions import ignores_canary
-from kserve_nb.values.rollout_status import short
+from kserve_nb.values.revisions import short
 
 NO_MODEL = declare("K13", "the model cannot be downloaded")
 NO_REVISION = declare("K17", "no revision gets ready")
@@ -129,8 +130,8 @@ def in_progress(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
 def _waiting_in_words(facts: Facts, service: ServiceFacts, waiting: PodProgress) -> str:
     age = seconds_between(waiting.since, facts.now)
     since = f" for {age:.0f} s" if age is not None else ""
-    log = (service.logs.get(waiting.pod) or "").strip().splitlines()
-    return f"{waiting.state}{since}" + (f"; last log line: {log[-1].strip()}" if log else "")
+    log = last_line(service.logs.get(waiting.pod) or "")
+    return f"{waiting.state}{since}" + (f"; last log line: {log}" if log else "")
 
 
 def _progress_command(facts: Facts, service: ServiceFacts, waiting: PodProgress | None) -> str:

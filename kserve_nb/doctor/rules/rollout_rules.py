@@ -10,7 +10,9 @@ from kserve_nb.doctor.finding import Finding
 from kserve_nb.doctor.remedy import Remedy, kubectl, percent_patch, wait_ready
 from kserve_nb.doctor.rule import declare
 from kserve_nb.rollout import progress
-from kserve_nb.values.rollout_status import Pod, RolloutStatus, short
+from kserve_nb.values.pods import Pod
+from kserve_nb.values.revisions import short
+from kserve_nb.values.rollout_status import RolloutStatus
 
 FIRST_PERCENT = declare("C01", "a percent on the first revision splits nothing")
 SMALL_SAMPLE = declare("C02", "too few requests to see the split")

@@ -12,7 +12,9 @@ from kserve_nb.doctor.finding import Finding
 from kserve_nb.doctor.remedy import Remedy, kubectl, percent_patch
 from kserve_nb.doctor.rule import declare
 from kserve_nb.doctor.rules.rollout_rules import traffic_line
-from kserve_nb.values.rollout_status import TAG_ROUTING, Pod, short
+from kserve_nb.values.labels import SOURCE_URI, TAG_ROUTING
+from kserve_nb.values.pods import Pod
+from kserve_nb.values.revisions import short
 
 ANNOTATION_REVISION = declare("C06", "a label or annotation makes a new revision, a percent does not")
 LEFT_BEHIND = declare("C11", "apply will not remove the percent")
@@ -25,7 +27,6 @@ ANNOTATED_PERCENT = declare("C21", "the annotation canaryTrafficPercent has no e
 _FIELD = "canaryTrafficPercent"
 _SIMILAR = re.compile(r"canary_?(traffic)?_?(percent(age)?|weight)?$", re.IGNORECASE)
 _ANNOTATION = re.compile(r"^[\w.-]*kserve\.io/canary", re.IGNORECASE)
-_SOURCE = "internal.serving.kserve.io/storage-initializer-sourceuri"  # on a revision: the storageUri of its model
 _CONTROLLER_KEYS = ("serving.knative.dev/", "internal.serving.kserve.io/")
 _MANAGED_BY = "app.kubernetes.io/managed-by"
 _HELM_RELEASE = "meta.helm.sh/release-name"
@@ -166,7 +167,7 @@ def _strays(part: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 def _model(revision: Any) -> tuple[Any, Any]:
     """What a revision serves: its containers, and the model that KServe downloads for them."""
-    return revision["spec"].get("containers"), (revision["metadata"].get("annotations") or {}).get(_SOURCE)
+    return revision["spec"].get("containers"), (revision["metadata"].get("annotations") or {}).get(SOURCE_URI)
 
 
 def _changed(before: Any, after: Any) -> list[str]:

@@ -9,8 +9,9 @@ from html import escape
 import ipywidgets as W  # noqa: N812 - short, as widgets fill these lines
 
 from kserve_nb.observe.snapshot import Snapshot, clock
-from kserve_nb.rollout.sampling import interval
-from kserve_nb.values.rollout_status import last_line, short
+from kserve_nb.rollout.statistics import interval
+from kserve_nb.values.foreign_text import last_line
+from kserve_nb.values.revisions import short
 from kserve_nb.widgets.drawing.markup import note
 
 WIDTH = 760  # of every picture, in pixels; it shrinks with its cell

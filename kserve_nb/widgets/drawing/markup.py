@@ -6,7 +6,9 @@ from html import escape
 from typing import Any
 
 from kserve_nb.rollout import progress
-from kserve_nb.values.rollout_status import RolloutStatus, TrafficTarget, last_line, short
+from kserve_nb.values.foreign_text import last_line
+from kserve_nb.values.revisions import short
+from kserve_nb.values.rollout_status import RolloutStatus, TrafficTarget
 
 _LINE = "var(--jp-border-color1, #bdbdbd)"
 _BRAND = "var(--jp-brand-color1, #1976d2)"

@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 from kserve_nb.observe.snapshot import Ghost, Snapshot, clock
 from kserve_nb.values import render
-from kserve_nb.values.rollout_status import Pod, last_line, short
+from kserve_nb.values.foreign_text import last_line
+from kserve_nb.values.pods import Pod
+from kserve_nb.values.revisions import short
 from kserve_nb.widgets.drawing.draw import cell, choice, choosable, framed, revision_role, table, with_state
 from kserve_nb.widgets.drawing.markup import pod_glyph
 

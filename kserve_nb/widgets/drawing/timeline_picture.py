@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from html import escape
 
-from kserve_nb.observe.history import Course, Frame, History, Span, course_of, narrative
+from kserve_nb.observe.history import Course, RolloutHistory, Span, TimelineFrame, course_of, narrative
 from kserve_nb.observe.snapshot import clock
-from kserve_nb.values.rollout_status import short
+from kserve_nb.values.revisions import short
 from kserve_nb.widgets.drawing.draw import BAD, BRAND, FAINT, INK, LINE, WARN, WIDTH, line, rect, svg, text_at
 
 _LEFT, _RIGHT = 92.0, WIDTH - 14.0  # between them time passes
@@ -28,7 +28,7 @@ HATCH = (
 )
 
 
-def picture(history: History, cursor: float | None = None) -> str:
+def picture(history: RolloutHistory, cursor: float | None = None) -> str:
     """The lanes on one axis of time; `cursor` marks a moment."""
     course = course_of(history)
     span = max(course.end - course.start, 1.0)
@@ -53,7 +53,7 @@ def picture(history: History, cursor: float | None = None) -> str:
     return svg(y + 20, label(history), [HATCH, *parts])
 
 
-def label(history: History) -> str:
+def label(history: RolloutHistory) -> str:
     """The picture in one sentence."""
     course = course_of(history)
     now = " · ".join(f"{spans[-1].percent} % → {short(name)}" for name, spans in course.traffic.items()
@@ -62,13 +62,13 @@ def label(history: History) -> str:
     return f"{history.name} from {clock(course.start)} to {clock(course.end)}: now {state}"
 
 
-def story(history: History) -> str:
+def story(history: RolloutHistory) -> str:
     """The course as lines of text: the picture's headless twin."""
     lines = [f"{clock(at)}  {words}" for at, words in narrative(history)]
     return "\n".join([label(history), *lines])
 
 
-def frame_text(frame: Frame | None) -> str:
+def frame_text(frame: TimelineFrame | None) -> str:
     """What was known at one moment, as text."""
     if frame is None or not frame.seen:
         return "unobserved: nobody knows what was"
@@ -133,7 +133,7 @@ def _pod(x: _X, y: float, name: str, state: Span) -> str:
     return f"<g><title>{escape(title)}</title>{line(x(state.start), y, end, y, INK, _STROKES[state.what])}</g>"
 
 
-def _requests(history: History, course: Course, x: _X, y: float) -> list[str]:
+def _requests(history: RolloutHistory, course: Course, x: _X, y: float) -> list[str]:
     """A stroke a batch of requests, as high as the share that LATEST answered; a mark above where some failed."""
     base = y + 18
     parts = [text_at(0, y + 14, "requests", style="font-weight:600"), line(_LEFT, base, _RIGHT, base, FAINT)]
@@ -148,7 +148,7 @@ def _requests(history: History, course: Course, x: _X, y: float) -> list[str]:
     return parts
 
 
-def _events(history: History, course: Course, x: _X, y: float) -> list[str]:
+def _events(history: RolloutHistory, course: Course, x: _X, y: float) -> list[str]:
     shown = [event for event in history.events if course.start <= event.at <= course.end][-_EVENTS_SHOWN:]
     parts = [text_at(0, y + 14, "events", style="font-weight:600")]
     for event in shown:

@@ -11,10 +11,10 @@ from kserve_nb.access.api_client import (
     INFERENCE_SERVICE,
     UNREACHABLE,
     Client,
-    Kind,
-    NotFoundError,
     Object,
+    ObjectNotFoundError,
     RefusedError,
+    Resource,
     events,
 )
 
@@ -30,7 +30,9 @@ class Watch:
         on_change: called on the watch's thread after each event; it may look at `objects` and `error`, no more.
     """
 
-    def __init__(self, client: Client, kind: Kind, concerns: Callable[[Object], bool], on_change: Callable[[], None]):
+    def __init__(
+        self, client: Client, kind: Resource, concerns: Callable[[Object], bool], on_change: Callable[[], None]
+    ):
         self._client, self._kind, self._concerns, self._on_change = client, kind, concerns, on_change
         self._objects: dict[str, Object] = {}
         self._lock = threading.Lock()
@@ -68,7 +70,7 @@ class Watch:
         while not self._closed.is_set():
             try:
                 self._follow()
-            except NotFoundError:  # no such kind on this cluster, or no such namespace yet: there are none
+            except ObjectNotFoundError:  # no such kind on this cluster, or no such namespace yet: there are none
                 self._replace({})
             except (urllib3.exceptions.HTTPError, OSError):  # the connection went: whether for long, others find out
                 pass

@@ -13,11 +13,11 @@ from weakref import WeakKeyDictionary, WeakSet
 from IPython import get_ipython  # type: ignore[attr-defined]  # IPython exports it without saying so
 
 from kserve_nb.access.api_client import Client, RefusedError
-from kserve_nb.observe.history import Frame, History, Sample
+from kserve_nb.observe.history import RequestBatch, RolloutHistory, TimelineFrame
 from kserve_nb.observe.snapshot import KINDS, Ghost, Observed, Snapshot, clock, concerns, snapshot_of
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.rollout.sampling import Tally
-from kserve_nb.values.rollout_status import Split
+from kserve_nb.values.split import Split
 from kserve_nb.widgets.drawing.markup import with_faces
 from kserve_nb.widgets.feed.object_watch import Watch
 from kserve_nb.widgets.feed.throttle import Clock, Machine, Pace
@@ -43,8 +43,8 @@ class Live:
         self._client, self._name, self._clock = client, name, clock or Machine()
         self._lock = threading.RLock()
         self._takers: list[Taker] = []
-        self._frames: deque[Frame] = deque(maxlen=_FRAMES_KEPT)
-        self._samples: deque[Sample] = deque(maxlen=_FRAMES_KEPT)
+        self._frames: deque[TimelineFrame] = deque(maxlen=_FRAMES_KEPT)
+        self._samples: deque[RequestBatch] = deque(maxlen=_FRAMES_KEPT)
         self._ghosts: tuple[Ghost, ...] = ()
         self._observed: Observed | None = None
         self._heard, self._outage = 0.0, ""  # when the cluster last answered, and why it does not
@@ -82,7 +82,7 @@ class Live:
 
     def observe(self, batch: Tally) -> None:
         """Add the answers to a batch of requests."""
-        sample = Sample(self._clock.now(), batch.latest, batch.hits, batch.split.attributed, batch.split.failed)
+        sample = RequestBatch(self._clock.now(), batch.latest, batch.hits, batch.split.attributed, batch.split.failed)
         with self._lock:
             self._samples.append(sample)
             self._observed = (self._observed or Observed(replace(batch, split=Split({})))).plus(batch)
@@ -99,11 +99,11 @@ class Live:
             self._observed = None
         self._touch()
 
-    def history(self) -> History:
+    def history(self) -> RolloutHistory:
         """What it went through since the feed began."""
         with self._lock:
             seen, samples = tuple(self._frames), tuple(self._samples)
-            return History(self._name, seen, self.snapshot.events, self._clock.now(), samples)
+            return RolloutHistory(self._name, seen, self.snapshot.events, self._clock.now(), samples)
 
     def close(self) -> None:
         """End the watches and the threads; a second time does nothing."""
@@ -181,7 +181,7 @@ class Live:
 
     def _hand_on(self, now: Snapshot) -> None:
         self.snapshot = replace(now, seq=self.snapshot.seq + 1)
-        frame = Frame.of(self.snapshot, self._clock.now())
+        frame = TimelineFrame.of(self.snapshot, self._clock.now())
         if not self._frames or not frame.same(self._frames[-1]):
             self._frames.append(frame)
         self._tell()

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.rollout import progress
 from kserve_nb.values import kserve_versions, manifest
-from kserve_nb.values.rollout_status import RolloutStatus, short
+from kserve_nb.values.revisions import short
+from kserve_nb.values.rollout_status import RolloutStatus
 
 Verb = Literal["apply", "promote", "pin", "back"]
 VERBS: tuple[Verb, ...] = ("apply", "promote", "pin", "back")

@@ -10,7 +10,8 @@ from typing import Any
 from kserve_nb.access.api_client import UNREACHABLE, RefusedError
 from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.rollout import progress
-from kserve_nb.rollout.rollout import ChangedError, NotPossibleError, Rollout
+from kserve_nb.rollout.errors import ChangedError, NotPossibleError
+from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values.rollout_status import RolloutStatus
 from kserve_nb.widgets.slider.slider_order import Order, second_question
 from kserve_nb.widgets.slider.slider_state import STALLED_S, Ending, Wish, under_way

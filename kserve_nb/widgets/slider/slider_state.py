@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from kserve_nb.observe.snapshot import Snapshot
-from kserve_nb.rollout.sampling import interval, judge
-from kserve_nb.values.rollout_status import last_line, short
+from kserve_nb.rollout.statistics import interval, judge
+from kserve_nb.values.foreign_text import last_line
+from kserve_nb.values.revisions import short
 from kserve_nb.widgets.slider.slider_order import Order, asked_share
 
 Word = Literal[

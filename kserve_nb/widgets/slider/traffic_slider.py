@@ -12,7 +12,8 @@ import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these l
 import traitlets as T  # noqa: N812 - as above
 
 from kserve_nb.observe.snapshot import Snapshot
-from kserve_nb.rollout.rollout import NotPossibleError, Rollout
+from kserve_nb.rollout.errors import NotPossibleError
+from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values.rollout_status import RolloutStatus
 from kserve_nb.widgets.drawing import markup
 from kserve_nb.widgets.feed.rollout_feed import Seat, faces_of, leave
@@ -44,6 +45,10 @@ class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     writes it. In code: `slider.value = 20`, then `slider.apply(confirm=True)`; likewise `promote`, `pin` and `back`.
     A hand's order waits while an earlier one is under way; Pin previous, and code, write at once.
     `close()` ends the watch and leaves the last picture.
+
+    >>> slider = TrafficSlider(rollout)
+    >>> slider.value = 20
+    >>> slider.close()
     """
 
     value = T.Int(100, min=0, max=100)  # what the handle shows: a wish

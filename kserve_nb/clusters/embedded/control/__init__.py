@@ -1,20 +1,25 @@
-"""The reconcilers of the embedded cluster: pure functions of one object and a view of all others, run by one loop."""
+"""The controllers of the embedded cluster: KServe's, Knative's and Kubernetes' own, run by one control loop.
+
+Reconcilers are pure functions of one object and a view of the others. Each group depends on the groups below it:
+`kserve`, `knative`, `kubernetes`, `framework`. They may import the shared modules of `clusters.embedded` (objects,
+kinds) and `values`, but neither the API server nor the node nor the gateway.
+"""
 
 from __future__ import annotations
 
 from importlib import import_module
 
-from kserve_nb.clusters.embedded.control.framework.loop import Reconciler
+from kserve_nb.clusters.embedded.control.framework.reconciler import Reconciler
 
 MODULES = (
-    "kserve.isvc", "knative.ksvc", "knative.configuration", "knative.labeler", "knative.route", "knative.kingress",
-    "knative.revision_gc", "knative.revision", "knative.pod_autoscaler", "knative.serverless_service",
-    "kubernetes.deployment", "kubernetes.replica_set", "kubernetes.scheduler", "kubernetes.endpoints",
-    "kubernetes.endpoint_slices", "kubernetes.garbage_collector",
+    "kserve.inference_service", "knative.knative_service", "knative.configuration", "knative.labeler", "knative.route",
+    "knative.knative_ingress", "knative.revision_gc", "knative.revision", "knative.autoscaling.pod_autoscaler",
+    "knative.serverless_service", "kubernetes.deployment", "kubernetes.replica_set", "kubernetes.volume_binder",
+    "kubernetes.scheduler", "kubernetes.endpoints", "kubernetes.endpoint_slices", "kubernetes.garbage_collector",
 )
 
 
 def reconcilers() -> tuple[Reconciler, ...]:
-    """All reconcilers. Where one change wakes several, they run in this order."""
+    """All reconcilers, in the order in which they run when one change queues several of them."""
     return tuple(
         reconciler for module in MODULES for reconciler in import_module(f"{__name__}.{module}").RECONCILERS)

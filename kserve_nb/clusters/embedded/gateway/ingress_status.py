@@ -1,4 +1,7 @@
-"""What a gateway writes into an ingress object: a status as golden recordings of net-kourier show it, a finalizer."""
+"""The status that a gateway writes into an Ingress, with the texts of net-kourier.
+
+Source: net-kourier pkg/reconciler/ingress/ingress.go, knative.dev/networking ingress_lifecycle.go.
+"""
 
 from __future__ import annotations
 
@@ -14,24 +17,24 @@ _TRUE = {"status": "True"}
 
 
 def is_programmed(ingress: Object) -> bool:
-    """Whether the status already says that the gateway serves this very spec."""
+    """Whether the status says that the gateway serves the current spec."""
     observed = (ingress.get("status") or {}).get("observedGeneration")
     return observed == ingress["metadata"].get("generation") and is_true(ingress, "Ready")
 
 
 def waiting(ingress: Object, now: float) -> Object:
-    """The status while the gateway takes the routes in."""
+    """The status while Envoy loads the routes."""
     return _status(ingress, now, {"LoadBalancerReady": _WAITING, "NetworkConfigured": _TRUE, "Ready": _WAITING})
 
 
-def refused(ingress: Object, now: float, message: str) -> Object:
-    """The status where the gateway would not take the routes."""
-    no = {"status": "False", "reason": "ReconcileFailed", "message": message}
-    return _status(ingress, now, {"LoadBalancerReady": no, "NetworkConfigured": _TRUE, "Ready": no})
+def rejected(ingress: Object, now: float, message: str) -> Object:
+    """The status after Envoy has rejected the routes."""
+    failed = {"status": "False", "reason": "ReconcileFailed", "message": message}
+    return _status(ingress, now, {"LoadBalancerReady": failed, "NetworkConfigured": _TRUE, "Ready": failed})
 
 
 def programmed(ingress: Object, now: float, settings: Settings) -> Object:
-    """The status once the gateway has acknowledged the routes."""
+    """The status once Envoy uses the routes."""
     status = _status(ingress, now, {"LoadBalancerReady": _TRUE, "NetworkConfigured": _TRUE, "Ready": _TRUE})
     for field, domain in zip(("publicLoadBalancer", "privateLoadBalancer"), _BALANCERS[settings.gateway], strict=True):
         status[field] = {"ingress": [{"domainInternal": domain}]}

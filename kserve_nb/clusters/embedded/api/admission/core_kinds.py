@@ -7,12 +7,10 @@ pkg/apis/{core,apps}/validation/validation.go.
 from __future__ import annotations
 
 import ipaddress
-import json
 import secrets
-from typing import Any
 
 from kserve_nb.clusters.embedded.api.admission.workload_defaults import default_pod_spec
-from kserve_nb.clusters.embedded.api.object_metadata import Cause, invalid
+from kserve_nb.clusters.embedded.api.field_errors import Cause, invalid, invalid_value, required
 from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, REPLICA_SET, SERVICE
 from kserve_nb.clusters.embedded.objects import Kind, Object, Objects
 
@@ -90,15 +88,16 @@ def validate_workload(kind: Kind, new: Object, old: Object | None) -> None:
     wanted = (selector or {}).get("matchLabels") or {}
     causes: list[Cause] = []
     if old is not None and old["spec"].get("selector") != selector:
-        causes.append(_cause("spec.selector", selector, "field is immutable"))
+        causes.append(invalid_value("spec.selector", selector, "field is immutable"))
     if not selector:
-        causes.append(Cause("spec.selector", "FieldValueRequired", "Required value"))
+        causes.append(required("spec.selector"))
     if any(labels.get(key) != value for key, value in wanted.items()):
-        causes.append(_cause("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"))
+        causes.append(invalid_value("spec.template.metadata.labels", labels,
+                                    "`selector` does not match template `labels`"))
     if not spec["template"]["spec"].get("containers"):
-        causes.append(Cause("spec.template.spec.containers", "FieldValueRequired", "Required value"))
+        causes.append(required("spec.template.spec.containers"))
     if spec["replicas"] < 0:
-        causes.append(_cause("spec.replicas", spec["replicas"], "must be greater than or equal to 0"))
+        causes.append(invalid_value("spec.replicas", spec["replicas"], "must be greater than or equal to 0"))
     if causes:
         raise invalid(kind, new["metadata"]["name"], causes)
 
@@ -119,21 +118,17 @@ def validate_service(new: Object, old: Object | None) -> None:
     causes: list[Cause] = []
     if spec["type"] == "ExternalName":
         if not spec.get("externalName"):
-            causes.append(Cause("spec.externalName", "FieldValueRequired", "Required value"))
+            causes.append(required("spec.externalName"))
     elif not spec.get("ports") and spec.get("clusterIP") != "None":
-        causes.append(Cause("spec.ports", "FieldValueRequired", "Required value"))
+        causes.append(required("spec.ports"))
     for index, port in enumerate(spec.get("ports") or []):
         number = port.get("port", 0)
         if not 1 <= number <= 65535:
-            causes.append(_cause(f"spec.ports[{index}].port", number, "must be between 1 and 65535, inclusive"))
+            causes.append(invalid_value(f"spec.ports[{index}].port", number, "must be between 1 and 65535, inclusive"))
         if not port.get("name") and len(spec["ports"]) > 1:
-            causes.append(Cause(f"spec.ports[{index}].name", "FieldValueRequired", "Required value"))
+            causes.append(required(f"spec.ports[{index}].name"))
     if causes:
         raise invalid(SERVICE, new["metadata"]["name"], causes)
-
-
-def _cause(field: str, value: Any, text: str) -> Cause:
-    return Cause(field, "FieldValueInvalid", f"Invalid value: {json.dumps(value, separators=(',', ':'))}: {text}")
 
 
 def _default_addresses(spec: Object, old: Object, objects: Objects) -> None:

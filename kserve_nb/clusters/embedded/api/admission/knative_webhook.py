@@ -7,9 +7,9 @@ apis/field_error.go (one line a message, sorted; the fields that share it behind
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
+from kserve_nb.clusters.embedded import dns_names
 from kserve_nb.clusters.embedded.api.admission.autoscaling_annotations import (
     out_of_bounds,
     rollout_problems,
@@ -29,11 +29,6 @@ USER = "kubernetes-admin"
 
 _CREATOR, _LAST_MODIFIER = "serving.knative.dev/creator", "serving.knative.dev/lastModifier"
 _MAX_TIMEOUT_S, _MAX_CONCURRENCY = 600, 1000
-_LABEL_1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"
-_LABEL_1035_TEXT = (
-    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
-    f"and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
-    f"'{_LABEL_1035}')")
 Problem = tuple[str, str]  # message, field
 
 
@@ -123,9 +118,7 @@ def _problems(kind: Kind, new: Object) -> Iterator[Problem]:
 
 
 def _name_problems(name: str) -> Iterator[Problem]:
-    texts = ["must be no more than 63 characters"] if len(name) > 63 else []
-    if not re.fullmatch(_LABEL_1035, name):
-        texts.append(_LABEL_1035_TEXT)
+    texts = list(dns_names.label_1035_errors(name))
     if texts:
         yield f"not a DNS 1035 label: [{' '.join(texts)}]", "metadata.name"
 

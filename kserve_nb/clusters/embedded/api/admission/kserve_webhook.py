@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from kserve_nb.clusters.embedded.api.admission.refusals import denied
 from kserve_nb.clusters.embedded.api.admission.workload_defaults import canonical_resources
 from kserve_nb.clusters.embedded.api.schema.decoding import type_error
+from kserve_nb.clusters.embedded.dns_names import LABEL_1035
 from kserve_nb.clusters.embedded.objects import Object, Objects
 
 DEFAULTER = "inferenceservice.kserve-webhook-server.defaulter"
@@ -31,7 +32,6 @@ _EXACTLY_ONE = {
     "transformer": ("PodSpec", "TransformerSpec"),
     "explainer": ("ART, PodSpec", "ExplainerSpec"),
 }
-_NAME = "[a-z]([-a-z0-9]*[a-z0-9])?"
 
 
 def default(new: Object, old: Object | None, objects: Objects) -> Object:
@@ -97,10 +97,10 @@ def _write_zero_values(spec: Object) -> None:
 def _problems(new: Object, old: Object | None) -> Iterator[str]:
     yield from _update_problems(new, old)
     name = new["metadata"]["name"]
-    if not re.fullmatch(_NAME, name):
+    if not re.fullmatch(LABEL_1035, name):
         yield (f'the InferenceService "{name}" is invalid: a InferenceService name must consist of lower case '
                "alphanumeric characters or '-', and must start with alphabetical character. "
-               f'(e.g. "my-name" or "abc-123", regex used for validation is \'{_NAME}\')')
+               f'(e.g. "my-name" or "abc-123", regex used for validation is \'{LABEL_1035}\')')
     autoscaler = (new["metadata"].get("annotations") or {}).get("serving.kserve.io/autoscalerClass")
     if autoscaler is not None and autoscaler not in _AUTOSCALER_CLASSES:
         yield f"[{autoscaler}] is not a supported autoscaler class type"

@@ -16,7 +16,8 @@ from kserve_nb.clusters.embedded.api.admission.workload_defaults import (
     qos_class,
     request_what_is_limited,
 )
-from kserve_nb.clusters.embedded.api.object_metadata import Cause, generate_name, invalid
+from kserve_nb.clusters.embedded.api.field_errors import invalid, required
+from kserve_nb.clusters.embedded.api.object_metadata import generate_name
 from kserve_nb.clusters.embedded.kinds import CLUSTER_STORAGE_CONTAINER, CONFIG_MAP, NAMESPACE, POD, SERVICE_ACCOUNT
 from kserve_nb.clusters.embedded.objects import Object, Objects, StatusError
 from kserve_nb.values.labels import INFERENCE_SERVICE_LABEL, SOURCE_URI
@@ -46,10 +47,10 @@ def validate(new: Object, old: Object | None) -> None:
     """Refuse a pod without containers, names or images. Raises StatusError."""
     causes = []
     if not new["spec"].get("containers"):
-        causes.append(Cause("spec.containers", "FieldValueRequired", "Required value"))
+        causes.append(required("spec.containers"))
     for field in ("initContainers", "containers"):
         for index, container in enumerate(new["spec"].get(field) or []):
-            causes += [Cause(f"spec.{field}[{index}].{name}", "FieldValueRequired", "Required value")
+            causes += [required(f"spec.{field}[{index}].{name}")
                        for name in ("name", "image") if not container.get(name)]
     if causes:
         raise invalid(POD, new["metadata"]["name"], causes)

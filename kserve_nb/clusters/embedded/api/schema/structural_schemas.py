@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
-from kserve_nb.clusters.embedded.api.object_metadata import Cause, invalid
+from kserve_nb.clusters.embedded.api.field_errors import Cause, invalid
 from kserve_nb.clusters.embedded.api.schema.decoding import type_error
 from kserve_nb.clusters.embedded.api.schema.kind_types import SCALARS, fields_of, type_of_kind
 from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
@@ -14,11 +14,13 @@ _JSON_TYPES = {"string": "string", "time": "string", "bool": "boolean", "int": "
                "int64": "integer", "number": "number", "open": "object"}
 
 
-def validate(kind: Kind, body: Object, mode: Literal["Strict", "Warn", "Ignore"]) -> tuple[Object, list[str]]:
+def validate(kind: Kind, body: Object, mode: Literal["Strict", "Warn", "Ignore"],
+             duplicates: Iterable[str] = ()) -> tuple[Object, list[str]]:
     """The body without the fields its kind does not have, and a warning for each of them where `mode` is Warn.
 
     Raises StatusError 400 for a field of the wrong type in metadata or in a built-in kind, and for unknown fields
-    where `mode` is Strict. The webhooks of KServe and Knative find wrong types in their own kinds: see admission.
+    where `mode` is Strict. `duplicates` are messages about keys given twice, which are treated like unknown fields. The
+    webhooks of KServe and Knative find wrong types in their own kinds: see admission.
     """
     type_name = type_of_kind(kind)
     if type_name is None:
@@ -27,7 +29,7 @@ def validate(kind: Kind, body: Object, mode: Literal["Strict", "Warn", "Ignore"]
         raise _not_handled(kind, problem)
     unknown: list[str] = []
     pruned = _pruned(type_name, body, "", unknown)
-    problems = [f'unknown field "{path}"' for path in sorted(unknown)]
+    problems = [*duplicates, *(f'unknown field "{path}"' for path in sorted(unknown))]
     if problems and mode == "Strict":
         raise _not_handled(kind, f"strict decoding error: {', '.join(problems)}")
     return pruned, problems if mode == "Warn" else []

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from kserve_nb.clusters.embedded.api import object_metadata
+from kserve_nb.clusters.embedded import dns_names
 from kserve_nb.clusters.embedded.api.entry import Entry
 from kserve_nb.clusters.embedded.kinds import EVENT, NAMESPACE, NODE, POD, REPLICA_SET, SECRET, SERVICE
 from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
@@ -142,7 +142,7 @@ class _Parser:
         key = self._take()
         if not _is_word(key):
             raise _error(key, "identifier")
-        _check("key", object_metadata.key_errors(key), key)
+        _check("key", dns_names.qualified_name_errors(key), key)
         return key
 
     def _condition(self, key: str) -> Callable[[str | None], bool]:
@@ -163,7 +163,7 @@ class _Parser:
         value = self._take()
         if not _is_word(value):
             raise _error(value, "identifier")
-        _check(f"values[0][{key}]", object_metadata.value_errors(value), value)
+        _check(f"values[0][{key}]", dns_names.label_value_errors(value), value)
         return value
 
     def _values(self, key: str) -> set[str]:
@@ -176,7 +176,7 @@ class _Parser:
                 if self._peek() in (",", ")"):
                     values.add("")
             elif _is_word(token):
-                _check(f"values[0][{key}]", object_metadata.value_errors(token), token)
+                _check(f"values[0][{key}]", dns_names.label_value_errors(token), token)
                 values.add(token)
                 if self._peek() not in (",", ")"):
                     raise _error(self._peek(), "',' or ')'")

@@ -1,4 +1,4 @@
-"""What changed lately: kept a while for watches that begin in the past, and handed to those that are open."""
+"""Recent changes of every kind: kept for a while for watches that start in the past, and sent to open watches."""
 
 from __future__ import annotations
 
@@ -11,56 +11,68 @@ from typing import Literal
 from kserve_nb.clusters.embedded.api.entry import Entry
 from kserve_nb.clusters.embedded.objects import ExpiredError, Kind
 
-# Changes of one kind that a late watch can still ask for: so many, or so many bytes of objects.
-KEPT_PER_KIND, KEPT_BYTES_PER_KIND = 1000, 2**20
+KEPT_PER_KIND, KEPT_BYTES_PER_KIND = 1000, 2**20  # changes of one kind that are kept for late watches
+_CHANGE_BYTES = 512  # what a change takes besides the object
 
 
 @dataclass(slots=True)
 class Change:
-    """One change of one object: the object after it (of DELETED: the last there was) and before it."""
+    """A change of an object: the object after it (for DELETED, the last version) and before it."""
 
     kind: Kind
     type: Literal["ADDED", "MODIFIED", "DELETED"]
     entry: Entry
     before: Entry | None
-    lines: dict[Hashable, bytes] = field(default_factory=dict)  # what watchers were sent, by representation
+    lines: dict[Hashable, bytes] = field(default_factory=dict)  # its encoded watch events, by representation
+
+    @property
+    def size(self) -> int:
+        """How many bytes the change keeps in memory."""
+        return len(self.entry.data) + sum(map(len, self.lines.values())) + _CHANGE_BYTES
 
 
 class Subscription:
-    """The changes of some kinds, in order, for one reader."""
+    """A queue with the changes of some kinds, for one reader.
 
-    def __init__(self, kinds: Iterable[Kind], most: int | None):
+    With `most_bytes`, the subscription is closed as soon as the changes that wait for the reader take more memory.
+    """
+
+    def __init__(self, kinds: Iterable[Kind], most_bytes: int | None):
         self.kinds = tuple(kinds)
         self.closed = False
-        self._most = most
+        self._most_bytes = most_bytes
         self._pending: deque[Change] = deque()
+        self._pending_bytes = 0
         self._wake = asyncio.Event()
 
     def push(self, change: Change) -> None:
-        """Hand a change to the reader. One that lags by more than `most` changes is closed: it must begin anew."""
-        if self._most is not None and len(self._pending) >= self._most:
+        """Queue a change, or close the subscription if its reader is too far behind."""
+        self._pending_bytes += change.size
+        if self._most_bytes is not None and self._pending_bytes > self._most_bytes and self._pending:
+            self._pending.clear()
             self.close()
-            return
-        self._pending.append(change)
-        self._wake.set()
+        elif not self.closed:
+            self._pending.append(change)
+            self._wake.set()
 
     async def batch(self) -> list[Change]:
-        """All changes since the last call, at least one; empty once the subscription is closed."""
+        """Wait for changes and return all that are queued; an empty list once the subscription is closed."""
         await self._wake.wait()
         changes = list(self._pending)
         self._pending.clear()
+        self._pending_bytes = 0
         if not self.closed:
             self._wake.clear()
         return changes
 
     def close(self) -> None:
-        """Wake the reader for the last time."""
+        """Let the reader take what is queued, and accept nothing more."""
         self.closed = True
         self._wake.set()
 
 
 class History:
-    """The latest changes of every kind and the subscriptions to what comes."""
+    """The recent changes of every kind, and the subscriptions to further changes."""
 
     def __init__(self, version: int):
         self._floor: dict[Kind, int] = {}
@@ -70,39 +82,39 @@ class History:
         self._subscriptions: dict[Kind, list[Subscription]] = {}
 
     def append(self, change: Change) -> None:
-        """Keep a change and hand it to all who wait for it."""
+        """Keep a change and queue it for all subscriptions to its kind."""
         kept = self._changes.setdefault(change.kind, deque())
         kept.append(change)
         self._bytes[change.kind] += len(change.entry.data)
         while len(kept) > KEPT_PER_KIND or (self._bytes[change.kind] > KEPT_BYTES_PER_KIND and len(kept) > 1):
-            forgotten = kept.popleft().entry
-            self._bytes[change.kind] -= len(forgotten.data)
-            self._floor[change.kind] = forgotten.version
+            dropped = kept.popleft().entry
+            self._bytes[change.kind] -= len(dropped.data)
+            self._floor[change.kind] = dropped.version
         for subscription in self._subscriptions.get(change.kind, ()):
             subscription.push(change)
 
     def since(self, kind: Kind, version: int) -> list[Change]:
-        """The changes after a version. Raises ExpiredError where some of them are no longer kept."""
+        """The changes after a version. Raises ExpiredError if some of them are no longer kept."""
         floor = self._floor.get(kind, self._start)
         if version < floor:
             raise ExpiredError(410, "Expired", f"too old resource version: {version} ({floor})")
         return [change for change in self._changes.get(kind, ()) if change.entry.version > version]
 
-    def subscribe(self, kinds: Iterable[Kind], most: int | None = None) -> Subscription:
-        """Hand out every change of these kinds from now on. End it with `unsubscribe`."""
-        subscription = Subscription(kinds, most)
+    def subscribe(self, kinds: Iterable[Kind], most_bytes: int | None = None) -> Subscription:
+        """Queue every further change of these kinds for a new subscriber, until `unsubscribe`."""
+        subscription = Subscription(kinds, most_bytes)
         for kind in subscription.kinds:
             self._subscriptions.setdefault(kind, []).append(subscription)
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
-        """Hand it nothing more."""
+        """Close a subscription and drop it."""
         subscription.close()
         for kind in subscription.kinds:
             self._subscriptions[kind].remove(subscription)
 
     def close(self) -> None:
-        """Close all subscriptions, as a server does before it stops."""
+        """Close all subscriptions: the server stops."""
         for subscriptions in self._subscriptions.values():
             for subscription in subscriptions:
                 subscription.close()

@@ -1,4 +1,4 @@
-"""The Kubernetes API over HTTP: who asks, what for, and which module answers."""
+"""The Kubernetes API as a web application: authentication, and the module that handles each request."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from aiohttp import web
 
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.api.verbs import (
+    deleting,
     documents,
     metrics,
     patching,
@@ -22,7 +23,7 @@ from kserve_nb.clusters.embedded.api.verbs import (
 )
 from kserve_nb.clusters.embedded.api.wire import authentication, bodies
 from kserve_nb.clusters.embedded.api.wire.request_paths import Target, resolve
-from kserve_nb.clusters.embedded.api.wire.responses import headers, refusal
+from kserve_nb.clusters.embedded.api.wire.responses import error_response, headers, method_not_allowed
 from kserve_nb.clusters.embedded.objects import Settings, StatusError
 
 log = logging.getLogger(__name__)
@@ -31,9 +32,9 @@ Handler = Callable[[web.Request, Store, Target], Awaitable[web.StreamResponse]]
 
 
 def make_app(store: Store, settings: Settings, *, token: str) -> web.Application:
-    """The application that serves a store. Whoever shows the token may do anything; others, what anonymous users may.
+    """The application that serves a store. The token makes its bearer an administrator; others are anonymous.
 
-    Run it with `handler_cancellation=True`, so that the watch of a client that has gone ends at once.
+    Run it with `handler_cancellation=True`, so that a watch ends as soon as its client disconnects.
     """
     app = web.Application(client_max_size=bodies.LIMIT)
     usage = metrics.Usage()
@@ -47,15 +48,16 @@ def make_app(store: Store, settings: Settings, *, token: str) -> web.Application
                 authentication.check_target(user, authentication.verb_of(request, target), target)
                 return await _handler(request, target)(request, store, target)
             authentication.check_path(user, request.method, request.path)
-            return (await reviews.answered(request) or await usage.answered(request, store, settings)
-                    or documents.answered(request) or _not_found())
+            return (await reviews.respond(request) or await usage.respond(request, store, settings)
+                    or documents.respond(request) or _not_found())
         except StatusError as error:
-            return refusal(request, error)
+            return error_response(request, error)
         except web.HTTPException:
             raise
         except Exception:
             log.exception("%s %s failed", request.method, request.path)
-            return refusal(request, StatusError(500, "InternalError", "the API server failed: its log says why"))
+            return error_response(request, StatusError(500, "InternalError", (
+                f"the API server failed to handle {request.method} {request.path}: its log has the reason")))
 
     async def close_watches(_: web.Application) -> None:
         store.history.close()
@@ -71,9 +73,9 @@ async def _get(request: web.Request, store: Store, target: Target) -> web.Stream
     return reading.get(request, store, target) if target.name else reading.list_(request, store, target)
 
 
-_COLLECTION: dict[str, Handler] = {"GET": _get, "HEAD": _get, "DELETE": writing.delete_collection}
+_COLLECTION: dict[str, Handler] = {"GET": _get, "HEAD": _get, "DELETE": deleting.delete_collection}
 _ITEM: dict[str, Handler] = {
-    "GET": _get, "HEAD": _get, "PUT": writing.replace, "PATCH": patching.patch, "DELETE": writing.delete}
+    "GET": _get, "HEAD": _get, "PUT": writing.replace, "PATCH": patching.patch, "DELETE": deleting.delete}
 _SUBRESOURCES: dict[str, dict[str, Handler]] = {
     "status": {"GET": _get, "PUT": writing.replace, "PATCH": patching.patch},
     "finalize": {"PUT": writing.replace},
@@ -92,7 +94,7 @@ def _handler(request: web.Request, target: Target) -> Handler:
         if not target.name and bool(target.namespace) == target.kind.namespaced:
             methods["POST"] = writing.create
     if request.method not in methods:
-        raise writing.not_allowed()
+        raise method_not_allowed()
     return methods[request.method]
 
 

@@ -13,7 +13,8 @@ from kserve_nb.clusters.embedded.api.ownership.field_paths import Path
 from kserve_nb.clusters.embedded.api.ownership.managed_fields import Entry, Writer
 from kserve_nb.clusters.embedded.api.schema import structural_schemas
 from kserve_nb.clusters.embedded.api.store.store import Store
-from kserve_nb.clusters.embedded.api.verbs.writing import check_same, shown, store_changed
+from kserve_nb.clusters.embedded.api.verbs.object_response import object_response
+from kserve_nb.clusters.embedded.api.verbs.writing import check_same, store_changed
 from kserve_nb.clusters.embedded.api.wire import bodies, request_options
 from kserve_nb.clusters.embedded.api.wire.request_paths import Target
 from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError, utc
@@ -23,16 +24,16 @@ _JSON = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
 
 
 async def apply(request: web.Request, store: Store, target: Target) -> web.Response:
-    """Apply a configuration: create the object, or set its fields and remove those that are no longer applied."""
+    """Apply a configuration: create the object, or set the configuration's fields and remove those it has dropped."""
     kind = target.kind
     if not request.query.get("fieldManager"):
-        raise request_options.field_error("PatchOptions", "fieldManager", "FieldValueRequired",
-                                          "Required value: is required for apply patch")
+        raise request_options.parameter_error("PatchOptions", "fieldManager", "FieldValueRequired",
+                                              "Required value: is required for apply patch")
     dry_run = request_options.dry_run(request, "PatchOptions")
     mode = request_options.field_validation(request, "PatchOptions")
-    config = _decode(kind, await bodies.read(request))
+    config, duplicates = await _read_configuration(request, kind)
     check_same(config, target)
-    checked, warnings = structural_schemas.validate(kind, orjson.loads(orjson.dumps(config)), mode)
+    checked, warnings = structural_schemas.validate(kind, orjson.loads(orjson.dumps(config)), mode, duplicates)
     writer = Writer(request_options.manager(request), target.subresource or "", "Apply")
     live = store.find(kind, target.namespace, target.name or "")
     if live is None:
@@ -44,14 +45,16 @@ async def apply(request: web.Request, store: Store, target: Target) -> web.Respo
             checked.pop("status", None)
         checked["metadata"]["managedFields"] = managed_fields.shown(
             [Entry(writer, kind.api_version, utc(time.time()), set(field_paths.leaves(kind, checked)))])
-        return shown(request, target, store.create(kind, checked, dry_run=dry_run), status=201, warnings=warnings)
+        created = store.create(kind, checked, dry_run=dry_run)
+        return object_response(request, target, created, status=201, warnings=warnings)
     new = applied(kind, live, checked, writer, force=request_options.flag(request, "force"))
-    new, warnings = structural_schemas.validate(kind, new, mode)
-    return shown(request, target, store_changed(store, target, new, dry_run), warnings=warnings)
+    new, more = structural_schemas.validate(kind, new, mode)
+    return object_response(
+        request, target, store_changed(store, target, new, dry_run), warnings=dict.fromkeys([*warnings, *more]))
 
 
 def applied(kind: Kind, live: Object, config: Object, writer: Writer, *, force: bool) -> Object:
-    """The live object with a configuration applied. Raises StatusError 409 where others own fields that it changes."""
+    """The live object with a configuration applied. Raises StatusError 409 if it changes fields of other managers."""
     entries, custom = managed_fields.entries_of(live), kind.is_custom
     wanted = field_paths.leaves(kind, config, writer.subresource)
     found = managed_fields.conflicts(entries, writer, field_paths.leaves(kind, live, writer.subresource), wanted)
@@ -69,7 +72,7 @@ def applied(kind: Kind, live: Object, config: Object, writer: Writer, *, force: 
         entries.append(own)
     if writer.name == "kubectl" and LAST_APPLIED in (live["metadata"].get("annotations") or {}):
         new["metadata"]["annotations"][LAST_APPLIED] = orjson.dumps(config, option=_JSON).decode()
-    field_paths.remove(new, _given_up(own, wanted.keys(), entries), custom)
+    field_paths.remove(new, _dropped(own, wanted.keys(), entries), custom)
     if own.paths != wanted.keys() or own.time is None or found:
         own.paths, own.time, own.api_version = set(wanted), utc(time.time()), kind.api_version
         new["metadata"]["managedFields"] = managed_fields.shown(entries)
@@ -77,7 +80,7 @@ def applied(kind: Kind, live: Object, config: Object, writer: Writer, *, force: 
 
 
 def _from_client_side(kind: Kind, live: Object) -> set[Path]:
-    """What `kubectl apply` set before it applied server-side, and nobody has changed since: it may take that over."""
+    """The fields that client-side `kubectl apply` set and that are unchanged: server-side apply takes them over."""
     text = (live["metadata"].get("annotations") or {}).get(LAST_APPLIED)
     try:
         last: object = orjson.loads(text) if text else None
@@ -89,23 +92,23 @@ def _from_client_side(kind: Kind, live: Object) -> set[Path]:
     return {path for path, value in field_paths.leaves(kind, last).items() if path in now and now[path] == value}
 
 
-def _given_up(own: Entry, wanted: Iterable[Path], entries: list[Entry]) -> set[Path]:
-    """What the manager applied before, applies no more, and nobody else owns."""
+def _dropped(own: Entry, wanted: Iterable[Path], entries: list[Entry]) -> set[Path]:
+    """The fields that the manager applied before, does not apply now, and shares with no other manager."""
     others: set[Path] = set().union(*(entry.paths for entry in entries if entry is not own))
     return own.paths - set(wanted) - others
 
 
-def _decode(kind: Kind, data: bytes) -> Object:
+async def _read_configuration(request: web.Request, kind: Kind) -> bodies.Decoded:
     try:
-        value = bodies.parse_yaml(data)
+        value, duplicates = await bodies.parse_yaml(await bodies.read(request))
     except ValueError as error:
         raise StatusError(400, "BadRequest", f"error decoding YAML: {error}") from None
     config = bodies.checked(kind, value)
     if not config.get("apiVersion") or not config.get("kind"):
-        raise StatusError(400, "BadRequest", "an apply configuration names its apiVersion and kind")
+        raise StatusError(400, "BadRequest", "an apply configuration must name its apiVersion and kind")
     if config["metadata"].get("managedFields"):
         raise StatusError(400, "BadRequest", "metadata.managedFields must be nil")
-    return config
+    return bodies.Decoded(config, duplicates)
 
 
 def _gone(kind: Kind, target: Target) -> StatusError:

@@ -1,4 +1,4 @@
-"""What is asked for by its path alone: discovery, OpenAPI, the version, health."""
+"""Documents that a path alone identifies: discovery, OpenAPI, the version, health."""
 
 from __future__ import annotations
 
@@ -8,43 +8,42 @@ import orjson
 from aiohttp import web
 
 from kserve_nb.clusters.embedded.api.schema import discovery, openapi
-from kserve_nb.clusters.embedded.api.verbs.writing import not_allowed
 from kserve_nb.clusters.embedded.api.wire.content_negotiation import wants_aggregated_discovery
-from kserve_nb.clusters.embedded.api.wire.responses import answer, headers
+from kserve_nb.clusters.embedded.api.wire.responses import headers, json_response, method_not_allowed
 from kserve_nb.clusters.embedded.objects import Object
 
 _HEALTH = ("healthz", "readyz", "livez")
 _OTHER_PATHS = ("/healthz", "/livez", "/openapi/v3", "/readyz", "/version")
 
 
-def answered(request: web.Request) -> web.Response | None:
-    """The document of a path, None where there is none."""
+def respond(request: web.Request) -> web.Response | None:
+    """The document of the request's path, or None if there is none."""
     parts = request.path.strip("/").split("/")
     if parts[0] in _HEALTH:
         return web.Response(text="ok", headers=headers())
     document = _document(request, parts)
     if document is not None and request.method not in ("GET", "HEAD"):
-        raise not_allowed()
+        raise method_not_allowed()
     return document
 
 
 def _document(request: web.Request, parts: list[str]) -> web.Response | None:
     match parts:
         case ["version"]:
-            return answer(request, orjson.dumps(discovery.VERSION, option=orjson.OPT_INDENT_2))
+            return json_response(request, orjson.dumps(discovery.VERSION, option=orjson.OPT_INDENT_2))
         case [""]:
-            return answer(request, {"paths": [*discovery.paths(), *_OTHER_PATHS]})
+            return json_response(request, {"paths": [*discovery.paths(), *_OTHER_PATHS]})
         case ["api" | "apis"] if wants_aggregated_discovery(request.headers.get("Accept", "")):
             aggregated = orjson.dumps(discovery.aggregated(parts == ["api"]))
-            return answer(request, aggregated, content_type=discovery.AGGREGATED_TYPE)
+            return json_response(request, aggregated, content_type=discovery.AGGREGATED_TYPE)
         case ["openapi", "v3"]:
-            return answer(request, _index())
+            return json_response(request, _index())
         case ["openapi", "v3", "api", "v1"]:
-            return answer(request, _openapi("", "v1"))
+            return json_response(request, _openapi("", "v1"))
         case ["openapi", "v3", "apis", group, version] if discovery.resource_list(group, version):
-            return answer(request, _openapi(group, version))
+            return json_response(request, _openapi(group, version))
     found = _discovery(request, parts)
-    return None if found is None else answer(request, orjson.dumps(found))
+    return None if found is None else json_response(request, orjson.dumps(found))
 
 
 def _discovery(request: web.Request, parts: list[str]) -> Object | None:

@@ -1,4 +1,4 @@
-"""metrics.k8s.io for `kubectl top`: what the processes of pods really use."""
+"""The API group metrics.k8s.io for `kubectl top`: CPU and memory of the processes that pods run."""
 
 from __future__ import annotations
 
@@ -12,30 +12,32 @@ from aiohttp import web
 
 from kserve_nb.clusters.embedded.api.store import selectors
 from kserve_nb.clusters.embedded.api.store.store import Store
-from kserve_nb.clusters.embedded.api.verbs.writing import not_allowed
-from kserve_nb.clusters.embedded.api.wire.responses import answer
+from kserve_nb.clusters.embedded.api.wire.responses import json_response, method_not_allowed
 from kserve_nb.clusters.embedded.kinds import NODE, POD, SANDBOX
 from kserve_nb.clusters.embedded.objects import NotFoundError, Object, Settings, utc
 
-_ROOT = ["apis", "metrics.k8s.io", "v1beta1"]
+_API_VERSION = "metrics.k8s.io/v1beta1"
+_ROOT = ["apis", *_API_VERSION.split("/")]
 _SHORTEST_WINDOW_S, _LONGEST_WINDOW_S = 0.5, 60.0
+
+_Pids = Mapping[str, list[int]]  # the processes of each container
 
 
 class _Sample(NamedTuple):
-    """CPU seconds that a process had used at a moment."""
+    """The CPU time of a process at a moment."""
 
     moment: float
     cpu_s: float
 
 
 class Usage:
-    """CPU and memory of processes; CPU is measured between two questions, or within one that comes alone."""
+    """CPU and memory of processes. CPU is measured between two requests, or over a short window after the first."""
 
     def __init__(self) -> None:
         self._samples: dict[int, _Sample] = {}
 
-    async def answered(self, request: web.Request, store: Store, settings: Settings) -> web.Response | None:
-        """The answer of metrics.k8s.io, None where the path is not its own."""
+    async def respond(self, request: web.Request, store: Store, settings: Settings) -> web.Response | None:
+        """The response to a request of metrics.k8s.io, or None if the path belongs to another group."""
         parts = request.path.strip("/").split("/")
         if parts[:3] != _ROOT:
             return None
@@ -51,21 +53,21 @@ class Usage:
             case _:
                 return None
         if request.method != "GET":
-            raise not_allowed()
+            raise method_not_allowed()
         return await self._pods(request, store, namespace, name)
 
     async def _pods(self, request: web.Request, store: Store, namespace: str | None, name: str | None) -> web.Response:
         selector = selectors.parse(POD, request.query.get("labelSelector", ""), request.query.get("fieldSelector", ""))
         pods = [e for e in store.entries(POD, namespace) if name in (None, e.name) and selector.matches(e)]
-        boxes = [(pod.copy()["metadata"], store.find(SANDBOX, pod.namespace, pod.name)) for pod in pods]
-        await self._measure(pid for _, box in boxes for pids in _pids(box).values() for pid in pids)
-        items = [self._pod(meta, _pids(box)) for meta, box in boxes if any(_pids(box).values())]
+        running = [(pod.copy()["metadata"], _pids(store.find(SANDBOX, pod.namespace, pod.name))) for pod in pods]
+        cpus = await self._measure({pid for _, containers in running for pids in containers.values() for pid in pids})
+        items = [_pod(meta, containers, cpus) for meta, containers in running if any(containers.values())]
         if name is not None:
             if not items:
                 raise NotFoundError(POD, name)
-            return answer(request, {"kind": "PodMetrics", "apiVersion": "metrics.k8s.io/v1beta1", **items[0]})
-        return answer(request, {"kind": "PodMetricsList", "apiVersion": "metrics.k8s.io/v1beta1", "metadata": {},
-                                "items": items})
+            return json_response(request, {"kind": "PodMetrics", "apiVersion": _API_VERSION, **items[0]})
+        return json_response(request, {"kind": "PodMetricsList", "apiVersion": _API_VERSION, "metadata": {},
+                                       "items": items})
 
     async def _nodes(self, request: web.Request, store: Store, names: list[str]) -> web.Response:
         nodes = [e for e in store.entries(NODE) if not names or e.name in names]
@@ -78,50 +80,49 @@ class Usage:
         usage = _usage(busy_s / (time.monotonic() - moment), psutil.virtual_memory().used)
         items = [_item(node.copy()["metadata"]) | {"usage": usage} for node in nodes]
         if names:
-            return answer(request, {"kind": "NodeMetrics", "apiVersion": "metrics.k8s.io/v1beta1", **items[0]})
-        return answer(request, {"kind": "NodeMetricsList", "apiVersion": "metrics.k8s.io/v1beta1", "metadata": {},
-                                "items": items})
+            return json_response(request, {"kind": "NodeMetrics", "apiVersion": _API_VERSION, **items[0]})
+        return json_response(request, {"kind": "NodeMetricsList", "apiVersion": _API_VERSION, "metadata": {},
+                                       "items": items})
 
-    async def _measure(self, pids: Iterable[int]) -> None:
-        """See that all processes have an earlier sample that is neither too young nor too old."""
-        now, wanted = time.monotonic(), set(pids)
-        self._samples = {pid: s for pid, s in self._samples.items()
-                         if pid in wanted and now - s.moment < _LONGEST_WINDOW_S}
-        for pid in wanted - self._samples.keys():
-            cpu_s = _cpu_s(pid)
-            if cpu_s is not None:
-                self._samples[pid] = _Sample(now, cpu_s)
-        if any(now - sample.moment < _SHORTEST_WINDOW_S for sample in self._samples.values()):
+    async def _measure(self, pids: set[int]) -> dict[int, float]:
+        """The mean number of CPUs that each process used since its earlier sample."""
+        now = time.monotonic()
+        earlier = {pid: self._samples[pid] for pid in pids
+                   if pid in self._samples and now - self._samples[pid].moment < _LONGEST_WINDOW_S}
+        earlier |= _samples(pids - earlier.keys())
+        if any(now - sample.moment < _SHORTEST_WINDOW_S for sample in earlier.values()):
             await asyncio.sleep(_SHORTEST_WINDOW_S)
-
-    def _pod(self, meta: Object, pids: Mapping[str, list[int]]) -> Object:
-        containers = [{"name": name, "usage": _usage(sum(map(self._cpus, own)), sum(map(_memory, own)))}
-                      for name, own in pids.items() if own]
-        return _item(meta) | {"containers": containers}
-
-    def _cpus(self, pid: int) -> float:
-        sample, cpu_s, now = self._samples.get(pid), _cpu_s(pid), time.monotonic()
-        if sample is None or cpu_s is None:
-            return 0.0
-        self._samples[pid] = _Sample(now, cpu_s)
-        return max(cpu_s - sample.cpu_s, 0.0) / max(now - sample.moment, 0.001)
+        later = _samples(pids)
+        oldest = time.monotonic() - _LONGEST_WINDOW_S
+        self._samples = {pid: s for pid, s in (self._samples | later).items() if s.moment > oldest}
+        return {pid: max(sample.cpu_s - earlier[pid].cpu_s, 0.0) / max(sample.moment - earlier[pid].moment, 0.001)
+                for pid, sample in later.items() if pid in earlier}
 
 
-def _pids(box: Object | None) -> dict[str, list[int]]:
-    containers = ((box or {}).get("status") or {}).get("containers") or {}
+def _samples(pids: Iterable[int]) -> dict[int, _Sample]:
+    samples = {}
+    for pid in pids:
+        try:
+            times = psutil.Process(pid).cpu_times()
+        except psutil.Error:
+            continue  # it has ended
+        samples[pid] = _Sample(time.monotonic(), float(times.user + times.system))
+    return samples
+
+
+def _pids(sandbox: Object | None) -> _Pids:
+    containers = ((sandbox or {}).get("status") or {}).get("containers") or {}
     return {name: container.get("pids") or [] for name, container in containers.items()}
 
 
-def _cpu_s(pid: int) -> float | None:
-    try:
-        times = psutil.Process(pid).cpu_times()
-    except psutil.Error:
-        return None
-    return float(times.user + times.system)
+def _pod(meta: Object, containers: _Pids, cpus: Mapping[int, float]) -> Object:
+    usages = [{"name": name, "usage": _usage(sum(cpus.get(pid, 0.0) for pid in pids), sum(map(_memory, pids)))}
+              for name, pids in containers.items() if pids]
+    return _item(meta) | {"containers": usages}
 
 
 def _memory(pid: int) -> int:
-    """What the process alone uses: of what it shares with others by fork, nothing."""
+    """The memory that only this process uses: pages that it shares with the process that forked it do not count."""
     try:
         return int(psutil.Process(pid).memory_full_info().uss)
     except psutil.Error:

@@ -1,4 +1,4 @@
-"""PATCH: JSON patch, merge patch, and strategic merge patch of the built-in kinds."""
+"""PATCH: JSON patch, merge patch, and strategic merge patch for the built-in kinds."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from kserve_nb.clusters.embedded.api.ownership.managed_fields import Writer
 from kserve_nb.clusters.embedded.api.schema import structural_schemas
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.api.verbs import applying
-from kserve_nb.clusters.embedded.api.verbs.writing import check_same, shown, write
-from kserve_nb.clusters.embedded.api.wire import bodies, request_options
-from kserve_nb.clusters.embedded.api.wire.content_negotiation import clauses
+from kserve_nb.clusters.embedded.api.verbs.object_response import object_response
+from kserve_nb.clusters.embedded.api.verbs.writing import check_same, write
+from kserve_nb.clusters.embedded.api.wire import bodies, duplicate_keys, go_json, request_options
+from kserve_nb.clusters.embedded.api.wire.content_negotiation import media_types
 from kserve_nb.clusters.embedded.api.wire.request_paths import Target
 from kserve_nb.clusters.embedded.objects import Object, StatusError
 
@@ -30,9 +31,9 @@ Change = Callable[[Object], Any]
 
 
 async def patch(request: web.Request, store: Store, target: Target) -> web.Response:
-    """PATCH of one object, or of its status."""
+    """PATCH of an object or of its status."""
     kind = target.kind
-    media = clauses(request.headers.get("Content-Type", ""))[0][0]
+    media = media_types(request.headers.get("Content-Type", ""))[0][0]
     accepted = [JSON_PATCH, MERGE_PATCH, *([] if kind.is_custom else [STRATEGIC_PATCH]), APPLY_PATCH]
     if media not in accepted:
         raise bodies.unsupported(", ".join(accepted))
@@ -41,16 +42,22 @@ async def patch(request: web.Request, store: Store, target: Target) -> web.Respo
     dry_run = request_options.dry_run(request, "PatchOptions")
     mode = request_options.field_validation(request, "PatchOptions")
     writer = Writer(request_options.manager(request), target.subresource or "")
-    change = _CHANGES[media](_json(await bodies.read(request)))
-    old = store.get(kind, target.namespace, target.name or "")
-    body = bodies.checked(kind, change(store.get(kind, target.namespace, target.name or "")))
+    data = await bodies.read(request)
+    change = _CHANGES[media](_json(data))
+    entry = store.entry(kind, target.namespace, target.name or "")
+    body = bodies.checked(kind, change(entry.copy()))
     check_same(body, target)
-    body, warnings = structural_schemas.validate(kind, body, mode)
-    return shown(request, target, write(store, target, old, body, writer, dry_run), warnings=warnings)
+    body, warnings = structural_schemas.validate(kind, body, mode, duplicate_keys.messages(data))
+    new = write(store, target, entry.copy(), body, writer, dry_run)
+    return object_response(request, target, new, warnings=warnings)
 
 
 def merge_patch(current: Any, change: Any) -> Any:
-    """RFC 7386."""
+    """The value with a JSON merge patch (RFC 7386) applied.
+
+    >>> merge_patch({"a": 1, "b": 2}, {"b": None, "c": 3})
+    {'a': 1, 'c': 3}
+    """
     if not isinstance(change, dict):
         return change
     merged = dict(current) if isinstance(current, dict) else {}
@@ -66,8 +73,8 @@ def _json(data: bytes) -> Any:
     try:
         value = orjson.loads(data)
     except ValueError as error:
-        raise StatusError(400, "BadRequest", f"error decoding patch: {bodies.go_error(data, error)}") from None
-    encode(value)  # what is nested too deep is refused here
+        raise StatusError(400, "BadRequest", f"error decoding patch: {go_json.syntax_error(data, error)}") from None
+    encode(value)  # refuses values that are nested too deep
     return value
 
 
@@ -101,7 +108,7 @@ def _json_change(value: Any) -> Change:
 
 
 def _json_patched(obj: Any, operations: list[Object]) -> Any:
-    """One operation after the other; copies must not make the object grow without end."""
+    """The object after all operations of a JSON patch; its size is checked after each copy, which can double it."""
     try:
         for operation in operations:
             obj = jsonpatch.JsonPatch([operation]).apply(obj, in_place=True)

@@ -1,4 +1,4 @@
-"""Log files of containers, in the CRI format: `2026-11-23T09:14:51.123456789Z stdout F text`."""
+"""Reading of containers' log files in the CRI format: `2026-11-23T09:14:51.123456789Z stdout F text`."""
 
 from __future__ import annotations
 
@@ -14,52 +14,53 @@ from kserve_nb.clusters.embedded.kinds import POD, SANDBOX
 from kserve_nb.clusters.embedded.objects import StatusError
 
 _BLOCK = 64 * 1024
-_SOONEST_S, _LATEST_S = 0.1, 1.0  # between two looks at a file that somebody follows: shorter while it grows
+_SHORTEST_POLL_S, _LONGEST_POLL_S = 0.1, 1.0  # for a followed log; the interval grows while nothing is written
 
 
 @dataclass(frozen=True)
-class Wish:
-    """Which part of a log is wanted, and how."""
+class LogOptions:
+    """Which part of a log to send, and how."""
 
     follow: bool = False
     timestamps: bool = False
     tail_lines: int | None = None
     limit_bytes: int | None = None
-    since: str = ""  # RFC 3339, UTC; empty: from the beginning
+    since: str = ""  # RFC 3339, UTC; empty for the whole log
 
 
 def since(seconds: int | None, moment: str) -> str:
-    """Where to begin, from `sinceSeconds` or `sinceTime`. Raises StatusError 400."""
+    """The earliest time to send, from the parameters `sinceSeconds` and `sinceTime`. Raises StatusError 400."""
     if seconds is not None:
-        begin = datetime.now(UTC) - timedelta(seconds=min(max(seconds, 0), 10**9))
+        start = datetime.now(UTC) - timedelta(seconds=min(max(seconds, 0), 10**9))
     elif moment:
         try:
-            begin = datetime.fromisoformat(moment).astimezone(UTC)
+            start = datetime.fromisoformat(moment).astimezone(UTC)
         except (ValueError, OverflowError):
-            raise StatusError(400, "BadRequest", f"sinceTime is no RFC 3339 time: {moment}") from None
+            raise StatusError(400, "BadRequest", f"sinceTime must be an RFC 3339 time: {moment}") from None
     else:
         return ""
-    return begin.strftime("%Y-%m-%dT%H:%M:%S.%f")
+    return start.strftime("%Y-%m-%dT%H:%M:%S.%f")
 
 
-def find(path: str) -> BinaryIO:
-    """The log, opened: what can fail fails before the first byte of an answer. Raises StatusError 400."""
+def open_log(path: str) -> BinaryIO:
+    """Open a log before the response starts, so that a failure can still be reported. Raises StatusError 400."""
     try:
         return open(path, "rb")
     except OSError as error:
-        raise StatusError(400, "BadRequest", f"the log file cannot be read: {error.strerror}: {path}") from None
+        raise StatusError(400, "BadRequest", f"Cannot read the log file {path}: {error.strerror}") from None
 
 
-async def read(file: BinaryIO, wish: Wish, current: Callable[[], str | None], history: History) -> AsyncIterator[bytes]:
-    """The wanted part of a log; while following, what is written until the container ends.
+async def read(file: BinaryIO, options: LogOptions, current: Callable[[], str | None],
+               history: History) -> AsyncIterator[bytes]:
+    """The selected lines of a log; with `follow`, also the lines that are written until the container ends.
 
-    `current` tells the path of the container's log as long as it runs.
+    `current` returns the path of the container's log while the container runs.
     """
-    left = wish.limit_bytes if wish.limit_bytes and wish.limit_bytes > 0 else None
-    if wish.tail_lines is not None and wish.tail_lines >= 0:
-        _seek_last(file, wish.tail_lines)
-    async for lines in _blocks(file, wish.follow, current, history):
-        text = b"".join(_shown(lines, wish))[:left]
+    left = options.limit_bytes if options.limit_bytes and options.limit_bytes > 0 else None
+    if options.tail_lines is not None and options.tail_lines >= 0:
+        _seek_last(file, options.tail_lines)
+    async for lines in _blocks(file, options.follow, current, history):
+        text = b"".join(_formatted(lines, options))[:left]
         if text:
             yield text
         if left is not None:
@@ -70,9 +71,9 @@ async def read(file: BinaryIO, wish: Wish, current: Callable[[], str | None], hi
 
 async def _blocks(file: BinaryIO, follow: bool, current: Callable[[], str | None],
                   history: History) -> AsyncIterator[list[bytes]]:
-    """Whole lines as they come."""
+    """Complete lines, in the blocks in which they are read."""
     subscription = history.subscribe([SANDBOX, POD])
-    rest, delay_s = b"", _SOONEST_S
+    rest, delay_s = b"", _SHORTEST_POLL_S
     try:
         while True:
             runs = follow and current() == file.name
@@ -81,7 +82,7 @@ async def _blocks(file: BinaryIO, follow: bool, current: Callable[[], str | None
             if lines:
                 yield lines
             if data:
-                delay_s = _SOONEST_S
+                delay_s = _SHORTEST_POLL_S
                 continue
             if not runs or subscription.closed:
                 if rest:
@@ -91,26 +92,26 @@ async def _blocks(file: BinaryIO, follow: bool, current: Callable[[], str | None
                 async with asyncio.timeout(delay_s):
                     await subscription.batch()
             except TimeoutError:
-                delay_s = min(delay_s * 2, _LATEST_S)
+                delay_s = min(delay_s * 2, _LONGEST_POLL_S)
     finally:
         history.unsubscribe(subscription)
 
 
-def _shown(lines: Iterable[bytes], wish: Wish) -> Iterator[bytes]:
-    begin = wish.since.encode()
+def _formatted(lines: Iterable[bytes], options: LogOptions) -> Iterator[bytes]:
+    start = options.since.encode()
     for line in lines:
         moment, _, rest = line.partition(b" ")
         _, _, rest = rest.partition(b" ")
         tag, _, text = rest.partition(b" ")
-        if moment[:len(begin)] < begin:
+        if moment[:len(start)] < start:
             continue
-        yield (moment + b" " + text if wish.timestamps else text) + (b"" if tag == b"P" else b"\n")
+        yield (moment + b" " + text if options.timestamps else text) + (b"" if tag == b"P" else b"\n")
 
 
 def _seek_last(file: BinaryIO, lines: int) -> None:
-    """Go to where the last so many lines begin."""
+    """Move to the start of the last `lines` lines."""
     end = position = file.seek(0, os.SEEK_END)
-    wanted = lines + 1  # the newline that ends the line before them
+    wanted = lines + 1  # the newline before the first of these lines
     if end:
         file.seek(end - 1)
         wanted -= file.read(1) != b"\n"

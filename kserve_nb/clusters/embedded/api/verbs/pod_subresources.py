@@ -1,4 +1,4 @@
-"""What can be asked of a pod beyond its object: its logs, a forwarded port; exec is refused in plain words."""
+"""Subresources of pods: `log`, and the refusal of `exec` and `attach`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from kserve_nb.clusters.embedded.objects import Object, StatusError
 
 
 async def log(request: web.Request, store: Store, target: Target) -> web.StreamResponse:
-    """The log of a container, as far as it is written or as it grows."""
+    """GET of a container's log, with `follow` until the container ends."""
     pod = store.get(POD, target.namespace, target.name or "")
     container = _container(pod, request.query.get("container", ""))
-    wish = pod_logs.Wish(
+    options = pod_logs.LogOptions(
         follow=request_options.flag(request, "follow"), timestamps=request_options.flag(request, "timestamps"),
         tail_lines=request_options.integer(request, "tailLines"),
         limit_bytes=request_options.integer(request, "limitBytes"),
@@ -28,25 +28,25 @@ async def log(request: web.Request, store: Store, target: Target) -> web.StreamR
     def current() -> str | None:
         return None if request.transport is None else _log_path_now(store, pod, container)
 
-    with pod_logs.find(path) as file:
+    with pod_logs.open_log(path) as file:
         response = web.StreamResponse(headers=headers() | {"Content-Type": "text/plain"})
         await response.prepare(request)
         try:
-            async for text in pod_logs.read(file, wish, current, store.history):
+            async for text in pod_logs.read(file, options, current, store.history):
                 await response.write(text)
             await response.write_eof()
         except ConnectionError:
-            pass  # the reader has gone
+            pass  # the client has disconnected
     return response
 
 
 async def refuse(request: web.Request, store: Store, target: Target) -> web.StreamResponse:
-    """exec and attach."""
+    """exec and attach: pods have no file system to run a command in. Raises StatusError 405."""
     store.entry(POD, target.namespace, target.name or "")
     raise StatusError(
         405, "MethodNotAllowed",
-        f'{target.subresource} into pod "{target.name}" is not available: the pods of this cluster are processes of '
-        "this machine and have no root file system of their own. Use kubectl logs or kubectl port-forward instead",
+        f'Cannot {target.subresource} into pod "{target.name}": the pods of the embedded cluster are processes of this '
+        "machine without a root file system. Use kubectl logs or kubectl port-forward instead",
         {"name": target.name or "", "kind": "pods"})
 
 
@@ -67,11 +67,12 @@ def _container(pod: Object, name: str) -> str:
                                          f"[{' '.join(own)}]{also}")
 
 
-def _box(store: Store, pod: Object, container: str) -> Object:
-    box = store.find(SANDBOX, pod["metadata"]["namespace"], pod["metadata"]["name"]) or {}
-    if (box.get("spec") or {}).get("podUID") not in (None, pod["metadata"]["uid"]):
+def _sandbox_container(store: Store, pod: Object, container: str) -> Object:
+    """What the node reports of a container: its processes and log files; empty if the container has not started."""
+    sandbox = store.find(SANDBOX, pod["metadata"]["namespace"], pod["metadata"]["name"]) or {}
+    if (sandbox.get("spec") or {}).get("podUID") not in (None, pod["metadata"]["uid"]):
         return {}
-    found: Object = ((box.get("status") or {}).get("containers") or {}).get(container) or {}
+    found: Object = ((sandbox.get("status") or {}).get("containers") or {}).get(container) or {}
     return found
 
 
@@ -79,7 +80,7 @@ def _log_path(store: Store, pod: Object, container: str, *, previous: bool) -> s
     name = pod["metadata"]["name"]
     if not (pod.get("spec") or {}).get("nodeName"):
         raise StatusError(400, "BadRequest", f"pod {name} does not have a host assigned")
-    path = _box(store, pod, container).get("previousLog" if previous else "log")
+    path = _sandbox_container(store, pod, container).get("previousLog" if previous else "log")
     if path:
         return str(path)
     if previous:
@@ -89,12 +90,12 @@ def _log_path(store: Store, pod: Object, container: str, *, previous: bool) -> s
 
 
 def _log_path_now(store: Store, pod: Object, container: str) -> str | None:
-    """The path of the current log while the container runs, None when it does not."""
+    """The path of a running container's current log, or None if the container does not run."""
     now = store.find(POD, pod["metadata"]["namespace"], pod["metadata"]["name"])
     if now is None or now["metadata"]["uid"] != pod["metadata"]["uid"]:
         return None
-    box = _box(store, pod, container)
-    return str(box["log"]) if box.get("log") and box.get("pids") else None
+    found = _sandbox_container(store, pod, container)
+    return str(found["log"]) if found.get("log") and found.get("pids") else None
 
 
 def _waiting_reason(pod: Object, container: str) -> str:

@@ -1,6 +1,7 @@
 """`kubectl port-forward`: TCP connections to a pod, carried in a WebSocket.
 
-Two forms: SPDY streams in a WebSocket (kubectl since 1.31), and one channel byte before each message (Python clients).
+There are two protocols: SPDY streams inside a WebSocket (kubectl since 1.31), and messages that start with the number
+of their channel (Python clients).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import WSMsgType, web
 
+from kserve_nb.clusters.embedded.addresses import connect
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.api.verbs import spdy
 from kserve_nb.clusters.embedded.api.wire.request_paths import Target
@@ -19,15 +21,14 @@ from kserve_nb.clusters.embedded.kinds import POD, SANDBOX
 from kserve_nb.clusters.embedded.objects import StatusError
 
 _TUNNEL, _CHANNELS = "SPDY/3.1+portforward.k8s.io", "v4.channel.k8s.io"
-_OLDER = "channel.k8s.io"  # the same channels; so does who names no protocol (kubernetes pkg/kubelet cri/streaming)
+_OLDER = "channel.k8s.io"  # the same channels, also without a protocol header (kubernetes pkg/kubelet cri/streaming)
 _BLOCK = 64 * 1024
 
 Send = Callable[[bytes], Awaitable[None]]
-Address = tuple[str, int]
 
 
 async def forward(request: web.Request, store: Store, target: Target) -> web.StreamResponse:
-    """Forward ports of a pod until the client ends it."""
+    """Forward ports of a pod until the client disconnects."""
     pod = store.get(POD, target.namespace, target.name or "")
     if (pod.get("status") or {}).get("phase") != "Running":
         raise StatusError(400, "BadRequest", f'unable to forward port because pod is not running. Current status='
@@ -41,7 +42,7 @@ async def forward(request: web.Request, store: Store, target: Target) -> web.Str
         raise StatusError(400, "BadRequest", f"port-forward is served as {_TUNNEL} and {_CHANNELS}")
     await socket.prepare(request)
 
-    def address(port: int) -> Address:
+    def address(port: int) -> str:
         return _address(store, target, port)
 
     if socket.ws_protocol == _TUNNEL:
@@ -58,16 +59,16 @@ def _ports(request: web.Request) -> list[int]:
         raise StatusError(400, "BadRequest", "ports are whole numbers") from None
 
 
-def _address(store: Store, target: Target, port: int) -> Address:
-    """Where a port of a pod really is. Raises OSError where nothing listens."""
+def _address(store: Store, target: Target, port: int) -> str:
+    """The address at which a container port listens on this machine. Raises OSError if nothing listens."""
     pod = store.find(POD, target.namespace, target.name or "") or {}
-    box = store.find(SANDBOX, target.namespace, target.name or "") or {}
+    sandbox = store.find(SANDBOX, target.namespace, target.name or "") or {}
     declared = {p.get("containerPort") for c in (pod.get("spec") or {}).get("containers") or ()
                 for p in c.get("ports") or ()}
-    host, _, number = str((box.get("status") or {}).get("address") or "").rpartition(":")
-    if port not in declared or not number:
+    address = (sandbox.get("status") or {}).get("address")
+    if port not in declared or not address:
         raise ConnectionRefusedError(f"dial tcp4 127.0.0.1:{port}: connect: connection refused")
-    return host, int(number)
+    return str(address)
 
 
 async def _copy(reader: asyncio.StreamReader, send: Send) -> None:
@@ -76,114 +77,129 @@ async def _copy(reader: asyncio.StreamReader, send: Send) -> None:
 
 
 @dataclass
-class _Pair:
-    """The two streams of one forwarded connection: data, and what went wrong."""
+class _Connection:
+    """One forwarded connection: the numbers of its two SPDY streams, and the socket to the pod once it is open."""
 
     port: int
+    writer: asyncio.Future[asyncio.StreamWriter | None]  # None if the pod refuses the connection
     data: int | None = None
     error: int | None = None
 
 
 @dataclass
 class _Tunnel:
-    """SPDY in the binary messages of a WebSocket: two streams for each connection, which share a request id."""
+    """SPDY in the binary messages of a WebSocket.
+
+    Each forwarded connection has two streams, one for data and one for errors, with the same request id. The tunnel
+    reads no further while a pod does not accept data: nothing is queued beyond the sockets' buffers.
+    """
 
     socket: web.WebSocketResponse
-    address: Callable[[int], Address]
-    connection: spdy.Connection = field(default_factory=spdy.Connection)
-    pairs: dict[str, _Pair] = field(default_factory=dict)
-    incoming: dict[int, asyncio.Queue[bytes]] = field(default_factory=dict)
+    address: Callable[[int], str]
+    session: spdy.Connection = field(default_factory=spdy.Connection)
+    connections: dict[str, _Connection] = field(default_factory=dict)  # by request id
+    uploads: dict[int, _Connection] = field(default_factory=dict)  # by data stream
 
     async def run(self) -> None:
-        """Serve until the client goes."""
+        """Serve until the client disconnects."""
         async with asyncio.TaskGroup() as group:
+            tasks: list[asyncio.Task[None]] = []
             async for message in self.socket:
                 if message.type != WSMsgType.BINARY:
                     break
                 try:
-                    for event in self.connection.receive(message.data):
-                        await self._on(event, group)
+                    for event in self.session.receive(message.data):
+                        await self._on(event, group, tasks)
                 except ValueError:
                     break
-            for queue in self.incoming.values():
-                queue.put_nowait(b"")
+            for task in tasks:
+                task.cancel()
         await self.socket.close()
 
-    async def _on(self, event: spdy.Event, group: asyncio.TaskGroup) -> None:
+    async def _on(self, event: spdy.Event, group: asyncio.TaskGroup, tasks: list[asyncio.Task[None]]) -> None:
         match event:
             case spdy.Opened(stream, headers):
-                await self.socket.send_bytes(self.connection.accept(stream))
-                self._open(stream, headers, group)
-            case spdy.Data(stream, data, last) if stream in self.incoming:
-                if data:
-                    self.incoming[stream].put_nowait(data)
-                if last:
-                    self.incoming[stream].put_nowait(b"")
-            case spdy.Reset(stream) if stream in self.incoming:
-                self.incoming[stream].put_nowait(b"")
+                await self.socket.send_bytes(self.session.accept(stream))
+                if connection := self._open(stream, headers):
+                    tasks.append(group.create_task(self._serve(connection)))
+            case spdy.Data(stream, data, last) if stream in self.uploads:
+                await self._upload(self.uploads[stream], data, last)
+            case spdy.Reset(stream) if stream in self.uploads:
+                await self._upload(self.uploads[stream], b"", last=True)
             case spdy.Ping(frame):
                 await self.socket.send_bytes(frame)
 
-    def _open(self, stream: int, headers: Mapping[str, str], group: asyncio.TaskGroup) -> None:
-        port = headers.get("port", "")
-        pair = self.pairs.setdefault(headers.get("requestid", ""), _Pair(int(port) if port.isdecimal() else 0))
+    def _open(self, stream: int, headers: Mapping[str, str]) -> _Connection | None:
+        """Note a new stream; return its connection once both streams are open."""
+        port, request_id = headers.get("port", ""), headers.get("requestid", "")
+        connection = self.connections.setdefault(request_id, _Connection(
+            int(port) if port.isdecimal() else 0, asyncio.get_running_loop().create_future()))
         if headers.get("streamtype") == "error":
-            pair.error = stream
+            connection.error = stream
         else:
-            pair.data = stream
-            self.incoming[stream] = asyncio.Queue()
-        if pair.data is not None and pair.error is not None:
-            del self.pairs[headers.get("requestid", "")]
-            group.create_task(self._connect(pair, pair.data, pair.error))
+            connection.data = stream
+            self.uploads[stream] = connection
+        if connection.data is None or connection.error is None:
+            return None
+        return self.connections.pop(request_id)
 
-    async def _connect(self, pair: _Pair, stream: int, errors: int) -> None:
-        problem = b""
+    async def _upload(self, connection: _Connection, data: bytes, last: bool) -> None:
+        writer = await connection.writer
+        if writer is None or writer.is_closing():
+            return
         try:
-            await self._transfer(pair, stream)
+            writer.write(data)
+            await writer.drain()
+            if last and writer.can_write_eof():
+                writer.write_eof()
+        except OSError:
+            pass  # the pod has closed the connection: its download ends as well, and the client is told
+
+    async def _serve(self, connection: _Connection) -> None:
+        """Open the connection to the pod and send what the pod sends, until the pod closes it."""
+        assert connection.data is not None and connection.error is not None
+        stream, problem = connection.data, b""
+        try:
+            reader, writer = await connect(self.address(connection.port))
+            connection.writer.set_result(writer)
+            try:
+                await _copy(reader, lambda data: self.socket.send_bytes(self.session.send(stream, data)))
+            finally:
+                writer.close()
         except OSError as error:
-            problem = f"an error occurred forwarding {pair.port}: {error}".encode()
-        del self.incoming[stream]
-        if not self.socket.closed:
-            await self.socket.send_bytes(self.connection.send(errors, problem, last=True)
-                                         + self.connection.send(stream, b"", last=True))
-
-    async def _transfer(self, pair: _Pair, stream: int) -> None:
-        reader, writer = await asyncio.open_connection(*self.address(pair.port))
-
-        async def upload() -> None:
-            while data := await self.incoming[stream].get():
-                writer.write(data)
-                await writer.drain()
-            writer.write_eof()
-
-        uploading = asyncio.create_task(upload())
-        try:
-            await _copy(reader, lambda data: self.socket.send_bytes(self.connection.send(stream, data)))
+            problem = f"an error occurred forwarding {connection.port}: {error}".encode()
         finally:
-            uploading.cancel()
-            writer.close()
+            if not connection.writer.done():
+                connection.writer.set_result(None)
+        del self.uploads[stream]
+        if not self.socket.closed:
+            await self.socket.send_bytes(self.session.send(connection.error, problem, last=True)
+                                         + self.session.send(stream, b"", last=True))
 
 
 @dataclass
 class _Channels:
-    """One byte before each message says which channel it is of: 2i is the data of the i-th port, 2i+1 its errors."""
+    """Messages whose first byte is their channel: 2i carries the data of the i-th port, 2i+1 its errors."""
 
     socket: web.WebSocketResponse
-    address: Callable[[int], Address]
+    address: Callable[[int], str]
     ports: list[int]
     writers: dict[int, asyncio.StreamWriter] = field(default_factory=dict)
 
     async def run(self) -> None:
-        """Serve until the client goes."""
+        """Serve until the client disconnects."""
         async with asyncio.TaskGroup() as group:
             tasks = [await self._open(group, index, port) for index, port in enumerate(self.ports)]
             async for message in self.socket:
                 if message.type != WSMsgType.BINARY or not message.data:
                     continue
                 writer = self.writers.get(message.data[0])
-                if writer is not None:
-                    writer.write(message.data[1:])
-                    await writer.drain()
+                if writer is not None and not writer.is_closing():
+                    try:
+                        writer.write(message.data[1:])
+                        await writer.drain()
+                    except OSError:
+                        pass  # the pod has closed the connection: its download ends as well
             for task in filter(None, tasks):
                 task.cancel()
         for writer in self.writers.values():
@@ -193,7 +209,7 @@ class _Channels:
         for channel in (2 * index, 2 * index + 1):
             await self.socket.send_bytes(struct.pack("<BH", channel, port & 0xFFFF))
         try:
-            reader, writer = await asyncio.open_connection(*self.address(port))
+            reader, writer = await connect(self.address(port))
         except OSError as error:
             text = f"an error occurred forwarding {port}: {error}"
             await self.socket.send_bytes(bytes([2 * index + 1]) + text.encode())

@@ -1,4 +1,4 @@
-"""GET: one object or a list of them, as JSON, as a Table, or as metadata alone."""
+"""GET: one object or a list of objects, as JSON, as a Table, or as metadata alone."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from kserve_nb.clusters.embedded.api.entry import Entry
 from kserve_nb.clusters.embedded.api.store import selectors
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.api.wire import request_options
-from kserve_nb.clusters.embedded.api.wire.bodies import go_char
-from kserve_nb.clusters.embedded.api.wire.content_negotiation import view
+from kserve_nb.clusters.embedded.api.wire.content_negotiation import representation
+from kserve_nb.clusters.embedded.api.wire.go_json import quoted_character
 from kserve_nb.clusters.embedded.api.wire.request_paths import Target
-from kserve_nb.clusters.embedded.api.wire.responses import answer
+from kserve_nb.clusters.embedded.api.wire.responses import json_response
 from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
 
 
 class Page(NamedTuple):
-    """A part of a list, where the next begins ("" at the end), and how many objects are left (None where unknown)."""
+    """One page of a list: its entries, the token of the next page ("" for the last), and how many entries follow."""
 
     entries: list[Entry]
     next: str
-    remaining: int | None
+    remaining: int
 
 
 def get(request: web.Request, store: Store, target: Target) -> web.Response:
-    """One object."""
+    """GET of one object."""
     assert target.name is not None
-    shown = view(request.headers.get("Accept", ""))
+    wanted = representation(request.headers.get("Accept", ""))
     _check_version(request, store)
     entry = store.entry(target.kind, target.namespace, target.name)
-    if shown == "table":
+    if wanted == "table":
         table = tables.head(target.kind, {"resourceVersion": str(entry.version)})
         include = tables.include_of(request)
-        return answer(request, tables.join(table, [tables.row(target.kind, entry, include)]))
-    return answer(request, entry.data if shown == "object" else tables.partial(entry))
+        return json_response(request, tables.join(table, [tables.row(target.kind, entry, include)]))
+    return json_response(request, entry.data if wanted == "object" else tables.partial(entry))
 
 
 def list_(request: web.Request, store: Store, target: Target) -> web.Response:
-    """A list, or the page of it that `limit` and `continue` ask for."""
-    kind, shown = target.kind, view(request.headers.get("Accept", ""))
+    """GET of a collection: all objects, or the page that `limit` and `continue` select."""
+    kind, wanted = target.kind, representation(request.headers.get("Accept", ""))
     selector = selectors.parse(kind, request.query.get("labelSelector", ""), request.query.get("fieldSelector", ""))
     _check_version(request, store)
     found = [entry for entry in store.entries(kind, target.namespace) if selector.matches(entry)]
@@ -53,13 +53,13 @@ def list_(request: web.Request, store: Store, target: Target) -> web.Response:
         meta["continue"] = page.next
         if selector.selects_all:
             meta["remainingItemCount"] = page.remaining
-    elif shown == "object":
+    elif wanted == "object":
         meta["continue"] = ""
-    if shown == "table":
+    if wanted == "table":
         include = tables.include_of(request)
         rows = [tables.row(kind, entry, include) for entry in page.entries]
-        return answer(request, tables.join(tables.head(kind, meta), rows))
-    return answer(request, _list_body(kind, shown == "metadata", meta, page.entries))
+        return json_response(request, tables.join(tables.head(kind, meta), rows))
+    return json_response(request, _list_body(kind, wanted == "metadata", meta, page.entries))
 
 
 def _list_body(kind: Kind, partial: bool, meta: Object, entries: list[Entry]) -> bytes:
@@ -82,31 +82,32 @@ def _page(request: web.Request, found: list[Entry]) -> Page:
     limit, token = request_options.integer(request, "limit") or 0, request.query.get("continue", "")
     if token:
         start = _start_of(token)
-        found = [entry for entry in found if _place(entry) >= start]
+        found = [entry for entry in found if _position(entry) >= start]
     if limit <= 0 or len(found) <= limit:
         return Page(found, "", 0)
-    following = {"v": "meta.k8s.io/v1", "start": _place(found[limit])}
+    following = {"v": "meta.k8s.io/v1", "start": _position(found[limit])}
     text = base64.urlsafe_b64encode(orjson.dumps(following)).rstrip(b"=").decode()
     return Page(found[:limit], text, len(found) - limit)
 
 
-def _place(entry: Entry) -> list[str]:
+def _position(entry: Entry) -> list[str]:
     return [entry.namespace or "", entry.name]
 
 
 def _start_of(token: str) -> list[str]:
-    def bad(reason: str) -> StatusError:
+    """The position at which a page starts, from its continue token. Raises StatusError 400."""
+    def invalid(reason: str) -> StatusError:
         return StatusError(400, "BadRequest", f"invalid continue token: continue key is not valid: {reason}")
 
     try:
         data = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except ValueError:
-        raise bad("illegal base64 data at input byte 0") from None
+        raise invalid("illegal base64 data at input byte 0") from None
     try:
         match orjson.loads(data):
             case {"v": "meta.k8s.io/v1", "start": [str() as namespace, str() as name]}:
                 return [namespace, name]
     except ValueError:
-        raise bad(f"invalid character {go_char(chr(data[0]))} looking for beginning of value"
-                  if data else "unexpected end of JSON input") from None
-    raise bad("unrecognized encoded version")
+        raise invalid(f"invalid character {quoted_character(chr(data[0]))} looking for beginning of value"
+                      if data else "unexpected end of JSON input") from None
+    raise invalid("unrecognized encoded version")

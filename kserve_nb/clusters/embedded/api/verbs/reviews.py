@@ -1,12 +1,11 @@
-"""Questions about oneself: `kubectl auth can-i`, `auth can-i --list`, `auth whoami`."""
+"""Access and subject reviews: `kubectl auth can-i`, `auth can-i --list`, `auth whoami`."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
-from kserve_nb.clusters.embedded.api.verbs.writing import not_allowed
 from kserve_nb.clusters.embedded.api.wire import authentication, bodies
-from kserve_nb.clusters.embedded.api.wire.responses import answer
+from kserve_nb.clusters.embedded.api.wire.responses import json_response, method_not_allowed
 from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
 
 _ALLOWED = {"allowed": True, "reason": 'RBAC: allowed by ClusterRoleBinding "cluster-admin" of ClusterRole '
@@ -18,23 +17,23 @@ _BASIC_PATHS = [{"verbs": ["get"], "nonResourceURLs": ["/healthz", "/livez", "/r
                 {"verbs": ["get"], "nonResourceURLs": ["/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*"]}]
 
 
-async def answered(request: web.Request) -> web.Response | None:
-    """The answer to a review, None where the path is no review's."""
+async def respond(request: web.Request) -> web.Response | None:
+    """The result of a review, or None if the path is not that of a review."""
     kind = _REVIEWS.get(request.path)
     if kind is None:
         return None
     if request.method != "POST":
-        raise not_allowed()
+        raise method_not_allowed()
     user = request[authentication.USER]
     if user == authentication.ANONYMOUS:
         raise StatusError(403, "Forbidden", f'{kind.resource} is forbidden: User "{user.name}" cannot create resource '
                                             f'"{kind.plural}" in API group "{kind.group}" at the cluster scope',
                           {"group": kind.group, "kind": kind.plural})
-    body = bodies.decode(kind, request.headers.get("Content-Type", ""), await bodies.read(request))
-    spec = body.get("spec")
+    spec = (await bodies.read_object(request, kind)).object.get("spec")
     status = _status(kind, user, spec if isinstance(spec, dict) else {})
-    return answer(request, {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": {"creationTimestamp": None},
-                            **({"spec": spec} if spec else {}), "status": status}, status=201)
+    review: Object = {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": {"creationTimestamp": None},
+                      **({"spec": spec} if spec else {}), "status": status}
+    return json_response(request, review, status=201)
 
 
 def _status(kind: Kind, user: authentication.User, spec: Object) -> Object:

@@ -1,17 +1,17 @@
-"""The scale subresource of Deployments and ReplicaSets: `kubectl scale`."""
+"""The scale subresource of Deployments and ReplicaSets, which `kubectl scale` changes."""
 
 from __future__ import annotations
 
 import orjson
 from aiohttp import web
 
-from kserve_nb.clusters.embedded.api.object_metadata import Cause, invalid
+from kserve_nb.clusters.embedded.api.field_errors import invalid, invalid_value
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.api.verbs.patching import MERGE_PATCH, STRATEGIC_PATCH, merge_patch
 from kserve_nb.clusters.embedded.api.wire import bodies, request_options
-from kserve_nb.clusters.embedded.api.wire.content_negotiation import clauses
+from kserve_nb.clusters.embedded.api.wire.content_negotiation import media_types
 from kserve_nb.clusters.embedded.api.wire.request_paths import Target
-from kserve_nb.clusters.embedded.api.wire.responses import answer
+from kserve_nb.clusters.embedded.api.wire.responses import json_response
 from kserve_nb.clusters.embedded.objects import ConflictError, Kind, Object, StatusError
 
 _SCALE = Kind("autoscaling", "v1", "Scale", "scales")
@@ -19,19 +19,18 @@ _META = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
 async def get(request: web.Request, store: Store, target: Target) -> web.Response:
-    """How many replicas are wanted and how many there are."""
-    return answer(request, _scale_of(store.get(target.kind, target.namespace, target.name or "")))
+    """GET of the desired and the current number of replicas."""
+    return json_response(request, _scale_of(store.get(target.kind, target.namespace, target.name or "")))
 
 
 async def replace(request: web.Request, store: Store, target: Target) -> web.Response:
-    """PUT."""
-    scale = bodies.decode(_SCALE, request.headers.get("Content-Type", ""), await bodies.read(request))
-    return _write(request, store, target, scale)
+    """PUT of the desired number of replicas."""
+    return _write(request, store, target, (await bodies.read_object(request, _SCALE)).object)
 
 
 async def patch(request: web.Request, store: Store, target: Target) -> web.Response:
-    """PATCH by merging."""
-    if clauses(request.headers.get("Content-Type", ""))[0][0] not in (MERGE_PATCH, STRATEGIC_PATCH):
+    """PATCH of the desired number of replicas, with a merge patch."""
+    if media_types(request.headers.get("Content-Type", ""))[0][0] not in (MERGE_PATCH, STRATEGIC_PATCH):
         raise bodies.unsupported(f"{MERGE_PATCH}, {STRATEGIC_PATCH}")
     try:
         change = orjson.loads(await bodies.read(request))
@@ -59,8 +58,8 @@ def _write(request: web.Request, store: Store, target: Target, scale: Object) ->
     spec = scale.get("spec")
     replicas = spec.get("replicas", 0) if isinstance(spec, dict) else None
     if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0:
-        text = f"Invalid value: {replicas}: must be greater than or equal to 0"
-        raise invalid(_SCALE, target.name or "", [Cause("spec.replicas", "FieldValueInvalid", text)])
+        text = "must be greater than or equal to 0"
+        raise invalid(_SCALE, target.name or "", [invalid_value("spec.replicas", replicas, text)])
     obj["spec"]["replicas"] = replicas
     dry_run = request_options.dry_run(request, "UpdateOptions")
-    return answer(request, _scale_of(store.update(target.kind, obj, dry_run=dry_run)))
+    return json_response(request, _scale_of(store.update(target.kind, obj, dry_run=dry_run)))

@@ -1,4 +1,4 @@
-"""The part of SPDY/3.1 that port-forward needs: streams with headers and data, no flow control (as Kubernetes uses it).
+"""The part of SPDY/3.1 that port-forward uses: streams with headers and data. As in Kubernetes, without flow control.
 
 https://www.chromium.org/spdy/spdy-protocol/spdy-protocol-draft3-1/
 """
@@ -14,7 +14,7 @@ from typing import NamedTuple
 _CONTROL, _FIN = 0x80030000, 1
 _LONGEST_DATA = 2**24 - 1
 
-# The dictionary of the header compression (2.6.10.1): words with their lengths before them, then plain text.
+# The dictionary for the compression of headers (2.6.10.1): words after their lengths, then plain text.
 _WORDS = (
     "options", "head", "post", "put", "delete", "trace", "accept", "accept-charset", "accept-encoding",
     "accept-language", "accept-ranges", "age", "allow", "authorization", "cache-control", "connection",
@@ -38,7 +38,7 @@ _DICTIONARY = b"".join(
 
 
 class Frame(IntEnum):
-    """The control frames that matter here."""
+    """The types of control frames that port-forward uses."""
 
     SYN_STREAM = 1
     SYN_REPLY = 2
@@ -47,14 +47,14 @@ class Frame(IntEnum):
 
 
 class Opened(NamedTuple):
-    """The peer opens a stream."""
+    """Event: the peer opens a stream."""
 
     stream: int
     headers: Mapping[str, str]
 
 
 class Data(NamedTuple):
-    """The peer sends data on a stream; `last` closes its side."""
+    """Event: the peer sends data on a stream; with `last`, it sends nothing more."""
 
     stream: int
     data: bytes
@@ -62,13 +62,13 @@ class Data(NamedTuple):
 
 
 class Reset(NamedTuple):
-    """The peer abandons a stream."""
+    """Event: the peer closes a stream in both directions."""
 
     stream: int
 
 
 class Ping(NamedTuple):
-    """The peer wants this back."""
+    """Event: a ping frame, to be answered with the same frame."""
 
     frame: bytes
 
@@ -77,7 +77,7 @@ Event = Opened | Data | Reset | Ping
 
 
 class Connection:
-    """The server's side of a connection, without I/O: bytes in, events out; calls in, bytes out."""
+    """The server's side of a connection, without I/O: it decodes bytes into events, and encodes frames as bytes."""
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -85,7 +85,7 @@ class Connection:
         self._deflate = zlib.compressobj(zdict=_DICTIONARY)
 
     def receive(self, data: bytes) -> Iterator[Event]:
-        """The events of what the peer sent. Raises ValueError for what is not SPDY."""
+        """Decode bytes from the peer. Raises ValueError if they are not SPDY."""
         self._buffer += data
         while len(self._buffer) >= 8:
             first, second = struct.unpack_from(">II", self._buffer)
@@ -98,12 +98,12 @@ class Connection:
                 yield event
 
     def accept(self, stream: int) -> bytes:
-        """Say yes to a stream that the peer has opened."""
+        """The frame that accepts a stream which the peer has opened."""
         block = self._deflate.compress(struct.pack(">I", 0)) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
         return struct.pack(">III", _CONTROL | Frame.SYN_REPLY, len(block) + 4, stream) + block
 
     def send(self, stream: int, data: bytes, *, last: bool = False) -> bytes:
-        """Send data on a stream; `last` closes our side of it."""
+        """The frame that sends data on a stream; `last` closes the server's side of it."""
         assert len(data) <= _LONGEST_DATA
         return struct.pack(">II", stream, (_FIN << 24 if last else 0) | len(data)) + data
 

@@ -1,4 +1,7 @@
-"""GET with watch=true: a stream of events, each a line of JSON, serialized once for all who see it the same way."""
+"""GET with `watch=true`: a stream of events, one line of JSON each.
+
+An event is serialized once for all watches that show it in the same representation.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import asyncio
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 import orjson
@@ -18,46 +22,47 @@ from kserve_nb.clusters.embedded.api.store.selectors import Selector
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.api.store.watch_history import Change, Subscription
 from kserve_nb.clusters.embedded.api.wire import request_options
-from kserve_nb.clusters.embedded.api.wire.content_negotiation import View, view
+from kserve_nb.clusters.embedded.api.wire.content_negotiation import Representation, representation
 from kserve_nb.clusters.embedded.api.wire.request_paths import Target
 from kserve_nb.clusters.embedded.api.wire.responses import headers, status_of
 from kserve_nb.clusters.embedded.objects import ExpiredError, Kind, Object
 
 BOOKMARK_EVERY_S = 60.0
-LONGEST_S = (1800.0, 3600.0)  # a kube-apiserver ends watches at a random moment between (--min-request-timeout)
-LAG = 10_000  # changes that a client may be behind before its watch is ended
+LONGEST_S = (1800.0, 3600.0)  # a kube-apiserver ends a watch after a random time in this range (--min-request-timeout)
+LAG_BYTES = 8 * 2**20  # a watch whose client is further behind is closed
+_BLOCK = 64 * 1024  # events are written in blocks of about this size
 _INITIAL_END = {"k8s.io/initial-events-end": "true"}
 
 
-class _Wish(NamedTuple):
-    """How a watch wants to begin and end."""
+class _WatchOptions(NamedTuple):
+    """The parameters of a watch."""
 
     version: int | None
-    initial: bool  # an ADDED for each object there is
-    marked: bool  # and a bookmark after them
+    initial: bool  # send an ADDED event for each object that exists
+    initial_end: bool  # send a bookmark after these events
     bookmarks: bool
     timeout_s: float
 
 
 @dataclass
-class _Lines:
-    """Writes changes of one kind the way that one watch wants to see them."""
+class _Encoder:
+    """Encodes the changes of one kind as the lines of one watch."""
 
     kind: Kind
     namespace: str | None
     selector: Selector
-    shown: View
+    representation: Representation
     include: str
     columns_sent: bool = False
 
-    def added(self, entries: Iterable[Entry]) -> Iterator[bytes]:
-        """What there is when the watch begins."""
+    def initial(self, entries: Iterable[Entry]) -> Iterator[bytes]:
+        """An ADDED event for each selected object."""
         for entry in entries:
             if self._selects(entry):
                 yield self._line("ADDED", entry)
 
-    def changed(self, changes: Iterable[Change]) -> Iterator[bytes]:
-        """What happens: an object that begins to be selected is ADDED, one that ceases is DELETED."""
+    def events(self, changes: Iterable[Change]) -> Iterator[bytes]:
+        """The events of changes: an object that starts to match the selector is ADDED, one that stops is DELETED."""
         for change in changes:
             now, before = self._selects(change.entry), change.before is not None and self._selects(change.before)
             if change.type == "DELETED" and (now or before):
@@ -68,11 +73,11 @@ class _Lines:
                 yield self._line("DELETED", _at_version(change.before, change.entry.version))
 
     def bookmark(self, version: int, annotations: Object | None = None) -> bytes:
-        """How far the watch has come."""
+        """A BOOKMARK event: the client has seen everything up to this version."""
         meta: Object = {"resourceVersion": str(version)} | ({"annotations": annotations} if annotations else {})
         bookmark: Object = {"kind": self.kind.kind, "apiVersion": self.kind.api_version,
                             "metadata": meta | {"creationTimestamp": None}}
-        if self.shown == "table":
+        if self.representation == "table":
             partial = {**bookmark, "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
             rows = [{"cells": [], "object": partial}]
             bookmark = tables.head(None, {"resourceVersion": str(version)}) | {"rows": rows}
@@ -82,16 +87,16 @@ class _Lines:
         return (self.namespace is None or entry.namespace == self.namespace) and self.selector.matches(entry)
 
     def _cached(self, change: Change, type_: str, entry: Entry) -> bytes:
-        if self.shown == "object" or (self.shown == "table" and not self.columns_sent):
-            return self._line(type_, entry)  # an object's bytes are there already: nothing to keep a second time
-        key = (type_, self.shown, self.include)
+        if self.representation == "object" or (self.representation == "table" and not self.columns_sent):
+            return self._line(type_, entry)  # an object's bytes are in the store, and columns are sent once per watch
+        key = (type_, self.representation, self.include)
         if key not in change.lines:
             change.lines[key] = self._line(type_, entry)
         return change.lines[key]
 
     def _line(self, type_: str, entry: Entry) -> bytes:
-        body = entry.data if self.shown == "object" else tables.partial(entry)
-        if self.shown == "table":
+        body = entry.data if self.representation == "object" else tables.partial(entry)
+        if self.representation == "table":
             table = tables.head(None if self.columns_sent else self.kind, {"resourceVersion": str(entry.version)})
             body = tables.join(table, [tables.row(self.kind, entry, self.include)])
             self.columns_sent = True
@@ -99,74 +104,91 @@ class _Lines:
 
 
 async def watch(request: web.Request, store: Store, target: Target) -> web.StreamResponse:
-    """Stream the changes of a kind until the client or its timeout ends it."""
-    lines, wish = _lines_of(request, target), _wish_of(request)
-    subscription = store.history.subscribe([target.kind], LAG)
-    try:
-        first = _first_lines(store, target, lines, wish)
-        response = web.StreamResponse(headers=headers() | {"Content-Type": "application/json"})
+    """Stream the changes of a kind until the client disconnects or the watch times out."""
+    encoder, options = _encoder_of(request, target), _options_of(request)
+    response = web.StreamResponse(headers=headers() | {"Content-Type": "application/json"})
+    if request.method == "HEAD":
         await response.prepare(request)
-        await response.write(first)
-        if b'"type":"ERROR"' not in first[:20]:
-            await _follow(request, store, subscription, response, lines, wish)
+        return response
+    subscription = store.history.subscribe([target.kind], LAG_BYTES)
+    try:
+        first = _first_events(store, target, encoder, options)
+        await response.prepare(request)
+        await _write(response, first)
+        if not isinstance(first, _Expired):
+            await _follow(request, store, subscription, response, encoder, options)
         await response.write_eof()
     except ConnectionError:
-        pass  # the client has gone, as watches end
+        pass  # the client has disconnected, which is how most watches end
     finally:
         store.history.unsubscribe(subscription)
     return response
 
 
-def _lines_of(request: web.Request, target: Target) -> _Lines:
+def _encoder_of(request: web.Request, target: Target) -> _Encoder:
     fields = request.query.get("fieldSelector", "")
-    if target.name is not None:  # the old way to watch one object
+    if target.name is not None:  # the deprecated way to watch a single object
         fields = f"metadata.name={target.name}"
     selector = selectors.parse(target.kind, request.query.get("labelSelector", ""), fields)
-    return _Lines(target.kind, target.namespace, selector, view(request.headers.get("Accept", "")),
-                  tables.include_of(request))
+    return _Encoder(target.kind, target.namespace, selector, representation(request.headers.get("Accept", "")),
+                    tables.include_of(request))
 
 
-def _wish_of(request: web.Request) -> _Wish:
+def _options_of(request: web.Request) -> _WatchOptions:
     version, match = request_options.version(request), request.query.get("resourceVersionMatch")
-    said = "sendInitialEvents" in request.query
+    given = "sendInitialEvents" in request.query
     initial = request_options.flag(request, "sendInitialEvents")
     bookmarks = request_options.flag(request, "allowWatchBookmarks")
-    if match is not None and not said:
+    if match is not None and not given:
         text = "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
-        raise request_options.field_error("ListOptions", "resourceVersionMatch", "FieldValueForbidden", text)
-    if said and match != "NotOlderThan":
+        raise request_options.parameter_error("ListOptions", "resourceVersionMatch", "FieldValueForbidden", text)
+    if given and match != "NotOlderThan":
         text = "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-        raise request_options.field_error("ListOptions", "resourceVersionMatch", "FieldValueForbidden", text)
+        raise request_options.parameter_error("ListOptions", "resourceVersionMatch", "FieldValueForbidden", text)
     timeout_s = request_options.integer(request, "timeoutSeconds")
-    return _Wish(version, initial if said else not version, initial and bookmarks, bookmarks,
-                 float(timeout_s) if timeout_s and timeout_s > 0 else random.uniform(*LONGEST_S))
+    return _WatchOptions(version, initial if given else not version, initial and bookmarks, bookmarks,
+                         float(timeout_s) if timeout_s and timeout_s > 0 else random.uniform(*LONGEST_S))
 
 
-def _first_lines(store: Store, target: Target, lines: _Lines, wish: _Wish) -> bytes:
-    if wish.initial:
-        first = [*lines.added(store.entries(target.kind, target.namespace))]
-        return b"".join([*first, lines.bookmark(store.version, _INITIAL_END)] if wish.marked else first)
+class _Expired(list[bytes]):
+    """The ERROR event of a watch that starts at a version that is no longer kept."""
+
+
+def _first_events(store: Store, target: Target, encoder: _Encoder, options: _WatchOptions) -> Iterable[bytes]:
+    if options.initial:
+        end = [encoder.bookmark(store.version, _INITIAL_END)] if options.initial_end else []
+        return chain(encoder.initial(store.entries(target.kind, target.namespace)), end)
     try:
-        return b"".join(lines.changed(store.history.since(target.kind, wish.version or store.version)))
+        return encoder.events(store.history.since(target.kind, options.version or store.version))
     except ExpiredError as error:
-        return orjson.dumps({"type": "ERROR", "object": status_of(error)}) + b"\n"
+        return _Expired([orjson.dumps({"type": "ERROR", "object": status_of(error)}) + b"\n"])
 
 
 async def _follow(request: web.Request, store: Store, subscription: Subscription, response: web.StreamResponse,
-                  lines: _Lines, wish: _Wish) -> None:
+                  encoder: _Encoder, options: _WatchOptions) -> None:
     loop = asyncio.get_running_loop()
-    end = loop.time() + wish.timeout_s
+    end = loop.time() + options.timeout_s
     while (left := end - loop.time()) > 0 and not subscription.closed and request.transport is not None:
         try:
             async with asyncio.timeout(min(left, BOOKMARK_EVERY_S)):
                 changes = await subscription.batch()
         except TimeoutError:
-            if wish.bookmarks:
-                await response.write(lines.bookmark(store.version))
+            if options.bookmarks:
+                await response.write(encoder.bookmark(store.version))
             continue
-        data = b"".join(lines.changed(changes))
-        if data:
-            await response.write(data)
+        await _write(response, encoder.events(changes))
+
+
+async def _write(response: web.StreamResponse, lines: Iterable[bytes]) -> None:
+    """Write lines in blocks, so that a client that reads slowly delays their encoding instead of filling memory."""
+    block = bytearray()
+    for line in lines:
+        block += line
+        if len(block) >= _BLOCK:
+            await response.write(bytes(block))
+            block.clear()
+    if block:
+        await response.write(bytes(block))
 
 
 def _at_version(entry: Entry, version: int) -> Entry:

@@ -1,0 +1,1 @@
+"""Between HTTP and objects: paths, parameters, authentication, bodies and responses. Imports `ownership` and below."""

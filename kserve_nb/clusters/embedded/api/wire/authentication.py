@@ -1,4 +1,8 @@
-"""Who asks, and whether they may: the cluster's one token is its administrator; everybody else may hardly anything."""
+"""Who sends a request, and whether the user may send it.
+
+The cluster has one bearer token, which makes its bearer a cluster administrator. Requests without a token, and
+impersonated users, may read little more than the version and the discovery documents.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ _DISCOVERY_PATHS = ("/api", "/apis", "/openapi")
 
 @dataclass(frozen=True)
 class User:
-    """Who sends a request, after impersonation."""
+    """The user of a request, after impersonation."""
 
     name: str
     groups: tuple[str, ...]
@@ -32,23 +36,23 @@ USER = web.RequestKey("user", User)
 
 
 def identify(request: web.Request, token: str) -> User:
-    """Who sends the request. Raises StatusError 401 for a wrong token, 403 for impersonation by another."""
+    """The user of a request. Raises StatusError 401 for a wrong token, 403 for forbidden impersonation."""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     user = ANONYMOUS
     if scheme.lower() == "bearer":
         if not hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), token.encode()):
             raise StatusError(401, "Unauthorized", "Unauthorized")
         user = ADMIN
-    wanted = request.headers.get("Impersonate-User")
-    if wanted is None:
+    impersonated = request.headers.get("Impersonate-User")
+    if impersonated is None:
         return user
     if not user.is_admin:
-        raise _forbidden(user, "impersonate", "", "users", None, wanted, "users")
-    return User(wanted, (*request.headers.getall("Impersonate-Group", ()), "system:authenticated"))
+        raise _forbidden(user, "impersonate", "", "users", None, impersonated, "users")
+    return User(impersonated, (*request.headers.getall("Impersonate-Group", ()), "system:authenticated"))
 
 
 def verb_of(request: web.Request, target: Target) -> str:
-    """What the request does to its target, in RBAC's words."""
+    """The RBAC verb of a request."""
     if request.method in ("GET", "HEAD"):
         if request.query.get("watch", "").lower() in ("true", "1"):
             return "watch"
@@ -59,14 +63,14 @@ def verb_of(request: web.Request, target: Target) -> str:
 
 
 def check_target(user: User, verb: str, target: Target) -> None:
-    """Raises StatusError 403 unless the user may do this."""
+    """Raises StatusError 403 unless the user may apply the verb to the target."""
     if not user.is_admin:
         kind = target.kind
         raise _forbidden(user, verb, kind.group, target.resource, target.namespace, target.name, kind.plural)
 
 
 def check_path(user: User, method: str, path: str) -> None:
-    """Raises StatusError 403 unless the user may ask for a path that is no object's."""
+    """Raises StatusError 403 unless the user may request a path that addresses no object."""
     open_paths = _PUBLIC_PATHS if user == ANONYMOUS else (*_PUBLIC_PATHS, *_DISCOVERY_PATHS)
     if user.is_admin or any(path == known or path.startswith(f"{known}/") for known in open_paths):
         return

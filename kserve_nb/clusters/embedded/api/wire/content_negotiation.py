@@ -1,4 +1,4 @@
-"""Which representation of an answer a client asks for."""
+"""The representation of a response that a client requests in its Accept header."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import Literal
 
 from kserve_nb.clusters.embedded.objects import StatusError
 
-View = Literal["object", "table", "metadata"]
-_ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
+Representation = Literal["object", "table", "metadata"]
+ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
+_JSON_TYPES = ("application/json", "application/*", "*/*")
 
 
-def clauses(header: str) -> list[tuple[str, dict[str, str]]]:
-    """The media types of an Accept or Content-Type header, with their parameters, in order."""
+def media_types(header: str) -> list[tuple[str, dict[str, str]]]:
+    """The media types in an Accept or Content-Type header, with their parameters, in order."""
     found = []
     for clause in header.split(","):
         media, *parameters = (part.strip() for part in clause.split(";"))
@@ -20,10 +21,10 @@ def clauses(header: str) -> list[tuple[str, dict[str, str]]]:
     return found
 
 
-def view(accept: str) -> View:
-    """How objects are to be shown. Raises StatusError 406 where none of the accepted types is served."""
-    for media, parameters in clauses(accept or "*/*"):
-        if media not in ("application/json", "application/*", "*/*"):
+def representation(accept: str) -> Representation:
+    """The first accepted representation that is served. Raises StatusError 406 if none is."""
+    for media, parameters in media_types(accept or "*/*"):
+        if media not in _JSON_TYPES:
             continue
         wanted = parameters.get("as")
         if wanted is None:
@@ -33,13 +34,13 @@ def view(accept: str) -> View:
                 return "table"
             if wanted in ("PartialObjectMetadata", "PartialObjectMetadataList"):
                 return "metadata"
-    raise StatusError(406, "NotAcceptable", f"only the following media types are accepted: {_ACCEPTED}")
+    raise StatusError(406, "NotAcceptable", f"only the following media types are accepted: {ACCEPTED}")
 
 
 def wants_aggregated_discovery(accept: str) -> bool:
-    """Whether the client would rather have an APIGroupDiscoveryList of version v2 than the plain documents."""
-    for media, parameters in clauses(accept or "*/*"):
-        if media in ("application/json", "application/*", "*/*"):
+    """Whether the client prefers an APIGroupDiscoveryList of version v2 to the separate discovery documents."""
+    for media, parameters in media_types(accept or "*/*"):
+        if media in _JSON_TYPES:
             if "as" not in parameters:
                 return False
             if parameters == {"g": "apidiscovery.k8s.io", "v": "v2", "as": "APIGroupDiscoveryList"}:

@@ -1,7 +1,7 @@
-"""Bodies that kubectl sends as protobuf: `kubectl create namespace` and the like, for Kubernetes' own kinds.
+"""Decoding of protobuf bodies, in which `kubectl create namespace` and similar commands send Kubernetes' own kinds.
 
-The envelope is apimachinery's `runtime.Unknown` behind four magic bytes. Messages and field numbers are in
-data/protobuf_fields.json, as the generated.proto files of k8s.io/api and k8s.io/apimachinery (1.36) have them.
+The envelope is apimachinery's `runtime.Unknown` after four magic bytes. data/protobuf_fields.json has the messages and
+field numbers of the generated.proto files of k8s.io/api and k8s.io/apimachinery 1.36.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Message = Any  # google.protobuf has no annotations
 MAGIC = b"k8s\x00"
 _PACKAGES = {"v1": "core", "apps/v1": "apps", "authorization.k8s.io/v1": "authorization",
              "authentication.k8s.io/v1": "authentication", "meta.k8s.io/v1": "meta"}
-_IDLE = {(kind.api_version, kind.kind) for kind in IDLE_KINDS}  # nobody here takes them: their metadata is enough
+_IDLE = {(kind.api_version, kind.kind) for kind in IDLE_KINDS}  # refused later: only their metadata is decoded
 
-# Go structs that are embedded: messages of their own on the wire, their fields beside the others in JSON.
+# Embedded Go structs: separate messages in protobuf, whose fields JSON writes into the enclosing object.
 _EMBEDDED = frozenset(("volumeSource", "handler", "localObjectReference", "ephemeralContainerCommon"))
-# On the wire zero is sent for whatever is no pointer; only pointers mean it.
+# Protobuf sends zero for every absent field that is not a pointer. A zero counts only in these pointer fields.
 _MEANS_ZERO = frozenset((
     "replicas", "gracePeriodSeconds", "terminationGracePeriodSeconds", "activeDeadlineSeconds", "revisionHistoryLimit",
     "progressDeadlineSeconds", "expirationSeconds", "tolerationSeconds", "runAsUser", "runAsGroup", "fsGroup",
@@ -37,23 +37,23 @@ _MEANS_EMPTY = frozenset(("emptyDir", "securityContext", "labelSelector", "selec
 
 
 def decode(body: bytes) -> Object:
-    """The object in a protobuf envelope. Raises StatusError: 400 for broken bytes, 415 for a kind without messages."""
+    """The object in a protobuf envelope. Raises StatusError 400 for invalid bytes, 415 for a kind without messages."""
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     if not body.startswith(MAGIC):
-        raise _broken("it does not begin with k8s\\x00")
+        raise _invalid("it does not begin with k8s\\x00")
     try:
         unknown = _parse("runtime.Unknown", body[len(MAGIC):])
         type_meta = unknown.typeMeta
         name = _message_name(type_meta.apiVersion, type_meta.kind)
         decoded = _object(_parse(name, unknown.raw))
     except DecodeError as error:
-        raise _broken(str(error)) from None
+        raise _invalid(str(error)) from None
     return {"apiVersion": type_meta.apiVersion, "kind": type_meta.kind} | decoded
 
 
-def _broken(why: str) -> StatusError:
-    return StatusError(400, "BadRequest", f"the body is no protobuf of a Kubernetes object: {why}")
+def _invalid(reason: str) -> StatusError:
+    return StatusError(400, "BadRequest", f"the body is not a Kubernetes object in protobuf: {reason}")
 
 
 def _message_name(api_version: str, kind: str) -> str:
@@ -64,7 +64,7 @@ def _message_name(api_version: str, kind: str) -> str:
     if name not in _messages():
         raise StatusError(
             415, "UnsupportedMediaType",
-            f"{kind} in version {api_version!r} is not understood as protobuf: send it as application/json")
+            f"cannot decode {kind} in version {api_version!r} from protobuf: send it as application/json")
     return name
 
 
@@ -83,7 +83,7 @@ def _parse(name: str, data: bytes) -> Message:
 
 @cache
 def _classes() -> dict[str, Any]:
-    # Imported on the first protobuf body: most servers never see one.
+    # Imported with the first protobuf body: most servers never receive one.
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # type: ignore[import-untyped]
 
     file = descriptor_pb2.FileDescriptorProto(name="k8s.proto", package="k8s", syntax="proto2")
@@ -128,7 +128,7 @@ def _fields(message: Message) -> Iterator[tuple[str, Any]]:
             yield from _fields(value)
             continue
         converted = _container(field, value)
-        if _is_meant(field.name, converted):
+        if _is_set(field.name, converted):
             yield field.name, converted
 
 
@@ -162,7 +162,7 @@ def _time(value: Any, form: str) -> str | None:
     return datetime.fromtimestamp(value.seconds + value.nanos / 1e9, UTC).strftime(form)
 
 
-def _is_meant(name: str, value: Any) -> bool:
+def _is_set(name: str, value: Any) -> bool:
     if isinstance(value, bool | int | float):
         return bool(value) or name in _MEANS_ZERO
     if value == {}:

@@ -1,4 +1,4 @@
-"""What a path of the API addresses: a kind, a namespace, a name, a subresource."""
+"""Paths of the Kubernetes API: the kind, namespace, name and subresource that a URL addresses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _BY_PLURAL = {(kind.group, kind.version, kind.plural): kind for kind in SERVED}
 
 @dataclass(frozen=True)
 class Target:
-    """What a request is about. Without a name it is the collection; without a namespace it is in all of them."""
+    """What a request addresses: an object, a subresource of it, or (without a name) a collection.
+
+    A collection without a namespace holds the objects of all namespaces.
+    """
 
     kind: Kind
     namespace: str | None = None
@@ -25,19 +28,19 @@ class Target:
 
     @property
     def resource(self) -> str:
-        """`pods` or `pods/log`: how RBAC names it."""
+        """`pods` or `pods/log`: the resource's name in RBAC."""
         return f"{self.kind.plural}/{self.subresource}" if self.subresource else self.kind.plural
 
 
 def subresources(kind: Kind) -> tuple[str, ...]:
-    """The subresources that a kind has, in the order of discovery."""
+    """The subresources of a kind, in the order of discovery."""
     own = POD_SUBRESOURCES if kind == POD else ("scale",) if kind in SCALABLE else ()
     finalize = ("finalize",) if kind == NAMESPACE else ()
     return tuple(sorted((*own, *finalize, *(("status",) if kind.has_status else ()))))
 
 
 def resolve(path: str) -> Target | None:
-    """What the path addresses, or None where there is nothing such."""
+    """The target of a path, or None if the path addresses no kind that is served."""
     parts = path.strip("/").split("/")
     if parts[:2] == ["api", "v1"]:
         return _resolve("", "v1", parts[2:])

@@ -1,4 +1,4 @@
-"""How the API server answers: JSON, its headers, and Status objects for all that is refused."""
+"""HTTP responses of the API server: JSON bodies, headers, warnings, and Status objects for errors."""
 
 from __future__ import annotations
 
@@ -11,36 +11,38 @@ from aiohttp import web
 from kserve_nb.clusters.embedded.api.entry import encode
 from kserve_nb.clusters.embedded.objects import Object, StatusError
 
-_PRETTY_CLIENTS = ("curl/", "Wget/", "Mozilla/")
+_BROWSERS = ("curl/", "Wget/", "Mozilla/")  # user agents that get indented JSON from a kube-apiserver
 
 
 def headers() -> dict[str, str]:
-    """What every answer carries."""
+    """The headers of every response."""
     return {"Audit-Id": str(uuid.uuid4()), "Cache-Control": "no-cache, private"}
 
 
-def answer(request: web.Request, body: bytes | Object, *, status: int = 200, warnings: Iterable[str] = (),
-           content_type: str = "application/json") -> web.Response:
-    """A JSON answer, indented for those who read it with their own eyes; warnings go into its headers."""
+def json_response(request: web.Request, body: bytes | Object, *, status: int = 200, warnings: Iterable[str] = (),
+                  content_type: str = "application/json") -> web.Response:
+    """A JSON response, indented for people and for `pretty=true`; each warning becomes a header."""
     data = body if isinstance(body, bytes) else encode(body)
-    if _is_read_by_a_person(request):
+    if _wants_indentation(request):
         data = orjson.dumps(orjson.loads(data), option=orjson.OPT_INDENT_2)
+    elif not data.endswith(b"\n"):
+        data += b"\n"  # as Go's json.Encoder ends a document
     response = web.Response(body=data, status=status, headers=headers() | {"Content-Type": content_type})
     for warning in warnings:
         response.headers.add("Warning", f"299 - {_quoted(warning)}")
     return response
 
 
-def refusal(request: web.Request, error: StatusError) -> web.Response:
-    """The Status object of an error."""
-    response = answer(request, orjson.dumps(status_of(error)), status=error.code)
+def error_response(request: web.Request, error: StatusError) -> web.Response:
+    """The response for an error: its Status object."""
+    response = json_response(request, orjson.dumps(status_of(error)), status=error.code)
     if error.details.get("retryAfterSeconds"):
         response.headers["Retry-After"] = str(error.details["retryAfterSeconds"])
     return response
 
 
 def status_of(error: StatusError) -> Object:
-    """The Status object of an error, as a watch sends it too."""
+    """The Status object of an error."""
     status: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
                       "message": error.message}
     if error.reason:
@@ -51,10 +53,15 @@ def status_of(error: StatusError) -> Object:
     return status | {"code": error.code}
 
 
-def _is_read_by_a_person(request: web.Request) -> bool:
+def method_not_allowed() -> StatusError:
+    """The 405 error for a method that a path does not have."""
+    return StatusError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+
+
+def _wants_indentation(request: web.Request) -> bool:
     if "pretty" in request.query:
         return request.query["pretty"] not in ("false", "0")
-    return request.headers.get("User-Agent", "").startswith(_PRETTY_CLIENTS)
+    return request.headers.get("User-Agent", "").startswith(_BROWSERS)
 
 
 def _quoted(text: str) -> str:

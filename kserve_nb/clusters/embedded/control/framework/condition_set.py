@@ -1,4 +1,4 @@
-"""Knative's condition manager: a set of conditions whose happy one (Ready) follows from those it depends on.
+"""Knative's condition set: conditions of which one (Ready) summarizes others, its dependents.
 
 Source: knative.dev/pkg apis/condition_set.go (`NewLivingConditionSet`, `conditionsImpl`), used by every Knative object
 and by InferenceService.
@@ -15,8 +15,12 @@ from kserve_nb.clusters.embedded.objects import Object, utc
 class Conditions:
     """Reads and marks `status.conditions` in place.
 
-    A condition's lastTransitionTime changes when anything else of it has changed since this manager was made, so that
-    marks which take each other back leave no trace.
+    A condition's lastTransitionTime changes if any other field differs from when this object was created. Changes that
+    cancel each other therefore leave the condition as it was.
+
+    Args:
+        dependents: the conditions that the summary condition depends on.
+        happy: the summary condition.
     """
 
     def __init__(self, status: Object, dependents: tuple[str, ...], now: float, happy: str = "Ready"):
@@ -24,16 +28,16 @@ class Conditions:
         self._before = {c["type"]: copy.deepcopy(c) for c in status.get("conditions") or []}
 
     def get(self, type_: str) -> Object | None:
-        """The condition of that type, or None where it was never set."""
+        """The condition of that type, or None if it has not been set."""
         return next((c for c in self._status.get("conditions") or [] if c["type"] == type_), None)
 
     def status_of(self, type_: str) -> str | None:
-        """`True`, `False`, `Unknown`, or None where it was never set."""
+        """`True`, `False`, `Unknown`, or None if the condition has not been set."""
         found = self.get(type_)
         return None if found is None else str(found["status"])
 
     def initialize(self) -> None:
-        """Set each missing condition: True where the happy one is True, else Unknown (`InitializeConditions`)."""
+        """Set each missing condition: True if the summary is True, else Unknown (`InitializeConditions`)."""
         if self.get(self._happy) is None:
             self.set(self._happy, "Unknown")
         status = "True" if self.status_of(self._happy) == "True" else "Unknown"
@@ -42,7 +46,7 @@ class Conditions:
                 self.set(type_, status)
 
     def mark_true(self, type_: str, reason: str = "", message: str = "") -> None:
-        """Set True, and the happy condition from what its dependents say now (`recomputeHappiness`)."""
+        """Set a condition to True, and the summary according to its dependents (`recomputeHappiness`)."""
         self.set(type_, "True", reason, message)
         unhappy = self._unhappy_dependent()
         if unhappy is not None:
@@ -51,7 +55,7 @@ class Conditions:
             self.set(self._happy, "True")
 
     def mark_unknown(self, type_: str, reason: str = "", message: str = "") -> None:
-        """Set Unknown, and the happy condition too unless a dependent is False: False beats Unknown."""
+        """Set a condition to Unknown, and the summary too unless a dependent is False."""
         self.set(type_, "Unknown", reason, message)
         if any(self.status_of(t) == "False" for t in self._dependents):
             if self.status_of(self._happy) != "False":
@@ -60,13 +64,13 @@ class Conditions:
             self.set(self._happy, "Unknown", reason, message)
 
     def mark_false(self, type_: str, reason: str = "", message: str = "") -> None:
-        """Set False, and the happy condition too where it depends on it."""
+        """Set a condition to False, and the summary too if the condition is one of its dependents."""
         self.set(type_, "False", reason, message)
         if type_ in self._dependents:
             self.set(self._happy, "False", reason, message)
 
     def set(self, type_: str, status: str, reason: str = "", message: str = "", severity: str | None = None) -> None:
-        """Set one condition and nothing else; those the happy one does not depend on have severity Info."""
+        """Set one condition without updating the summary. Conditions that are no dependents have severity Info."""
         if severity is None:
             severity = "" if type_ == self._happy or type_ in self._dependents else "Info"
         fields = {"message": message, "reason": reason, "severity": severity, "status": status, "type": type_}
@@ -78,11 +82,11 @@ class Conditions:
         self._status["conditions"] = sorted([*others, new], key=lambda c: str(c["type"]))
 
     def remove(self, type_: str) -> None:
-        """Forget a condition that the happy one does not depend on (`ClearCondition`)."""
+        """Remove a condition that is no dependent (`ClearCondition`)."""
         self._status["conditions"] = [c for c in self._status.get("conditions") or [] if c["type"] != type_]
 
     def _unhappy_dependent(self) -> Object | None:
-        """The most recent False dependent, else the most recent Unknown one, else None (`findUnhappyDependent`)."""
+        """The dependent that became False last, else Unknown last, else None (`findUnhappyDependent`)."""
         found: list[Object] = [c for c in self._status.get("conditions") or [] if c["type"] in self._dependents]
         found.sort(key=lambda c: str(c["lastTransitionTime"]), reverse=True)
         for status in ("False", "Unknown"):

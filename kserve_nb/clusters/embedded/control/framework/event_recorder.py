@@ -1,4 +1,4 @@
-"""Events as client-go's recorder writes them: one object for equal events, counted.
+"""Records Events like client-go's recorder: one object for equal events, with a count.
 
 Source: k8s.io/client-go tools/record (`eventLogger.eventObserve`, `getEventKey`).
 """
@@ -9,18 +9,19 @@ import hashlib
 import logging
 from datetime import UTC, datetime
 
-from kserve_nb.clusters.embedded.control.framework.loop import Moment
+from kserve_nb.clusters.embedded.control.framework.reconciler import Event, Moment
 from kserve_nb.clusters.embedded.kinds import EVENT
 from kserve_nb.clusters.embedded.objects import Object, Objects, StatusError, utc
 
 log = logging.getLogger(__name__)
-SCHEDULER = "default-scheduler"  # the one component here that records through events.k8s.io
+SCHEDULER = "default-scheduler"  # the only component here that uses the newer API, events.k8s.io
 
 
-def record(objects: Objects, moment: Moment, event: tuple[Object, str, str, str, str]) -> None:
-    """Store the Event (about, type, reason, message, component), or count it if the same was recorded before.
+def record(objects: Objects, moment: Moment, event: Event) -> None:
+    """Store an Event, or increase the count of an equal one.
 
-    An Event that cannot be stored, as when its namespace is going away, is dropped: events are best effort.
+    An Event that cannot be stored, for example because its namespace is being deleted, is dropped: Events are best
+    effort.
     """
     body = _body(moment.now, *event)
     meta = body["metadata"]
@@ -33,7 +34,7 @@ def record(objects: Objects, moment: Moment, event: tuple[Object, str, str, str,
             known["lastTimestamp"] = utc(moment.now)
             objects.update(EVENT, known)
     except StatusError as error:
-        log.info("event %s about %s is dropped: %s", body["reason"], body["involvedObject"]["name"], error.message)
+        log.info("cannot record event %s about %s: %s", body["reason"], body["involvedObject"]["name"], error.message)
 
 
 def _body(now: float, about: Object, type_: str, reason: str, message: str, component: str) -> Object:
@@ -57,6 +58,6 @@ def _body(now: float, about: Object, type_: str, reason: str, message: str, comp
 
 
 def _suffix(involved: Object, *words: str) -> str:
-    """Sixteen hexadecimal digits, equal for equal events, in place of client-go's time of the first one."""
+    """A name suffix in the form of client-go's (16 hexadecimal digits), equal for equal events."""
     key = "\0".join((involved["kind"], involved["apiVersion"], involved.get("uid", ""), involved["name"], *words))
     return "18" + hashlib.sha256(key.encode()).hexdigest()[:14]

@@ -1,4 +1,4 @@
-"""Configuration → Revisions: one for each generation of its template, and which of them is created and ready last.
+"""Configurations: one Revision per generation of the template, and the latest created and latest ready Revision.
 
 Source: knative.dev/serving pkg/reconciler/configuration/configuration.go, resources/revision.go, and
 pkg/apis/serving/v1/configuration_lifecycle.go.
@@ -10,8 +10,8 @@ import copy
 
 from kserve_nb.clusters.embedded.control.framework.child_names import child_name
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
-from kserve_nb.clusters.embedded.control.framework.kreconciler import begin, finish
-from kserve_nb.clusters.embedded.control.framework.loop import Changes, Moment, Reconciler
+from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment, Reconciler
+from kserve_nb.clusters.embedded.control.knative.knative_reconciler import begin, finish
 from kserve_nb.clusters.embedded.kinds import CONFIGURATION, REVISION
 from kserve_nb.clusters.embedded.objects import Object, Objects, condition, is_true, owner_reference, utc
 from kserve_nb.values.labels import (
@@ -31,7 +31,7 @@ COMPONENT = "configuration-controller"
 
 
 def reconcile(configuration: Object, view: Objects, moment: Moment) -> Changes:
-    """One pass (`ReconcileKind`): make the revision of this generation, then find the latest ready one."""
+    """Create the Revision of this generation, then find the latest ready one (`ReconcileKind`)."""
     changes = Changes()
     meta = configuration["metadata"]
     if "deletionTimestamp" in meta:
@@ -44,19 +44,19 @@ def reconcile(configuration: Object, view: Objects, moment: Moment) -> Changes:
         changes.create(REVISION, latest)
         changes.event(configuration, "Normal", "Created", f'Created Revision "{latest["metadata"]["name"]}"', COMPONENT)
     _set_latest_created(status, conditions, latest["metadata"]["name"])
-    _judge(configuration, latest, status, conditions, changes)
+    _propagate_latest_created(configuration, latest, status, conditions, changes)
     _set_latest_ready(configuration, revisions, status, conditions, changes)
     finish(CONFIGURATION, configuration, status, changes)
     return changes
 
 
 def generation_of(revision: Object) -> int:
-    """The generation of its Configuration that a revision was made for (`configGeneration`)."""
+    """The generation of the Configuration that a Revision was created for (`configGeneration`)."""
     return int((revision["metadata"].get("labels") or {}).get(CONFIGURATION_GENERATION_LABEL, 0))
 
 
 def make_revision(configuration: Object, now: float) -> Object:
-    """The revision of the current generation (`MakeRevision`)."""
+    """The Revision of the current generation (`MakeRevision`)."""
     meta, template = configuration["metadata"], copy.deepcopy(configuration["spec"]["template"])
     labels, annotations = (dict((template.get("metadata") or {}).get(key) or {}) for key in ("labels", "annotations"))
     labels |= _labels(meta)
@@ -90,8 +90,9 @@ def _set_latest_created(status: Object, conditions: Conditions, name: str) -> No
         conditions.mark_unknown("Ready")
 
 
-def _judge(configuration: Object, latest: Object, status: Object, conditions: Conditions, changes: Changes) -> None:
-    """Say that the latest created revision is ready for the first time, or has failed."""
+def _propagate_latest_created(configuration: Object, latest: Object, status: Object, conditions: Conditions,
+                              changes: Changes) -> None:
+    """Report that the latest created Revision has failed, or is the first one to become ready."""
     ready, name = condition(latest, "Ready"), latest["metadata"]["name"]
     if ready.get("status") == "True" and not status.get("latestReadyRevisionName"):
         changes.event(configuration, "Normal", "ConfigurationReady", "Configuration becomes ready", COMPONENT)
@@ -107,7 +108,7 @@ def _judge(configuration: Object, latest: Object, status: Object, conditions: Co
 
 def _set_latest_ready(configuration: Object, revisions: list[Object], status: Object, conditions: Conditions,
                       changes: Changes) -> None:
-    """The newest ready revision from the last ready one on (`findAndSetLatestReadyRevision`)."""
+    """Set the newest ready Revision that is not older than the previous one (`findAndSetLatestReadyRevision`)."""
     before = status.get("latestReadyRevisionName")
     floor = next((generation_of(r) for r in revisions if r["metadata"]["name"] == before), 0)
     ready = [r for r in revisions if generation_of(r) >= floor and is_ready(r)]
@@ -123,7 +124,7 @@ def _set_latest_ready(configuration: Object, revisions: list[Object], status: Ob
 
 
 def is_ready(revision: Object) -> bool:
-    """Whether a revision is Ready at its own generation (revision_lifecycle.go `IsReady`)."""
+    """Whether a Revision is Ready at its current generation (revision_lifecycle.go `IsReady`)."""
     observed = (revision.get("status") or {}).get("observedGeneration")
     return bool(observed == revision["metadata"]["generation"]) and is_true(revision, "Ready")
 

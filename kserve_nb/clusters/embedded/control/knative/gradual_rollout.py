@@ -1,6 +1,7 @@
-"""Gradual rollout: how the latest revision takes its share step by step where a Route has a rollout-duration.
+"""Gradual rollout: moves traffic to the latest revision step by step if a Route has a rollout-duration.
 
-Source: knative.dev/serving pkg/reconciler/route/traffic/rollout.go. The state lives in an annotation of the Ingress.
+Source: knative.dev/serving pkg/reconciler/route/traffic/rollout.go. The state is stored in an annotation of the
+Ingress.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ NANO = 1_000_000_000
 
 @dataclass(frozen=True)
 class Share:
-    """A revision's percent of all the Route's traffic."""
+    """A revision and its percent of the Route's traffic."""
 
     revision: str
     percent: int
@@ -25,7 +26,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Step:
-    """When and by how much shares move. Times in nanoseconds, as in the annotation; 0 where not known yet."""
+    """When and by how many percent traffic moves. Times are nanoseconds, as in the annotation; 0: not known yet."""
 
     start: int = 0
     next: int = 0
@@ -35,7 +36,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Configuration:
-    """The shares of one Configuration's revisions in one group, oldest first."""
+    """The shares of one Configuration's revisions in one group of targets, oldest revision first."""
 
     name: str
     tag: str
@@ -48,7 +49,7 @@ Rollout = tuple[Configuration, ...]
 
 
 def current(traffic: Traffic) -> Rollout:
-    """What the traffic asks for, without any step in between (`BuildRollout`)."""
+    """The shares that the Route's traffic requests, without intermediate steps (`BuildRollout`)."""
     return tuple(sorted((
         Configuration(t.configuration, tag, t.percent, (Share(t.revision, t.percent),))
         for tag, group in traffic.groups.items() for t in group if t.latest and t.percent
@@ -56,20 +57,20 @@ def current(traffic: Traffic) -> Rollout:
 
 
 def is_done(rollout: Rollout) -> bool:
-    """Whether no Configuration is between two revisions."""
+    """Whether no Configuration's traffic is split between two revisions."""
     return all(len(c.shares) < 2 for c in rollout)
 
 
 def shares(rollout: Rollout, tag: str, configuration: str) -> tuple[Share, ...]:
-    """The shares of a Configuration in a group; empty where it has none."""
+    """The shares of a Configuration in a group of targets; empty if it has none."""
     return next((c.shares for c in rollout if (c.tag, c.name) == (tag, configuration)), ())
 
 
 def observe_ready(rollout: Rollout, now: int, duration_s: float, second: float = 1.0) -> Rollout:
-    """Plan the steps of rollouts that have begun, once the gateway has taken up the first one (`ObserveReady`).
+    """Plan the steps of rollouts that have begun, once the gateway serves the first step (`ObserveReady`).
 
     Args:
-        second: what one second of the rollout lasts, in seconds.
+        second: the real duration of one second of the rollout, in seconds.
     """
     def planned(c: Configuration) -> Configuration:
         if c.step.duration or not c.step.start:
@@ -80,7 +81,7 @@ def observe_ready(rollout: Rollout, now: int, duration_s: float, second: float =
 
 
 def _plan(c: Configuration, now: int, least: float, duration_s: float, second: float) -> Step:
-    """`computeProperties`: no step smaller than 1 % or faster than the gateway takes one up."""
+    """Plan steps of at least 1 % that are no faster than the gateway can follow (`computeProperties`)."""
     rest = max(1.0, duration_s - least)
     count = min(max(1.0, rest / least), float(c.percent - 1))
     pause = int(rest / count * NANO * second)
@@ -88,7 +89,7 @@ def _plan(c: Configuration, now: int, least: float, duration_s: float, second: f
 
 
 def advance(wanted: Rollout, before: Rollout, now: int) -> tuple[Rollout, int]:
-    """The rollout that is due now, and when its next step is (0: none) (`Step`)."""
+    """The rollout as it should be now, and the time of its next step (0: none) (`Step`)."""
     if not before:
         return wanted, 0
     known = {(c.tag, c.name): c for c in before}
@@ -100,7 +101,7 @@ def advance(wanted: Rollout, before: Rollout, now: int) -> tuple[Rollout, int]:
 
 
 def _step_configuration(goal: Configuration, previous: Configuration, now: int) -> Configuration:
-    """`stepConfig`: go on with a rollout, or begin one with 1 % for the new revision."""
+    """Continue a rollout, or begin one with 1 % for the new revision (`stepConfig`)."""
     held = _adjust(goal.percent, previous)
     new = goal.shares[0].revision
     if not previous.shares or new == previous.shares[-1].revision:
@@ -114,7 +115,7 @@ def _step_configuration(goal: Configuration, previous: Configuration, now: int) 
 
 
 def _adjust(percent: int, c: Configuration) -> tuple[Share, ...]:
-    """`adjustPercentage`: more goes to the newest revision, less is taken from the oldest ones."""
+    """Add percent to the newest revision or take them from the oldest ones (`adjustPercentage`)."""
     more, held = percent - c.percent, list(c.shares)
     if not held or not more:
         return tuple(held)
@@ -130,7 +131,7 @@ def _adjust(percent: int, c: Configuration) -> tuple[Share, ...]:
 
 
 def _take_step(c: Configuration, now: int) -> Configuration:
-    """`stepRevisions`: move one step's percent from the older revisions to the newest."""
+    """Move the percent of one step from the older revisions to the newest (`stepRevisions`)."""
     older, newest, rest = list(c.shares[:-1]), c.shares[-1], c.step.size
     while older and older[-1].percent <= rest:
         rest -= older.pop().percent
@@ -142,7 +143,7 @@ def _take_step(c: Configuration, now: int) -> Configuration:
 
 
 def to_json(rollout: Rollout) -> str:
-    """The annotation's text, in the order of the Go struct's fields."""
+    """The text of the annotation, with fields in the order of the Go struct."""
     if not rollout:
         return "{}"
     return json.dumps({"configurations": [_configuration_json(c) for c in rollout]}, separators=(",", ":"))
@@ -158,7 +159,7 @@ def _configuration_json(c: Configuration) -> dict[str, object]:
 
 
 def from_json(text: str) -> Rollout:
-    """What the annotation says; nothing where it is missing, broken or does not add up (`deserializeRollout`)."""
+    """The rollout in an annotation; empty if it is missing, malformed or inconsistent (`deserializeRollout`)."""
     try:
         found = tuple(_configuration_from(c) for c in json.loads(text or "{}").get("configurations", []))
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -167,8 +168,8 @@ def from_json(text: str) -> Rollout:
 
 
 def _configuration_from(c: dict[str, object]) -> Configuration:
-    revisions: Iterable[dict[str, object]] = c.get("revisions") or []  # type: ignore[assignment]  # checked by use
-    step: dict[str, int] = c.get("stepParams") or {}  # type: ignore[assignment]  # checked by use
+    revisions: Iterable[dict[str, object]] = c.get("revisions") or []  # type: ignore[assignment]  # a wrong type raises below
+    step: dict[str, int] = c.get("stepParams") or {}  # type: ignore[assignment]  # a wrong type raises below
     return Configuration(
         str(c["configurationName"]), str(c.get("tag", "")), int(str(c["percent"])),
         tuple(Share(str(r["revisionName"]), int(str(r["percent"]))) for r in revisions),

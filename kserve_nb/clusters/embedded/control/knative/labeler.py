@@ -1,4 +1,4 @@
-"""Route → which revisions it refers to: the label routingState and the annotation routes.
+"""Labels the revisions and Configurations that a Route refers to: label routingState, annotation routes.
 
 Source: knative.dev/serving pkg/reconciler/labeler (metasync.go `syncRoutingMeta`, accessors.go).
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kserve_nb.clusters.embedded.control.framework.kreconciler import clear_finalizer, set_finalizer
-from kserve_nb.clusters.embedded.control.framework.loop import Changes, Moment, Reconciler
+from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment, Reconciler
+from kserve_nb.clusters.embedded.control.knative.knative_reconciler import clear_finalizer, set_finalizer
 from kserve_nb.clusters.embedded.control.knative.route import routes_of
 from kserve_nb.clusters.embedded.kinds import CONFIGURATION, REVISION, ROUTE
 from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, condition, key_of, utc
@@ -23,9 +23,9 @@ FINALIZER = "routes.serving.knative.dev"
 
 
 def reconcile(route: Object, view: Objects, moment: Moment) -> Changes:
-    """One pass: mark what the Route refers to, and unmark the rest once the Route has come to an end.
+    """Label what the Route refers to, and clear the labels of the rest once the Route is Ready or has failed.
 
-    Percents do not matter: a target of 0 % is referred to as well.
+    Percents do not matter: the Route also refers to a target of 0 %.
     """
     changes = Changes()
     if "deletionTimestamp" in route["metadata"]:
@@ -34,18 +34,18 @@ def reconcile(route: Object, view: Objects, moment: Moment) -> Changes:
         return changes
     set_finalizer(ROUTE, route, FINALIZER, changes)
     configurations, revisions = set(), set()
-    for configuration, names in _referred(route, view):
+    for configuration, names in _references(route, view):
         configurations.add(configuration)
         revisions |= names
-    _sync(route, view, moment, configurations, revisions, changes, clear=_is_over(route))
+    _sync(route, view, moment, configurations, revisions, changes, clear=_is_settled(route))
     return changes
 
 
-def _referred(route: Object, view: Objects) -> Iterator[tuple[str, set[str]]]:
-    """For each target, asked for or routed, its Configuration and its revisions.
+def _references(route: Object, view: Objects) -> Iterator[tuple[str, set[str]]]:
+    """The Configuration and the revisions of each target in the Route's spec and status.
 
-    A target that follows the latest revision refers to the latest created one too, so that it keeps its pods while it
-    becomes ready.
+    A target that follows the latest revision also refers to the latest created one, so that this one keeps its pods
+    while it becomes ready.
     """
     namespace = route["metadata"]["namespace"]
     for target in [*((route.get("status") or {}).get("traffic") or []), *(route["spec"].get("traffic") or [])]:
@@ -63,17 +63,17 @@ def _referred(route: Object, view: Objects) -> Iterator[tuple[str, set[str]]]:
             yield str(name), named | ({created} if created and target.get("latestRevision") else set())
 
 
-def _is_over(route: Object) -> bool:
-    """Whether the Route is Ready or failed at its generation; until then nothing is taken from a revision."""
+def _is_settled(route: Object) -> bool:
+    """Whether the Route is Ready or has failed at its current generation."""
     observed = (route.get("status") or {}).get("observedGeneration") == route["metadata"]["generation"]
     return observed and condition(route, "Ready").get("status") in ("True", "False")
 
 
 def _sync(route: Object, view: Objects, moment: Moment, configurations: set[str], revisions: set[str],
           changes: Changes, *, clear: bool) -> None:
-    """`clearMetaForNotListed` and `setMetaForListed`, for revisions and Configurations."""
+    """Update revisions and Configurations (`clearMetaForNotListed`, `setMetaForListed`)."""
     namespace, name = key_of(route)
-    known = configurations | {name}  # a Service's Configuration is named like its Route
+    known = configurations | {name}  # the Configuration of a Service has the Route's name
     found = [(REVISION, r, revisions) for c in sorted(known) for r in view.list(
         REVISION, namespace, {CONFIGURATION_LABEL: c})]
     found += [(CONFIGURATION, c, configurations) for c in (
@@ -91,7 +91,7 @@ def _routes(obj: Object) -> set[str]:
 
 
 def _write(kind: Kind, obj: Object, routes: set[str], moment: Moment, changes: Changes) -> None:
-    """Write the annotation, and for a revision the state that follows from it, where either differs."""
+    """Write the annotation, and a revision's routing state, if either differs."""
     meta = obj["metadata"]
     annotations, labels = dict(meta.get("annotations") or {}), dict(meta.get("labels") or {})
     annotations.pop(ROUTES, None)

@@ -1,4 +1,4 @@
-"""The queue-proxy container that Knative puts beside a revision's own.
+"""The queue-proxy container that Knative adds to a revision's pods.
 
 Source: knative serving pkg/reconciler/revision/resources/queue.go `makeQueueContainer`.
 """
@@ -17,7 +17,7 @@ IMAGE = "gcr.io/knative-releases/knative.dev/serving/cmd/queue:v1.21.3"
 HTTP_PORT, HTTP2_PORT, HTTPS_PORT, ADMIN_PORT = 8012, 8013, 8112, 8022
 DEFAULT_USER_PORT = 8080
 
-# config-observability as Knative installs it: no tracing, no metrics, the default template of request logs.
+# Knative's default config-observability: no tracing, no metrics, the default template of request logs.
 _REQUEST_LOG = (
     '{"httpRequest": {"requestMethod": "{{.Request.Method}}", "requestUrl": "{{js .Request.RequestURI}}", '
     '"requestSize": "{{.Request.ContentLength}}", "status": {{.Response.Code}}, "responseSize": "{{.Response.Size}}", '
@@ -56,12 +56,12 @@ def queue_container(revision: Object) -> Object:
         "terminationMessagePolicy": "File",
     }
     if "readinessProbe" in serving:
-        container["readinessProbe"] = _own_probe(serving["readinessProbe"], port)
+        container["readinessProbe"] = _queue_probe(serving["readinessProbe"], port)
     return container
 
 
 def serving_container(containers: list[Object]) -> Object:
-    """The container that answers requests: the one with ports, or the only one (`RevisionSpec.GetContainer`)."""
+    """The container that serves requests: the one with ports, or the only one (`RevisionSpec.GetContainer`)."""
     if len(containers) == 1:
         return containers[0]
     return next((c for c in containers if c.get("ports")), {})
@@ -74,7 +74,7 @@ def user_port(container: Object) -> int:
 
 
 def protocol(revision: Object) -> str:
-    """`h2c` where the serving port is named so, else `http1` (`Revision.GetProtocol`)."""
+    """`h2c` if the serving port has that name or `http2`, else `http1` (`Revision.GetProtocol`)."""
     ports = serving_container(revision["spec"]["containers"]).get("ports") or [{}]
     return "h2c" if ports[0].get("name") in ("h2c", "http2") else "http1"
 
@@ -125,7 +125,7 @@ def _port(number: int, name: str) -> Object:
     return {"containerPort": number, "name": name, "protocol": "TCP"}
 
 
-def _own_probe(probe: Object, port: int) -> Object:
+def _queue_probe(probe: Object, port: int) -> Object:
     kept = {key: value for key, value in probe.items() if key not in _HANDLERS}
     headers = [{"name": "K-Network-Probe", "value": "queue"}]
     http_get = {"httpHeaders": headers, "path": "/", "port": port, "scheme": "HTTP"}
@@ -133,20 +133,22 @@ def _own_probe(probe: Object, port: int) -> Object:
 
 
 def _encoded_probe(serving: Object) -> str:
-    """The serving container's probe for queue-proxy to run, in the field order of Go's JSON
-    (`applyReadinessProbeDefaults`, `EncodeSingleProbe`)."""
+    """The serving container's probe, which queue-proxy runs, as JSON in the field order of Go.
+
+    Source: `applyReadinessProbeDefaults`, `EncodeSingleProbe`.
+    """
     if "readinessProbe" not in serving:
         return ""
     probe: dict[str, Any] = copy.deepcopy(serving["readinessProbe"])
     port = user_port(serving)
     if "httpGet" in probe:
-        asked = probe["httpGet"]
-        ordered = {"path": asked.get("path"), "port": asked.get("port") or port, "host": "127.0.0.1",
-                   "scheme": asked.get("scheme") or "HTTP", "httpHeaders": asked.get("httpHeaders")}
+        given = probe["httpGet"]
+        ordered = {"path": given.get("path"), "port": given.get("port") or port, "host": "127.0.0.1",
+                   "scheme": given.get("scheme") or "HTTP", "httpHeaders": given.get("httpHeaders")}
         probe["httpGet"] = {key: value for key, value in ordered.items() if value is not None}
     elif "grpc" in probe:
         probe["grpc"]["port"] = probe["grpc"].get("port") or port
-    else:  # a probe by a command runs in its container; queue-proxy tries the port instead
+    else:  # queue-proxy cannot run a command in the other container, so it probes the port
         probe.pop("exec", None)
         probe["tcpSocket"] = {"port": (probe.get("tcpSocket") or {}).get("port") or port, "host": "127.0.0.1"}
     if probe.get("periodSeconds") and not probe.get("timeoutSeconds"):

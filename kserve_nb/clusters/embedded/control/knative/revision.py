@@ -1,4 +1,4 @@
-"""Revisions: deploy them, and say from their Deployment, pods and PodAutoscaler how they are.
+"""Revisions: the Deployment and PodAutoscaler of each, and the status that follows from them and the pods.
 
 Source: knative serving pkg/reconciler/revision (revision.go, reconcile_resources.go) and
 pkg/apis/serving/v1/revision_lifecycle.go.
@@ -10,9 +10,9 @@ from collections.abc import Iterable
 
 from kserve_nb.clusters.embedded.control.framework.child_names import deployment_name
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
-from kserve_nb.clusters.embedded.control.framework.kreconciler import begin, finish
-from kserve_nb.clusters.embedded.control.framework.loop import Changes, Key, Moment, Reconciler
+from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Key, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.knative import queue_proxy_container
+from kserve_nb.clusters.embedded.control.knative.knative_reconciler import begin, finish
 from kserve_nb.clusters.embedded.control.knative.revision_deployment import (
     make_deployment,
     make_pod_autoscaler,
@@ -26,14 +26,14 @@ _DEFAULTED = {f"{AUTOSCALING}class", f"{AUTOSCALING}metric"}
 
 
 def reconcile(revision: Object, objects: Objects, moment: Moment) -> Changes:
-    """One pass over a revision (revision.go `ReconcileKind`)."""
+    """Write the Deployment and the PodAutoscaler, then propagate their status (revision.go `ReconcileKind`)."""
     changes = Changes()
     if "deletionTimestamp" in revision["metadata"]:
         return changes
     was_ready = is_true(revision, "Ready")
     status, conditions = begin(revision, _DEPENDENTS, moment.now)
     if "containerStatuses" not in (revision.get("status") or {}) and "conditions" not in (revision.get("status") or {}):
-        # A first pass only asks for the images' digests; the next one finds them.
+        # The first reconciliation only requests the images' digests; the next one has them.
         conditions.mark_unknown("ResourcesAvailable", "ResolvingDigests")
     else:
         status.setdefault("containerStatuses", [{"name": c["name"]} for c in revision["spec"]["containers"]])
@@ -47,7 +47,7 @@ def reconcile(revision: Object, objects: Objects, moment: Moment) -> Changes:
 
 
 def _deployment(revision: Object, objects: Objects, conditions: Conditions, changes: Changes) -> Object | None:
-    """reconcile_resources.go `reconcileDeployment`."""
+    """Create the Deployment or propagate its status (reconcile_resources.go `reconcileDeployment`)."""
     meta = revision["metadata"]
     deployment = objects.find(DEPLOYMENT, meta["namespace"], deployment_name(meta["name"]))
     if deployment is None:
@@ -70,7 +70,7 @@ def _deployment(revision: Object, objects: Objects, conditions: Conditions, chan
 
 
 def _propagate_deployment(deployment: Object, conditions: Conditions) -> None:
-    """k8s_lifecycle.go `TransformDeploymentStatus`: progress and no failing ReplicaSet make resources available."""
+    """Resources are available if the rollout progresses and no ReplicaSet fails (`TransformDeploymentStatus`)."""
     progressing, failure = condition(deployment, "Progressing"), condition(deployment, "ReplicaFailure")
     if failure.get("status") == "True":
         conditions.mark_false("ResourcesAvailable", failure.get("reason", ""), failure.get("message", ""))
@@ -83,7 +83,7 @@ def _propagate_deployment(deployment: Object, conditions: Conditions) -> None:
 
 
 def _diagnose(pod: Object, deployment: Object, conditions: Conditions) -> None:
-    """Why no pod is available: it cannot be scheduled, keeps crashing, or waits beyond the progress deadline."""
+    """Report why no pod is available: not scheduled, crashing, or waiting beyond the progress deadline."""
     scheduled = condition(pod, "PodScheduled")
     if scheduled.get("status") == "False":
         conditions.mark_false("ResourcesAvailable", scheduled.get("reason", ""), scheduled.get("message", ""))
@@ -106,7 +106,7 @@ def _diagnose(pod: Object, deployment: Object, conditions: Conditions) -> None:
 
 def _pod_autoscaler(revision: Object, deployment: Object | None, objects: Objects, conditions: Conditions,
                     changes: Changes) -> None:
-    """reconcile_resources.go `reconcilePA`."""
+    """Create or update the PodAutoscaler and propagate its status (reconcile_resources.go `reconcilePA`)."""
     meta = revision["metadata"]
     autoscaler = objects.find(POD_AUTOSCALER, meta["namespace"], meta["name"])
     if autoscaler is None:
@@ -125,7 +125,7 @@ def _pod_autoscaler(revision: Object, deployment: Object | None, objects: Object
 
 
 def _propagate_autoscaler(autoscaler: Object, status: Object, conditions: Conditions) -> None:
-    """revision_lifecycle.go `PropagateAutoscalerStatus`."""
+    """Derive replicas and conditions from the PodAutoscaler (`PropagateAutoscalerStatus`)."""
     unavailable = "False" in (conditions.status_of("ResourcesAvailable"), conditions.status_of("ContainerHealthy"))
     for field, source in (("actualReplicas", "actualScale"), ("desiredReplicas", "desiredScale")):
         status.pop(field, None)
@@ -156,7 +156,7 @@ def _propagate_autoscaler(autoscaler: Object, status: Object, conditions: Condit
 
 
 def _synced_annotations(held: dict[str, str], wanted: dict[str, str]) -> dict[str, str]:
-    """The revision decides on the autoscaling annotations, but for the defaulted ones (`syncAnnotationsForKPA`)."""
+    """Autoscaling annotations follow the revision, except the defaulted ones (`syncAnnotationsForKPA`)."""
     kept = {k: v for k, v in held.items() if k in _DEFAULTED or not k.startswith(AUTOSCALING)}
     return {**kept, **wanted}
 
@@ -171,7 +171,7 @@ def _not_owned(kind: str, child: Object) -> str:
 
 
 def _of_pod(pod: Object, _objects: Objects) -> Iterable[Key]:
-    """A pod's changes are its revision's: a crash shows in no other object."""
+    """The revision of a pod: a crash changes no other object."""
     name = pod["metadata"].get("labels", {}).get(REVISION_LABEL)
     if name:
         yield pod["metadata"]["namespace"], name

@@ -1,7 +1,7 @@
-"""What a revision is deployed as: its Deployment and its PodAutoscaler.
+"""The Deployment and the PodAutoscaler of a revision.
 
 Source: knative serving pkg/reconciler/revision/resources: deploy.go `MakeDeployment`, meta.go, pa.go `MakePA`. The
-objects carry the API server's defaults.
+objects contain the API server's defaults.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def make_deployment(revision: Object) -> Object:
 
 
 def make_pod_autoscaler(revision: Object, deployment: Object | None) -> Object:
-    """The PodAutoscaler of a revision, with what its defaulting webhook adds (pa_defaults.go `SetDefaults`)."""
+    """The PodAutoscaler of a revision, with the defaults of its webhook (pa_defaults.go `SetDefaults`)."""
     annotations = _annotations(revision, autoscaling=True)
     class_ = annotations.setdefault(f"{AUTOSCALING}class", KPA_CLASS)
     annotations.setdefault(f"{AUTOSCALING}metric", "cpu" if class_.startswith("hpa.") else "concurrency")
@@ -92,7 +92,7 @@ def make_pod_autoscaler(revision: Object, deployment: Object | None) -> Object:
 
 
 def reachability(revision: Object, deployment: Object | None) -> str:
-    """Whether a revision may get requests: by its routing state, unless it fails and has no ready pod (pa.go)."""
+    """Reachable or Unreachable by routing state; Unreachable if failed without a ready pod; else empty (pa.go)."""
     failed = any(condition(revision, type_).get("status") == "False"
                  for type_ in ("ResourcesAvailable", "ContainerHealthy"))
     if failed and deployment is not None and deployment["spec"].get("replicas", 1) > 0 \
@@ -103,7 +103,7 @@ def reachability(revision: Object, deployment: Object | None) -> str:
 
 
 def make_labels(revision: Object) -> dict[str, str]:
-    """The labels of what runs a revision (meta.go `makeLabels`)."""
+    """The labels of a revision's Deployment and pods (meta.go `makeLabels`)."""
     meta = revision["metadata"]
     labels = {k: v for k, v in meta.get("labels", {}).items() if k not in _EXCLUDED_LABELS}
     labels |= {REVISION_LABEL: meta["name"], REVISION_UID_LABEL: meta["uid"]}
@@ -123,7 +123,7 @@ def _pod_spec(revision: Object) -> Object:
     spec["containers"] = [_user_container(c, revision, serves=c is serving) for c in containers]
     spec["containers"].append(queue_proxy_container.queue_container(revision))
     if spec.get("serviceAccountName"):
-        spec["serviceAccount"] = spec["serviceAccountName"]  # the API server keeps the old name beside it
+        spec["serviceAccount"] = spec["serviceAccountName"]  # the API server sets the deprecated field, too
     spec.setdefault("affinity", _spread_over_nodes(revision["metadata"]["name"]))
     spec.setdefault("enableServiceLinks", False)
     defaults: Object = {"dnsPolicy": "ClusterFirst", "restartPolicy": "Always", "schedulerName": "default-scheduler",
@@ -138,7 +138,10 @@ def _spread_over_nodes(revision: str) -> Object:
 
 
 def _user_container(container: Object, revision: Object, *, serves: bool) -> Object:
-    """deploy.go `makeContainer` and `makeServingContainer`: queue-proxy probes and drains in the kubelet's place."""
+    """A container with Knative's environment and preStop hook (deploy.go `makeContainer`, `makeServingContainer`).
+
+    Its readiness probe is removed, because queue-proxy runs it.
+    """
     labels = revision["metadata"].get("labels", {})
     environment = list(container.get("env") or [])
     if serves:

@@ -1,4 +1,4 @@
-"""Route → Ingress and placeholder Services, and what of its traffic is really routed.
+"""Routes: the Ingress and placeholder Services of each, and the traffic that is routed.
 
 Source: knative.dev/serving pkg/reconciler/route/route.go, reconcile_resources.go, and
 pkg/apis/serving/v1/route_lifecycle.go.
@@ -10,17 +10,17 @@ import re
 from collections.abc import Iterable
 
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
-from kserve_nb.clusters.embedded.control.framework.kreconciler import begin, finish
-from kserve_nb.clusters.embedded.control.framework.loop import Changes, Key, Moment, Reconciler
+from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Key, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.knative import gradual_rollout
 from kserve_nb.clusters.embedded.control.knative.gradual_rollout import Rollout
-from kserve_nb.clusters.embedded.control.knative.kingress import (
+from kserve_nb.clusters.embedded.control.knative.knative_ingress import (
     CLUSTER_DOMAIN,
     domain_name,
     make_ingress,
     status_traffic,
 )
-from kserve_nb.clusters.embedded.control.knative.placeholders import NotOwnedError, write_placeholders
+from kserve_nb.clusters.embedded.control.knative.knative_reconciler import begin, finish
+from kserve_nb.clusters.embedded.control.knative.placeholder_services import NotOwnedError, write_placeholders
 from kserve_nb.clusters.embedded.control.knative.traffic_targets import DEFAULT, BadTargetError, Traffic, resolve
 from kserve_nb.clusters.embedded.durations import parse_duration_s
 from kserve_nb.clusters.embedded.kinds import CONFIGURATION, INGRESS, REVISION, ROUTE, SERVICE
@@ -39,7 +39,7 @@ LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 def reconcile(route: Object, view: Objects, moment: Moment) -> Changes:
-    """One pass (`ReconcileKind`)."""
+    """Resolve the traffic, write what routes it, and report both in the status (`ReconcileKind`)."""
     changes = Changes()
     if "deletionTimestamp" in route["metadata"]:
         return changes
@@ -54,7 +54,7 @@ def reconcile(route: Object, view: Objects, moment: Moment) -> Changes:
 
 
 def _assign(route: Object, view: Objects, moment: Moment, status: Object, conditions: Conditions) -> Traffic | None:
-    """Resolve the targets and tell the split; None while one of them is not routable (`configureTraffic`)."""
+    """Resolve the targets and report the split; None if a target cannot be routed to (`configureTraffic`)."""
     domain = moment.settings.domain
     status["url"] = f"http://{domain_name(route, DEFAULT, domain)}"
     try:
@@ -71,7 +71,7 @@ def _assign(route: Object, view: Objects, moment: Moment, status: Object, condit
 
 
 def _check_domain(domain: str) -> None:
-    """A tag can make a host's first label too long (domains.go `DomainNameFromTemplate`)."""
+    """Raise BadTargetError if a host's label is too long, as a tag can make it (`DomainNameFromTemplate`)."""
     if not all(LABEL.fullmatch(label) for label in domain.split(".")):
         raise BadTargetError(
             True, "ErrorConfig", f'domain name error: invalid domain name "{domain}": '
@@ -80,7 +80,7 @@ def _check_domain(domain: str) -> None:
 
 def _configure(route: Object, traffic: Traffic, view: Objects, moment: Moment, status: Object, conditions: Conditions,
                changes: Changes) -> None:
-    """Write what routes the traffic, and say whether the gateway has taken it up."""
+    """Write the Ingress and the placeholder Services, and report whether the gateway serves them."""
     namespace, name = key_of(route)
     domain = moment.settings.domain
     status["address"] = {"url": f"http://{name}.{namespace}.{CLUSTER_DOMAIN}"}
@@ -93,19 +93,19 @@ def _configure(route: Object, traffic: Traffic, view: Objects, moment: Moment, s
         return
     conditions.mark_true("CertificateProvisioned", "TLSNotEnabled", "external-domain-tls is not enabled")
     effective = _rollout(route, traffic, ingress, moment, changes)
-    taken_up = _write_ingress(route, make_ingress(route, traffic, effective, moment.settings), ingress, changes)
-    if not taken_up:
+    is_served = _write_ingress(route, make_ingress(route, traffic, effective, moment.settings), ingress, changes)
+    if not is_served:
         _ingress_not_configured(conditions)
     if not gradual_rollout.is_done(effective):
         conditions.mark_unknown("IngressReady", "RolloutInProgress",
                                 "A gradual rollout of the latest revision(s) is in progress.")
         status["traffic"] = status_traffic(route, traffic, effective, domain)
-    elif taken_up and ingress is not None:
+    elif is_served and ingress is not None:
         _propagate_ingress(conditions, ingress)
 
 
 def _write_ingress(route: Object, desired: Object, existing: Object | None, changes: Changes) -> bool:
-    """Write the Ingress where it differs; whether a gateway has observed all of its spec (`reconcileIngress`)."""
+    """Write the Ingress if it differs. True if the gateway has observed this spec (`reconcileIngress`)."""
     if existing is None:
         changes.create(INGRESS, desired)
         name = desired["metadata"]["name"]
@@ -124,7 +124,7 @@ def _ingress_not_configured(conditions: Conditions) -> None:
 
 
 def _propagate_ingress(conditions: Conditions, ingress: Object) -> None:
-    """`PropagateIngressStatus`."""
+    """Copy the Ingress's condition Ready to IngressReady (`PropagateIngressStatus`)."""
     ready = condition(ingress, "Ready")
     if not ready:
         _ingress_not_configured(conditions)
@@ -136,7 +136,7 @@ def _propagate_ingress(conditions: Conditions, ingress: Object) -> None:
 
 
 def _rollout(route: Object, traffic: Traffic, ingress: Object | None, moment: Moment, changes: Changes) -> Rollout:
-    """The rollout that is due; without a duration, all that is asked for at once (`reconcileRollout`)."""
+    """The current step of a gradual rollout; without a rollout-duration the final state (`reconcileRollout`)."""
     wanted = gradual_rollout.current(traffic)
     duration_s = parse_duration_s((route["metadata"].get("annotations") or {}).get(ROLLOUT_DURATION))
     if ingress is None or not duration_s:
@@ -148,12 +148,12 @@ def _rollout(route: Object, traffic: Traffic, ingress: Object | None, moment: Mo
         before = gradual_rollout.observe_ready(before, now, int(duration_s), moment.settings.window_s(1))
     effective, next_step = gradual_rollout.advance(wanted, before, now)
     if next_step:
-        changes.again(max(0.0, (next_step - now) / gradual_rollout.NANO))
+        changes.requeue_after(max(0.0, (next_step - now) / gradual_rollout.NANO))
     return effective
 
 
 def routes_of(obj: Object, view: Objects) -> Iterable[Key]:
-    """The Routes that a Configuration or a revision may matter to."""
+    """The Routes that may refer to a Configuration or a revision."""
     meta = obj["metadata"]
     labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
     names = {labels.get(SERVICE_LABEL), labels.get(CONFIGURATION_LABEL), *annotations.get(ROUTES, "").split(",")}

@@ -1,4 +1,4 @@
-"""ServerlessServices: the two Services of a revision, and who stands behind the public one.
+"""ServerlessServices: a revision's public and private Service, and the endpoints of the public one.
 
 Source: knative serving pkg/reconciler/serverlessservice (serverlessservice.go, resources/services.go).
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kserve_nb.clusters.embedded.control.framework.child_names import child_name
-from kserve_nb.clusters.embedded.control.framework.kreconciler import begin, finish
-from kserve_nb.clusters.embedded.control.framework.loop import Changes, Key, Moment, Reconciler
+from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Key, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.knative import queue_proxy_container
+from kserve_nb.clusters.embedded.control.knative.knative_reconciler import begin, finish
 from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, ENDPOINTS, SERVERLESS_SERVICE, SERVICE
 from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, owner_reference
 from kserve_nb.values.labels import REVISION_LABEL
@@ -20,27 +20,27 @@ _TYPE_LABEL = "networking.internal.knative.dev/serviceType"
 
 
 def reconcile(service: Object, objects: Objects, moment: Moment) -> Changes:
-    """One pass over a ServerlessService (`ReconcileKind`)."""
+    """Write both Services and the public Endpoints: the pods', or the activator's in mode Proxy (`ReconcileKind`)."""
     changes = Changes()
     meta = service["metadata"]
     deployment = objects.find(DEPLOYMENT, meta["namespace"], service["spec"]["objectRef"]["name"])
     if "deletionTimestamp" in meta or deployment is None:
-        return changes  # a new Deployment wakes us
+        return changes  # reconciled again when the Deployment is created
     status, conditions = begin(service, ("EndpointsPopulated",), moment.now)
     private, public = make_private_service(service, deployment), make_public_service(service)
     for wanted in (private, public):
-        _keep(SERVICE, wanted, objects, changes)
-    behind = objects.find(ENDPOINTS, meta["namespace"], private["metadata"]["name"]) or {}
-    populated = any(subset.get("addresses") for subset in behind.get("subsets") or [])
+        _write_child(SERVICE, wanted, objects, changes)
+    endpoints = objects.find(ENDPOINTS, meta["namespace"], private["metadata"]["name"]) or {}
+    populated = any(subset.get("addresses") for subset in endpoints.get("subsets") or [])
     serves = populated and service["spec"]["mode"] == "Serve"
-    source = behind if serves else _activator(service, moment)
-    _keep(ENDPOINTS, _make_public_endpoints(service, source), objects, changes)
+    source = endpoints if serves else _activator(service, moment)
+    _write_child(ENDPOINTS, _make_public_endpoints(service, source), objects, changes)
     status |= {"serviceName": public["metadata"]["name"], "privateServiceName": private["metadata"]["name"]}
     if populated:
         conditions.mark_true("EndpointsPopulated")
     else:
         conditions.mark_unknown("EndpointsPopulated", "NoHealthyBackends", "K8s Service is not ready")
-    # The same reason and message whether the activator is there or was taken out: serverlessservice_lifecycle.go.
+    # Reason and message are the same for True and False: serverlessservice_lifecycle.go.
     conditions.set("ActivatorEndpointsPopulated", "False" if serves else "True", "ActivatorEndpointsPopulated",
                    "Revision is backed by Activator")
     finish(SERVERLESS_SERVICE, service, status, changes)
@@ -48,13 +48,13 @@ def reconcile(service: Object, objects: Objects, moment: Moment) -> Changes:
 
 
 def make_public_service(service: Object) -> Object:
-    """The Service `<revision>`, without a selector: its Endpoints are ours (`MakePublicService`)."""
+    """The Service `<revision>`, without a selector: this controller writes its Endpoints (`MakePublicService`)."""
     return _child(SERVICE, service, service["metadata"]["name"], "Public") | {
         "spec": {"ports": _serving_ports(service), "sessionAffinity": "None", "type": "ClusterIP"}}
 
 
 def make_private_service(service: Object, deployment: Object) -> Object:
-    """The Service `<revision>-private`, of the revision's pods (`MakePrivateService`)."""
+    """The Service `<revision>-private`, which selects the revision's pods (`MakePrivateService`)."""
     target = _target_port(service)
     ports = [
         *_serving_ports(service),
@@ -67,7 +67,7 @@ def make_private_service(service: Object, deployment: Object) -> Object:
 
 
 def _make_public_endpoints(service: Object, source: Object) -> Object:
-    """`MakePublicEndpoints`: the source's addresses at the serving ports alone (`FilterSubsetPorts`)."""
+    """Endpoints with the source's addresses and serving ports (`MakePublicEndpoints`, `FilterSubsetPorts`)."""
     serving = {_target_port(service), queue_proxy_container.HTTPS_PORT}
     subsets = []
     for subset in source.get("subsets") or []:
@@ -79,7 +79,7 @@ def _make_public_endpoints(service: Object, source: Object) -> Object:
 
 
 def _activator(service: Object, moment: Moment) -> Object:
-    """Where the activator is: the gateway holds requests itself, at the cluster's own address."""
+    """The activator's endpoints: the gateway's address, because the gateway contains the activator."""
     ports = [{"name": port["name"], "port": port["targetPort"], "protocol": "TCP"} for port in _serving_ports(service)]
     address = {"ip": moment.settings.ingress_host, "nodeName": moment.settings.node}
     return {"subsets": [{"addresses": [address], "ports": ports}]}
@@ -94,8 +94,8 @@ def _child(kind: Kind, service: Object, name: str, type_: str) -> Object:
                      "namespace": meta["namespace"], "ownerReferences": [owner_reference(service)]}}
 
 
-def _keep(kind: Kind, wanted: Object, objects: Objects, changes: Changes) -> None:
-    """Create it, or bring back those of its fields that we decide on."""
+def _write_child(kind: Kind, wanted: Object, objects: Objects, changes: Changes) -> None:
+    """Create a child, or restore the fields of it that this controller sets."""
     meta = wanted["metadata"]
     held = objects.find(kind, meta["namespace"], meta["name"])
     if held is None:
@@ -129,7 +129,7 @@ def _port(name: str, port: int, target: int | str) -> Object:
 
 
 def _of_endpoints(endpoints: Object, _objects: Objects) -> Iterable[Key]:
-    """Those of the private Service; the public ones are ours, and wake us by their owner."""
+    """The ServerlessService of a private Service's Endpoints. Public Endpoints have it as their owner."""
     name = endpoints["metadata"].get("labels", {}).get(_NAME_LABEL)
     if name:
         yield endpoints["metadata"]["namespace"], name

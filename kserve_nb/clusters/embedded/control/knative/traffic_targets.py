@@ -1,4 +1,4 @@
-"""What a Route's traffic means: each target flattened to a revision, grouped by the host it is served at.
+"""Resolves a Route's traffic: the revision of each target, grouped by the host that serves it.
 
 Source: knative.dev/serving pkg/reconciler/route/traffic/traffic.go (`BuildTrafficConfiguration`) and errors.go.
 """
@@ -12,32 +12,36 @@ from kserve_nb.clusters.embedded.kinds import CONFIGURATION, REVISION
 from kserve_nb.clusters.embedded.objects import Object, Objects, condition
 from kserve_nb.values.labels import CONFIGURATION_LABEL, SERVICE_LABEL
 
-DEFAULT = ""  # the group of the Route's own host; the others are named by their tag
+DEFAULT = ""  # the group of the Route's own host; the other groups are named by their tag
 H2C = "h2c"
 
 
 @dataclass(frozen=True)
 class Target:
-    """One revision's share of one group."""
+    """A revision and its percent in one group."""
 
     revision: str
     configuration: str
     percent: int
     latest: bool
     tag: str = DEFAULT
-    port: int = 80  # of the revision's Service: 81 where it speaks h2c (networking `ServicePort`)
+    port: int = 80  # of the revision's Service; 81 for h2c (networking `ServicePort`)
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """A Route's traffic, resolved."""
+    """A Route's resolved traffic."""
 
     targets: tuple[Target, ...]  # in the order of the Route's spec
-    groups: dict[str, tuple[Target, ...]]  # what each host splits between
+    groups: dict[str, tuple[Target, ...]]  # by tag: the targets that share a host's traffic
 
 
 class BadTargetError(Exception):
-    """A target cannot get traffic: the status, reason and message of AllTrafficAssigned."""
+    """A target cannot receive traffic, with reason and message for the condition AllTrafficAssigned.
+
+    Args:
+        failed: whether waiting cannot help, so that the condition is False instead of Unknown.
+    """
 
     def __init__(self, failed: bool, reason: str, message: str):
         super().__init__(message)
@@ -45,9 +49,9 @@ class BadTargetError(Exception):
 
 
 def resolve(route: Object, view: Objects) -> Traffic:
-    """The revisions that a Route's targets stand for now. Raises BadTargetError unless all of them are ready.
+    """The revisions that a Route's targets refer to now. Raises BadTargetError unless all of them are ready.
 
-    Of several bad targets the first counts, unless a later one has failed for good (`deferTargetError`).
+    Of several bad targets the first one is reported, unless a later one has failed for good (`deferTargetError`).
     """
     targets, bad = [], None
     for spec in route["spec"].get("traffic") or []:
@@ -66,7 +70,7 @@ def resolve(route: Object, view: Objects) -> Traffic:
 
 
 def _target(spec: Object, route: Object, view: Objects) -> Target:
-    """`addRevisionTarget` and `addConfigurationTarget`."""
+    """Resolve one target (`addRevisionTarget`, `addConfigurationTarget`)."""
     namespace = route["metadata"]["namespace"]
     if spec.get("revisionName"):
         revision = _find_revision(spec["revisionName"], view, namespace)
@@ -105,7 +109,7 @@ def _latest_ready(configuration: str, view: Objects, namespace: str) -> str:
 
 
 def _check_owner(revision: Object, route: Object) -> None:
-    """A Service's Route has no business with another Service's revision (`MarkRevisionNotOwned`)."""
+    """Raise BadTargetError if the revision belongs to another Service (`MarkRevisionNotOwned`)."""
     expected = (route["metadata"].get("labels") or {}).get(SERVICE_LABEL)
     actual = (revision["metadata"].get("labels") or {}).get(SERVICE_LABEL)
     if expected and actual != expected:
@@ -121,7 +125,7 @@ def _port(revision: Object) -> int:
 
 
 def _merge(targets: list[Target]) -> tuple[Target, ...]:
-    """Add up targets that differ in nothing but their percent (`mergeIfNecessary`)."""
+    """Add up targets that differ only in their percent (`mergeIfNecessary`)."""
     merged: dict[tuple[str, str, bool], Target] = {}
     for target in targets:
         key = (target.tag, target.revision, target.latest)
@@ -131,7 +135,7 @@ def _merge(targets: list[Target]) -> tuple[Target, ...]:
 
 
 def _consolidate(group: list[Target]) -> tuple[Target, ...]:
-    """Add up what goes to the same revision; one that is alone gets all (`consolidate`)."""
+    """Add up the percents of each revision; a single revision gets 100 % (`consolidate`)."""
     by_revision: dict[str, Target] = {}
     for target in group:
         before = by_revision.get(target.revision)

@@ -1,4 +1,4 @@
-"""Deployments: a ReplicaSet for each version of the pod template, and the way from one to the next.
+"""Deployments: a ReplicaSet for each version of the pod template, and rolling updates between them.
 
 Source: kubernetes pkg/controller/deployment (deployment_controller.go `syncDeployment`, sync.go, rolling.go,
 recreate.go).
@@ -9,8 +9,7 @@ from __future__ import annotations
 import copy
 
 from kserve_nb.clusters.embedded.control.framework.child_names import template_hash
-from kserve_nb.clusters.embedded.control.framework.kreconciler import without_version
-from kserve_nb.clusters.embedded.control.framework.loop import Changes, Moment, Reconciler
+from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment, Reconciler, without_version
 from kserve_nb.clusters.embedded.control.kubernetes.deployment_status import status_of, surge_and_unavailable, total
 from kserve_nb.clusters.embedded.control.kubernetes.pod_state import controller_uid
 from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, REPLICA_SET
@@ -27,12 +26,12 @@ _NOT_COPIED = {
 
 
 def reconcile(deployment: Object, objects: Objects, moment: Moment) -> Changes:
-    """One pass over a Deployment (`syncDeployment`)."""
+    """Write the ReplicaSets of a Deployment and its status (`syncDeployment`)."""
     changes = Changes()
     meta, spec = deployment["metadata"], deployment["spec"]
     owned = [rs for rs in objects.list(REPLICA_SET, meta["namespace"], spec["selector"].get("matchLabels"))
              if controller_uid(rs) == meta["uid"]]
-    newest = _of_template(deployment, owned)
+    newest = _newest_replica_set(deployment, owned)
     if "deletionTimestamp" not in meta:
         if newest is None and not spec.get("paused"):
             newest = _create(deployment, owned, objects, changes)
@@ -41,7 +40,7 @@ def reconcile(deployment: Object, objects: Objects, moment: Moment) -> Changes:
             _roll(deployment, newest, [rs for rs in owned if rs is not newest], changes)
             _clean_up(deployment, newest, owned, changes)
         if newest is not None:
-            _number(deployment, newest, changes)
+            _set_revision_annotation(deployment, newest, changes)
     status = status_of(deployment, owned, newest, moment, changes)
     if status != deployment.get("status"):
         changes.update_status(DEPLOYMENT, {**without_version(deployment), "status": status})
@@ -49,7 +48,7 @@ def reconcile(deployment: Object, objects: Objects, moment: Moment) -> Changes:
 
 
 def make_replica_set(deployment: Object, replicas: int, number: int) -> Object:
-    """The ReplicaSet of the Deployment's template as it is now (sync.go `getNewReplicaSet`)."""
+    """The ReplicaSet for the current pod template (sync.go `getNewReplicaSet`)."""
     meta, spec = deployment["metadata"], deployment["spec"]
     template = copy.deepcopy(spec["template"])
     hash_ = template_hash(template)
@@ -70,8 +69,8 @@ def make_replica_set(deployment: Object, replicas: int, number: int) -> Object:
     return body
 
 
-def _of_template(deployment: Object, owned: list[Object]) -> Object | None:
-    """`FindNewReplicaSet`: the hash stands for the template."""
+def _newest_replica_set(deployment: Object, owned: list[Object]) -> Object | None:
+    """The ReplicaSet whose hash is that of the current pod template (`FindNewReplicaSet`)."""
     hash_ = template_hash(deployment["spec"]["template"])
     return next((rs for rs in owned if rs["metadata"].get("labels", {}).get(_HASH) == hash_), None)
 
@@ -93,31 +92,32 @@ def _create(deployment: Object, owned: list[Object], objects: Objects, changes: 
     new = make_replica_set(deployment, _new_size(deployment, 0, owned), number)
     changes.create(REPLICA_SET, new)
     if new["spec"]["replicas"]:
-        _say_scaled(deployment, new, 0, new["spec"]["replicas"], changes)
+        _record_scaled(deployment, new, 0, new["spec"]["replicas"], changes)
     return new
 
 
 def _roll(deployment: Object, newest: Object, old: list[Object], changes: Changes) -> None:
-    """One step from the old ReplicaSets to the newest (rolling.go `rolloutRolling`, recreate.go)."""
+    """One step of a rollout to the newest ReplicaSet (rolling.go `rolloutRolling`, recreate.go)."""
     recreate = (deployment["spec"].get("strategy") or {}).get("type") == "Recreate"
     paused = deployment["spec"].get("paused")
     size = newest["spec"].get("replicas", 1)
     wait = recreate and total(old, "replicas") > 0
-    # A template that comes back, as by `kubectl rollout undo`, is the latest revision again.
+    # A previous template that is used again, as after `kubectl rollout undo`, gets a new number.
     number = max(_number_of(newest), max((_number_of(rs) for rs in old), default=0) + 1)
     _resize(deployment, newest, size if wait or paused else _new_size(deployment, size, old), number, changes)
     if paused:
         return
-    spare = sum(rs["spec"].get("replicas", 1) for rs in old) if recreate else _old_to_spare(deployment, newest, old)
-    # Those that are not available go first: nobody misses them (`cleanupUnhealthyReplicas`).
+    old_pods = sum(rs["spec"].get("replicas", 1) for rs in old)
+    removable = old_pods if recreate else _removable_old_pods(deployment, newest, old)
+    # ReplicaSets without available pods are scaled down first (`cleanupUnhealthyReplicas`).
     for rs in sorted(old, key=lambda rs: (rs.get("status") or {}).get("availableReplicas", 0)):
-        taken = min(spare, rs["spec"].get("replicas", 1))
-        spare -= taken
+        taken = min(removable, rs["spec"].get("replicas", 1))
+        removable -= taken
         _resize(deployment, rs, rs["spec"].get("replicas", 1) - taken, _number_of(rs), changes)
 
 
 def _new_size(deployment: Object, size: int, old: list[Object]) -> int:
-    """How large the newest may be now (deployment_util.go `NewRSNewReplicas`)."""
+    """The size that the newest ReplicaSet may have now (deployment_util.go `NewRSNewReplicas`)."""
     replicas = int(deployment["spec"].get("replicas", 1))
     others = sum(rs["spec"].get("replicas", 1) for rs in old)
     if (deployment["spec"].get("strategy") or {}).get("type") == "Recreate":
@@ -126,12 +126,12 @@ def _new_size(deployment: Object, size: int, old: list[Object]) -> int:
     return size + max(0, min(room, replicas - size)) if size <= replicas else replicas
 
 
-def _old_to_spare(deployment: Object, newest: Object, old: list[Object]) -> int:
-    """How many old pods can go without too few being available (`reconcileOldReplicaSets`)."""
-    least = int(deployment["spec"].get("replicas", 1)) - surge_and_unavailable(deployment)[1]
+def _removable_old_pods(deployment: Object, newest: Object, old: list[Object]) -> int:
+    """How many old pods can be removed while enough pods stay available (`reconcileOldReplicaSets`)."""
+    minimum = int(deployment["spec"].get("replicas", 1)) - surge_and_unavailable(deployment)[1]
     unavailable = int(newest["spec"].get("replicas", 1)) - total([newest], "availableReplicas")
     pods = sum(int(rs["spec"].get("replicas", 1)) for rs in [newest, *old])
-    return max(0, pods - least - unavailable)
+    return max(0, pods - minimum - unavailable)
 
 
 def _resize(deployment: Object, replica_set: Object, size: int, number: int, changes: Changes) -> None:
@@ -143,16 +143,16 @@ def _resize(deployment: Object, replica_set: Object, size: int, number: int, cha
     replica_set["metadata"]["annotations"] = annotations
     changes.update(REPLICA_SET, replica_set)
     if before != size:
-        _say_scaled(deployment, replica_set, before, size, changes)
+        _record_scaled(deployment, replica_set, before, size, changes)
 
 
-def _say_scaled(deployment: Object, replica_set: Object, before: int, after: int, changes: Changes) -> None:
+def _record_scaled(deployment: Object, replica_set: Object, before: int, after: int, changes: Changes) -> None:
     way, name = "up" if after > before else "down", replica_set["metadata"]["name"]
     changes.event(deployment, "Normal", "ScalingReplicaSet",
                   f"Scaled {way} replica set {name} from {before} to {after}", _COMPONENT)
 
 
-def _number(deployment: Object, newest: Object, changes: Changes) -> None:
+def _set_revision_annotation(deployment: Object, newest: Object, changes: Changes) -> None:
     annotations = deployment["metadata"].get("annotations", {})
     number = newest["metadata"]["annotations"][_REVISION]
     if annotations.get(_REVISION) != number:
@@ -161,7 +161,7 @@ def _number(deployment: Object, newest: Object, changes: Changes) -> None:
 
 
 def _clean_up(deployment: Object, newest: Object, owned: list[Object], changes: Changes) -> None:
-    """Forget old empty ReplicaSets beyond the history limit (sync.go `cleanupDeployment`)."""
+    """Delete old empty ReplicaSets beyond the history limit (sync.go `cleanupDeployment`)."""
     limit = deployment["spec"].get("revisionHistoryLimit", _HISTORY_LIMIT)
     empty = [rs for rs in owned if rs is not newest and not rs["spec"].get("replicas", 1)
              and not total([rs], "replicas") and "deletionTimestamp" not in rs["metadata"]]

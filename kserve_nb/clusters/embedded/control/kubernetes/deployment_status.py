@@ -1,4 +1,4 @@
-"""What a Deployment says of its rollout: counts, and the conditions Available and Progressing.
+"""The status of a Deployment: counts of pods, and the conditions Available, Progressing and ReplicaFailure.
 
 Source: kubernetes pkg/controller/deployment (progress.go `syncRolloutStatus`, sync.go `calculateStatus`,
 util/deployment_util.go).
@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 
-from kserve_nb.clusters.embedded.control.framework.loop import Changes, Moment
+from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment
 from kserve_nb.clusters.embedded.durations import seconds_since
 from kserve_nb.clusters.embedded.objects import Object, condition, utc
 
@@ -18,7 +18,7 @@ _COUNTS = ("replicas", "readyReplicas", "availableReplicas", "terminatingReplica
 
 def status_of(deployment: Object, replica_sets: list[Object], newest: Object | None, moment: Moment,
               changes: Changes) -> Object:
-    """The status that follows from the ReplicaSets."""
+    """The status of a Deployment with these ReplicaSets."""
     held = deployment.get("status") or {}
     status = _counts(deployment, replica_sets, newest)
     conditions = {c["type"]: c for c in copy.deepcopy(held.get("conditions") or [])}
@@ -31,7 +31,7 @@ def status_of(deployment: Object, replica_sets: list[Object], newest: Object | N
 
 
 def surge_and_unavailable(deployment: Object) -> tuple[int, int]:
-    """How many pods a rolling update may have too many and too few (`ResolveFenceposts`)."""
+    """The numbers of extra and of missing pods that a rolling update may have (`ResolveFenceposts`)."""
     strategy = deployment["spec"].get("strategy") or {}
     if strategy.get("type") == "Recreate":
         return 0, 0
@@ -53,16 +53,16 @@ def total(replica_sets: list[Object], field: str) -> int:
 def _counts(deployment: Object, replica_sets: list[Object], newest: Object | None) -> Object:
     counts = {field: total(replica_sets, field) for field in _COUNTS}
     counts["updatedReplicas"] = total([newest] if newest else [], "replicas")
-    asked = sum(rs["spec"].get("replicas", 1) for rs in replica_sets)
-    counts["unavailableReplicas"] = max(asked - counts["availableReplicas"], 0)
+    desired = sum(rs["spec"].get("replicas", 1) for rs in replica_sets)
+    counts["unavailableReplicas"] = max(desired - counts["availableReplicas"], 0)
     status: Object = {field: count for field, count in counts.items() if count or field == "terminatingReplicas"}
     status["observedGeneration"] = deployment["metadata"]["generation"]
     return status
 
 
 def _set_available(deployment: Object, status: Object, conditions: dict[str, Object], now: float) -> None:
-    least = deployment["spec"].get("replicas", 1) - surge_and_unavailable(deployment)[1]
-    if status.get("availableReplicas", 0) >= least:
+    minimum = deployment["spec"].get("replicas", 1) - surge_and_unavailable(deployment)[1]
+    if status.get("availableReplicas", 0) >= minimum:
         _set(conditions, "Available", "True", "MinimumReplicasAvailable", "Deployment has minimum availability.", now)
     else:
         _set(conditions, "Available", "False", "MinimumReplicasUnavailable",
@@ -79,7 +79,7 @@ def _set_failure(replica_sets: list[Object], conditions: dict[str, Object], now:
 
 def _set_progressing(deployment: Object, held: Object, status: Object, newest: Object, conditions: dict[str, Object],
                      moment: Moment, changes: Changes) -> None:
-    """A rollout progresses, is complete, or has taken longer than `progressDeadlineSeconds`."""
+    """Set Progressing: the rollout continues, is complete, or has exceeded `progressDeadlineSeconds`."""
     about, now = f'ReplicaSet "{newest["metadata"]["name"]}"', moment.now
     current = conditions.get("Progressing", {})
     settled = status.get("replicas", 0) == status.get("updatedReplicas", 0)
@@ -109,17 +109,17 @@ def _await_deadline(deployment: Object, progressing: Object, moment: Moment, cha
         return
     deadline_s = moment.settings.window_s(deployment["spec"].get("progressDeadlineSeconds", 600))
     left_s = deadline_s - seconds_since(progressing["lastUpdateTime"], moment.now)
-    changes.again(max(left_s, 0) + 0.01)
+    changes.requeue_after(max(left_s, 0) + 0.01)
 
 
 def _complete(deployment: Object, status: Object) -> bool:
-    """`DeploymentComplete`."""
-    asked = deployment["spec"].get("replicas", 1)
-    return all(status.get(f, 0) == asked for f in ("updatedReplicas", "replicas", "availableReplicas"))
+    """Whether all pods are updated and available (`DeploymentComplete`)."""
+    desired = deployment["spec"].get("replicas", 1)
+    return all(status.get(f, 0) == desired for f in ("updatedReplicas", "replicas", "availableReplicas"))
 
 
 def _progressed(before: Object, after: Object) -> bool:
-    """`DeploymentProgressing`."""
+    """Whether the rollout has progressed since the previous status (`DeploymentProgressing`)."""
     def more(field: str) -> bool:
         return bool(after.get(field, 0) > before.get(field, 0))
 
@@ -130,7 +130,7 @@ def _progressed(before: Object, after: Object) -> bool:
 
 
 def _set(conditions: dict[str, Object], type_: str, status: str, reason: str, message: str, now: float) -> None:
-    """`SetDeploymentCondition`: nothing changes while status and reason stay; a new one goes last."""
+    """Set a condition and move it to the end, unless status and reason are unchanged (`SetDeploymentCondition`)."""
     held = conditions.get(type_, {})
     if (held.get("status"), held.get("reason")) == (status, reason):
         return

@@ -1,7 +1,7 @@
-"""EndpointSlices: what Endpoints say, in the form that `kubectl describe service` reads.
+"""EndpointSlices: copies of Endpoints in the newer form, which `kubectl describe service` reads.
 
 Sources: kubernetes staging/src/k8s.io/endpointslice/reconciler.go for Services that select pods, and
-pkg/controller/endpointslicemirroring/utils.go for Services whose Endpoints somebody else keeps, as Knative does.
+pkg/controller/endpointslicemirroring/utils.go for Services whose Endpoints have another owner, such as Knative.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kserve_nb.clusters.embedded.control.framework.child_names import pod_name
-from kserve_nb.clusters.embedded.control.framework.loop import Changes, Key, Moment, Reconciler
+from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Key, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.kubernetes.endpoints import MANAGED_BY
 from kserve_nb.clusters.embedded.kinds import ENDPOINT_SLICE, ENDPOINTS, SERVICE
 from kserve_nb.clusters.embedded.objects import Object, Objects, key_of, owner_reference
@@ -20,7 +20,7 @@ _SLICE_MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 
 
 def reconcile(endpoints: Object, objects: Objects, _moment: Moment) -> Changes:
-    """One pass over Endpoints: their slice says what they say."""
+    """Write the EndpointSlice of Endpoints."""
     changes = Changes()
     ours = MANAGED_BY.items() <= (endpoints["metadata"].get("labels") or {}).items()
     owner = objects.find(SERVICE, *key_of(endpoints)) if ours else {**endpoints, "kind": "Endpoints"}
@@ -32,7 +32,7 @@ def reconcile(endpoints: Object, objects: Objects, _moment: Moment) -> Changes:
         if ours or desired["endpoints"]:
             changes.create(ENDPOINT_SLICE, desired)
     else:
-        owners = desired["metadata"]["ownerReferences"]  # another one where the Service was made anew
+        owners = desired["metadata"]["ownerReferences"]  # differs if the Service has been created again
         wanted = {**held, "metadata": {**held["metadata"], "ownerReferences": owners},
                   "endpoints": desired["endpoints"], "ports": desired["ports"]}
         if wanted != held:
@@ -40,19 +40,19 @@ def reconcile(endpoints: Object, objects: Objects, _moment: Moment) -> Changes:
     return changes
 
 
-def reconcile_orphan(piece: Object, objects: Objects, _moment: Moment) -> Changes:
-    """A slice goes with the Endpoints that it was made from."""
+def reconcile_orphan(slice_: Object, objects: Objects, _moment: Moment) -> Changes:
+    """Delete a slice whose Endpoints are gone."""
     changes = Changes()
-    meta = piece["metadata"]
+    meta = slice_["metadata"]
     name = (meta.get("labels") or {}).get(SERVICE_NAME, "")
     made = name and meta["name"] == _name(meta["namespace"], name)
     if made and objects.find(ENDPOINTS, meta["namespace"], name) is None:
-        changes.delete(ENDPOINT_SLICE, piece)
+        changes.delete(ENDPOINT_SLICE, slice_)
     return changes
 
 
 def make_slice(endpoints: Object, owner: Object, *, selected: bool) -> Object:
-    """The slice of Endpoints.
+    """The EndpointSlice of Endpoints.
 
     Args:
         owner: the Service that selects the pods, else the Endpoints themselves.
@@ -79,8 +79,8 @@ def make_slice(endpoints: Object, owner: Object, *, selected: bool) -> Object:
 
 def _endpoint(address: Object, ready: bool, selected: bool) -> Object:
     conditions = {"ready": ready, **({"serving": ready, "terminating": False} if selected else {})}
-    place: Object = {key: address[key] for key in ("nodeName", "targetRef") if key in address}
-    return {"addresses": [address["ip"]], "conditions": conditions, **place}
+    target: Object = {key: address[key] for key in ("nodeName", "targetRef") if key in address}
+    return {"addresses": [address["ip"]], "conditions": conditions, **target}
 
 
 def _name(namespace: str | None, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Endpoints of Services that select pods.
+"""Endpoints: the addresses of the pods that each Service selects.
 
 Source: kubernetes pkg/controller/endpoint/endpoints_controller.go `syncService`.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kserve_nb.clusters.embedded.control.framework.child_names import child_name
-from kserve_nb.clusters.embedded.control.framework.loop import Changes, Key, Moment, Reconciler
+from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Key, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.kubernetes.pod_state import is_ready
 from kserve_nb.clusters.embedded.kinds import ENDPOINTS, POD, SERVICE
 from kserve_nb.clusters.embedded.objects import Object, Objects, key_of
@@ -18,7 +18,7 @@ MANAGED_BY = {"endpoints.kubernetes.io/managed-by": "endpoint-controller"}
 
 
 def reconcile(service: Object, objects: Objects, _moment: Moment) -> Changes:
-    """One pass over a Service with a selector: who is behind it, ready or not."""
+    """Write the Endpoints of a Service with a selector (`syncService`)."""
     changes = Changes()
     selector = service["spec"].get("selector")
     if not selector or service["spec"].get("type") == "ExternalName" or "deletionTimestamp" in service["metadata"]:
@@ -37,7 +37,7 @@ def reconcile(service: Object, objects: Objects, _moment: Moment) -> Changes:
 
 
 def reconcile_orphan(endpoints: Object, objects: Objects, _moment: Moment) -> Changes:
-    """Endpoints that were made here go with their Service, which does not own them."""
+    """Delete Endpoints of this controller whose Service is gone: a Service does not own its Endpoints."""
     changes = Changes()
     ours = MANAGED_BY.items() <= (endpoints["metadata"].get("labels") or {}).items()
     if ours and objects.find(SERVICE, *key_of(endpoints)) is None:
@@ -46,7 +46,7 @@ def reconcile_orphan(endpoints: Object, objects: Objects, _moment: Moment) -> Ch
 
 
 def _subsets(service: Object, pods: list[Object]) -> list[Object]:
-    """One subset for each set of ports that the pods have."""
+    """The subsets: one for each combination of ports that the pods have."""
     by_ports: dict[tuple[tuple[str, int, str], ...], Object] = {}
     for pod in pods:
         address = _address(pod)
@@ -62,7 +62,7 @@ def _subsets(service: Object, pods: list[Object]) -> list[Object]:
 
 
 def _address(pod: Object) -> Object | None:
-    """A pod's address, once it has one, until it ends or begins to (`ShouldPodBeInEndpoints`)."""
+    """The address of a pod; None if it has none, has ended or is being deleted (`ShouldPodBeInEndpoints`)."""
     status, meta = pod.get("status") or {}, pod["metadata"]
     if not status.get("podIP") or status.get("phase") in ("Succeeded", "Failed") or "deletionTimestamp" in meta:
         return None
@@ -84,8 +84,10 @@ def _named_port(pod: Object, name: str) -> int | None:
 
 
 def _of_pod(pod: Object, objects: Objects) -> Iterable[Key]:
-    """The Services of its namespace that select it. A revision's pods have their private one, which is known by name:
-    where there are many revisions it takes too long to look for others at each of their steps."""
+    """The Services that select a pod. For a pod of a revision this is only the private Service of the revision.
+
+    Searching all Services for each change of such a pod is too slow if there are many revisions.
+    """
     labels = (pod["metadata"].get("labels") or {}).items()
     revision = pod["metadata"].get("labels", {}).get(REVISION_LABEL)
     if revision:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from kserve_nb.clusters.embedded.control.framework.kreconciler import without_version
-from kserve_nb.clusters.embedded.control.framework.loop import Changes, Key, Moment, Reconciler
+from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Key, Moment, Reconciler, without_version
 from kserve_nb.clusters.embedded.kinds import (
     CONFIG_MAP,
     ENDPOINT_SLICE,

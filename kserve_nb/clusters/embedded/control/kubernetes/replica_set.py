@@ -1,4 +1,4 @@
-"""ReplicaSets: as many pods of one template as asked for.
+"""ReplicaSets: the desired number of pods of one template.
 
 Source: kubernetes pkg/controller/replicaset (replica_set.go `manageReplicas`, replica_set_utils.go
 `calculateStatus`).
@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 
 from kserve_nb.clusters.embedded.control.framework.child_names import pod_name
-from kserve_nb.clusters.embedded.control.framework.loop import Changes, Moment, Reconciler
+from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.kubernetes.pod_state import (
     available_in_s,
     controller_uid,
@@ -25,13 +25,13 @@ _RETRY_S = 5.0
 
 
 def reconcile(replica_set: Object, objects: Objects, moment: Moment) -> Changes:
-    """One pass over a ReplicaSet (`syncReplicaSet`)."""
+    """Create or delete pods until their number is the desired one, and write the status (`syncReplicaSet`)."""
     changes = Changes()
     meta, spec = replica_set["metadata"], replica_set["spec"]
     selector = spec["selector"]
-    mine = [pod for pod in objects.list(POD, meta["namespace"], selector.get("matchLabels"))
+    owned = [pod for pod in objects.list(POD, meta["namespace"], selector.get("matchLabels"))
             if controller_uid(pod) == meta["uid"] and matches(selector, pod["metadata"].get("labels", {}))]
-    active = [pod for pod in mine if is_active(pod)]
+    active = [pod for pod in owned if is_active(pod)]
     failure = None
     if "deletionTimestamp" not in meta:
         missing = spec.get("replicas", 1) - len(active)
@@ -41,7 +41,7 @@ def reconcile(replica_set: Object, objects: Objects, moment: Moment) -> Changes:
             changes.delete(POD, pod)
             changes.event(replica_set, "Normal", "SuccessfulDelete", f"Deleted pod: {pod['metadata']['name']}",
                           _COMPONENT)
-    status = _status(replica_set, active, sum("deletionTimestamp" in p["metadata"] for p in mine), moment, changes)
+    status = _status(replica_set, active, sum("deletionTimestamp" in p["metadata"] for p in owned), moment, changes)
     _set_failure(replica_set, status, failure, moment.now)
     if status != replica_set.get("status"):
         changes.update_status(REPLICA_SET, {**replica_set, "status": status})
@@ -49,7 +49,7 @@ def reconcile(replica_set: Object, objects: Objects, moment: Moment) -> Changes:
 
 
 def make_pod(replica_set: Object, name: str) -> Object:
-    """A pod of the template (controller_utils.go `GetPodFromTemplate`)."""
+    """A pod of the ReplicaSet's template (controller_utils.go `GetPodFromTemplate`)."""
     template, meta = copy.deepcopy(replica_set["spec"]["template"]), replica_set["metadata"]
     kept = {key: template.get("metadata", {})[key] for key in ("annotations", "labels", "finalizers")
             if template.get("metadata", {}).get(key)}
@@ -63,7 +63,7 @@ def make_pod(replica_set: Object, name: str) -> Object:
 
 def _create_pods(replica_set: Object, missing: int, objects: Objects, moment: Moment,
                  changes: Changes) -> StatusError | None:
-    """Create those that are missing, unless the API server refuses the first: then say why, and try again later."""
+    """Create the missing pods. If the API server refuses the first one, report that and return the error."""
     meta = replica_set["metadata"]
     seed = meta["uid"], meta["resourceVersion"], moment.now
     pods = [make_pod(replica_set, pod_name(meta["name"], *seed, i)) for i in range(missing)]
@@ -71,7 +71,7 @@ def _create_pods(replica_set: Object, missing: int, objects: Objects, moment: Mo
         objects.create(POD, pods[0], dry_run=True)
     except StatusError as refusal:
         changes.event(replica_set, "Warning", "FailedCreate", f"Error creating: {refusal.message}", _COMPONENT)
-        changes.again(_RETRY_S)
+        changes.requeue_after(_RETRY_S)
         return refusal
     for pod in pods:
         changes.create(POD, pod)
@@ -80,7 +80,7 @@ def _create_pods(replica_set: Object, missing: int, objects: Objects, moment: Mo
 
 
 def _surplus(active: list[Object], count: int) -> list[Object]:
-    """Those to delete: unscheduled before scheduled, not ready before ready, young before old (`ActivePods`)."""
+    """The pods to delete: unscheduled ones first, then pods that are not ready, then the youngest (`ActivePods`)."""
     if count <= 0:
         return []
     by_age = sorted(active, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), reverse=True)
@@ -88,11 +88,11 @@ def _surplus(active: list[Object], count: int) -> list[Object]:
 
 
 def _status(replica_set: Object, active: list[Object], terminating: int, moment: Moment, changes: Changes) -> Object:
-    least_ready_s = float(replica_set["spec"].get("minReadySeconds") or 0)
-    waits = [wait for pod in active if (wait := available_in_s(pod, least_ready_s, moment.now)) is not None]
+    min_ready_s = float(replica_set["spec"].get("minReadySeconds") or 0)
+    waits = [wait for pod in active if (wait := available_in_s(pod, min_ready_s, moment.now)) is not None]
     for wait in waits:
         if wait > 0:
-            changes.again(wait)
+            changes.requeue_after(wait)
     labels = replica_set["spec"]["template"].get("metadata", {}).get("labels", {})
     counts = {
         "availableReplicas": sum(wait <= 0 for wait in waits),
@@ -104,7 +104,7 @@ def _status(replica_set: Object, active: list[Object], terminating: int, moment:
 
 
 def _set_failure(replica_set: Object, status: Object, failure: StatusError | None, now: float) -> None:
-    """`SetCondition`: a failure for the same reason stays as it was first told."""
+    """Set ReplicaFailure; an existing one with the same reason keeps its message and time (`SetCondition`)."""
     if failure is not None:
         status["conditions"] = (replica_set.get("status") or {}).get("conditions") or [
             {"lastTransitionTime": utc(now), "message": failure.message, "reason": "FailedCreate", "status": "True",

@@ -1,24 +1,18 @@
-"""The scheduler of a cluster with one node: a pod runs there if its requests fit, else it says why not.
+"""The scheduler, for a cluster with one node: assigns pods that fit, and reports why others do not.
 
-Source: kubernetes pkg/scheduler (schedule_one.go, framework/types.go `FitError`,
-framework/plugins/noderesources/fit.go, nodeaffinity). The words are those of Kubernetes 1.35.
+Source: kubernetes pkg/scheduler/schedule_one.go.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
 
-from kserve_nb.clusters.embedded import quantity
-from kserve_nb.clusters.embedded.control.framework.kreconciler import without_version
-from kserve_nb.clusters.embedded.control.framework.loop import Changes, Key, Moment, Reconciler
-from kserve_nb.clusters.embedded.kinds import NODE, POD, RESERVATION
+from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Key, Moment, Reconciler, without_version
+from kserve_nb.clusters.embedded.control.kubernetes.node_filters import requests_of, unschedulable_reason
+from kserve_nb.clusters.embedded.kinds import NODE, PERSISTENT_VOLUME_CLAIM, POD, RESERVATION
 from kserve_nb.clusters.embedded.objects import Object, Objects, condition, key_of, utc
 
 _COMPONENT = "default-scheduler"
-_RESOURCES = ("cpu", "memory")
-_NO_VICTIMS = "No preemption victims found for incoming pod."
-_NO_HELP = "Preemption is not helpful for scheduling."
 
 
 def reconcile(pod: Object, objects: Objects, moment: Moment) -> Changes:
@@ -26,22 +20,22 @@ def reconcile(pod: Object, objects: Objects, moment: Moment) -> Changes:
     changes = Changes()
     if not _is_waiting(pod):
         if _occupies(pod, moment.settings.node):
-            _reserve(pod, objects, changes, waiting=False)  # it was created with its node, or before a restart
+            _reserve(pod, objects, changes, waiting=False)  # created with a node name, or before a restart
         return changes
     node = objects.find(NODE, None, moment.settings.node)
-    refusal = _refusal(pod, node, objects)
-    _reserve(pod, objects, changes, waiting=refusal is not None)
-    if refusal is None:
+    reason = unschedulable_reason(pod, node, objects)
+    _reserve(pod, objects, changes, waiting=reason is not None)
+    if reason is None:
         _assign(pod, moment, changes)
-    elif condition(pod, "PodScheduled").get("message") != refusal:
-        failed = {"message": refusal, "reason": "Unschedulable", "status": "False"}
+    elif condition(pod, "PodScheduled").get("message") != reason:
+        failed = {"message": reason, "reason": "Unschedulable", "status": "False"}
         _set_scheduled(pod, failed, moment, changes)
-        changes.event(pod, "Warning", "FailedScheduling", refusal, _COMPONENT)
+        changes.event(pod, "Warning", "FailedScheduling", reason, _COMPONENT)
     return changes
 
 
 def reconcile_reservation(reservation: Object, objects: Objects, _moment: Moment) -> Changes:
-    """A pod that has ended or gone gives its room back."""
+    """Delete the reservation of a pod that has ended or is gone."""
     changes = Changes()
     pod = objects.find(POD, *key_of(reservation))
     if pod is None or pod["metadata"]["uid"] != reservation["status"]["podUID"] or _has_ended(pod):
@@ -49,49 +43,10 @@ def reconcile_reservation(reservation: Object, objects: Objects, _moment: Moment
     return changes
 
 
-def requests_of(pod: Object) -> dict[str, Decimal]:
-    """What a pod asks of its node: its containers together, or its largest init container (resource helpers
-    `PodRequests`)."""
-    def of(container: Object, resource: str) -> Decimal:
-        resources = container.get("resources") or {}
-        asked = (resources.get("requests") or {}).get(resource) or (resources.get("limits") or {}).get(resource)
-        return quantity.parse(asked) if asked else Decimal(0)
-
-    spec = pod["spec"]
-    return {
-        resource: max(sum((of(c, resource) for c in spec["containers"]), Decimal(0)),
-                      max((of(c, resource) for c in spec.get("initContainers") or []), default=Decimal(0)))
-        for resource in _RESOURCES}
-
-
 def _is_waiting(pod: Object) -> bool:
     spec = pod["spec"]
     ours = spec.get("schedulerName", _COMPONENT) == _COMPONENT and not spec.get("schedulingGates")
     return ours and not spec.get("nodeName") and "deletionTimestamp" not in pod["metadata"]
-
-
-def _refusal(pod: Object, node: Object | None, objects: Objects) -> str | None:
-    """Why the pod cannot run on the node, in the scheduler's words; None: it can."""
-    if node is None:
-        return "no nodes available to schedule pods"
-    labels = node["metadata"].get("labels") or {}
-    if not (pod["spec"].get("nodeSelector") or {}).items() <= labels.items():
-        return _words("node(s) didn't match Pod's node affinity/selector", _NO_HELP)
-    if node["spec"].get("unschedulable"):
-        return _words("node(s) were unschedulable", _NO_HELP)
-    asked, allocatable = requests_of(pod), (node.get("status") or {}).get("allocatable") or {}
-    room = {resource: quantity.parse(allocatable[resource]) for resource in _RESOURCES if resource in allocatable}
-    free = dict(room)
-    for other in objects.list(RESERVATION):
-        if not other["status"]["waiting"] and other["status"]["podUID"] != pod["metadata"]["uid"]:
-            for resource, amount in other["status"]["requests"].items():
-                if resource in free:
-                    free[resource] -= Decimal(amount)
-    short = [resource for resource in free if 0 < asked[resource] > free[resource]]
-    if not short:
-        return None
-    hopeless = any(asked[resource] > room[resource] for resource in short)
-    return _words(", 1 ".join(f"Insufficient {r}" for r in short), _NO_HELP if hopeless else _NO_VICTIMS)
 
 
 def _occupies(pod: Object, node: str) -> bool:
@@ -123,11 +78,6 @@ def _reserve(pod: Object, objects: Objects, changes: Changes, *, waiting: bool) 
         changes.update_status(RESERVATION, {**held, "status": status})
 
 
-def _words(why: str, preemption: str) -> str:
-    return (f"0/1 nodes are available: 1 {why}. no new claims to deallocate, "
-            f"preemption: 0/1 nodes are available: 1 {preemption}")
-
-
 def _set_scheduled(pod: Object, fields: Object, moment: Moment, changes: Changes) -> None:
     status = pod.get("status") or {}
     others = [c for c in status.get("conditions") or [] if c["type"] != "PodScheduled"]
@@ -138,12 +88,12 @@ def _set_scheduled(pod: Object, fields: Object, moment: Moment, changes: Changes
 
 
 def _waiting(_obj: Object, objects: Objects) -> Iterable[Key]:
-    """The pods that wait for room, or for a node that takes them."""
+    """The pods that are not scheduled yet."""
     return [key_of(r) for r in objects.list(RESERVATION) if r["status"]["waiting"]]
 
 
 def _waiting_after(reservation: Object, objects: Objects) -> Iterable[Key]:
-    """The same, once a reservation has gone."""
+    """The pods that are not scheduled yet, once a reservation has been deleted."""
     return _waiting(reservation, objects) if objects.find(RESERVATION, *key_of(reservation)) is None else ()
 
 
@@ -153,6 +103,7 @@ def _of_ending(pod: Object, objects: Objects) -> Iterable[Key]:
 
 
 RECONCILERS: tuple[Reconciler, ...] = (
-    Reconciler("scheduler", POD, reconcile, watches={RESERVATION: _waiting_after, NODE: _waiting}),
+    Reconciler("scheduler", POD, reconcile,
+               watches={RESERVATION: _waiting_after, NODE: _waiting, PERSISTENT_VOLUME_CLAIM: _waiting}),
     Reconciler("reservation", RESERVATION, reconcile_reservation, watches={POD: _of_ending}),
 )

@@ -1,0 +1,30 @@
+"""The response that shows one object in the representation that the client accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import orjson
+from aiohttp import web
+
+from kserve_nb.clusters.embedded.api.columns import tables
+from kserve_nb.clusters.embedded.api.entry import Entry
+from kserve_nb.clusters.embedded.api.wire.content_negotiation import representation
+from kserve_nb.clusters.embedded.api.wire.request_paths import Target
+from kserve_nb.clusters.embedded.api.wire.responses import json_response
+from kserve_nb.clusters.embedded.objects import Object
+
+
+def object_response(request: web.Request, target: Target, obj: Object, *, status: int = 200,
+                    warnings: Iterable[str] = ()) -> web.Response:
+    """An object as JSON, as a Table of one row, or as its metadata alone."""
+    wanted = representation(request.headers.get("Accept", ""))
+    body = orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)
+    if wanted != "object":
+        version = obj["metadata"].get("resourceVersion", "0")
+        entry = Entry.of(obj | {"metadata": obj["metadata"] | {"resourceVersion": version}}, body)
+        body = tables.partial(entry)
+        if wanted == "table":
+            row = tables.row(target.kind, entry, tables.include_of(request))
+            body = tables.join(tables.head(target.kind, {"resourceVersion": version}), [row])
+    return json_response(request, body, status=status, warnings=warnings)
