@@ -25,6 +25,8 @@ from pathlib import Path
 from kserve_nb import PodTable, TrafficSlider
 from kserve_nb.access.api_client import Client
 from kserve_nb.access.ingress import Ingress
+from kserve_nb.rollout.rollout import Rollout
+from kserve_nb.values.cluster import Cluster
 from kserve_nb.widgets import StatusLine
 rollout = Rollout(Client(Cluster(Path({kubeconfig!r}), "127.0.0.1:9")), Ingress("127.0.0.1:9"))
 """  # the first cell of a notebook on a FakeApi
