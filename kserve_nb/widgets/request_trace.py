@@ -10,7 +10,7 @@ from typing import Any
 import traitlets as T  # noqa: N812 - short, as traits fill these lines
 
 from kserve_nb.access.ingress import PredictError
-from kserve_nb.doctor import error_rules
+from kserve_nb.doctor import explain
 from kserve_nb.rollout.discriminating_input import DiscriminatingInput, find_discriminating_input
 from kserve_nb.rollout.errors import NotPossibleError
 from kserve_nb.rollout.reader import Tag
@@ -133,4 +133,4 @@ def rule(found: Trace) -> str:
     answer = found.response
     server = answer.headers.get("server", "") if answer else ""
     text = f"HTTP/1.1 {answer.status} \nserver: {server}\n\n{answer.text}" if answer else found.failed.said
-    return next((f"{known.id}: {known.why} Do: {known.do}" for known in error_rules.explain(text)), "")
+    return next((f"{known.id}: {known.why} Do: {known.remedy.shown(notebook=True)}" for known in explain(text)), "")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from kserve_nb.doctor import Finding, Report
+from kserve_nb.doctor import Finding, Remedy, Report, Rule
 from kserve_nb.widgets import DoctorPanel
 from tests.widgets.page import press, text_of, type_into
 
-SICK = Report((Finding("K13", "blocker", "pod", "pod-1", "gone", "It is not there.", "look"),))
+NO_MODEL = Rule("K13", "the model cannot be downloaded")
+SICK = Report((Finding(NO_MODEL, "blocker", "pod", "pod-1", "gone", "It is not there.", Remedy("look")),))
 WELL = Report((), "all of it")
 
 
