@@ -35,13 +35,13 @@ SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 TOO_WIDE = """panel => {
     const found = [];
     for (const output of panel.querySelectorAll(".jp-OutputArea-output")) {
-        const edge = output.getBoundingClientRect().right + 1;
+        const edge = Math.ceil(output.getBoundingClientRect().right) + 1;
         if (output.scrollWidth > output.clientWidth + 1)
             found.push(`${output.innerText.slice(0, 60)}: ${output.scrollWidth} > ${output.clientWidth}`);
         for (const part of output.querySelectorAll(".knb *")) {
             if (part.closest(".knb-hidden") || part.parentElement.closest(".knb-scroll, .knb-box")) continue;
             const { right, width } = part.getBoundingClientRect();
-            if (width && right > edge) found.push(`${part.tagName} ${part.className} ${Math.round(right - edge)} px out`);
+            if (width && right > edge) found.push(`${part.tagName} ${part.className} ${right - edge} px`);
         }
     }
     return found;
