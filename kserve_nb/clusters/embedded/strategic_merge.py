@@ -1,6 +1,6 @@
 """Strategic merge patch for the built-in kinds: lists of objects are merged by a key, other lists are replaced.
 
-Source: apimachinery pkg/util/strategicpatch/patch.go. The merge keys are the API's patchMergeKey.
+Source: apimachinery pkg/util/strategicpatch/patch.go.
 """
 
 from __future__ import annotations
@@ -8,14 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from kserve_nb.clusters.embedded.list_keys import list_keys
 from kserve_nb.clusters.embedded.objects import Object
 
-MERGE_KEYS = {
-    "containers": "name", "initContainers": "name", "ephemeralContainers": "name", "volumes": "name", "env": "name",
-    "imagePullSecrets": "name", "secrets": "name", "volumeMounts": "mountPath", "volumeDevices": "devicePath",
-    "conditions": "type", "hostAliases": "ip", "topologySpreadConstraints": "topologyKey", "ownerReferences": "uid",
-    "addresses": "type", "taints": "key", "podIPs": "ip", "resourceClaims": "name", "schedulingGates": "name"}
-_PRIMITIVE_LISTS = {"finalizers"}
 _DELETE = "$deleteFromPrimitiveList/"
 _ORDER = "$setElementOrder/"
 
@@ -46,19 +41,19 @@ def _merge_field(merged: Object, key: str, value: Any) -> None:
         merged.pop(key, None)
     elif isinstance(value, dict):
         merged[key] = merge(current if isinstance(current, dict) else {}, value)
-    elif isinstance(value, list) and key in _PRIMITIVE_LISTS and isinstance(current, list):
-        merged[key] = _ordered([*current, *(item for item in value if item not in current)], value, current)
-    elif isinstance(value, list) and (key in MERGE_KEYS or key == "ports") and all(isinstance(v, dict) for v in value):
-        old = [item for item in current or () if isinstance(item, dict)] if isinstance(current, list) else []
-        merged[key] = _merge_items(old, value, _merge_key(key, [*old, *value]))
+    elif isinstance(value, list):
+        merged[key] = _merge_list(key, current if isinstance(current, list) else [], value)
     else:
         merged[key] = value
 
 
-def _merge_key(name: str, items: list[Object]) -> str:
-    if name == "ports":  # a container's ports or a Service's
-        return "containerPort" if any("containerPort" in item for item in items) else "port"
-    return MERGE_KEYS[name]
+def _merge_list(field: str, current: list[Any], patch: list[Any]) -> list[Any]:
+    keys = list_keys(field, [*current, *patch])
+    if keys is None or (keys and not all(isinstance(item, dict) for item in patch)):
+        return patch
+    if not keys:
+        return _ordered([*current, *(item for item in patch if item not in current)], patch, current)
+    return _merge_items([item for item in current if isinstance(item, dict)], patch, keys[0])
 
 
 def _merge_items(current: list[Object], patch: list[Object], key: str) -> list[Object]:
@@ -92,16 +87,15 @@ def _apply_list_directives(merged: Object, current: Object, patch: Object) -> No
             if isinstance(merged.get(name), list):
                 before = current.get(name)
                 merged[name] = _ordered(merged[name], values, before if isinstance(before, list) else [],
-                                        _identity(name, values))
+                                        _identity(name, [*merged[name], *values]))
 
 
-def _identity(name: str, values: list[Any]) -> Callable[[Any], Any]:
+def _identity(field: str, items: list[Any]) -> Callable[[Any], Any]:
     """What identifies an item of a list: the value of its merge key, or the item itself."""
-    objects = [value for value in values if isinstance(value, dict)]
-    if not objects or (name not in MERGE_KEYS and name != "ports"):
+    keys = list_keys(field, items)
+    if not keys:
         return lambda item: item
-    key = _merge_key(name, objects)
-    return lambda item: item.get(key) if isinstance(item, dict) else item
+    return lambda item: item.get(keys[0]) if isinstance(item, dict) else item
 
 
 def _ordered(items: list[Any], patch: list[Any], before: list[Any],
