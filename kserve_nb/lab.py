@@ -19,6 +19,7 @@ from kserve_nb.doctor import Report, summary
 from kserve_nb.rollout.errors import NotReadyError
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.rollout.sampling import Tally
+from kserve_nb.rollout.waiting import interruptible
 from kserve_nb.values import manifest, render
 from kserve_nb.values.cluster import Cluster
 from kserve_nb.values.pods import Pod
@@ -204,10 +205,11 @@ class Lab:
 async def _until_not(holds: Callable[[], bool], timeout_s: float, late: str) -> None:
     """Wait until a condition no longer holds. Raises NotReadyError with this message after timeout_s."""
     deadline = time.monotonic() + timeout_s
-    while await asyncio.to_thread(holds):
-        if time.monotonic() > deadline:
-            raise NotReadyError(late)
-        await asyncio.sleep(_POLL_S)
+    with interruptible("the deletion goes on."):
+        while await asyncio.to_thread(holds):
+            if time.monotonic() > deadline:
+                raise NotReadyError(late)
+            await asyncio.sleep(_POLL_S)
 
 
 def connect(

@@ -262,8 +262,8 @@ def test_curl_fails_with_curls_exit_codes(lab: LabMagics, line: str, says: str) 
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("get isvc | grep x", "only `| jq"),
-        ("get isvc $NOWHERE", "NOWHERE is not set"),
+        ("get isvc | grep x", "only `\\| jq"),
+        ("get isvc $NOWHERE", "There is no variable NOWHERE"),
         ("get 'isvc", "No closing quotation"),
         ("version --client | jq .", "jq: "),
     ],
