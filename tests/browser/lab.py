@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from kserve_nb import cli
-from kserve_nb.clusters.embedded import lifecycle
+from kserve_nb.clusters.ports import free_ports
 from tests.browser.jupyter import Jupyter, until
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -51,7 +51,7 @@ def chromium(playwright: Any) -> Iterator[Any]:
 @contextmanager
 def jupyterlab(folder: Path, cluster: str) -> Iterator[Jupyter]:
     """A server with its own settings, below `folder`; its kernels find the cluster of that name."""
-    served = Jupyter(folder / "notebooks", lifecycle.free_ports(1)[0])
+    served = Jupyter(folder / "notebooks", free_ports(1)[0])
     shutil.copytree(cli.notebooks_folder(), served.folder)
     private = {f"JUPYTER_{name}_DIR": str(folder / name) for name in ("DATA", "CONFIG", "RUNTIME")}
     private |= {f"JUPYTERLAB_{name}_DIR": str(folder / name) for name in ("SETTINGS", "WORKSPACES")}

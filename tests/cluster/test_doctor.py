@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 import yaml
 
+from kserve_nb import clusters
 from kserve_nb.access.api_client import INFERENCE_SERVICE, Client
-from kserve_nb.clusters.embedded import lifecycle
 from kserve_nb.doctor import Report, examine
 from kserve_nb.lab import STEPS, Lab
 from kserve_nb.magics.command_line import read
@@ -413,14 +413,14 @@ def test_a_context_that_looks_like_production(target: Target, tmp_path: Path) ->
 
 @pytest.mark.usefixtures("own")
 def test_a_cluster_that_has_ended(tmp_path: Path) -> None:
-    record = lifecycle.up(f"doctor-{os.getpid()}", owner=os.getpid())
+    record = clusters.start(f"doctor-{os.getpid()}", owner=os.getpid(), temporary=True)
     config = tmp_path / "kubeconfig"
     config.write_text(Path(record.kubeconfig).read_text())
     cluster = Cluster(config, record.ingress)
     assert _examine(cluster, tmp_path).healthy
     assert Client(cluster).find_all(INFERENCE_SERVICE) == []
 
-    lifecycle.down(record)
+    clusters.delete(record.name)
     report = _examine(cluster, tmp_path)
 
     assert "K02" in report.text.splitlines()[0] and report.blocked, report.text

@@ -7,14 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from kserve_nb.clusters.embedded.list_keys import list_keys
 from kserve_nb.clusters.embedded.objects import Object
 
-MERGE_KEYS = {
-    "containers": "name", "initContainers": "name", "ephemeralContainers": "name", "volumes": "name", "env": "name",
-    "imagePullSecrets": "name", "secrets": "name", "volumeMounts": "mountPath", "volumeDevices": "devicePath",
-    "conditions": "type", "hostAliases": "ip", "topologySpreadConstraints": "topologyKey", "ownerReferences": "uid",
-    "addresses": "type", "taints": "key", "podIPs": "ip", "resourceClaims": "name", "schedulingGates": "name"}
-_SETS = {"finalizers"}
 _DELETE = "$deleteFromPrimitiveList/"
 _ORDER = "$setElementOrder/"
 
@@ -45,19 +40,19 @@ def _merge_field(merged: Object, key: str, value: Any) -> None:
         merged.pop(key, None)
     elif isinstance(value, dict):
         merged[key] = merge(current if isinstance(current, dict) else {}, value)
-    elif isinstance(value, list) and key in _SETS and isinstance(current, list):
-        merged[key] = [*current, *(item for item in value if item not in current)]
-    elif isinstance(value, list) and (key in MERGE_KEYS or key == "ports") and all(isinstance(v, dict) for v in value):
-        old = [item for item in current or () if isinstance(item, dict)] if isinstance(current, list) else []
-        merged[key] = _merge_items(old, value, _key_of(key, [*old, *value]))
+    elif isinstance(value, list):
+        merged[key] = _merge_list(key, current if isinstance(current, list) else [], value)
     else:
         merged[key] = value
 
 
-def _key_of(name: str, items: list[Object]) -> str:
-    if name == "ports":  # a container's ports and a Service's
-        return "containerPort" if any("containerPort" in item for item in items) else "port"
-    return MERGE_KEYS[name]
+def _merge_list(field: str, current: list[Any], patch: list[Any]) -> list[Any]:
+    keys = list_keys(field, [*current, *patch])
+    if keys is None or (keys and not all(isinstance(item, dict) for item in patch)):
+        return patch
+    if not keys:
+        return [*current, *(item for item in patch if item not in current)]
+    return _merge_items([item for item in current if isinstance(item, dict)], patch, keys[0])
 
 
 def _merge_items(current: list[Object], patch: list[Object], key: str) -> list[Object]:

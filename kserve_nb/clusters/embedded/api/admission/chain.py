@@ -17,9 +17,9 @@ from kserve_nb.clusters.embedded.kinds import (
     CONFIGURATION,
     CUSTOM_RESOURCE_DEFINITION,
     DEPLOYMENT,
-    IDLE_KINDS,
     INFERENCE_SERVICE,
     INGRESS,
+    KINDS,
     KNATIVE_SERVICE,
     NAMESPACE,
     PERSISTENT_VOLUME_CLAIM,
@@ -66,7 +66,7 @@ _VALIDATIONS: Mapping[Kind, Validate] = {
     SERVICE: core_kinds.validate_service,
     INFERENCE_SERVICE: kserve_webhook.validate,
     **{kind: partial(knative_webhook.validate, kind) for kind in _KNATIVE_KINDS},
-    **{kind: partial(_refuse_idle, kind) for kind in IDLE_KINDS},
+    **{kind: partial(_refuse_idle, kind) for kind in KINDS if kind.idle},
 }
 
 

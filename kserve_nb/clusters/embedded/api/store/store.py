@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
@@ -18,24 +19,12 @@ from kserve_nb.clusters.embedded.api import object_metadata
 from kserve_nb.clusters.embedded.api.entry import Entry, encode
 from kserve_nb.clusters.embedded.api.store.database import Database
 from kserve_nb.clusters.embedded.api.store.watch_history import Change, History
-from kserve_nb.clusters.embedded.kinds import (
-    CONFIG_MAP,
-    ENDPOINTS,
-    EVENT,
-    KINDS,
-    LEASE,
-    NAMESPACE,
-    NODE,
-    PERSISTENT_VOLUME_CLAIM,
-    POD,
-    SECRET,
-    SERVICE,
-    SERVICE_ACCOUNT,
-)
+from kserve_nb.clusters.embedded.kinds import EVENT, KINDS, NAMESPACE, POD
 from kserve_nb.clusters.embedded.objects import (
     AlreadyExistsError,
     ConflictError,
     Kind,
+    Kinds,
     NotFoundError,
     Object,
     Objects,
@@ -51,9 +40,6 @@ Key = tuple[str | None, str]
 FIRST_VERSION = 1000  # a new cluster's resourceVersion: watches from 1 are too old, as on a real one
 _PROPAGATION = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}  # finalizers for the garbage collector
 EVENT_LIFE_S = 3600.0  # a kube-apiserver forgets Events after an hour (--event-ttl)
-_BY_RESOURCE = {kind.resource: kind for kind in KINDS}
-_WITHOUT_GENERATION = {
-    NAMESPACE, NODE, SERVICE, ENDPOINTS, EVENT, CONFIG_MAP, SECRET, SERVICE_ACCOUNT, PERSISTENT_VOLUME_CLAIM, LEASE}
 _SERVER_FIELDS = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
 _PERMANENT_NAMESPACES = {"default", "kube-system", "kube-public"}
 
@@ -63,6 +49,7 @@ class Store(Objects):
 
     def __init__(self, path: Path | None, *, admission: Admit | None = None):
         self._admission = admission
+        self.kinds = Kinds(KINDS)
         self._database = Database(path)
         version = self._database.version()
         if version is None:
@@ -70,10 +57,11 @@ class Store(Objects):
             self._database.start(version)
         self.version = version
         self.history = History(version)
-        self._entries: dict[Kind, dict[Key, Entry]] = {kind: {} for kind in KINDS}
+        self._entries: dict[Kind, dict[Key, Entry]] = defaultdict(dict)
+        by_resource = {kind.resource: kind for kind in self.kinds}
         for row in self._database.rows():
-            if row.resource in _BY_RESOURCE:
-                self._remember(_BY_RESOURCE[row.resource], Entry.of(orjson.loads(row.data), row.data))
+            if row.resource in by_resource:
+                self._remember(by_resource[row.resource], Entry.of(orjson.loads(row.data), row.data))
 
     def close(self) -> None:
         """End all watches and close the file."""
@@ -110,7 +98,7 @@ class Store(Objects):
     async def watch(self, *kinds: Kind) -> AsyncIterator[WatchEvent]:
         subscription = self.history.subscribe(kinds)
         try:
-            for entry in [entry for kind in kinds for entry in self.entries(kind)]:
+            for entry in [entry for kind in kinds or self.kinds for entry in self.entries(kind)]:
                 yield WatchEvent("ADDED", entry.copy())
             while changes := await subscription.batch():
                 for change in changes:
@@ -126,7 +114,7 @@ class Store(Objects):
         object_metadata.check(kind, meta)
         self._check_namespace(kind, meta)
         meta |= {"uid": str(uuid.uuid4()), "creationTimestamp": utc(time.time())}
-        if kind not in _WITHOUT_GENERATION:
+        if kind.has_generation:
             meta["generation"] = 1
         new = self._admit("CREATE", kind, new, None)
         if (new["metadata"].get("namespace"), new["metadata"]["name"]) in self._entries[kind]:

@@ -1,4 +1,4 @@
-"""Run notebooks: one after the other on one cluster, or side by side on a cluster for each."""
+"""Run notebooks with papermill, one after the other on one cluster."""
 
 from __future__ import annotations
 
@@ -13,60 +13,63 @@ from typing import Any
 
 import yaml
 
-from kserve_nb.clusters import of
-from kserve_nb.clusters.state import Record
+from kserve_nb.clusters import Record, cluster_of
 from kserve_nb.runner import post_mortem
 from kserve_nb.runner.post_mortem import Diagnose
-from kserve_nb.runner.result import Run, cells_of
+from kserve_nb.runner.run_result import Run, cells_of
 
-_START_S = 60  # a kernel's start
+_START_S = 60  # the start of a kernel
 _CELL_S = 300  # one cell
-_QUIET = ["--log-level=CRITICAL"]  # a kernel calls its own end an ERROR
+_QUIET = ["--log-level=CRITICAL"]  # a kernel logs its own shutdown as an error
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run, and how; it can be sent to another process."""
+    """Which notebooks to run, and how. It can be pickled, to be sent to another process."""
 
     notebooks: tuple[Path, ...]
-    output: Path  # the folder of the executed notebooks and of the report
-    diagnose: Diagnose  # asked where a notebook fails
-    parameters: Mapping[str, Any]  # values for those notebooks that have a parameter of that name
-    bars: bool = False  # a progress bar of each notebook's cells, on standard error
+    output: Path  # the folder for the executed notebooks and the report
+    diagnose: Diagnose  # called when a notebook has failed
+    parameters: Mapping[str, Any]  # for the notebooks that have a parameter of that name
+    bars: bool = False  # show a progress bar for each notebook, on standard error
 
     @property
     def report(self) -> Path:
-        """The HTML report."""
+        """The file of the HTML report."""
         return self.output / "report.html"
 
 
 def read(parameters: Iterable[tuple[str, str]], notebooks: Iterable[Path]) -> dict[str, Any]:
-    """Parameters as typed on a command line: each value is read as YAML, so `20` is a number.
+    """Parameters as typed on a command line; each value is parsed as YAML, so `20` is a number.
 
-    Raises ValueError where one cannot be read, or where none of the notebooks has it.
+    Raises ValueError if a value is not YAML, or if no notebook has a parameter of that name.
     """
     try:
         values = {name: yaml.safe_load(value) for name, value in parameters}
     except yaml.YAMLError as error:
-        raise ValueError(f"a parameter cannot be read as YAML: {error}") from None
+        raise ValueError(f"a parameter is not valid YAML: {error}") from None
     known = {name for notebook in notebooks for name in _parameters(notebook)} if values else set()
-    strangers = sorted(set(values) - known)
-    if strangers:
-        raise ValueError(f"no notebook has a parameter {' or '.join(strangers)}; there are {', '.join(sorted(known))}")
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(
+            f"There is no parameter {' or '.join(unknown)}. The parameters are: {', '.join(sorted(known))}.")
     return values
 
 
-def run_all(plan: Plan, record: Record, say: Callable[[Run], object]) -> None:
-    """Run each notebook in turn, whether or not those before it passed, and say how each went."""
+def run_all(plan: Plan, record: Record, collect: Callable[[Run], object]) -> None:
+    """Run all notebooks in turn, also after a failure, and call `collect` with each result."""
     for number in range(len(plan.notebooks)):
-        say(run(plan, number, record))
+        collect(run(plan, number, record))
 
 
 def run(plan: Plan, number: int, record: Record, row: int = 0) -> Run:
-    """Run one of the plan's notebooks, in its own folder's sight.
+    """Run one notebook of the plan; its working folder is the folder that it is in.
 
     Args:
-        row: where on the terminal its progress bar is.
+        plan: the plan.
+        number: the notebook's index in the plan.
+        record: the cluster to run it on.
+        row: the terminal row of its progress bar.
     """
     notebook = plan.notebooks[number]
     output = plan.output / notebook.name
@@ -78,22 +81,22 @@ def run(plan: Plan, number: int, record: Record, row: int = 0) -> Run:
     done = Run(notebook, output, time.monotonic() - began, _cells(output, bool(error)), error)
     if done.passed:
         return done
-    cluster = of(record, plan.parameters.get("namespace"))
-    return replace(done, aftermath=post_mortem.look(cluster, error, plan.diagnose))
+    cluster = cluster_of(record, plan.parameters.get("namespace"))
+    return replace(done, diagnosis=post_mortem.record(cluster, error, plan.diagnose))
 
 
 def _execute(notebook: Path, output: Path, parameters: Mapping[str, Any], bar: dict[str, Any] | bool) -> str:
-    """What was raised; empty where nothing was."""
-    import papermill  # seconds: paid by those who run notebooks
+    """Run the notebook; return the message of the exception, empty if there was none."""
+    import papermill  # slow to import
 
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.unlink(missing_ok=True)  # of an earlier run, which would be taken for this one's
+    output.unlink(missing_ok=True)  # a file of an earlier run would look like the result of this one
     try:
-        own = {name: value for name, value in parameters.items() if name in _parameters(notebook)}
+        accepted = {name: value for name, value in parameters.items() if name in _parameters(notebook)}
         papermill.execute_notebook(
-            str(notebook), str(output), parameters=own, kernel_name="python3", cwd=str(notebook.parent),
+            str(notebook), str(output), parameters=accepted, kernel_name="python3", cwd=str(notebook.parent),
             progress_bar=bar, start_timeout=_START_S, execution_timeout=_CELL_S, extra_arguments=_QUIET)
-    except Exception as raised:  # whatever it was, the notebooks behind it run
+    except Exception as raised:  # the notebooks after this one must run, whatever failed
         return str(getattr(raised, "evalue", "") or raised).strip() or type(raised).__name__
     return ""
 
@@ -104,17 +107,17 @@ def _parameters(notebook: Path) -> Sequence[str]:
     try:
         return list(papermill.inspect_notebook(str(notebook)))
     except ValueError as error:
-        raise ValueError(f"{notebook.name} cannot be read: {error}") from None
+        raise ValueError(f"Cannot read {notebook.name}: {error}") from None
 
 
 def _cells(output: Path, failed: bool) -> tuple[Any, ...]:
-    """The cells as they were executed; none where papermill did not come so far."""
+    """The executed cells; none if papermill did not write the notebook."""
     if not output.exists():
         return ()
-    import nbformat  # as papermill
+    import nbformat  # slow to import
     from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
-    # A kernel that is busy sends one print in several pieces: join them, as JupyterLab does.
+    # A busy kernel sends the output of one print in several pieces: join them, as JupyterLab does.
     notebook, _ = CoalesceStreamsPreprocessor(enabled=True)(nbformat.read(output, as_version=4), {})
     nbformat.write(notebook, output)
     return cells_of(notebook, failed)
@@ -122,7 +125,7 @@ def _cells(output: Path, failed: bool) -> tuple[Any, ...]:
 
 @contextmanager
 def _environment(record: Record) -> Iterator[None]:
-    """What a kernel needs to find the cluster; put back afterwards."""
+    """Set the environment variables by which a kernel finds the cluster; restore the old values afterwards."""
     extra = {"KSERVE_NB_NAME": record.name, "KUBECONFIG": record.kubeconfig, "PYDEVD_DISABLE_FILE_VALIDATION": "1",
              "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     before = {key: os.environ.get(key) for key in extra}

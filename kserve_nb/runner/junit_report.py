@@ -1,4 +1,4 @@
-"""Runs of notebooks as JUnit XML: a suite a notebook, a case a cell. Pure."""
+"""Results of notebook runs as JUnit XML: a test suite per notebook, a test case per cell. Pure."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
-from kserve_nb.runner.result import Cell, Run
+from kserve_nb.runner.run_result import Cell, Run
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def xml(runs: Sequence[Run]) -> str:
-    """The document, as CI systems read it."""
+    """The XML document, in the form that CI systems read."""
     cases = [case for run in runs for case in _names(run)]
     root = ET.Element("testsuites", name="kserve-nb run", tests=str(len(cases)),
                       failures=str(sum(not run.passed for run in runs)), time=_s(sum(run.seconds for run in runs)))
@@ -39,25 +39,25 @@ def _case(run: Run, cell: Cell) -> ET.Element:
     if cell.state == "failed":
         _failure(case, run)
     elif cell.state == "not run":
-        ET.SubElement(case, "skipped", message="a cell before it failed")
+        ET.SubElement(case, "skipped", message="an earlier cell failed")
     return case
 
 
 def _failure(case: ET.Element, run: Run) -> None:
-    """The message, and all that the report has: source, output, the doctor's finding, events."""
+    """Add the message and what the HTML report has: source, output, the doctor's findings, events."""
     failure = ET.SubElement(case, "failure", message=_clean(run.error.splitlines()[0]))
     cell = run.failed_cell
     parts = [cell.source, cell.output] if cell else [run.error]
-    failure.text = _clean("\n\n".join(filter(None, [*parts, run.aftermath.doctor, "\n".join(run.aftermath.events)])))
+    failure.text = _clean("\n\n".join(filter(None, [*parts, run.diagnosis.findings, "\n".join(run.diagnosis.events)])))
 
 
 def _names(run: Run) -> list[str]:
-    whole = ["notebook"] if not run.passed and run.failed_cell is None else []
-    return [cell.name for cell in run.cells] + whole
+    notebook = ["notebook"] if not run.passed and run.failed_cell is None else []
+    return [cell.name for cell in run.cells] + notebook
 
 
 def _clean(text: str) -> str:
-    """Without the characters that XML has no way to write."""
+    """The text with `?` for each character that XML does not allow."""
     return _NOT_XML.sub("?", text)
 
 

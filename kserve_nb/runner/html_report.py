@@ -1,4 +1,4 @@
-"""One HTML file that says how the notebooks went, and is all that a reader of a failure needs."""
+"""The results of notebook runs as one HTML page, with all that is needed to understand a failure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from traitlets.config import Config
 
-from kserve_nb.runner.result import Cell, Run, verdict
+from kserve_nb.runner.run_result import Cell, Run, verdict
 
 _SIGNS = {"passed": "✔ passed", "failed": "✖ failed", "not run": "– not run"}
 _SHOWN = ["text/html", "text/markdown", "image/svg+xml", "image/png", "text/plain"]  # widgets need a live kernel
@@ -16,21 +16,21 @@ _WIDEST_PX = 260
 
 
 def html(runs: Sequence[Run], title: str) -> str:
-    """The report: a table of notebooks, each failure with all that was seen, and every notebook as it was executed."""
+    """The page: a table of the notebooks, each failure with its details, and every notebook as it was executed."""
     longest = max((cell.seconds for run in runs for cell in run.cells), default=0.0)
     failures = "".join(_failure(run) for run in runs if not run.passed)
     notebooks = "".join(_notebook(run, longest) for run in runs)
     return (
         f"<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>{escape(verdict(runs))}</title>"
         f"<style>{_css()}</style></head><body><h1>{escape(verdict(runs))}</h1><p>{escape(title)}</p>"
-        f"{_table(runs)}{'<h2>What failed</h2>' if failures else ''}{failures}<h2>Notebooks</h2>{notebooks}"
+        f"{_table(runs)}{'<h2>Failures</h2>' if failures else ''}{failures}<h2>Notebooks</h2>{notebooks}"
         "</body></html>"
     )
 
 
 def _css() -> str:
-    """Our own style, and nbconvert's colours of code."""
-    from pygments.formatters import HtmlFormatter  # as nbconvert
+    """The style sheet of the report, and the colours that nbconvert gives to code."""
+    from pygments.formatters import HtmlFormatter  # slow to import, as nbconvert is
 
     return (files("kserve_nb.runner") / "report.css").read_text() + str(HtmlFormatter().get_style_defs(".highlight"))
 
@@ -53,9 +53,9 @@ def _row(run: Run) -> str:
 def _failure(run: Run) -> str:
     cell = run.failed_cell
     where = f"{run.notebook.name}, cell {cell.name}" if cell else run.notebook.name
-    seen = [("the cell", cell.source), ("its output", cell.output)] if cell else [("what was raised", run.error)]
-    seen += [("the doctor", run.aftermath.doctor), ("the namespace's last events", "\n".join(run.aftermath.events))]
-    shown = "".join(f"<h4>{title}</h4><pre>{escape(text)}</pre>" for title, text in seen if text)
+    details = [("cell", cell.source), ("output", cell.output)] if cell else [("error", run.error)]
+    details += [("doctor", run.diagnosis.findings), ("last events", "\n".join(run.diagnosis.events))]
+    shown = "".join(f"<h4>{title}</h4><pre>{escape(text)}</pre>" for title, text in details if text)
     return f"<section class='failure'><h3>{escape(where)}</h3>{shown}</section>"
 
 
@@ -64,7 +64,7 @@ def _notebook(run: Run, longest: float) -> str:
     name = escape(run.notebook.stem)
     return (f"<details id='{name}'><summary>{_state('passed' if run.passed else 'failed')} <b>{name}</b>, "
             f"{run.seconds:.1f} s</summary><table>{cells}</table>"
-            f"<details><summary>as it was executed</summary><div class='notebook'>{_executed(run)}</div></details>"
+            f"<details><summary>executed notebook</summary><div class='notebook'>{_executed(run)}</div></details>"
             "</details>")
 
 
@@ -75,17 +75,17 @@ def _cell(cell: Cell, longest: float) -> str:
 
 
 def _executed(run: Run) -> str:
-    """The body of the executed notebook as nbconvert shows it; of a widget its text, which needs no script."""
+    """The executed notebook as HTML by nbconvert; a widget appears as its text, which needs no JavaScript."""
     if not run.output.exists():
-        return "<p>it was not executed</p>"
-    import nbformat  # seconds: paid by those who have run a notebook
+        return "<p>not executed</p>"
+    import nbformat  # slow to import
     from nbconvert import HTMLExporter
 
     config = Config({"NbConvertBase": {"display_data_priority": _SHOWN}})
     exporter = HTMLExporter(template_name="basic", embed_images=True, config=config)
     notebook = nbformat.read(run.output, as_version=4)
-    place = {"metadata": {"path": str(run.notebook.resolve().parent), "name": run.notebook.stem}}
-    body, _ = exporter.from_notebook_node(notebook, resources=place)
+    resources = {"metadata": {"path": str(run.notebook.resolve().parent), "name": run.notebook.stem}}
+    body, _ = exporter.from_notebook_node(notebook, resources=resources)
     return str(body)
 
 

@@ -1,4 +1,4 @@
-"""How a notebook went: values read from the notebook that papermill executed. Pure."""
+"""The result of a notebook run, read from the notebook that papermill executed. Pure."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ class Cell:
     source: str
     state: State
     seconds: float = 0.0
-    output: str = ""  # what it printed and raised, without colours
+    output: str = ""  # what it printed and raised, without colour codes
 
 
 @dataclass(frozen=True)
-class Aftermath:
-    """What was seen on the cluster right after a failure."""
+class Diagnosis:
+    """The state of the cluster immediately after a notebook failed."""
 
-    doctor: str = ""  # what the doctor says; empty where there is none
-    events: tuple[str, ...] = ()  # the namespace's last ones, as lines, the newest last
+    findings: str = ""  # the doctor's report
+    events: tuple[str, ...] = ()  # the last events of the namespace, the newest last
 
 
 @dataclass(frozen=True)
 class Run:
-    """How one notebook went."""
+    """The result of running one notebook."""
 
     notebook: Path
     output: Path  # the executed notebook
     seconds: float
     cells: tuple[Cell, ...] = ()
-    error: str = ""  # what was raised; empty where it passed
-    aftermath: Aftermath = Aftermath()
+    error: str = ""  # the message of the exception; empty if the notebook passed
+    diagnosis: Diagnosis = Diagnosis()
 
     @property
     def passed(self) -> bool:
@@ -48,7 +48,7 @@ class Run:
 
     @property
     def failed_cell(self) -> Cell | None:
-        """The cell that raised; None where all passed, or where no cell was to blame."""
+        """The cell that raised; None if all passed, or if the notebook failed outside its cells."""
         return next((cell for cell in self.cells if cell.state == "failed"), None)
 
     @property
@@ -58,29 +58,30 @@ class Run:
 
 
 def verdict(runs: Sequence[Run]) -> str:
-    """One line: how many passed and failed, and which failed."""
+    """One line: how many notebooks passed and failed, and which failed."""
     failed = [run for run in runs if not run.passed]
     return f"{len(runs) - len(failed)} passed, {len(failed)} failed" + "".join(f"; {r.notebook.name}" for r in failed)
 
 
 def lines(run: Run) -> str:
-    """What a terminal shows of a run: one line, and of a failure which cell raised what."""
+    """The result as a terminal shows it: one line, and for a failure the cell and its error."""
     slow = f"  (slowest: {run.slowest.name} {run.slowest.seconds:.1f} s)" if run.slowest else ""
     head = f"{'passed' if run.passed else 'FAILED'}  {run.notebook.name}  {run.seconds:.1f} s{slow}"
     if run.passed:
         return head
     where = f"cell {run.failed_cell.name}:\n" if run.failed_cell else ""
-    left = f"executed notebook: {run.output}" if run.cells else ""
-    seen = "\n".join(filter(None, [f"{where}{run.error}", run.aftermath.doctor, left]))
-    return "\n        ".join([head, *seen.splitlines()])
+    executed = f"executed notebook: {run.output}" if run.cells else ""
+    details = "\n".join(filter(None, [f"{where}{run.error}", run.diagnosis.findings, executed]))
+    return "\n        ".join([head, *details.splitlines()])
 
 
 def cells_of(notebook: Mapping[str, Any], failed: bool) -> tuple[Cell, ...]:
     """The code cells of a notebook that papermill executed.
 
     Args:
-        failed: whether it raised. A cell that ran into its timeout, or took its kernel along, bears no mark of it:
-            it is the last one that ran.
+        notebook: the executed notebook.
+        failed: whether the run failed. papermill does not mark a cell that timed out or ended its kernel: then the
+            last cell that ran is the one that failed.
     """
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     states = [_state(cell) for cell in code]
@@ -104,7 +105,7 @@ def _state(cell: Mapping[str, Any]) -> State:
 
 
 def _texts(outputs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    from nbconvert.filters import strip_ansi  # seconds: paid by those who have run a notebook
+    from nbconvert.filters import strip_ansi  # slow to import
 
     for output in outputs:
         if output["output_type"] == "error":
