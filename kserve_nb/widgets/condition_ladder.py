@@ -8,7 +8,7 @@ from typing import Any
 import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these lines
 import traitlets as T  # noqa: N812 - as above
 
-from kserve_nb.observe.conditions import Rung
+from kserve_nb.observe.conditions import LadderCondition
 from kserve_nb.observe.snapshot import Snapshot, clock, moment
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values import render
@@ -69,7 +69,7 @@ class ConditionLadder(W.VBox):  # type: ignore[misc]  # ipywidgets ships no type
 
 def text(snapshot: Snapshot, *, every: bool = False) -> str:
     """One sentence, and the ladder below it."""
-    below = render.text(_table(snapshot, every)) if snapshot.rungs else ""
+    below = render.text(_table(snapshot, every)) if snapshot.conditions else ""
     return with_state(snapshot, "\n".join(filter(None, (sentence(snapshot), below))))
 
 
@@ -82,22 +82,23 @@ def html(snapshot: Snapshot, *, every: bool = False) -> str:
 
 def sentence(snapshot: Snapshot) -> str:
     """Whether something holds it back, and the deepest thing that does."""
-    broken = [rung for rung in snapshot.rungs if rung.word != "holds"]
-    if not snapshot.rungs:
+    broken = [rung for rung in snapshot.conditions if rung.state != "holds"]
+    if not snapshot.conditions:
         return f"· {snapshot.name}: no conditions: it is {snapshot.phase}"
     if not broken:
-        return f"✔ {snapshot.name}: nothing holds it back, all {len(snapshot.rungs)} conditions are as they should be"
-    deepest = next((rung for rung in broken if rung.word == "fails"), broken[0])
+        count = len(snapshot.conditions)
+        return f"✔ {snapshot.name}: nothing holds it back, all {count} conditions are as they should be"
+    deepest = next((rung for rung in broken if rung.state == "fails"), broken[0])
     why = ": ".join(filter(None, (deepest.reason, deepest.message))) or f"{deepest.type} is {deepest.status}"
-    verb = "fails" if deepest.word == "fails" else "is waited for"
-    return f"{_GLYPHS[deepest.word]} {snapshot.name}: {_whom(deepest)} {verb}: {why}"
+    verb = "fails" if deepest.state == "fails" else "is waited for"
+    return f"{_GLYPHS[deepest.state]} {snapshot.name}: {_whom(deepest)} {verb}: {why}"
 
 
 def _table(snapshot: Snapshot, every: bool) -> tuple[render.Rows, render.Rows]:
-    shown = [rung for rung in snapshot.rungs if every or rung.word != "holds" or rung.type == "Ready"]
+    shown = [rung for rung in snapshot.conditions if every or rung.state != "holds" or rung.type == "Ready"]
     return (_HEAD,), [
         (
-            _GLYPHS[rung.word], _whom(rung), rung.type, rung.status, clock(moment(rung.since)) if rung.since else "",
+            _GLYPHS[rung.state], _whom(rung), rung.type, rung.status, clock(moment(rung.since)) if rung.since else "",
             ": ".join(filter(None, (rung.reason, rung.message)))[:300],
         )
         for rung in shown
@@ -112,7 +113,7 @@ def _row(*cells: str) -> str:
     return f"<tr>{row}</tr>{below}"
 
 
-def _whom(rung: Rung) -> str:
+def _whom(rung: LadderCondition) -> str:
     if rung.kind == "Pod":
         return f"Pod of {short(rung.name.partition('-deployment-')[0])}"
     if rung.kind == "Revision":

@@ -93,7 +93,7 @@ def rows(snapshot: Snapshot) -> tuple[Row, ...]:
     """A row a revision, the oldest first."""
     known = {revision.name: revision for revision in snapshot.revisions}
     pods = {name: tuple(p for p in snapshot.pods if p.revision == name) for name in {p.revision for p in snapshot.pods}}
-    names = sorted({*known, *snapshot.asked, *snapshot.routed, *pods})
+    names = sorted({*known, *snapshot.requested, *snapshot.routed, *pods})
     observed = shares(snapshot)
     return tuple(
         Row(
@@ -101,7 +101,7 @@ def rows(snapshot: Snapshot) -> tuple[Row, ...]:
             name=short(name),
             role=revision_role(snapshot, name),
             model=known[name].model.rpartition("/")[2] if name in known else "",
-            asked=_percent(snapshot.asked, name),
+            asked=_percent(snapshot.requested, name),
             routed=_percent(snapshot.routed, name),
             observed=observed.get(name, ""),
             pods=pods.get(name, ()),

@@ -71,7 +71,7 @@ def html(snapshot: Snapshot) -> str:
 def words(snapshot: Snapshot) -> tuple[str, ...]:
     """Where, what, and the three truths: asked, routed, observed."""
     where = f"{snapshot.source} {snapshot.namespace}/{snapshot.name}"
-    why = last_line(snapshot.failure)[:240] or snapshot.left
+    why = last_line(snapshot.failure)[:240] or snapshot.missing
     phase = f"{GLYPHS[snapshot.phase]} {headline(snapshot)}" + (f": {why}" if why else "")
     if snapshot.status is None:
         return where, phase

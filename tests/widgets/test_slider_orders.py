@@ -122,7 +122,7 @@ def test_a_second_order_waits_until_traffic_has_moved_and_a_third_takes_its_plac
     api: FakeApi, slider: TrafficSlider
 ) -> None:
     quiet(slider)
-    moving = replace(slider.snapshot, left="traffic is 10 / 90")
+    moving = replace(slider.snapshot, missing="traffic is 10 / 90")
     order(slider, 20)
     confirm(slider)
     slider._take(replace(moving, status=slider.status))
@@ -135,32 +135,32 @@ def test_a_second_order_waits_until_traffic_has_moved_and_a_third_takes_its_plac
     assert slider.state.word == "reconciling" and slider.state.sentence.endswith("; then 40 %")
     assert slider.json["queued"] == {"verb": "apply", "percent": 40} and "next: 40 %" in slider.text
 
-    slider._take(replace(slider.snapshot, left=""))
+    slider._take(replace(slider.snapshot, missing=""))
     slider._orders.settle()
     assert asked(api) == [20, 40] and slider.json["queued"] is None
 
 
 def test_what_waits_can_be_dropped(api: FakeApi, slider: TrafficSlider) -> None:
     quiet(slider)
-    slider._take(replace(slider.snapshot, left="traffic is 10 / 90"))
+    slider._take(replace(slider.snapshot, missing="traffic is 10 / 90"))
     order(slider, 20)
     click(slider._controls.yes)
     assert shows(slider._controls.queued)
 
     click(slider._controls.drop)
-    slider._take(replace(slider.snapshot, left=""))
+    slider._take(replace(slider.snapshot, missing=""))
 
     assert asked(api) == [] and slider.value == 10 and not shows(slider._controls.queued)
 
 
 def test_what_waits_is_not_written_over_somebody_elses_edit(api: FakeApi, slider: TrafficSlider) -> None:
     quiet(slider)
-    slider._take(replace(slider.snapshot, left="traffic is 10 / 90"))
+    slider._take(replace(slider.snapshot, missing="traffic is 10 / 90"))
     order(slider, 20)
     click(slider._controls.yes)
 
     api.put(ISVC_PATH, edited(30))
-    slider._take(replace(slider.snapshot, left="", status=RolloutStatus.of(edited(30))))
+    slider._take(replace(slider.snapshot, missing="", status=RolloutStatus.of(edited(30))))
     slider._orders.settle()
 
     assert asked(api) == [] and slider.state.word == "conflict" and "30 %" in slider.state.sentence
@@ -168,7 +168,7 @@ def test_what_waits_is_not_written_over_somebody_elses_edit(api: FakeApi, slider
 
 def test_what_waits_for_a_canary_that_fails_is_not_asked_for(api: FakeApi, slider: TrafficSlider) -> None:
     quiet(slider)
-    slider._take(replace(slider.snapshot, left="revision 00002 is not ready yet"))
+    slider._take(replace(slider.snapshot, missing="revision 00002 is not ready yet"))
     order(slider, 20)
     click(slider._controls.yes)
 
@@ -180,7 +180,7 @@ def test_what_waits_for_a_canary_that_fails_is_not_asked_for(api: FakeApi, slide
 
 def test_traffic_that_does_not_move_leads_to_the_doctor(slider: TrafficSlider) -> None:
     quiet(slider)
-    waiting = replace(slider.snapshot, left="traffic is 10 / 90")
+    waiting = replace(slider.snapshot, missing="traffic is 10 / 90")
     slider._take(waiting)
     assert slider.state.word == "reconciling"
 
@@ -212,8 +212,8 @@ def test_each_transition_adds_one_sentence_to_the_story(slider: TrafficSlider) -
     quiet(slider)
     order(slider, 20)
     confirm(slider)
-    slider._take(replace(slider.snapshot, status=slider.status, left="traffic is 10 / 90"))
-    slider._take(replace(slider.snapshot, left=""))
+    slider._take(replace(slider.snapshot, status=slider.status, missing="traffic is 10 / 90"))
+    slider._take(replace(slider.snapshot, missing=""))
 
     assert [state["word"] for state in slider.json["story"]] == [
         "settled", "dirty", "confirm", "applying", "accepted", "reconciling", "settled"]

@@ -41,9 +41,9 @@ def status(step: str = "02-canary-10", **changes: object) -> RolloutStatus:
     (NOW, Wish(20, open=True).ended("unknown", TWENTY, "no"), "", "", "unknown"),
     (NOW, Wish(20).taken(TWENTY, NEXT), "", "", "accepted"),
     (replace(NOW, failure="log\nno such model"), Wish(10), "", "", "canary-failed"),
-    (replace(NOW, left="no pod is ready"), Wish(10), "", "", "reconciling"),
-    (replace(NOW, left="no pod is ready"), Wish(20, open=True).waits(TWENTY), "", "", "reconciling"),
-    (replace(NOW, left="no pod is ready"), Wish(10, stalled=True), "", "", "stalled"),
+    (replace(NOW, missing="no pod is ready"), Wish(10), "", "", "reconciling"),
+    (replace(NOW, missing="no pod is ready"), Wish(20, open=True).waits(TWENTY), "", "", "reconciling"),
+    (replace(NOW, missing="no pod is ready"), Wish(10, stalled=True), "", "", "stalled"),
     (NOW, Wish(10).taken(TWENTY, ("that-was-deleted", 99)), "", "", "settled"),
     (NOW, Wish(10), "", "", "settled"),
     (counted(NOW, hits=96, sent=1000), Wish(10), "", "", "verified"),
@@ -72,9 +72,9 @@ def test_the_queue_has_one_place_and_a_failure_empties_it() -> None:
     (NOW, Wish(10), False),
     (NOW, Wish(10).sent(TWENTY), True),
     (NOW, Wish(10).taken(TWENTY, NEXT), True),
-    (replace(NOW, left="more"), Wish(10), True),
-    (replace(NOW, left="more", failure="it fails"), Wish(10), False),
-    (replace(NOW, left="more"), Wish(10, stalled=True), False),
+    (replace(NOW, missing="more"), Wish(10), True),
+    (replace(NOW, missing="more", failure="it fails"), Wish(10), False),
+    (replace(NOW, missing="more"), Wish(10, stalled=True), False),
 ])  # fmt: skip
 def test_a_failed_or_stalled_order_is_under_way_no_longer(seen: Snapshot, wish: Wish, busy: bool) -> None:
     assert under_way(seen, wish) is busy
@@ -86,7 +86,7 @@ def test_a_failed_or_stalled_order_is_under_way_no_longer(seen: Snapshot, wish: 
     (NOW, Wish(20).ended("rejected", TWENTY, "no"), "✔✖··", "not accepted"),
     (NOW, Wish(20).ended("unknown", TWENTY, "no"), "✔◌··", "asked 20 %"),
     (NOW, Wish(20).taken(TWENTY, NEXT), "✔✔··", "asked 20 %"),
-    (replace(NOW, left="more"), Wish(10), "✔✔◌·", "routed 10 %"),
+    (replace(NOW, missing="more"), Wish(10), "✔✔◌·", "routed 10 %"),
     (replace(NOW, failure="it fails"), Wish(10), "✔✔✖·", "routed 10 %"),
     (counted(NOW, hits=96, sent=1000), Wish(10), "✔✔✔✔", "observed 9.6 % [7.9–11.6]"),
     (counted(NOW, hits=300, sent=1000), Wish(10), "✔✔✔✖", "observed 30.0 %"),
@@ -100,7 +100,7 @@ def test_four_steps_say_how_far_an_order_has_come(seen: Snapshot, wish: Wish, ma
 
 def test_a_starting_canary_prepares_and_then_switches() -> None:
     assert state_of(at(34.5), Wish(10), "", "").sentence.startswith("preparing: revision 00002 is not ready yet")
-    assert state_of(replace(NOW, left="traffic is …"), Wish(10), "", "").sentence == "switching: traffic is …"
+    assert state_of(replace(NOW, missing="traffic is …"), Wish(10), "", "").sentence == "switching: traffic is …"
 
 
 def test_a_failed_canary_says_who_serves_the_users() -> None:

@@ -76,7 +76,7 @@ def test_an_error_is_said_in_the_view_and_raised_in_code(api: FakeApi, slider: T
     click(slider._controls.apply)
     confirm(slider)
 
-    assert "✖ not applied: sklearn-iris" in slider._controls.note.value
+    assert "✖ not applied: There is no inferenceservice" in slider._controls.note.value
     with pytest.raises(Exception, match=r"rollout\.deploy"):
         slider.apply(confirm=True)
 
@@ -217,7 +217,7 @@ def test_somebody_elses_edit_is_a_conflict_until_the_wish_is_dropped(api: FakeAp
 def test_json_has_what_is_seen_and_what_is_wished(slider: TrafficSlider) -> None:
     drag(slider, 20)
 
-    assert slider.json["wish"] == 20 and slider.json["asked"]["sklearn-iris-predictor-00002"] == 10
+    assert slider.json["wish"] == 20 and slider.json["requested"]["sklearn-iris-predictor-00002"] == 10
 
 
 def test_an_outage_is_said_beside_the_last_status(slider: TrafficSlider) -> None:

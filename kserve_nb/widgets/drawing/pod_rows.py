@@ -6,7 +6,7 @@ from collections.abc import Callable
 from html import escape
 from typing import Any, Literal
 
-from kserve_nb.observe.snapshot import Ghost, Snapshot, clock
+from kserve_nb.observe.snapshot import DeletedPod, Snapshot, clock
 from kserve_nb.values import render
 from kserve_nb.values.foreign_text import last_line
 from kserve_nb.values.pods import Pod
@@ -38,14 +38,14 @@ def text(snapshot: Snapshot, revision: str = "", order: Order = ORDERS[0]) -> st
     hidden = {short(name): len(pods) - _ROWS_SHOWN for name, pods in groups.items()}
     more = [f"{name}: and {count} more" for name, count in hidden.items() if count > 0]
     shown_pods = render.text((header, rows)) if rows else f"{snapshot.name}: no pods"
-    gone = [f"gone at {clock(ghost.gone_at)}: pod of {short(ghost.pod.revision)}" for ghost in snapshot.ghosts]
+    gone = [f"gone at {clock(ghost.deleted_at)}: pod of {short(ghost.pod.revision)}" for ghost in snapshot.deleted_pods]
     return with_state(snapshot, "\n".join(filter(None, (shown_pods, *more, should_be(snapshot), *gone))))
 
 
 def html(snapshot: Snapshot, revision: str = "", order: Order = ORDERS[0], picked: str = "") -> str:
     """The same as a table; pods that have gone are struck through for a while. A click picks a pod, or an order."""
     groups = _groups(snapshot, revision, order)
-    ghosts = [ghost for ghost in snapshot.ghosts if revision in ("", ghost.pod.revision)]
+    ghosts = [ghost for ghost in snapshot.deleted_pods if revision in ("", ghost.pod.revision)]
     body = ""
     for name in sorted({*groups, *(ghost.pod.revision for ghost in ghosts)}):
         pods = groups.get(name, [])
@@ -69,7 +69,7 @@ def should_be(snapshot: Snapshot) -> str:
     if status is None:
         return ""
     newer = {pod.revision for pod in snapshot.pods if pod.revision > status.latest_created}  # KServe has yet to say so
-    named = sorted({*(target.revision for target in status.traffic), *snapshot.asked, *newer} - {""})
+    named = sorted({*(target.revision for target in status.traffic), *snapshot.requested, *newer} - {""})
     least = ((snapshot.document.get("spec") or {}).get("predictor") or {}).get("minReplicas")
     least = 1 if least is None else least
     parts = [f"{short(name)} ×{least}{'+' * (least == 0)} {_mark(snapshot, name, least)}" for name in named]
@@ -107,8 +107,8 @@ def _cells(pod: Pod) -> tuple[str, ...]:
     return short(pod.revision), ready, state, str(pod.restarts), _tail(pod), last_line(pod.message)[:160]
 
 
-def _ghost(ghost: Ghost) -> tuple[str, ...]:
-    return short(ghost.pod.revision), "", f"† gone at {clock(ghost.gone_at)}", "", _tail(ghost.pod), ""
+def _ghost(ghost: DeletedPod) -> tuple[str, ...]:
+    return short(ghost.pod.revision), "", f"† gone at {clock(ghost.deleted_at)}", "", _tail(ghost.pod), ""
 
 
 def _tail(pod: Pod) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from html import escape
 
-from kserve_nb.observe.history import Course, RolloutHistory, Span, TimelineFrame, course_of, narrative
+from kserve_nb.observe.history import RolloutHistory, Span, TimelineFrame, TimelineLanes, lanes_of, narrative
 from kserve_nb.observe.snapshot import clock
 from kserve_nb.values.revisions import short
 from kserve_nb.widgets.drawing.draw import BAD, BRAND, FAINT, INK, LINE, WARN, WIDTH, line, rect, svg, text_at
@@ -30,7 +30,7 @@ HATCH = (
 
 def picture(history: RolloutHistory, cursor: float | None = None) -> str:
     """The lanes on one axis of time; `cursor` marks a moment."""
-    course = course_of(history)
+    course = lanes_of(history)
     span = max(course.end - course.start, 1.0)
 
     def x(at: float) -> float:
@@ -55,7 +55,7 @@ def picture(history: RolloutHistory, cursor: float | None = None) -> str:
 
 def label(history: RolloutHistory) -> str:
     """The picture in one sentence."""
-    course = course_of(history)
+    course = lanes_of(history)
     now = " · ".join(f"{spans[-1].percent} % → {short(name)}" for name, spans in course.traffic.items()
                      if spans and spans[-1].end == course.end)  # fmt: skip
     state = "unknown" if _unseen(course) else now or "nobody is served"
@@ -74,12 +74,12 @@ def frame_text(frame: TimelineFrame | None) -> str:
         return "unobserved: nobody knows what was"
     routed = " · ".join(f"{percent} % → {short(name)}" for name, percent in frame.traffic) or "nobody"
     pods = " · ".join(f"{short(revision)} {word}" for _, revision, word in frame.pods) or "none"
-    asked = f"{frame.asked or 'nothing'} of {frame.model.rpartition('/')[2] or 'no model'}"
+    asked = f"{frame.requested or 'nothing'} of {frame.model.rpartition('/')[2] or 'no model'}"
     phase = f"{frame.phase}: {frame.why}" if frame.why else frame.phase
     return f"asked {asked}\nrouted {routed}\npods {pods}\n{phase}"
 
 
-def _asked(course: Course, x: _X) -> tuple[list[str], float]:
+def _asked(course: TimelineLanes, x: _X) -> tuple[list[str], float]:
     """Flags of what was asked, in as many rows as they need not to lie on each other."""
     ends = [0.0] * _ROWS
     parts: list[str] = []
@@ -98,7 +98,7 @@ def _asked(course: Course, x: _X) -> tuple[list[str], float]:
     return [text_at(0, 16, "asked", style="font-weight:600"), *parts], 14 + used * _ROW
 
 
-def _lane(course: Course, revision: str, x: _X, y: float) -> tuple[list[str], float]:
+def _lane(course: TimelineLanes, revision: str, x: _X, y: float) -> tuple[list[str], float]:
     """The band of a revision's traffic, as high as its percent, and a line for each of its pods."""
     base = y + _BAND
     spans = course.traffic[revision]
@@ -123,7 +123,7 @@ def _lane(course: Course, revision: str, x: _X, y: float) -> tuple[list[str], fl
     return parts, base + 10 + _POD * min(len(pods), _PODS_SHOWN)
 
 
-def _unseen(course: Course) -> bool:
+def _unseen(course: TimelineLanes) -> bool:
     return any(span.end == course.end for span in course.unobserved)
 
 
@@ -133,7 +133,7 @@ def _pod(x: _X, y: float, name: str, state: Span) -> str:
     return f"<g><title>{escape(title)}</title>{line(x(state.start), y, end, y, INK, _STROKES[state.what])}</g>"
 
 
-def _requests(history: RolloutHistory, course: Course, x: _X, y: float) -> list[str]:
+def _requests(history: RolloutHistory, course: TimelineLanes, x: _X, y: float) -> list[str]:
     """A stroke a batch of requests, as high as the share that LATEST answered; a mark above where some failed."""
     base = y + 18
     parts = [text_at(0, y + 14, "requests", style="font-weight:600"), line(_LEFT, base, _RIGHT, base, FAINT)]
@@ -148,7 +148,7 @@ def _requests(history: RolloutHistory, course: Course, x: _X, y: float) -> list[
     return parts
 
 
-def _events(history: RolloutHistory, course: Course, x: _X, y: float) -> list[str]:
+def _events(history: RolloutHistory, course: TimelineLanes, x: _X, y: float) -> list[str]:
     shown = [event for event in history.events if course.start <= event.at <= course.end][-_EVENTS_SHOWN:]
     parts = [text_at(0, y + 14, "events", style="font-weight:600")]
     for event in shown:
@@ -162,7 +162,7 @@ def _events(history: RolloutHistory, course: Course, x: _X, y: float) -> list[st
     return parts
 
 
-def _axis(course: Course, x: _X, y: float) -> list[str]:
+def _axis(course: TimelineLanes, x: _X, y: float) -> list[str]:
     span = max(course.end - course.start, 1.0)
     step = next((step for step in _STEPS_S if span / step <= 7), _STEPS_S[-1])
     first = -(-course.start // step) * step

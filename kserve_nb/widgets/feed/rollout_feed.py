@@ -14,7 +14,7 @@ from IPython import get_ipython  # type: ignore[attr-defined]  # IPython exports
 
 from kserve_nb.access.api_client import Client, RefusedError
 from kserve_nb.observe.history import RequestBatch, RolloutHistory, TimelineFrame
-from kserve_nb.observe.snapshot import KINDS, Ghost, Observed, Snapshot, clock, concerns, snapshot_of
+from kserve_nb.observe.snapshot import KINDS, DeletedPod, Observed, Snapshot, belongs_to, clock, snapshot_of
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.rollout.sampling import Tally
 from kserve_nb.values.split import Split
@@ -45,7 +45,7 @@ class Live:
         self._takers: list[Taker] = []
         self._frames: deque[TimelineFrame] = deque(maxlen=_FRAMES_KEPT)
         self._samples: deque[RequestBatch] = deque(maxlen=_FRAMES_KEPT)
-        self._ghosts: tuple[Ghost, ...] = ()
+        self._ghosts: tuple[DeletedPod, ...] = ()
         self._observed: Observed | None = None
         self._heard, self._outage = 0.0, ""  # when the cluster last answered, and why it does not
         self._told = self._clock.now()
@@ -53,7 +53,7 @@ class Live:
         self.snapshot = self._base = Snapshot(name, client.namespace, client.server)
         self._pace = Pace(self._draw, self._clock, f"picture of {name}")
         self._watches = {
-            kind: Watch(client, kind, functools.partial(concerns, name, kind), self._touch) for kind in KINDS
+            kind: Watch(client, kind, functools.partial(belongs_to, name, kind), self._touch) for kind in KINDS
         }
         self._contact = threading.Thread(target=self._keep_contact, name=f"contact of {name}", daemon=True)
         self._contact.start()
@@ -165,15 +165,15 @@ class Live:
             return replace(self._base, state="error", reason=error, observed=self._observed)
         found = snapshot_of(self._name, {kind: watch.objects() for kind, watch in self._watches.items()})
         alive = {pod.name for pod in found.pods}
-        gone = [Ghost(pod, self._clock.now()) for pod in self._base.pods if pod.name not in alive]
+        gone = [DeletedPod(pod, self._clock.now()) for pod in self._base.pods if pod.name not in alive]
         self._ghosts = (*self._ghosts, *gone)[-_GHOSTS_KEPT:]
         return replace(found, namespace=self._client.namespace, source=self._client.server, observed=self._observed)
 
     def _timed(self) -> Snapshot:
         """What time alone changes: how old it is, and which ghosts are still shown."""
         now = self._clock.now()
-        self._ghosts = tuple(ghost for ghost in self._ghosts if now - ghost.gone_at < GHOST_S)
-        timed = replace(self._base, ghosts=self._ghosts, at=self._heard)
+        self._ghosts = tuple(ghost for ghost in self._ghosts if now - ghost.deleted_at < GHOST_S)
+        timed = replace(self._base, deleted_pods=self._ghosts, at=self._heard)
         silent = now - self._heard if self._heard else 0.0
         if silent > STALE_S or (self._outage and not self._heard):
             return replace(timed, state="stale", age_s=int(silent // STALE_S * STALE_S), reason=self._outage)

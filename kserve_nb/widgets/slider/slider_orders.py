@@ -203,9 +203,9 @@ class Orders:
     def see(self, seen: Snapshot, now_s: float) -> None:
         """How far the cluster has come: what waits is sent once traffic has moved."""
         with self.lock:
-            if seen.left != self._left:
-                self._left, self._since = seen.left, now_s
-            late = bool(seen.left) and now_s - self._since >= STALLED_S
+            if seen.missing != self._left:
+                self._left, self._since = seen.missing, now_s
+            late = bool(seen.missing) and now_s - self._since >= STALLED_S
             self._seen, self.wish = seen, replace(self.wish, stalled=late)
             if seen.state == "closed":
                 self.forget()

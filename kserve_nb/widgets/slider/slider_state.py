@@ -96,7 +96,7 @@ def under_way(seen: Snapshot, wish: Wish) -> bool:
     """Whether an order is not done yet, and may still come to be."""
     if wish.writing or _unseen(seen, wish):
         return True
-    return bool(seen.left) and not seen.failure and not wish.stalled
+    return bool(seen.missing) and not seen.failure and not wish.stalled
 
 
 def steps_of(seen: Snapshot, wish: Wish) -> tuple[Step, ...]:
@@ -111,7 +111,7 @@ def steps_of(seen: Snapshot, wish: Wish) -> tuple[Step, ...]:
         accepted = Step("✖", "not accepted") if refused else Step("◌" if order else "✔", "accepted")
         return asked, accepted, Step("·", "routed"), Step("·", "observed")
     routed = f"routed {seen.routed.get(seen.status.latest_created, 0)} %"
-    if seen.failure or seen.left:
+    if seen.failure or seen.missing:
         return asked, Step("✔", "accepted"), Step("✖" if seen.failure else "◌", routed), Step("·", "observed")
     return asked, Step("✔", "accepted"), Step("✔", routed), _observed(seen)
 
@@ -159,10 +159,10 @@ def _answer(seen: Snapshot, wish: Wish) -> State:
         serving = ", ".join(short(name) for name, share in sorted(seen.routed.items()) if share) or "nobody"
         why = last_line(seen.failure).rstrip(".")
         return State("canary-failed", f"the new revision fails: {why}. Users are served by {serving}")
-    if seen.left and wish.stalled:
-        return State("stalled", f"no progress for {STALLED_S:.0f} s: {seen.left}. lab.doctor() says why")
-    if seen.left:
-        return State("reconciling", f"{_phase(seen)}: {seen.left}{then}")
+    if seen.missing and wish.stalled:
+        return State("stalled", f"no progress for {STALLED_S:.0f} s: {seen.missing}. lab.doctor() says why")
+    if seen.missing:
+        return State("reconciling", f"{_phase(seen)}: {seen.missing}{then}")
     tally = seen.sample
     if tally and judge(tally.hits, tally.split.attributed, tally.percent).word == "consistent":
         low, high = interval(tally.hits, tally.split.attributed)
