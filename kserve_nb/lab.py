@@ -142,18 +142,26 @@ class Lab:
         )
         await _until_not(lambda: self._left(rollout), timeout_s, late)
 
-    def doctor(self, *, curl: str | None = None, error: str | None = None, tally: Tally | None = None) -> Report:
+    def doctor(
+        self, *, curl: str | None = None, error: str | None = None, tally: Tally | None = None,
+        namespace: str | None = None, all_namespaces: bool = False,
+    ) -> Report:  # fmt: skip
         """Find what is wrong, and what to do about it. Changes nothing.
 
         Args:
-            curl: a curl command to explain, as %%curl accepts it.
+            curl: a curl command to explain.
             error: an error message to explain.
             tally: the result of `rollout.send()` to explain.
+            namespace: the namespace to examine; by default the lab's.
+            all_namespaces: examine every namespace that has InferenceServices.
         """
         shell = _shell()
         variables = shell.user_ns if shell is not None else {}
         own = {name: value for name, value in variables.items() if isinstance(value, str | int)}
-        return doctor.examine(self.cluster, curl=curl, error=error, tally=tally, variables=own)
+        return doctor.examine(
+            self.cluster, curl=curl, error=error, tally=tally, variables=own, all_namespaces=all_namespaces,
+            namespace=namespace or self.cluster.namespace, notebook=shell is not None,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         return render.cluster_line(self.cluster)

@@ -34,7 +34,7 @@ def lab(name: str, folder: Path, fresh: bool, in_place: bool, browser: bool, jup
     """
     if in_place and fresh:
         raise click.UsageError("--fresh does not go with --in-place: there is no copy")
-    opened = _original() if in_place else _copy(folder, fresh)
+    opened = original() if in_place else _copy(folder, fresh)
     record = usable_or_started(name)
     show(record)
     argv = [sys.executable, "-m", "jupyter", "lab", "--ServerApp.ip=127.0.0.1",
@@ -50,12 +50,8 @@ def lab(name: str, folder: Path, fresh: bool, in_place: bool, browser: bool, jup
     os.execve(sys.executable, argv, environment)  # Jupyter becomes this process, which is the cluster's owner
 
 
-def notebooks_folder() -> Path:
+def original() -> Path:
     """Return the folder of the course's notebooks. Raises ClusterError if it cannot be found."""
-    return _original()
-
-
-def _original() -> Path:
     try:
         return course.find_course()
     except course.CourseError as error:
@@ -65,7 +61,7 @@ def _original() -> Path:
 def _copy(folder: Path, fresh: bool) -> Path:
     """Copy the course into the learner's folder, and print what was done."""
     try:
-        copied = course.copy_course(_original(), folder, fresh=fresh)
+        copied = course.copy_course(original(), folder, fresh=fresh)
     except course.CourseError as error:
         raise ClusterError(str(error)) from None
     click.echo(copied.text)

@@ -15,6 +15,7 @@ from kserve_nb.widgets.drawing import timeline_picture
 from kserve_nb.widgets.revision_timeline import RevisionTimeline
 from kserve_nb.widgets.status_line import StatusLine
 from tests.fake_api import ISVC, FakeApi, one
+from tests.widgets.page import drag, press, text_of
 from tests.widgets.replay import at, history
 from tests.widgets.seen import until
 
@@ -27,7 +28,8 @@ def test_bands_follow_the_traffic() -> None:
     pods = {name[-5:]: [[s.what for s in spans] for spans in found.values()] for name, found in course.pods.items()}
     assert pods["00001"] == [["starting", "ready", "ending"], ["starting", "ready"]]
     assert [text for _, text in course.actions] == [
-        "requested: 100 % for model", "requested: 10 % for model-2", "requested: 100 %", "requested: 0 %", "requested: 10 %"]
+        "requested: 100 % for model", "requested: 10 % for model-2",
+        "requested: 100 %", "requested: 0 %", "requested: 10 %"]
 
 
 def test_what_nobody_saw_is_a_gap() -> None:
@@ -39,8 +41,8 @@ def test_what_nobody_saw_is_a_gap() -> None:
     assert [(span.start, span.end) for span in course.unobserved] == [(10, 20)]
     assert [(span.start, span.end) for span in course.traffic["a-00001"]] == [(0, 10), (20, 30)]
     assert "the cluster does not respond" in timeline_picture.story(seen)
-    assert "kserve-nb-unseen" in timeline_picture.picture(seen)
-    assert timeline_picture.frame_text(seen.at(15)) == "unobserved: nobody knows what was"
+    assert "no data: the cluster did not answer" in timeline_picture.picture(seen)
+    assert timeline_picture.frame_text(seen.at(15)) == "no data: the cluster did not answer at this moment"
 
 
 def test_requests_stand_on_the_same_axis() -> None:
@@ -61,7 +63,7 @@ def test_looking_back_shows_what_was_known_then() -> None:
     shown = revision_timeline.text(at(190), whole, whole.until - 100)
 
     assert shown.endswith(
-        "at 09:16:34:\nasked 100 % of model-2\nrouted 100 % → 00002\npods 00001 ready · 00002 ready\nsettled")
+        "at 09:16:34:\nrequested 100 % of model-2\nrouted 100 % → 00002\npods 00001 ready · 00002 ready\nsettled")
     assert "<b>at 09:16:34</b>" in revision_timeline.html(at(190), whole, whole.until - 100)
 
 
@@ -88,7 +90,7 @@ def test_a_timeline_that_comes_late_shows_what_the_feed_has_seen(api: FakeApi, r
 
     timeline = RevisionTimeline(rollout)
 
-    assert "found requested: 10 % for model-2" in timeline.text and "<svg" in timeline.children[0].value
+    assert "found requested: 10 % for model-2" in timeline.text and "<svg" in timeline.content
     timeline.close()
     line.close()
 
@@ -104,11 +106,11 @@ def test_a_hand_looks_back_and_saves(
     until(timeline, lambda snapshot: snapshot.status.requested_percent == 0)
     assert "found requested: 10 % for model-2" in timeline.text and "requested: 0 %" in timeline.text
 
-    timeline._scrub.set_state({"value": 1})
-    assert timeline.back_s == 1 and "<b>at " in timeline.children[0].value
-    timeline.save_button._handle_custom_msg({"event": "click"}, [])
+    drag(timeline, 0, "look back")
+    assert timeline.back_s >= 1 and " s ago, at " in text_of(timeline)
+    press(timeline, "Save as HTML")
 
     assert timeline.saved == "saved as sklearn-iris-timeline.html"
     assert "requested: 0 %" in (tmp_path / "sklearn-iris-timeline.html").read_text()
     timeline.close()
-    assert timeline._seat.live.closed
+    assert timeline._subscription.feed.closed
