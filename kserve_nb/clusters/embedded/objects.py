@@ -47,12 +47,12 @@ class Column:
 class Kind:
     """One kind of object, with everything that the parts of the cluster derive from its row in kinds.py.
 
-    Kinds with the same group, version and names are equal, whatever else differs: a kind that a user redefines stays
-    the same key in the store.
+    Kinds with the same group and names are equal, whatever else differs: the versions of a kind share their objects,
+    and a kind that a user redefines keeps them.
     """
 
     group: str
-    version: str
+    version: str = field(compare=False)
     kind: str
     plural: str
     namespaced: bool = field(default=True, compare=False)
@@ -62,11 +62,15 @@ class Kind:
     has_status: bool = field(default=True, compare=False)  # as a subresource
     has_generation: bool = field(default=True, compare=False)
     further_subresources: tuple[str, ...] = field(default=(), compare=False)
+    selectable_fields: tuple[str, ...] = field(default=(), compare=False)  # besides metadata.name and .namespace
+    name_rule: Literal["subdomain", "label", "label-1035"] = field(default="subdomain", compare=False)
+    returned_on_delete: bool = field(default=False, compare=False)  # DELETE answers with the object, not with a Status
     singular: str = field(default="", compare=False)  # by default the kind in lower case
     list_kind: str = field(default="", compare=False)  # by default PodList for a Pod
     type_name: str = field(default="", compare=False)  # in data/*_types.json; by default V1Pod for a v1 Pod
     type_prefixes: tuple[str, ...] = field(default=(), compare=False)  # of other types in the same Go package
     schema: Mapping[str, Any] | None = field(default=None, compare=False)  # OpenAPI v3, instead of types
+    has_versions: bool = field(default=False, compare=False)  # besides this one, in which an object may be stored
     idle: bool = field(default=False, compare=False)  # listed as on a real cluster; nothing acts on it, so none is made
     internal: bool = field(default=False, compare=False)  # in the store only: not served over HTTP
     # "dependent": never the owner of another object. "none": never owned either.
@@ -110,7 +114,8 @@ class Kinds:
             self.add(kind)
 
     def __iter__(self) -> Iterator[Kind]:
-        return iter(tuple(self._kinds.values()))
+        """Each kind once, in one of its versions."""
+        return iter(dict.fromkeys(self._kinds.values()))
 
     def add(self, kind: Kind) -> None:
         """Serve a kind from now on, in place of an equal one."""
@@ -124,7 +129,7 @@ class Kinds:
 
     @property
     def served(self) -> tuple[Kind, ...]:
-        """The kinds with a path in the API."""
+        """The kinds with a path in the API, in each of their versions."""
         return tuple(kind for kind in self._kinds.values() if not kind.internal)
 
     def of_path(self, group: str, version: str, plural: str) -> Kind | None:
