@@ -14,7 +14,7 @@ import click
 
 from kserve_nb import clusters, runner
 from kserve_nb.cli.common_options import NAME, usable_or_started
-from kserve_nb.cli.lab_command import notebooks_folder
+from kserve_nb.cli.lab_command import original
 from kserve_nb.clusters import ClusterError, Record
 from kserve_nb.doctor import summary
 
@@ -74,7 +74,7 @@ def _chosen(workers: str | None, notebooks: tuple[Path, ...]) -> tuple[int, tupl
         raise click.UsageError(f"two notebooks are named {twice[0]}, and both would be written to one output file")
     if workers is not None and int(workers) < 1:
         raise click.UsageError("--parallel takes a number from 1 on")
-    chosen = notebooks or tuple(sorted(notebooks_folder().glob("*.ipynb")))
+    chosen = notebooks or tuple(sorted(original().glob("*.ipynb")))
     if not chosen:
         raise ClusterError("There is no notebook to run. Name one, or run this command in a clone of the project.")
     return min(int(workers or 0), len(chosen)), chosen

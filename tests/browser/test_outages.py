@@ -22,7 +22,7 @@ from kserve_nb import PodTable, TrafficSlider, connect
 from kserve_nb.widgets import StatusLine
 rollout = connect(name={name!r}).rollout()
 """
-THREADS = "import threading\nprint(sum(t.name.startswith(('watch of', 'contact of', 'picture of')) "\
+THREADS = "import threading\nprint(sum(t.name.startswith(('watch of', 'ping for', 'feed of')) "\
           "for t in threading.enumerate()), 'threads of widgets')"
 
 

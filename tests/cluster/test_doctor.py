@@ -83,10 +83,6 @@ SETTINGS: tuple[tuple[str, str, str, Object], ...] = (
 )
 STEP_NOTES = {"first-model": set(), "canary-10": {"C10", "C13"}, "promoted": set(), "pinned": {"C07", "C09", "C13"},
               "tagged": {"C06"}}  # fmt: skip
-COVERED = {
-    *(rule for rule, _ in (*APPLIED, *PATCHED)), *(row[0] for row in SETTINGS), *set().union(*STEP_NOTES.values()),
-    "C02", "C03", "C04", "C05", "C11", "K01", "K02", "R01", "R04", "R07", "R08", "R09", "R10", "R05",
-}  # fmt: skip
 
 
 @pytest.fixture

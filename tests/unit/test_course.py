@@ -7,7 +7,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from click.testing import CliRunner
+from jupyterlab_server.workspaces_handler import WorkspacesManager
 
+from kserve_nb.cli import lab_command, main
+from kserve_nb.clusters.state import Record
 from kserve_nb.runner.course import CourseError, copy_course, find_course, stripped
 
 FIRST = "00_setup.ipynb"
@@ -103,3 +107,36 @@ def test_a_folder_with_other_files_is_not_touched(folder: Path) -> None:
 def test_the_original_is_no_place_for_a_copy() -> None:
     with pytest.raises(CourseError, match="it is the original"):
         copy_course(find_course(), find_course())
+
+
+def test_lab_opens_a_copy_with_collapsed_side_bars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(lab_command, "usable_or_started", lambda name: Record(name, "attach", "kubeconfig", ""))
+    monkeypatch.setattr(lab_command.os, "execve", lambda program, argv, environment: started.append(argv))
+
+    done = CliRunner().invoke(main, ["lab", "--no-browser"])
+
+    assert done.exit_code == 0, done.output
+    folder = tmp_path / "kserve-canary-course"
+    assert "course      kserve-canary-course (" in done.output
+    assert f"--ServerApp.root_dir={folder}" in started[0]
+    layout = WorkspacesManager(str(folder / ".jupyterlab-workspaces")).load("default")["data"]["layout-restorer:data"]
+    assert layout["left"]["collapsed"] and layout["right"]["collapsed"]
+
+
+def test_lab_in_place_opens_the_original(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(lab_command, "usable_or_started", lambda name: Record(name, "attach", "kubeconfig", ""))
+    monkeypatch.setattr(lab_command.os, "execve", lambda program, argv, environment: started.append(argv))
+
+    CliRunner().invoke(main, ["lab", "--in-place", "--no-browser"])
+
+    assert f"--ServerApp.root_dir={find_course()}" in started[0]
+
+
+def test_there_is_no_copy_to_start_over_in_place() -> None:
+    done = CliRunner().invoke(main, ["lab", "--in-place", "--fresh"])
+
+    assert done.exit_code == 2
+    assert "--fresh does not go with --in-place" in done.output

@@ -133,5 +133,5 @@ def test_a_doctor_that_fails_hides_no_failure(monkeypatch: pytest.MonkeyPatch, a
 
     monkeypatch.setattr(summary.doctor, "examine", examine)
 
-    assert summary.in_full(api.cluster(), "error") == "the doctor could not look: OSError: out of bandages"
+    assert summary.in_full(api.cluster(), "error") == "the doctor failed: OSError: out of bandages"
     assert summary.in_a_line(api.cluster()) == ""
