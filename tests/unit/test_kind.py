@@ -67,7 +67,7 @@ def test_what_does_not_race_ends_it_and_the_next_up_goes_on_from_there(
 ) -> None:
     world["refusals"] = {"kserve.yaml": ["error: You must be logged in to the server (Unauthorized)"]}
 
-    with pytest.raises(ClusterError, match=r"kserve\.yaml` failed: error: You must be logged in .*then continue with the same"):
+    with pytest.raises(ClusterError, match=r"kserve\.yaml` failed: error: You must be logged in .*then continue with"):
         up(gateway, manifests)
     record = state.read("demo")
     assert record is not None and kind_installation.missing(record) == "KServe 0.20.0"
