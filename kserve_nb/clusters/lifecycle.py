@@ -61,7 +61,7 @@ def existing(name: str) -> Record:
     """The record of the named cluster. Raises ClusterError if there is none."""
     record = state.read(name)
     if record is None:
-        raise ClusterError(f"Cluster {name!r} does not exist. Start it: kserve-nb up --name {name}")
+        raise ClusterError(f"cluster {name!r} is not running. Start it: kserve-nb up --name {name}")
     return record
 
 

@@ -21,7 +21,7 @@ INITIALIZER_RESOURCES = {"requests": {"cpu": "10m", "memory": "100Mi"}, "limits"
 
 
 def knative(gateway: str) -> dict[str, Object]:
-    """The data of Knative's ConfigMaps, by name."""
+    """The data of Knative's ConfigMaps, by the name of the ConfigMap."""
     return {
         "config-domain": {DOMAIN: ""},
         "config-network": {"ingress-class": INGRESS_CLASS[gateway]},
