@@ -96,7 +96,8 @@ def _of_annotations() -> Iterator[Difference]:
 
 
 DIFFERENCES: tuple[Difference, ...] = (
-    *(Difference((INFERENCE_SERVICE,), f"spec.predictor.{path}", *rest) for path, *rest in _PREDICTOR),
+    *(Difference((INFERENCE_SERVICE,), f"spec.predictor.{path}", effect, instead)
+      for path, effect, instead in _PREDICTOR),
     *_of_pod_specs(), *_of_annotations(),
     Difference(_RUNTIMES, "spec.workerSpec", "models on several nodes do not run"),
     Difference(_RUNTIMES, "spec.multiModel", "ModelMesh does not run", values="True"),
