@@ -21,6 +21,7 @@ from kubernetes import config
 from kserve_nb.access import kube_context
 from kserve_nb.values.cluster import Cluster
 from kserve_nb.values.foreign_text import safe
+from kserve_nb.values.readable_error import ReadableError
 
 # urllib3 would log every retry to stderr, in whatever cell runs. The error raised here tells what happened.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
@@ -65,7 +66,7 @@ SERVICE = Resource("", "v1", "services")
 NAMESPACE = Resource("", "v1", "namespaces", namespaced=False)
 
 
-class RefusedError(RuntimeError):
+class RefusedError(ReadableError, RuntimeError):
     """A request that failed; `reason` is the API server's own, or UNREACHABLE if none responded."""
 
     def __init__(self, message: str, reason: str = ""):
