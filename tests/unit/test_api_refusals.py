@@ -136,7 +136,7 @@ def test_what_nothing_here_acts_on_is_listed_and_not_taken(kind: Kind, server: A
     body = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": "some"}}
 
     assert server.request("GET", path).json()["items"] == []
-    answer = server.request("POST", path, body | ({"spec": {}} if "knative" in kind.group else {}))
+    answer = server.request("POST", f"{path}?fieldValidation=Strict", body | {"spec": {}, "rules": [{"a": 1}]})
 
     assert answer.status_code == 403
     assert "Use a kind cluster for it" in answer.json()["message"]

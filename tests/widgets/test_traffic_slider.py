@@ -218,7 +218,7 @@ def test_somebody_elses_edit_is_a_conflict_until_it_is_cancelled(api: FakeApi, s
 def test_json_has_what_is_seen_and_the_draft(slider: TrafficSlider) -> None:
     drag(slider, 20)
 
-    assert slider.json["draft"] == 20 and slider.json["asked"]["sklearn-iris-predictor-00002"] == 10
+    assert slider.json["draft"] == 20 and slider.json["requested"]["sklearn-iris-predictor-00002"] == 10
 
 
 def test_an_outage_is_said_beside_the_last_status(slider: TrafficSlider) -> None:

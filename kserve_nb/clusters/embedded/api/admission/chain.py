@@ -10,7 +10,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal
 
-from kserve_nb.clusters.embedded.api.admission import core_kinds, knative_webhook, kserve_webhook, pod_admission
+from kserve_nb.clusters.embedded.api.admission import (
+    core_kinds,
+    custom_resource_definitions,
+    knative_webhook,
+    kserve_webhook,
+    pod_admission,
+)
 from kserve_nb.clusters.embedded.api.admission.refusals import denied
 from kserve_nb.clusters.embedded.api.schema import structural_schemas
 from kserve_nb.clusters.embedded.kinds import (
@@ -50,6 +56,7 @@ def _knative_default(kind: Kind) -> Default:
 
 
 _DEFAULTS: Mapping[Kind, Default] = {
+    CUSTOM_RESOURCE_DEFINITION: custom_resource_definitions.default,
     NAMESPACE: core_kinds.default_namespace,
     POD: pod_admission.default,
     DEPLOYMENT: core_kinds.default_deployment,
@@ -60,6 +67,7 @@ _DEFAULTS: Mapping[Kind, Default] = {
     **{kind: _knative_default(kind) for kind in _KNATIVE_KINDS},
 }
 _VALIDATIONS: Mapping[Kind, Validate] = {
+    CUSTOM_RESOURCE_DEFINITION: custom_resource_definitions.validate,
     POD: pod_admission.validate,
     DEPLOYMENT: core_kinds.validate_deployment,
     REPLICA_SET: core_kinds.validate_replica_set,
@@ -73,12 +81,12 @@ _VALIDATIONS: Mapping[Kind, Validate] = {
 def admit(operation: Literal["CREATE", "UPDATE", "DELETE"], kind: Kind, new: Object, old: Object | None,
           objects: Objects) -> Object:
     """The object as it is stored. Raises StatusError, in the real words, where a real cluster would refuse it."""
-    if operation == "DELETE" or kind == CUSTOM_RESOURCE_DEFINITION:
+    if operation == "DELETE":
         return new
     for part in ("metadata", "spec"):
         if new.get(part) is None:
             new.pop(part, None)
-        else:
+        elif part == "metadata" or not _takes_nulls(kind):
             new[part] = without_nulls(new[part])
     if kind in _DEFAULTS:
         new = _DEFAULTS[kind](new, old, objects)
@@ -86,6 +94,11 @@ def admit(operation: Literal["CREATE", "UPDATE", "DELETE"], kind: Kind, new: Obj
     if kind in _VALIDATIONS:
         _VALIDATIONS[kind](new, old)
     return new
+
+
+def _takes_nulls(kind: Kind) -> bool:
+    """Whether a null is a value: in schemas, and in objects that no Go program decodes."""
+    return kind == CUSTOM_RESOURCE_DEFINITION or kind.schema is not None
 
 
 def without_nulls(value: Any) -> Any:

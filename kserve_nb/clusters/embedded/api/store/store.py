@@ -17,9 +17,10 @@ import orjson
 
 from kserve_nb.clusters.embedded.api import object_metadata
 from kserve_nb.clusters.embedded.api.entry import Entry, encode
+from kserve_nb.clusters.embedded.api.schema import user_kinds
 from kserve_nb.clusters.embedded.api.store.database import Database
 from kserve_nb.clusters.embedded.api.store.watch_history import Change, History
-from kserve_nb.clusters.embedded.kinds import EVENT, KINDS, NAMESPACE, POD
+from kserve_nb.clusters.embedded.kinds import CUSTOM_RESOURCE_DEFINITION, EVENT, KINDS, NAMESPACE, POD
 from kserve_nb.clusters.embedded.objects import (
     AlreadyExistsError,
     ConflictError,
@@ -58,10 +59,17 @@ class Store(Objects):
         self.version = version
         self.history = History(version)
         self._entries: dict[Kind, dict[Key, Entry]] = defaultdict(dict)
+        self._load()
+
+    def _load(self) -> None:
+        rows = [(row.resource, Entry.of(orjson.loads(row.data), row.data)) for row in self._database.rows()]
+        for resource, entry in rows:  # first, for they define kinds of other rows
+            if resource == CUSTOM_RESOURCE_DEFINITION.resource:
+                user_kinds.update(self.kinds, entry.copy())
         by_resource = {kind.resource: kind for kind in self.kinds}
-        for row in self._database.rows():
-            if row.resource in by_resource:
-                self._remember(by_resource[row.resource], Entry.of(orjson.loads(row.data), row.data))
+        for resource, entry in rows:
+            if resource in by_resource:
+                self._remember(by_resource[resource], entry)
 
     def close(self) -> None:
         """End all watches and close the file."""
@@ -75,7 +83,7 @@ class Store(Objects):
         entry = self._entries[kind].get((namespace if kind.namespaced else None, name))
         if entry is None:
             raise NotFoundError(kind, name)
-        return entry
+        return entry.in_version_of(kind)
 
     def entries(self, kind: Kind, namespace: str | None = None,
                 labels: Mapping[str, str] | None = None) -> list[Entry]:
@@ -83,14 +91,14 @@ class Store(Objects):
         wanted = (labels or {}).items()
         found = [e for e in self._entries[kind].values()
                  if (namespace is None or e.namespace == namespace) and wanted <= e.labels.items()]
-        return sorted(found, key=lambda e: (e.namespace or "", e.name))
+        return sorted((e.in_version_of(kind) for e in found), key=lambda e: (e.namespace or "", e.name))
 
     def get(self, kind: Kind, namespace: str | None, name: str) -> Object:
         return self.entry(kind, namespace, name).copy()
 
     def find(self, kind: Kind, namespace: str | None, name: str) -> Object | None:
         entry = self._entries[kind].get((namespace if kind.namespaced else None, name))
-        return None if entry is None else entry.copy()
+        return None if entry is None else entry.in_version_of(kind).copy()
 
     def list(self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> list[Object]:
         return [entry.copy() for entry in self.entries(kind, namespace, labels)]
@@ -98,7 +106,7 @@ class Store(Objects):
     async def watch(self, *kinds: Kind) -> AsyncIterator[WatchEvent]:
         subscription = self.history.subscribe(kinds)
         try:
-            for entry in [entry for kind in kinds or self.kinds for entry in self.entries(kind)]:
+            for entry in [entry for kind in kinds or tuple(self.kinds) for entry in self.entries(kind)]:
                 yield WatchEvent("ADDED", entry.copy())
             while changes := await subscription.batch():
                 for change in changes:
@@ -161,6 +169,8 @@ class Store(Objects):
         finalizers = new["metadata"].get("finalizers") or []
         if _PROPAGATION.get(propagation, "") not in ("", *finalizers):
             new["metadata"]["finalizers"] = [*finalizers, _PROPAGATION[propagation]]
+        if kind == CUSTOM_RESOURCE_DEFINITION:
+            user_kinds.hold_deletion(new, utc(time.time()))
         if not grace and not _finalizers(kind, new):
             self._remove(kind, old, dry_run)
             return None
@@ -246,6 +256,8 @@ class Store(Objects):
         entry = Entry.of(new, data)
         self._remember(kind, entry)
         self.history.append(Change(kind, type_, entry, before))
+        if kind == CUSTOM_RESOURCE_DEFINITION:
+            user_kinds.update(self.kinds, new)
         if kind == EVENT and type_ == "ADDED":
             self._forget_old_events()
         return new
@@ -262,6 +274,8 @@ class Store(Objects):
         self.version = version
         del self._entries[kind][namespace, name]
         self.history.append(Change(kind, "DELETED", entry, before))
+        if kind == CUSTOM_RESOURCE_DEFINITION:
+            user_kinds.remove(self.kinds, old)
 
     def _remember(self, kind: Kind, entry: Entry) -> None:
         key, entries = (entry.namespace, entry.name), self._entries[kind]
