@@ -24,10 +24,10 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--kubeconfig and --ingress go together: a cluster is reached by both")
     nbval = config.getoption("nbval", False) or config.getoption("nbval_lax", False)
     if nbval and "KSERVE_NB_NAME" not in os.environ and not config.getoption("collectonly"):
-        from kserve_nb.clusters.embedded import lifecycle
+        from kserve_nb import clusters
 
         name = f"nbval-{os.getpid()}"
-        lifecycle.up(name, owner=os.getpid())
+        clusters.start(name, owner=os.getpid(), temporary=True)
         os.environ["KSERVE_NB_NAME"] = name
 
 
@@ -42,9 +42,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     name = f"nbval-{os.getpid()}"
     if os.environ.get("KSERVE_NB_NAME") == name:
+        from kserve_nb import clusters
         from kserve_nb.clusters import state
-        from kserve_nb.clusters.embedded import lifecycle
 
         record = state.read(name)
         if record is not None:
-            lifecycle.down(record)
+            clusters.delete(record.name)

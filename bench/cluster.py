@@ -12,8 +12,8 @@ from pathlib import Path
 
 import requests
 
+from kserve_nb import clusters
 from kserve_nb.clusters import state
-from kserve_nb.clusters.embedded import lifecycle
 from kserve_nb.clusters.state import Record
 
 MODEL = "gs://kfserving-examples/models/sklearn/1.0/model"
@@ -32,7 +32,7 @@ def cluster(label: str, *options: str) -> Iterator[Record]:
     try:
         yield record
     finally:
-        lifecycle.down(record)
+        clusters.delete(record.name)
 
 
 def kubectl(record: Record, *args: str, stdin: str | None = None) -> str:

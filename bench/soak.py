@@ -24,9 +24,10 @@ from jupyter_client.manager import KernelManager
 
 from bench.cluster import cluster
 from bench.table import show
-from kserve_nb import cli, runner
+from kserve_nb import runner
 from kserve_nb.clusters.state import Record
 from kserve_nb.doctor import summary
+from kserve_nb.runner.course import find_course
 
 WARM = 0.25  # part of the time in which bounded histories, pools and caches fill up
 ALLOWED_MIB = 10  # allowed growth after that
@@ -50,7 +51,7 @@ panel.chart.send(25)
 rollout.client.delete(POD, rollout.pods()[0].name)
 """
 CLOSE = "panel.close()\nimport threading\nprint(*{thread.name for thread in threading.enumerate()}, sep='\\n')"
-OURS = ("watch of", "contact of", "picture of", "requests", "log of", "one request")  # threads of widgets
+OURS = ("watch of", "ping for", "feed of", "requests", "log of", "one request")  # threads of widgets
 
 
 @contextmanager
@@ -120,7 +121,7 @@ def updates(record: Record, minutes: float) -> float:
 def runs(record: Record, count: int) -> float:
     """Return the growth of a cluster on which all notebooks run so often. Raises RuntimeError at the first failure."""
     samples, times = [], []
-    course = tuple(sorted(cli.notebooks_folder().glob("*.ipynb")))
+    course = tuple(sorted(find_course().glob("*.ipynb")))
     with tempfile.TemporaryDirectory() as folder:
         for number in range(count):
             reports: list[runner.Run] = []

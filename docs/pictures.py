@@ -17,7 +17,7 @@ from typing import Any
 from PIL import Image  # kserve brings it
 from playwright.sync_api import sync_playwright
 
-from kserve_nb.clusters.embedded import lifecycle
+from kserve_nb import clusters
 from kserve_nb.clusters.state import Record
 from tests.browser.jupyter import Jupyter, Notebook, notebook, until
 from tests.browser.lab import chromium, jupyterlab
@@ -173,13 +173,13 @@ def take_all(folder: Path, browser: Any, jupyter: Jupyter) -> None:
 def main(folder: Path) -> None:
     """Start a cluster, a JupyterLab and a browser, and take the pictures."""
     folder.mkdir(parents=True, exist_ok=True)
-    record: Record = lifecycle.up(f"pictures-{os.getpid()}", owner=os.getpid())
+    record: Record = clusters.start(f"pictures-{os.getpid()}", owner=os.getpid(), temporary=True)
     try:
         with (tempfile.TemporaryDirectory() as home, sync_playwright() as playwright, chromium(playwright) as browser,
               jupyterlab(Path(home), record.name) as jupyter):
             take_all(folder, browser, jupyter)
     finally:
-        lifecycle.down(record)
+        clusters.delete(record.name)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import threading
 import time
@@ -13,7 +14,6 @@ from urllib.parse import parse_qs, urlsplit
 import yaml
 
 from kserve_nb.values.cluster import Cluster
-from kserve_nb.values.manifest import merged
 
 DATA = Path(__file__).parent / "data" / "rollout"
 NAMESPACE = "/api/v1/namespaces/kserve-test"
@@ -57,6 +57,7 @@ class FakeApi:
         self.answering.set()
         self.patched = threading.Event()  # one has come
         self.mute: list[bool] = []  # a patch gets no answer, and is done or not
+        self.break_off = 0  # so many responses end in the middle of their body
         self.frames: list[dict[str, dict[str, Any]]] = []  # each look at a Knative Service brings the next one
         self._events: list[tuple[str, str, dict[str, Any]]] = []
         self._changed = threading.Condition()
@@ -67,7 +68,7 @@ class FakeApi:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         self.kubeconfig = folder / "kubeconfig"
         url = f"http://127.0.0.1:{self.port}"
-        self.kubeconfig.write_text(yaml.safe_dump(_kubeconfig(url)))
+        self.kubeconfig.write_text(yaml.safe_dump(kubeconfig_of(url)))
 
     def cluster(self, ingress: str = "127.0.0.1:9") -> Cluster:
         return Cluster(self.kubeconfig, ingress, "kserve-test", "attach", "fake")
@@ -135,9 +136,22 @@ class FakeApi:
             return None if self.closed else find()
 
 
+def merge_patch(target: Any, patch: Any) -> Any:
+    """RFC 7396's MergePatch, after its pseudocode: the package's own function is not used, as this checks it."""
+    if not isinstance(patch, dict):
+        return patch
+    result = copy.deepcopy(target) if isinstance(target, dict) else {}
+    for name in patch:
+        if patch[name] is None:
+            result.pop(name, None)
+        else:
+            result[name] = merge_patch(result.get(name), patch[name])
+    return result
+
+
 def _patched(obj: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     """As the API server leaves it: another spec is another generation."""
-    changed = merged(obj, patch)
+    changed = merge_patch(obj, patch)
     meta = changed["metadata"]
     counts = changed.get("spec") != obj.get("spec") and "generation" in meta
     generation = {"generation": meta["generation"] + 1} if counts else {}
@@ -145,7 +159,8 @@ def _patched(obj: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     return {**changed, "metadata": {**meta, **generation, **version}}
 
 
-def _kubeconfig(url: str) -> dict[str, Any]:
+def kubeconfig_of(url: str) -> dict[str, Any]:
+    """A kubeconfig for a server without credentials."""
     return {
         "apiVersion": "v1",
         "kind": "Config",
@@ -201,7 +216,7 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
             body = self._body()
             assert self.headers["Content-Type"] == "application/merge-patch+json"
             if "dryRun" in query:
-                return self._answer(*((200, merged(api.objects[path], body)) if not api.turned_down else (
+                return self._answer(*((200, merge_patch(api.objects[path], body)) if not api.turned_down else (
                     400, {"kind": "Status", "reason": "BadRequest", "message": api.turned_down})))
             api.writes.append(("PATCH", path, body))
             api.patched.set()
@@ -261,9 +276,13 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
 
         def _answer(self, code: int, body: Any) -> None:
             data = (body if isinstance(body, str) else json.dumps(body)).encode()
+            length = len(data)
+            if api.break_off:
+                api.break_off -= 1
+                data, self.close_connection = data[: length // 2], True
             self.send_response(code)
             self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
+            self.send_header("Content-Length", str(length))
             self.end_headers()
             self.wfile.write(data)
 

@@ -1,10 +1,14 @@
-"""Get, create, patch, delete and watch objects as plain dicts, through the official Kubernetes client."""
+"""Get, create, patch, delete and watch objects as plain dicts, through the official Kubernetes client.
+
+Every failure of the network, of TLS, of a response's body or of its JSON leaves this module as a RefusedError with the
+reason UNREACHABLE.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -16,21 +20,29 @@ from kubernetes import config
 
 from kserve_nb.access import kube_context
 from kserve_nb.values.cluster import Cluster
+from kserve_nb.values.foreign_text import safe
+from kserve_nb.values.readable_error import ReadableError
 
-# What urllib3 tries again it says on stderr, in whatever cell is running; who gives up is told here what happened.
+# urllib3 would log every retry to stderr, in whatever cell runs. The error raised here tells what happened.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 Object = dict[str, Any]
+Query = Sequence[tuple[str, Any]]
 _MANAGER = "kserve-nb"
-UNREACHABLE = "Unreachable"  # the reason of a refusal that no API server wrote
+UNREACHABLE = "Unreachable"  # the reason of an error that no API server reported
+_TRANSIENT = (UNREACHABLE, "ServiceUnavailable", "TooManyRequests", "Timeout", "ServerTimeout")
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-_TIMEOUT_S = 15  # for one answer; a watch has its own
-_CONTACT_S = 3  # for one that says no more than that the cluster is there
+_TIMEOUT_S = 15  # for a response; a watch has its own
+_CONTACT_S = 3  # for a response that only shows that the API server is running
 _UNPROXIED = ("localhost", "127.0.0.1", "[::1]")
 
 
 class Resource(NamedTuple):
-    """Where the API serves one kind of object."""
+    """One kind of object, as it appears in the API's paths.
+
+    >>> POD.path("kserve-test", "my-pod")
+    '/api/v1/namespaces/kserve-test/pods/my-pod'
+    """
 
     group: str
     version: str
@@ -54,24 +66,29 @@ SERVICE = Resource("", "v1", "services")
 NAMESPACE = Resource("", "v1", "namespaces", namespaced=False)
 
 
-class RefusedError(RuntimeError):
-    """The API server did not do what was asked; `reason` is its own word for why."""
+class RefusedError(ReadableError, RuntimeError):
+    """A request that failed; `reason` is the API server's own, or UNREACHABLE if none responded."""
 
     def __init__(self, message: str, reason: str = ""):
         super().__init__(message)
         self.reason = reason
 
+    @property
+    def transient(self) -> bool:
+        """Whether the same request can succeed later, because the API server is restarting or overloaded."""
+        return self.reason in _TRANSIENT
+
 
 class ObjectNotFoundError(RefusedError):
-    """There is no such object, or no such namespace."""
+    """The object or its namespace does not exist."""
 
 
 class ReadOnlyError(RefusedError):
-    """A change was asked for where nothing may be changed; nothing was asked of the cluster."""
+    """A change that was not even sent, because the lab is read-only."""
 
 
 class Client:
-    """A namespace of a cluster, as its API serves it."""
+    """The objects of one namespace of a cluster. Threads can share a client."""
 
     def __init__(self, cluster: Cluster):
         configuration = kubernetes.Configuration()
@@ -79,8 +96,9 @@ class Client:
         configuration.no_proxy = ",".join(filter(None, (configuration.no_proxy, *_UNPROXIED)))
         self.namespace = cluster.namespace
         self.read_only = cluster.read_only
-        self._api = config.new_client_from_config(str(cluster.kubeconfig), client_configuration=configuration)
-        for header, value in kube_context.current(cluster.kubeconfig).impersonation.items():
+        with _boundary(str(cluster.kubeconfig)):
+            self._api = config.new_client_from_config(str(cluster.kubeconfig), client_configuration=configuration)
+        for header, value in kube_context.impersonation(kube_context.current(cluster.kubeconfig)).items():
             self._api.set_default_header(header, value)
 
     @property
@@ -89,9 +107,9 @@ class Client:
         return urlsplit(str(self._api.configuration.host)).netloc
 
     def require_contact(self) -> None:
-        """Ask for no more than an answer. Raises RefusedError where none comes in time."""
+        """Check that the API server responds. Raises RefusedError if it does not respond in time."""
         try:
-            self._send("GET", "/version", None, [], "", _CONTACT_S).close()
+            self._send("GET", "/version", timeout_s=_CONTACT_S).close()
         except RefusedError as refused:
             if refused.reason == UNREACHABLE:
                 raise
@@ -99,54 +117,54 @@ class Client:
     def log(self, pod: str, container: str, lines: int) -> str:
         """The last lines of a container's log."""
         query = [("container", container), ("tailLines", lines)]
-        path = f"{POD.path(self.namespace, pod)}/log"
-        return self._send("GET", path, None, query, "", _TIMEOUT_S).data.decode(errors="replace")
+        return self._read("GET", f"{POD.path(self.namespace, pod)}/log", query=query).decode(errors="replace")
 
     def find(self, kind: Resource, name: str, namespace: str | None = None) -> Object | None:
-        """The object, or None where there is none."""
+        """The object; None if it does not exist."""
         try:
             return self._call("GET", kind.path(namespace or self.namespace, name))
         except ObjectNotFoundError:
             return None
 
     def get(self, kind: Resource, name: str) -> Object:
-        """The object. Raises ObjectNotFoundError that says what to create: the namespace or the object."""
+        """The object. Raises ObjectNotFoundError that names what to create: the namespace or the object."""
         found = self.find(kind, name)
         if found is None:
             self.require_namespace()
             raise ObjectNotFoundError(
-                f"{name}: there is none among the {kind.plural} of {self.namespace}. "
+                f"There is no {kind.plural.removesuffix('s')} {name!r} in namespace {self.namespace}. "
                 "Create it with rollout.deploy(model) or kubectl apply.",
                 "NotFound",
             )
         return found
 
     def require_namespace(self) -> Object:
-        """The namespace object. Raises ObjectNotFoundError that says how to create it."""
+        """The namespace object. Raises ObjectNotFoundError that tells how to create it."""
         found = self.find(NAMESPACE, self.namespace)
         if found is None:
             raise ObjectNotFoundError(
-                f"{self.namespace}: there is no such namespace. Create it: %kubectl create namespace {self.namespace}",
+                f"There is no namespace {self.namespace!r}. Create it: %kubectl create namespace {self.namespace}",
                 "NotFound",
             )
         return found
 
     def find_all(self, kind: Resource, labels: str = "", namespace: str | None = None) -> list[Object]:
-        """The objects that a label selector picks, ordered by name."""
-        answer = self._call("GET", kind.path(namespace or self.namespace), query=_selector(labels))
-        return sorted(answer.get("items") or [], key=lambda item: str(item["metadata"]["name"]))
+        """The objects that match a label selector, ordered by name."""
+        found = self._call("GET", kind.path(namespace or self.namespace), query=_selector(labels))
+        return sorted(found.get("items") or [], key=lambda item: str(item["metadata"]["name"]))
 
     def forbidden(self) -> str:
-        """Why InferenceServices of this namespace may only be looked at, as the cluster's RBAC says; empty otherwise.
+        """Why RBAC does not let this user change InferenceServices in the namespace; empty if it does.
 
-        A cluster that does not answer such questions is taken to allow it: it refuses each write by itself.
+        Empty as well if the cluster does not review access: it then refuses each write itself.
         """
         group, _, plural, _ = INFERENCE_SERVICE
         for verb in ("create", "patch"):
-            wanted = {"namespace": self.namespace, "verb": verb, "group": group, "resource": plural}
+            attributes = {"namespace": self.namespace, "verb": verb, "group": group, "resource": plural}
             try:
-                review = self._call("POST", _REVIEWS, {"kind": "SelfSubjectAccessReview", "spec": {
-                    "resourceAttributes": wanted}, "apiVersion": "authorization.k8s.io/v1"})
+                review = self._call("POST", _REVIEWS, {
+                    "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+                    "spec": {"resourceAttributes": attributes}})
             except RefusedError:
                 return ""
             if (review.get("status") or {}).get("allowed") is False:
@@ -154,9 +172,9 @@ class Client:
         return ""
 
     def create(self, kind: Resource, body: Mapping[str, Any], *, dry_run: bool = False) -> Object:
-        """Create the object. Raises RefusedError with reason AlreadyExists where there is one.
+        """Create the object. Raises RefusedError with the reason AlreadyExists if it exists.
 
-        With `dry_run` all is done but the storing: admission is asked.
+        With `dry_run` the API server validates the object, admission included, and stores nothing.
         """
         if not dry_run:
             self._require_rights()
@@ -164,20 +182,19 @@ class Client:
         return self._call("POST", kind.path(self.namespace), body, query=query)
 
     def raw(self, path: str, timeout_s: float = _TIMEOUT_S) -> str:
-        """The body that a path answers with, as `kubectl get --raw` prints it."""
-        body: bytes = self._send("GET", path, None, [], "", timeout_s).data
-        return body.decode("utf-8", "replace")
+        """The response body of a path, as `kubectl get --raw` prints it."""
+        return self._read("GET", path, timeout_s=timeout_s).decode(errors="replace")
 
     def patch(self, kind: Resource, name: str, body: Mapping[str, Any], *, dry_run: bool = False) -> Object:
-        """Merge-patch the object: what is None goes away, what is absent stays. With `dry_run` nothing is stored."""
+        """Send a merge patch: None removes a field, absent fields stay. With `dry_run` nothing is stored."""
         if not dry_run:
             self._require_rights()
-        query = [("fieldManager", _MANAGER), *([("dryRun", "All")] if dry_run else [])]  # others are told who wrote it
+        query = [("fieldManager", _MANAGER), *([("dryRun", "All")] if dry_run else [])]
         path = kind.path(self.namespace, name)
         return self._call("PATCH", path, body, query=query, content="application/merge-patch+json")
 
     def delete(self, kind: Resource, name: str) -> None:
-        """Delete the object; a second time does nothing."""
+        """Delete the object. Does nothing if it does not exist."""
         self._require_rights()
         try:
             self._call("DELETE", kind.path(self.namespace, name), {"propagationPolicy": "Background"})
@@ -186,25 +203,25 @@ class Client:
 
     @contextmanager
     def watch(self, kind: Resource, labels: str, version: str, timeout_s: int) -> Iterator[urllib3.HTTPResponse]:
-        """An open watch from a resourceVersion on: feed it to `events`, and shut it down to end it early."""
+        """An open watch from a resourceVersion on. Read it with `events`; its `shutdown()` ends it early."""
         query = [*_selector(labels), ("watch", "true"), ("resourceVersion", version), ("timeoutSeconds", timeout_s)]
-        answer = self._send("GET", kind.path(self.namespace), None, query, "", timeout_s + _TIMEOUT_S)
+        response = self._send("GET", kind.path(self.namespace), query=query, timeout_s=timeout_s + _TIMEOUT_S)
         try:
-            yield answer
+            yield response
         finally:
-            answer.close()
+            response.close()
 
     def snapshot(self, kind: Resource, labels: str) -> tuple[list[Object], str]:
-        """The objects and the resourceVersion of the list: where a watch begins."""
-        answer = self._call("GET", kind.path(self.namespace), query=_selector(labels))
-        return answer.get("items") or [], answer["metadata"]["resourceVersion"]
+        """The objects, and the resourceVersion from which a watch continues."""
+        found = self._call("GET", kind.path(self.namespace), query=_selector(labels))
+        return found.get("items") or [], found["metadata"]["resourceVersion"]
 
     def _require_rights(self) -> None:
         if self.read_only:
             raise ReadOnlyError(
-                f"nothing is changed, this lab is read-only: {self.read_only}. You can still look: status(), pods(), "
-                "predict(). To change something, ask for the role `edit` in that namespace, or learn on "
-                'a cluster of your own: connect("embedded").',
+                f"Cannot change anything, this lab is read-only: {self.read_only}. You can still read: status(), "
+                "pods(), predict(). To change something, request the role `edit` in that namespace, or use a cluster "
+                'of your own: connect("embedded").',
                 "Forbidden",
             )
 
@@ -214,72 +231,107 @@ class Client:
         path: str,
         body: Mapping[str, Any] | None = None,
         *,
-        query: list[tuple[str, Any]] | None = None,
+        query: Query = (),
         content: str = "application/json",
     ) -> Object:
-        answer = self._send(method, path, body, query or [], content, _TIMEOUT_S)
-        found: Object = json.loads(answer.data)
+        """The JSON object with which the API server responds."""
+        data = self._read(method, path, body, query=query, content=content)
+        with _boundary(self.server):
+            found: Object = json.loads(data)
         return found
+
+    def _read(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        query: Query = (),
+        content: str = "application/json",
+        timeout_s: float = _TIMEOUT_S,
+    ) -> bytes:
+        """The response body."""
+        response = self._send(method, path, body, query=query, content=content, timeout_s=timeout_s)
+        with _boundary(self.server):
+            data: bytes = response.data
+        return data
 
     def _send(
         self,
         method: str,
         path: str,
-        body: Mapping[str, Any] | None,
-        query: list[tuple[str, Any]],
-        content: str,
-        timeout_s: float,
+        body: Mapping[str, Any] | None = None,
+        *,
+        query: Query = (),
+        content: str = "application/json",
+        timeout_s: float = _TIMEOUT_S,
     ) -> urllib3.HTTPResponse:
+        """The response, its body still unread."""
         headers = {"Accept": "application/json"} | ({"Content-Type": content} if body else {})
-        try:
-            answer: urllib3.HTTPResponse = self._api.call_api(
+        with _boundary(self.server):
+            response: urllib3.HTTPResponse = self._api.call_api(
                 path,
                 method,
-                query_params=query,
+                query_params=list(query),
                 header_params=headers,
                 body=body,
                 auth_settings=["BearerToken"],
                 _preload_content=False,
                 _request_timeout=timeout_s,
             )
-        except kubernetes.ApiException as error:
-            raise _refused(error) from None
-        except urllib3.exceptions.HTTPError as error:
-            raise RefusedError(
-                f"{self._api.configuration.host}: the cluster does not respond ({_cause(error)}). "
-                "See whether it is up: kserve-nb status.",
-                UNREACHABLE,
-            ) from None
-        return answer
+        return response
 
 
-def events(answer: urllib3.HTTPResponse) -> Iterator[tuple[str, Object]]:
-    """Type and object of each event of a watch, until the server or a shutdown ends it."""
+def events(response: urllib3.HTTPResponse) -> Iterator[tuple[str, Object]]:
+    """Type and object of each event of a watch, until the server or a shutdown ends it.
+
+    Raises:
+        RefusedError: the connection was lost; its reason is UNREACHABLE.
+    """
     rest = b""
-    for chunk in answer.stream(amt=None):
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            event = json.loads(line)
-            yield event["type"], event["object"]
+    with _boundary("the watch"):
+        for chunk in response.stream(amt=None):
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                event = json.loads(line)
+                yield event["type"], event["object"]
 
 
-def _selector(labels: str) -> list[tuple[str, Any]]:
-    return [("labelSelector", labels)] if labels else []
+@contextmanager
+def _boundary(server: str) -> Iterator[None]:
+    """Turn every error of the official client, urllib3, the operating system and JSON into a RefusedError."""
+    try:
+        yield
+    except kubernetes.ApiException as error:
+        if error.status:
+            raise _refused(error) from None
+        raise _unreachable(server, error) from None  # status 0: TLS failed
+    except (urllib3.exceptions.HTTPError, config.ConfigException, OSError, ValueError) as error:
+        raise _unreachable(server, error) from None
 
 
-def _cause(error: Exception) -> str:
-    reason = getattr(error, "reason", None) or error
-    return str(reason).rpartition(": ")[2]
+def _unreachable(server: str, error: Exception) -> RefusedError:
+    cause = str(getattr(error, "reason", None) or error).rpartition(": ")[2]
+    return RefusedError(
+        f"{server}: the cluster does not respond ({safe(cause)}). See whether it is running: kserve-nb status",
+        UNREACHABLE,
+    )
 
 
-def _refused(error: Any) -> RefusedError:
-    """The exception for an answer that is not a success, in the API server's own words."""
+def _refused(error: kubernetes.ApiException) -> RefusedError:
+    """The exception for a response that is not a success, with the API server's own message."""
     try:
         status = json.loads(error.body)
     except (TypeError, ValueError):
+        status = None
+    if not isinstance(status, dict):
         status = {}
-    message = status.get("message") or f"HTTP {error.status} {error.reason}"
+    message = safe(status.get("message") or f"HTTP {error.status} {error.reason}")
     reason = status.get("reason") or ""
     if error.status == HTTPStatus.NOT_FOUND:
         return ObjectNotFoundError(message, reason)
     return RefusedError(message, reason)
+
+
+def _selector(labels: str) -> list[tuple[str, Any]]:
+    return [("labelSelector", labels)] if labels else []

@@ -1,53 +1,37 @@
-"""What a kubeconfig says of its current context: its name, its server, and whom its user acts as."""
+"""The current context of a kubeconfig file, and the headers with which its user impersonates another."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import yaml
+from kserve_nb.values import kubeconfig
+from kserve_nb.values.kubeconfig import KubeContext
 
-_OF_ONE_VALUE = {"as": "Impersonate-User", "as-uid": "Impersonate-Uid"}
-
-
-@dataclass(frozen=True)
-class Context:
-    """The current context of a kubeconfig."""
-
-    name: str = ""
-    server: str = ""
-    user: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def impersonation(self) -> dict[str, str]:
-        """The headers for `as` and its like, which the official client passes over and kubectl does not.
-
-        Raises:
-            ValueError: one of them cannot be sent; without it more might be allowed than the file says.
-        """
-        groups = self.user.get("as-groups") or []
-        if len(groups) > 1 or self.user.get("as-user-extra"):
-            raise ValueError(f"context {self.name}: several as-groups, and as-user-extra, are not supported here.")
-        found = {header: str(self.user[key]) for key, header in _OF_ONE_VALUE.items() if self.user.get(key)}
-        return found | ({"Impersonate-Group": str(groups[0])} if groups else {})
+_HEADERS = {"as": "Impersonate-User", "as-uid": "Impersonate-Uid"}
 
 
-def current(kubeconfig: Path) -> Context:
-    """The current context; one without a name where the file does not tell."""
+def current(path: Path) -> KubeContext:
+    """The current context of the file; one without a name if the file cannot be read or has none."""
     try:
-        config = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
-        return Context()
-    if not isinstance(config, dict):
-        return Context()
-    name = str(config.get("current-context") or "")
-    chosen = _named(config, "contexts", "context", name)
-    server = _named(config, "clusters", "cluster", chosen.get("cluster")).get("server") or ""
-    return Context(name, str(server), _named(config, "users", "user", chosen.get("user")))
+        return kubeconfig.parse(path.read_text(encoding="utf-8")).context()
+    except (OSError, ValueError, LookupError):
+        return KubeContext("")
 
 
-def _named(config: Mapping[str, Any], many: str, one: str, name: str | None) -> dict[str, Any]:
-    rows = config.get(many) or []
-    return next((dict(row.get(one) or {}) for row in rows if row.get("name") == name), {})
+def impersonation(context: KubeContext) -> dict[str, str]:
+    """The headers for `as`, `as-uid` and `as-groups`, which kubectl sends and the official client ignores.
+
+    Raises:
+        ValueError: a field cannot be sent. Without it, the cluster could allow more than the file does.
+
+    >>> impersonation(KubeContext("mine", user={"as": "reader"}))
+    {'Impersonate-User': 'reader'}
+    """
+    groups = context.user.get("as-groups") or []
+    if len(groups) > 1 or context.user.get("as-user-extra"):
+        raise ValueError(
+            f"Cannot use context {context.name!r}: several as-groups, and as-user-extra, are not supported. "
+            "Choose another context: connect(\"attach\", context=…)."
+        )
+    found = {header: str(context.user[key]) for key, header in _HEADERS.items() if context.user.get(key)}
+    return found | ({"Impersonate-Group": str(groups[0])} if groups else {})

@@ -1,146 +1,170 @@
-"""What is known of each named cluster between commands: one folder a cluster, under the user's state folder.
+"""What is stored about each named cluster: one folder per cluster, in the user's state folder.
 
-`cluster.json` in it says how the cluster was started; it is there exactly as long as the cluster is meant to be.
+`cluster.json` in that folder is the cluster's record. The folder is removed by `lifecycle.delete` and by nothing else.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
-import shutil
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import platformdirs
-import psutil
 
 from kserve_nb.clusters import private_files
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
+RECORD_FORMAT = 1  # raised when an older version would misread a record; further fields need no new format
 
 
 class ClusterError(Exception):
     """A cluster cannot be started, found or used; the message names it, says why, and what to do."""
 
 
+class RecordError(ClusterError):
+    """The record of a cluster cannot be read."""
+
+    def __init__(self, message: str, *, newer: bool = False):
+        super().__init__(message)
+        self.newer = newer  # a newer version of this project wrote it
+
+
 @dataclass(frozen=True)
 class Record:
-    """How a cluster was started: what `kserve-nb status` shows, and what a restart needs."""
+    """How a cluster was started: what `kserve-nb status` shows, and what resuming it needs."""
 
     name: str
-    cluster: str  # embedded, kind or attach
+    cluster: str  # the name of its backend: embedded, kind or attach
     kubeconfig: str
-    ingress: str  # HOST:PORT
+    ingress: str  # HOST:PORT; empty if it is found at each use
     namespace: str = "kserve-test"
     speed: float = 1.0
     gateway: str = "istio"
-    pid: int | None = None  # of the supervisor; None where nothing of ours runs
-    started: float | None = None  # when that process started, POSIX seconds: tells it from a later one of the same id
-    owner: int | None = None  # the cluster ends when this process does
-    owner_started: float | None = None
+    id: str = field(default_factory=lambda: secrets.token_hex(8))  # differs from that of any other cluster of this name
+    pid: int | None = None  # of the supervisor; None if no process of ours has to run
+    started: str | None = None  # the start mark of that process
+    owner: int | None = None  # the process with which the cluster stops
+    owner_started: str | None = None
+    temporary: bool = False  # made for one run of notebooks, and deleted once its owner has ended
     idle_s: float = 12 * 3600.0
     api_port: int = 0
-    admin_port: int = 0
-    activator_port: int = 0
     token: str = ""
-    made: str = ""  # kind: the container that is its node, by Docker's id; tells our cluster from another of its name
-    steps: tuple[str, ...] = ()  # kind: what has been installed in it
-
-    @property
-    def alive(self) -> bool:
-        """Whether the supervisor that was recorded still runs; always true where nothing of ours has to run."""
-        return self.pid is None or same_process(self.pid, self.started)
+    details: Mapping[str, Any] = field(default_factory=dict)  # what only its backend reads
+    unknown: Mapping[str, Any] = field(default_factory=dict)  # fields that a newer version wrote, kept for it
 
 
-def same_process(pid: int, started: float | None) -> bool:
-    """Whether `pid` is still the process that began at `started` (POSIX seconds) and has not ended."""
-    try:
-        process = psutil.Process(pid)
-        fresh = started is None or abs(process.create_time() - started) < 1
-        return fresh and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+_KNOWN = {each.name for each in fields(Record)} - {"unknown"}
 
 
 def check_name(name: str) -> str:
-    """The name itself. Raises ClusterError where it cannot be one."""
+    """The name itself. Raises ClusterError if it is not valid."""
     if not NAME.fullmatch(name):
         raise ClusterError(
-            f"{name!r} cannot name a cluster: use up to 32 lower case letters, digits and '-', "
+            f"{name!r} is not a valid cluster name. Use at most 32 lower-case letters, digits and '-', "
             "with a letter or digit at both ends.")
     return name
 
 
 def folder(name: str) -> Path:
-    """Where the named cluster keeps its state."""
-    return Path(platformdirs.user_state_path("kserve-nb")) / "clusters" / check_name(name)
+    """The folder with all that is stored about the named cluster."""
+    return _base() / check_name(name)
 
 
 def names() -> list[str]:
-    """Every cluster that has been started and not been ended."""
-    base = Path(platformdirs.user_state_path("kserve-nb")) / "clusters"
-    return sorted(path.parent.name for path in base.glob("*/cluster.json"))
+    """The names of all clusters that exist, running or not, in alphabetical order."""
+    return sorted(path.parent.name for path in _base().glob("*/cluster.json"))
 
 
 def read(name: str) -> Record | None:
-    """The record of the named cluster, None where there is none."""
+    """The record of the named cluster; None if there is none.
+
+    Raises:
+        RecordError: there is one, and it cannot be read.
+    """
     file = folder(name) / "cluster.json"
     try:
-        row = json.loads(file.read_text())
-        return Record(**row | {"steps": tuple(row.get("steps", ()))})
+        row = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError) as error:
-        raise ClusterError(
-            f"{file} cannot be read ({error}). Forget that cluster: kserve-nb down --name {name}") from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(file, str(error)) from None
+    if not isinstance(row, dict):
+        raise _unreadable(file, f"it holds a {type(row).__name__}, not an object")
+    if row.pop("format", 1) > RECORD_FORMAT:
+        raise RecordError(
+            f"Cannot use cluster {name!r}: a newer version of kserve-nb wrote {file}. Use that version for it, "
+            "or update this one. Nothing was changed.", newer=True)
+    known = {key: value for key, value in row.items() if key in _KNOWN}
+    try:
+        return Record(**known, unknown={key: value for key, value in row.items() if key not in _KNOWN})
+    except TypeError as error:
+        raise _unreadable(file, str(error)) from None
 
 
 def write(record: Record) -> None:
-    """Keep the record, readable by its owner alone."""
-    private_files.write(folder(record.name) / "cluster.json", json.dumps(asdict(record), indent=1))
-
-
-def forget(name: str) -> None:
-    """Remove all that is kept of the named cluster."""
-    shutil.rmtree(folder(name), ignore_errors=True)
-
-
-def with_process(record: Record, pid: int) -> Record:
-    """The record of a cluster whose supervisor is now `pid`."""
-    return replace(record, pid=pid, started=psutil.Process(pid).create_time())
+    """Store the record, readable by its owner alone."""
+    row = asdict(record)
+    unknown = row.pop("unknown")
+    text = json.dumps({"format": RECORD_FORMAT, **row, **unknown}, indent=1)
+    try:
+        private_files.write(folder(record.name) / "cluster.json", text)
+    except OSError as error:
+        raise ClusterError(f"Cannot write {folder(record.name)}/cluster.json: {error.strerror}.") from None
 
 
 @contextlib.contextmanager
 def lock(name: str) -> Iterator[None]:
-    """One starter or stopper of a cluster at a time. Raises ClusterError where the state folder cannot be written."""
+    """Let one process at a time start, stop or delete the named cluster.
+
+    Raises ClusterError if the state folder cannot be written. Without fcntl, on Windows, nothing is locked: only
+    attached clusters exist there, and their record is replaced in one step.
+    """
     place = folder(name)
     file = place.parent / f".{name}.lock"
     try:
-        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_files.make_folder(place.parent)
         stream = _locked(file)
     except OSError as error:
         raise ClusterError(
-            f"cluster {name!r} needs a folder for its state, and {place.parent} cannot be written: {error.strerror}. "
-            "Name another one: XDG_STATE_HOME=/some/folder kserve-nb up") from None
+            f"Cannot write the state folder {place.parent}: {error.strerror}. "
+            "Choose another one: XDG_STATE_HOME=/some/folder kserve-nb up") from None
     with stream:
         try:
             yield
         finally:
-            if not place.exists():  # nothing is left of that cluster
-                file.unlink(missing_ok=True)
+            if not place.exists():  # deleted, or never created
+                with contextlib.suppress(OSError):  # Windows keeps open files
+                    file.unlink(missing_ok=True)
 
 
 def _locked(file: Path) -> IO[str]:
-    """The file, opened and locked; a new one where it was removed while we waited."""
+    """The file, opened and locked. A file that another process removed in the meantime is created again."""
     while True:
-        stream = open(file, "w")  # noqa: SIM115  the caller closes it
+        stream = open(file, "w", encoding="utf-8")  # noqa: SIM115  the caller closes it
+        if fcntl is None:
+            return stream
         fcntl.flock(stream, fcntl.LOCK_EX)
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(stream.fileno()), file.stat()):
                 return stream
         stream.close()
+
+
+def _base() -> Path:
+    return Path(platformdirs.user_state_path("kserve-nb")) / "clusters"
+
+
+def _unreadable(file: Path, why: str) -> RecordError:
+    return RecordError(
+        f"Cannot read {file}: {why}. The objects of the cluster are in the same folder and were not changed.")

@@ -1,4 +1,4 @@
-"""What the notebook session is like: packages, environment, memory, tools, and the notebooks at hand."""
+"""The notebook session: installed packages, environment, memory limit, tools, and the notebooks of the folder."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from jupyter_core.paths import jupyter_path
 
 Notebook = Mapping[str, Any]
 _EXTENSION = Path("@jupyter-widgets/jupyterlab-manager")
-_NAME = "JPY_SESSION_NAME"  # where Jupyter Server tells a kernel which notebook it runs
-_MOST = 50  # notebooks of a folder that are read
+_NAME = "JPY_SESSION_NAME"  # Jupyter Server sets it to the path of the notebook that the kernel runs
+_MAX_NOTEBOOKS = 50  # of a folder
 
 
 @dataclass(frozen=True)
 class Session:
-    """One Jupyter session, or a plain process."""
+    """A Jupyter session, or a process outside Jupyter."""
 
     platform: str = "linux"  # sys.platform
     environ: Mapping[str, str] = field(default_factory=dict)
-    ipykernel: str = ""  # its version; empty where it is not installed
+    ipykernel: str = ""  # its version; empty when it is not installed
     widget_extension: bool = True
     tools: frozenset[str] = frozenset()  # of docker and kind, those on PATH
-    memory_bytes: int | None = None  # the control group's limit; None where there is none
+    memory_bytes: int | None = None  # the control group's limit; None when there is none
     notebooks: Mapping[str, Notebook] = field(default_factory=dict)  # by file name
 
     @property
     def on_binder(self) -> bool:
-        """Whether BinderHub started it."""
+        """Whether BinderHub started the session."""
         return "BINDER_LAUNCH_HOST" in self.environ or "BINDER_REQUEST" in self.environ
 
 
-def look(
+def inspect_session(
     environ: Mapping[str, str] = os.environ,
     folder: Path | None = None,
     *,
@@ -46,13 +46,13 @@ def look(
     labextensions: Sequence[str] | None = None,
     packages: Sequence[str] | None = None,
 ) -> Session:
-    """The session as it is now.
+    """Read the current session.
 
     Args:
-        folder: where the notebooks are; the current folder by default.
-        control_group: where Linux mounts the limits of this container.
-        labextensions: where JupyterLab looks for extensions; by default as it does.
-        packages: where installed packages are looked for; sys.path by default.
+        folder: the folder of the notebooks; the current folder by default.
+        control_group: the folder in which Linux shows the limits of this container.
+        labextensions: the folders of JupyterLab's extensions; by default those of this installation.
+        packages: the folders of installed packages; sys.path by default.
     """
     places = jupyter_path("labextensions") if labextensions is None else labextensions
     return Session(
@@ -73,7 +73,7 @@ def _version(package: str, packages: Sequence[str] | None) -> str:
 
 
 def _memory(control_group: Path) -> int | None:
-    """The limit in bytes: one file in cgroup v2, another in v1, where a huge number means none."""
+    """The limit in bytes. cgroup v2 and v1 have different files, and in v1 a huge number means no limit."""
     for name in ("memory.max", "memory/memory.limit_in_bytes"):
         try:
             text = (control_group / name).read_text().strip()
@@ -84,13 +84,13 @@ def _memory(control_group: Path) -> int | None:
 
 
 def _notebooks(environ: Mapping[str, str], folder: Path) -> dict[str, Notebook]:
-    """The notebook that this kernel runs, or else those of the folder."""
+    """The notebook that this kernel runs; otherwise those of the folder."""
     own = environ.get(_NAME, "")
-    files = [Path(own)] if own.endswith(".ipynb") else sorted(folder.glob("*.ipynb"))[:_MOST]
+    files = [Path(own)] if own.endswith(".ipynb") else sorted(folder.glob("*.ipynb"))[:_MAX_NOTEBOOKS]
     found: dict[str, Notebook] = {}
     for file in files:
         try:
             found[file.name] = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            continue  # a file that is being written, or no notebook at all
+            continue  # a file that is being written, or that is not a notebook
     return found

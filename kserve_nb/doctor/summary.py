@@ -1,4 +1,4 @@
-"""What the doctor says of a failure: in one line to a failed check, in full to the report of a failed notebook."""
+"""Short forms of the doctor's report: a line for a failed check, the text for the report of a failed notebook."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from kserve_nb.values.cluster import Cluster
 
 
 def in_a_line(cluster: Cluster) -> str:
-    """The first thing that blocks the way; empty where nothing does."""
+    """The first blocker in one line; empty when there is none."""
     try:
-        report = doctor.examine(cluster)
+        report = doctor.examine(cluster, namespace=cluster.namespace, notebook=True)
     except Exception:  # a failed check must not turn into another failure
         return ""
     first = next((finding for finding in report.findings if finding.severity == "blocker"), None)
@@ -17,8 +17,8 @@ def in_a_line(cluster: Cluster) -> str:
 
 
 def in_full(cluster: Cluster, error: str) -> str:
-    """All that the doctor finds, first what it knows of the error."""
+    """The report about a cluster and an error message."""
     try:
-        return doctor.examine(cluster, error=error).text
-    except Exception as raised:  # the report that asks is about another failure
-        return f"the doctor could not look: {type(raised).__name__}: {raised}"
+        return doctor.examine(cluster, error=error, namespace=cluster.namespace, notebook=True).text
+    except Exception as raised:  # the report that needs this text is about another failure
+        return f"the doctor failed: {type(raised).__name__}: {raised}"

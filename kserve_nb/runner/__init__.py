@@ -1,8 +1,11 @@
-"""Run notebooks by papermill, and say of each whether it passed: in lines, in one HTML report, in JUnit XML."""
+"""Run notebooks with papermill and report the results: as lines, as one HTML page, as JUnit XML.
 
-from kserve_nb.runner.parallel import run_parallel
+May import `access`, `values` and the top of `clusters`.
+"""
+
+from kserve_nb.runner.notebook_runner import Plan, read, run_all
+from kserve_nb.runner.parallel_runs import run_parallel
 from kserve_nb.runner.reporting import reporting
-from kserve_nb.runner.result import Run, verdict
-from kserve_nb.runner.runner import Plan, read, run_all
+from kserve_nb.runner.run_result import Run, verdict
 
 __all__ = ["Plan", "Run", "read", "reporting", "run_all", "run_parallel", "verdict"]

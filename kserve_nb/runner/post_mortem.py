@@ -1,4 +1,4 @@
-"""What is to be seen on a cluster right after a notebook has failed, before the next one changes it."""
+"""Record the state of a cluster immediately after a notebook has failed, before the next one changes it."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kserve_nb.access.api_client import Client, RefusedError, Resource
-from kserve_nb.runner.result import Aftermath
+from kserve_nb.runner.run_result import Diagnosis
 from kserve_nb.values.cluster import Cluster
 
-Diagnose = Callable[[Cluster, str], str]  # what the doctor says of a cluster and of what a cell raised
+Diagnose = Callable[[Cluster, str], str]  # returns the doctor's report on a cluster and an error message
 _EVENT = Resource("", "v1", "events")
 _LAST = 30  # events
 
 
-def look(cluster: Cluster, error: str, diagnose: Diagnose) -> Aftermath:
-    """The doctor's finding and the last events; a cluster that does not answer says so in their place."""
+def record(cluster: Cluster, error: str, diagnose: Diagnose) -> Diagnosis:
+    """The doctor's findings and the last events; if the cluster does not answer, the reason in place of the events."""
     try:
         events = Client(cluster).find_all(_EVENT)
     except (RefusedError, OSError, ValueError) as refused:
-        return Aftermath(diagnose(cluster, error), (f"the events cannot be read: {refused}",))
-    return Aftermath(diagnose(cluster, error), tuple(map(line, sorted(events, key=_when)[-_LAST:])))
+        return Diagnosis(diagnose(cluster, error), (f"Cannot read the events: {refused}",))
+    return Diagnosis(diagnose(cluster, error), tuple(map(line, sorted(events, key=_when)[-_LAST:])))
 
 
 def line(event: Mapping[str, Any]) -> str:
-    """One event as `kubectl get events` shows it, with its time of day for its age."""
+    """One event as `kubectl get events` prints it, with the time of day in place of the age."""
     about = event.get("involvedObject") or {}
     message = " ".join(str(event.get("message") or "").split())
     count = event.get("count") or 1

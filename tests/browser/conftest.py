@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kserve_nb.clusters import state
-from kserve_nb.clusters.embedded import lifecycle
+from kserve_nb import clusters
 from kserve_nb.clusters.state import Record
 from tests.browser.jupyter import Jupyter
 from tests.browser.lab import NoChromiumError, chromium, jupyterlab
@@ -34,9 +33,9 @@ def browser() -> Iterator[sync_api.Browser]:
 
 @pytest.fixture(scope="package")
 def cluster(browser: sync_api.Browser) -> Iterator[Record]:
-    record = lifecycle.up(f"browser-{os.getpid()}", owner=os.getpid())
+    record = clusters.start(f"browser-{os.getpid()}", owner=os.getpid(), temporary=True)
     yield record
-    lifecycle.down(state.read(record.name) or record)
+    clusters.delete(record.name)
 
 
 @pytest.fixture(scope="package")

@@ -14,7 +14,8 @@ from typing import Any
 import psutil
 
 from kserve_nb import cli
-from kserve_nb.clusters.embedded import lifecycle
+from kserve_nb.clusters.ports import free_ports
+from kserve_nb.runner.course import copy_course, find_course
 from tests.browser.jupyter import Jupyter, until
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -24,6 +25,8 @@ from pathlib import Path
 from kserve_nb import PodTable, TrafficSlider
 from kserve_nb.access.api_client import Client
 from kserve_nb.access.ingress import Ingress
+from kserve_nb.rollout.rollout import Rollout
+from kserve_nb.values.cluster import Cluster
 from kserve_nb.widgets import StatusLine
 rollout = Rollout(Client(Cluster(Path({kubeconfig!r}), "127.0.0.1:9")), Ingress("127.0.0.1:9"))
 """  # the first cell of a notebook on a FakeApi
@@ -51,8 +54,8 @@ def chromium(playwright: Any) -> Iterator[Any]:
 @contextmanager
 def jupyterlab(folder: Path, cluster: str) -> Iterator[Jupyter]:
     """A server with its own settings, below `folder`; its kernels find the cluster of that name."""
-    served = Jupyter(folder / "notebooks", lifecycle.free_ports(1)[0])
-    shutil.copytree(cli.notebooks_folder(), served.folder)
+    served = Jupyter(folder / "notebooks", free_ports(1)[0])
+    copy_course(find_course(), served.folder)
     private = {f"JUPYTER_{name}_DIR": str(folder / name) for name in ("DATA", "CONFIG", "RUNTIME")}
     private |= {f"JUPYTERLAB_{name}_DIR": str(folder / name) for name in ("SETTINGS", "WORKSPACES")}
     settings = Path(cli.__file__).with_name("lab_settings")

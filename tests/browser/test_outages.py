@@ -12,8 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from kserve_nb.clusters import state
-from kserve_nb.clusters.embedded import lifecycle
+from kserve_nb import clusters
 from kserve_nb.clusters.state import Record
 from tests.browser.jupyter import Jupyter, Notebook, notebook, until
 from tests.browser.test_tutorial import ensure_canary, kubectl
@@ -23,17 +22,17 @@ from kserve_nb import PodTable, TrafficSlider, connect
 from kserve_nb.widgets import StatusLine
 rollout = connect(name={name!r}).rollout()
 """
-THREADS = "import threading\nprint(sum(t.name.startswith(('watch of', 'contact of', 'picture of')) "\
+THREADS = "import threading\nprint(sum(t.name.startswith(('watch of', 'ping for', 'feed of')) "\
           "for t in threading.enumerate()), 'threads of widgets')"
 
 
 @pytest.fixture(scope="module")
 def lone(browser: Any) -> Iterator[Record]:
     """A cluster that these tests may lose."""
-    record = lifecycle.up(f"outage-{os.getpid()}", owner=os.getpid())
+    record = clusters.start(f"outage-{os.getpid()}", owner=os.getpid(), temporary=True)
     ensure_canary(record)
     yield record
-    lifecycle.down(state.read(record.name) or record)
+    clusters.delete(record.name)
 
 
 @pytest.fixture(scope="module")

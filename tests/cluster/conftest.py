@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from kserve_nb.clusters import state
-from kserve_nb.clusters.embedded import lifecycle
+from kserve_nb import clusters
 
 _COUNT = itertools.count(1)
 
@@ -35,9 +34,10 @@ class Target:
 
 
 def _embedded(gateway: str, speed: float) -> Iterator[Target]:
-    record = lifecycle.up(f"test-{gateway}-{os.getpid()}", gateway=gateway, speed=speed, owner=os.getpid())
+    record = clusters.start(f"test-{gateway}-{os.getpid()}", gateway=gateway, speed=speed, owner=os.getpid(),
+                            temporary=True)
     yield Target(record.kubeconfig, record.ingress, record.gateway, record.speed)
-    lifecycle.down(state.read(record.name) or record)
+    clusters.delete(record.name)
 
 
 def _cluster(config: pytest.Config, gateway: str) -> Iterator[Target]:

@@ -14,7 +14,6 @@ from kserve_nb import clusters
 from kserve_nb.access.api_client import Client
 from kserve_nb.access.ingress import IRIS_INPUT, Ingress
 from kserve_nb.access.port_forward import PortForward
-from kserve_nb.clusters import attach, state
 from kserve_nb.lab import Lab
 from kserve_nb.values.cluster import Cluster
 from tests.cluster.conftest import Target
@@ -30,8 +29,8 @@ def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def attached(target: Target) -> Lab:
-    record = attach.up("theirs", source=Path(target.kubeconfig), context=None, ingress=None, namespace=target.namespace)
-    return Lab(clusters.of(record))
+    record = clusters.start("theirs", "attach", kubeconfig=Path(target.kubeconfig), namespace=target.namespace)
+    return Lab(clusters.cluster_of(record))
 
 
 def test_the_gateway_is_found_and_the_tutorials_steps_pass(target: Target) -> None:
@@ -69,7 +68,7 @@ def test_down_leaves_their_cluster_as_it_is(target: Target) -> None:
     attached(target)
     before = Path(target.kubeconfig).read_text()
 
-    state.forget("theirs")
+    clusters.delete("theirs")
 
     assert Path(target.kubeconfig).read_text() == before
     assert target.namespace in target.kubectl("get", "namespace", target.namespace)

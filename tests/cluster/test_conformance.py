@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kserve_nb.clusters.embedded import lifecycle
+from kserve_nb import clusters
 from tests.cluster.conftest import Target
 from tests.conformance import conformance
 
@@ -35,11 +35,11 @@ def play_alone(file: Path) -> list[Any]:
     """Go through one scenario on an embedded cluster that is there for it alone."""
     scenario = yaml.safe_load(file.read_text())
     name = f"play-{SCENARIOS.index(file)}-{os.getpid()}"
-    record = lifecycle.up(name, gateway=scenario["gateway"], owner=os.getpid())
+    record = clusters.start(name, gateway=scenario["gateway"], owner=os.getpid(), temporary=True)
     try:
         return play(scenario, Target(record.kubeconfig, record.ingress, record.gateway, record.speed))
     finally:
-        lifecycle.down(record)
+        clusters.delete(record.name)
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 import yaml
 
+from kserve_nb import clusters
 from kserve_nb.access.api_client import INFERENCE_SERVICE, Client
-from kserve_nb.clusters.embedded import lifecycle
 from kserve_nb.doctor import Report, examine
 from kserve_nb.lab import STEPS, Lab
 from kserve_nb.magics.command_line import read
@@ -52,17 +52,12 @@ def _nothing(_document: Object) -> None:
     """As it is."""
 
 
-def _standard(document: Object) -> None:
-    document["metadata"]["annotations"] = {"serving.kserve.io/deploymentMode": "RawDeployment"}
-
-
 _HUGE = {"requests": {"cpu": "900"}, "limits": {"cpu": "900"}}
 
 # What is applied to a namespace of its own → the rule that names it.
 APPLIED: tuple[tuple[str, Object], ...] = (
     ("K13", _made("not-there", _nothing, f"{MODEL}-that-is-not-there")),
     ("K04", _made("too-big", _model("resources", _HUGE))),
-    ("K06", _made("standard", _standard)),
     ("K17", _made("no-runtime", _model("runtime", "nosuch"))),
     ("K17", _made("bad-scheme", _nothing, "ftp://a/b")),
     ("C01", _made("percent-first", _nothing, percent=10)),
@@ -83,10 +78,6 @@ SETTINGS: tuple[tuple[str, str, str, Object], ...] = (
 )
 STEP_NOTES = {"first-model": set(), "canary-10": {"C10", "C13"}, "promoted": set(), "pinned": {"C07", "C09", "C13"},
               "tagged": {"C06"}}  # fmt: skip
-COVERED = {
-    *(rule for rule, _ in (*APPLIED, *PATCHED)), *(row[0] for row in SETTINGS), *set().union(*STEP_NOTES.values()),
-    "C02", "C03", "C04", "C05", "C11", "K01", "K02", "R01", "R04", "R07", "R08", "R09", "R10", "R05",
-}  # fmt: skip
 
 
 @pytest.fixture
@@ -413,14 +404,14 @@ def test_a_context_that_looks_like_production(target: Target, tmp_path: Path) ->
 
 @pytest.mark.usefixtures("own")
 def test_a_cluster_that_has_ended(tmp_path: Path) -> None:
-    record = lifecycle.up(f"doctor-{os.getpid()}", owner=os.getpid())
+    record = clusters.start(f"doctor-{os.getpid()}", owner=os.getpid(), temporary=True)
     config = tmp_path / "kubeconfig"
     config.write_text(Path(record.kubeconfig).read_text())
     cluster = Cluster(config, record.ingress)
     assert _examine(cluster, tmp_path).healthy
     assert Client(cluster).find_all(INFERENCE_SERVICE) == []
 
-    lifecycle.down(record)
+    clusters.delete(record.name)
     report = _examine(cluster, tmp_path)
 
     assert "K02" in report.text.splitlines()[0] and report.blocked, report.text

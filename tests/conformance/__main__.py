@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from kserve_nb.clusters.embedded import lifecycle
+from kserve_nb import clusters
 
 HERE = Path(__file__).parent
 
@@ -23,14 +23,14 @@ def check(scenario: Path, speed: float) -> tuple[int, str]:
     """Return the exit code and output of the tool for one scenario on a new cluster."""
     name = f"conformance-{scenario.stem}-{os.getpid()}"[:32].rstrip("-")
     gateway = yaml.safe_load(scenario.read_text())["gateway"]
-    record = lifecycle.up(name, speed=speed, gateway=gateway, owner=os.getpid())
+    record = clusters.start(name, speed=speed, gateway=gateway, owner=os.getpid(), temporary=True)
     try:
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
         done = subprocess.run(
             [sys.executable, str(HERE / "conformance.py"), "check", str(scenario), "--kubeconfig", record.kubeconfig,
              "--ingress", record.ingress, "--speed", str(speed)], capture_output=True, text=True, env=environment)
     finally:
-        lifecycle.down(record)
+        clusters.delete(record.name)
     print(f"{scenario.stem}: done", file=sys.stderr, flush=True)
     return done.returncode, done.stdout + (done.stderr if done.returncode == 2 else "")
 

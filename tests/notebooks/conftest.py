@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from kserve_nb import clusters
 from kserve_nb.clusters import state
-from kserve_nb.clusters.embedded import lifecycle
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -43,8 +43,8 @@ class Runner:
 def runner() -> Iterator[Runner]:
     """A runner on an embedded cluster that stops with the tests."""
     name = f"notebooks-{os.getpid()}"
-    lifecycle.up(name, owner=os.getpid())
+    clusters.start(name, owner=os.getpid(), temporary=True)
     yield Runner(name)
     record = state.read(name)
     if record is not None:
-        lifecycle.down(record)
+        clusters.delete(record.name)

@@ -10,9 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from kserve_nb import runner
-from kserve_nb.clusters import attach, state
-from kserve_nb.clusters.embedded import lifecycle
+from kserve_nb import clusters, runner
 from kserve_nb.clusters.embedded.node.runtime import iris_models
 from kserve_nb.clusters.state import Record
 from kserve_nb.doctor import summary
@@ -30,11 +28,10 @@ def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record]:
     other = iris_models.cache_folder() / "model-2" / iris_models.FILE
     other.parent.mkdir()
     shutil.copyfile(tmp_path / "model", other)
-    run = lifecycle.up(f"theirs-{os.getpid()}", owner=os.getpid())
-    yield attach.up(f"mine-{os.getpid()}", source=Path(run.kubeconfig), context=None, ingress=None,
-                    namespace="kserve-test")
-    lifecycle.down(run)
-    state.forget(f"mine-{os.getpid()}")
+    run = clusters.start(f"theirs-{os.getpid()}", owner=os.getpid(), temporary=True)
+    yield clusters.start(f"mine-{os.getpid()}", "attach", kubeconfig=Path(run.kubeconfig))
+    clusters.delete(run.name)
+    clusters.delete(f"mine-{os.getpid()}")
 
 
 def test_models_that_answer_alike_are_said_and_the_lessons_pass(theirs: Record, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def test_the_page_is_up_to_date():
 
 @pytest.mark.parametrize("source", [
     "%kubectl get pods", "x = %kubectl get pods", "%kubectl --allow NotFound get pods", "%kubectl get pods | jq",
-    "# NBVAL_CHECK_OUTPUT\n%kubectl get pods",
+    "# a comment\n%kubectl get pods",
 ])
 def test_a_cells_command_is_read_as_the_page_prints_it(source: str):
     (found,) = commands_of(source)

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import nbformat
 import pytest
 
+from kserve_nb import clusters
 from kserve_nb.clusters import state
 from kserve_nb.clusters.state import Record
 from tests.notebooks.conftest import NOTEBOOKS, ROOT, Runner
@@ -45,7 +46,7 @@ def test_a_failure_is_told_with_its_cell_in_lines_report_and_junit(runner: Runne
     assert done.stdout.splitlines()[-1] == "1 passed, 2 failed; lesson.ipynb; dies.ipynb"
     assert "cell check-ingress:" in done.stdout and "        ✖ " in done.stdout and "Kernel died" in done.stdout
     report = (tmp_path / "out" / "report.html").read_text()
-    assert "lab.check.canary_spec(percent=11)" in report and "last words" in report and "What failed" in report
+    assert "lab.check.canary_spec(percent=11)" in report and "last words" in report and "Failures" in report
     root = ET.parse(tmp_path / "junit.xml").getroot()
     assert (root.get("failures"), len(root)) == ("2", 3)
 
@@ -79,13 +80,13 @@ def test_side_by_side_is_refused_on_a_cluster_that_there_is_one_of(tmp_path: Pat
 
     done = run(tmp_path, "--parallel", "2", str(SETUP), name=name)
 
-    state.forget(name)
+    clusters.delete(name)
     assert done.returncode == 1
-    assert "is attach, and there is one of it" in done.stderr and "Leave --parallel out" in done.stderr
+    assert "it is of kind attach" in done.stderr and "Leave --parallel out" in done.stderr
 
 
 @pytest.mark.parametrize(("words", "said"), [
-    (["-p", "percnt", "3"], "no notebook has a parameter percnt"),
+    (["-p", "percnt", "3"], "There is no parameter percnt"),
     (["no-such.ipynb"], "there is no notebook no-such.ipynb"),
     ([str(SETUP), str(SETUP)], "two notebooks are named 00_setup.ipynb"),
     (["--parallel", "0"], "--parallel takes a number from 1 on"),

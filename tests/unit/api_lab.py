@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,11 @@ from kserve_nb.clusters.embedded.api.initial_objects import populate
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.api.verbs.app import make_app
 from kserve_nb.clusters.embedded.certificate import make
+from kserve_nb.clusters.embedded.control.framework.control_loop import ControlLoop
+from kserve_nb.clusters.embedded.control.framework.event_recorder import record
+from kserve_nb.clusters.embedded.control.framework.reconciler import Reconciler
 from kserve_nb.clusters.embedded.kinds import NAMESPACE
-from kserve_nb.clusters.embedded.objects import Settings
+from kserve_nb.clusters.embedded.objects import Kind, Settings
 
 DATA = Path(__file__).parent.parent / "data" / "api"
 TOKEN = "secret"
@@ -43,18 +47,20 @@ def new_store(*namespaces: str) -> Store:
 class ApiLab:
     """The server, in a thread of its own until `close`."""
 
-    def __init__(self, folder: Path, *namespaces: str) -> None:
+    def __init__(self, folder: Path, *namespaces: str, kinds: Iterable[Kind] = (),
+                 reconcilers: Iterable[Reconciler] = ()) -> None:
         self._folder, self._namespaces = folder, namespaces
+        self._kinds, self._reconcilers = tuple(kinds), tuple(reconcilers)
         self._loop, self._ready = asyncio.new_event_loop(), threading.Event()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True)
         self._thread.start()
         assert self._ready.wait(10), "the API server did not start within 10 s"
 
-    def kubectl(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def kubectl(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run the real kubectl in the lab's folder."""
         program = Path(sys.executable).with_name("kubectl")
         return subprocess.run([program, *words], cwd=self._folder, capture_output=True, text=True, timeout=60,
-                              env={"KUBECONFIG": str(self._folder / "config"), "HOME": str(self._folder)})
+                              input=stdin, env={"KUBECONFIG": str(self._folder / "config"), "HOME": str(self._folder)})
 
     def close(self) -> None:
         """End the server."""
@@ -62,9 +68,12 @@ class ApiLab:
         self._thread.join(10)
 
     async def _serve(self) -> None:
-        self._stop = asyncio.Event()
-        runner = web.AppRunner(make_app(new_store(*self._namespaces), Settings(), token=TOKEN), access_log=None,
+        self._stop, store = asyncio.Event(), new_store(*self._namespaces)
+        for kind in self._kinds:
+            store.kinds.add(kind)
+        runner = web.AppRunner(make_app(store, Settings(), token=TOKEN), access_log=None,
                                handler_cancellation=True, shutdown_timeout=0.1)
+        controllers = asyncio.ensure_future(ControlLoop(store, Settings(), self._reconcilers, record).run())
         await runner.setup()
         certificate, key = make(self._folder)
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -73,6 +82,8 @@ class ApiLab:
         self._write_config(runner.addresses[0][1], certificate)
         self._ready.set()
         await self._stop.wait()
+        controllers.cancel()
+        await asyncio.wait([controllers])
         await runner.cleanup()
 
     def _write_config(self, port: int, certificate: Path) -> None:

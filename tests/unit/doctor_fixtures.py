@@ -31,8 +31,8 @@ def recorded(folder: Path, only: str = "") -> Facts:
 
 
 def report(facts: Facts) -> Report:
-    """What the doctor says of them."""
-    return Report(diagnose(facts), facts.looked)
+    """The report about these facts."""
+    return Report(diagnose(facts), facts.examined)
 
 
 def ids(report: Report) -> list[str]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
+import http.client
 import json
+import socket
 import subprocess
 import sys
 import tempfile
@@ -25,13 +28,13 @@ NAMESPACE_NAME = "kserve-test"
 
 
 @contextmanager
-def runtime(socket: Path) -> Iterator[subprocess.Popen[bytes]]:
+def runtime(path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The runtime, on a socket of our own."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "kserve_nb.clusters.embedded.node.runtime.zygote", "--socket", str(socket)])
+        [sys.executable, "-m", "kserve_nb.clusters.embedded.node.runtime.zygote", "--socket", str(path)])
     try:
         deadline = time.monotonic() + DEADLINE_S
-        while not socket.exists() and process.poll() is None and time.monotonic() < deadline:
+        while not path.exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         yield process
     finally:
@@ -53,6 +56,36 @@ def pod(name: str, uri: str | None = None, **changes: str) -> dict[str, Any]:
     for container, image in changes.items():
         next(c for c in body["spec"]["containers"] if c["name"].startswith(container))["image"] = image
     return body  # type: ignore[no-any-return]
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over a socket file."""
+
+    def __init__(self, path: str):
+        super().__init__("localhost", timeout=5)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def call(address: str, method: str, path: str, body: str | None = None,
+         headers: dict[str, str] | None = None) -> tuple[int, Any]:
+    """Send a request to a pod's server; the status and the decoded body of its response."""
+    connection = UnixConnection(address.removeprefix("unix:"))
+    with contextlib.closing(connection):
+        connection.request(method, path, body, headers or {})
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+
+
+def predict(address: str, instances: object) -> object:
+    """The predictions of the model `sklearn-iris` behind an address."""
+    body = json.dumps({"instances": instances})
+    return call(address, "POST", "/v1/models/sklearn-iris:predict", body,
+                {"Content-Type": "application/json"})[1]["predictions"]
 
 
 def word(pod: dict[str, Any]) -> str:

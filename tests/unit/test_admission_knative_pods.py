@@ -147,7 +147,7 @@ def test_sidecars_and_init_containers_can_be_switched() -> None:
      f"must not set the field(s): {AT}.volumes[0].hostPath"),
     (with_mount({"name": "e", "emptyDir": {"medium": "Disk"}}),
      f"invalid value: Disk: {AT}.volumes[0].emptyDir.medium"),
-    (with_mount({"name": "s", "secret": {"secretName": "s", "items": [{"key": "a"}]}}),
+    (with_mount({"name": "s", "secret": {"secretName": "s", "items": [{"key": "a", "path": ""}]}}),
      f"missing field(s): {AT}.volumes[0].items[0].path"),
     (with_mount({"name": "p", "projected": {"sources": [{"secret": {}}]}}),
      f"missing field(s): {AT}.volumes[0].projected[0].secret.name"),

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from kserve_nb import clusters
 from kserve_nb.access.api_client import Client, ReadOnlyError
 from kserve_nb.cli import main
-from kserve_nb.clusters import attach, state
+from kserve_nb.clusters import state
 from kserve_nb.clusters.state import ClusterError
 from kserve_nb.doctor import examine
 from kserve_nb.lab import Lab
@@ -42,7 +42,7 @@ def kubeconfig(file: Path, *contexts: str, server: str = "https://10.0.0.1:6443"
 
 
 def up(file: Path, context: str | None = None, **others: Any) -> state.Record:
-    return attach.up("mine", source=file, context=context, namespace="team", **{"ingress": None} | others)
+    return clusters.start("mine", "attach", kubeconfig=file, context=context, namespace="team", **others)
 
 
 @pytest.mark.parametrize("context", ["prod", "prod-eu", "gke_team_europe_production", "PRD2", "eu.live", "admin@prod1"])
@@ -71,7 +71,7 @@ def test_of_several_files_the_one_with_the_context_is_taken(tmp_path: Path, monk
     monkeypatch.setenv("KUBECONFIG", f"{tmp_path / 'absent'}:{first}:{second}")
 
     for context, current in ((None, "one"), ("three", "three")):
-        record = attach.up("mine", source=None, context=context, ingress=None, namespace="team")
+        record = clusters.start("mine", "attach", context=context, namespace="team")
         assert yaml.safe_load(Path(record.kubeconfig).read_text())["current-context"] == current
 
 
@@ -107,13 +107,13 @@ def test_the_command_says_that_nobody_answers(api: FakeApi) -> None:
 
     shown = cli("up", "--cluster", "attach", "--kubeconfig", str(api.kubeconfig))
 
-    assert shown.exit_code == 1 and "does not answer. See why: kserve-nb doctor --name mine" in shown.output
+    assert shown.exit_code == 1 and "does not answer. Find out why: kserve-nb doctor --name mine" in shown.output
 
 
 def test_down_says_that_their_cluster_runs_on(tmp_path: Path) -> None:
     up(kubeconfig(tmp_path / "config", "kind-demo"))
 
-    assert "is forgotten here; it runs on" in cli("down").output
+    assert "is forgotten here; it keeps running" in cli("down").output
     assert state.read("mine") is None
 
 
@@ -176,7 +176,7 @@ def test_read_only_verbs_ask_nothing_of_the_cluster(lab: Lab, api: FakeApi) -> N
              lambda: rollout.deploy("gs://x/y"), lambda: asyncio.run(lab.reset())]
 
     for verb in verbs:
-        with pytest.raises(ReadOnlyError, match=r"nothing is changed, .* read-only: RBAC does not .*connect\("):
+        with pytest.raises(ReadOnlyError, match=r"Cannot change anything, .* read-only: RBAC does not .*connect\("):
             verb()
 
     assert api.writes == []
@@ -231,5 +231,5 @@ def test_models_that_answer_alike_are_said_and_pass(
 
     said = capsys.readouterr().out
     assert "the split shows only in the traffic list: 10 %" in said
-    with pytest.raises(AssertionError, match="LATEST is not to get 20 %"):
+    with pytest.raises(AssertionError, match="LATEST does not receive 20 %"):
         lab.check.split_observed(percent=20)

@@ -9,9 +9,9 @@ from kserve_nb.cli import main
 
 
 @pytest.mark.parametrize("words, expected", [
-    (("--speed", "nan"), "'--speed': nan is no number"),
+    (("--speed", "nan"), "'--speed': nan is not a number"),
     (("--speed", "0"), "'--speed': 0.0 is not in the range"),
-    (("--idle-hours", "nan"), "'--idle-hours': nan is no number"),
+    (("--idle-hours", "nan"), "'--idle-hours': nan is not a number"),
     (("--ingress-port", "70000"), "'--ingress-port': 70000 is not in the range"),
     (("--cluster", "attach", "--speed", "2"), "--speed does not go with --cluster attach"),
 ])

@@ -46,4 +46,4 @@ def test_a_pasted_command_comes_first() -> None:
 
 
 def test_what_is_no_command_is_said() -> None:
-    assert "Known here: -v" in doctor("--curl", "curl --upload-file x http://127.0.0.1").output
+    assert "option --no-such-option: is unknown" in doctor("--curl", "curl --no-such-option http://127.0.0.1").output

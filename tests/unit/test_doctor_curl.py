@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from kserve_nb.doctor import Facts, Finding, Report, Session, examine
-from kserve_nb.doctor.curl_rules import explain, read
+from kserve_nb.doctor.commands.curl_command import CurlCommand
+from kserve_nb.doctor.commands.curl_rules import explain
 from kserve_nb.magics.command_line import CommandError
 from tests.fake_api import FakeApi
 from tests.fake_gateway import FakeGateway
@@ -46,7 +47,6 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("C13", GOOD.replace(HOST, f"latest-{HOST}")),
     ("C03", GOOD.replace("curl -v", "curl -v -H 'Connection: keep-alive'")),
 )
-COVERED = {rule for rule, _ in COMMANDS}
 
 
 @pytest.fixture
@@ -78,9 +78,10 @@ def test_nothing_is_said_of_the_tutorials_own_command(folder: Path) -> None:
 
 @pytest.mark.parametrize(("rule", "line"), COMMANDS)
 def test_what_to_do_is_a_command_without_any_fault(rule: str, line: str, folder: Path) -> None:
-    mended = _explain(line, folder)[0].do
+    for notebook in (False, True):
+        corrected = _explain(line, folder)[0].remedy.command(notebook)
 
-    assert not mended.startswith("curl ") or not _explain(mended, folder), mended
+        assert not corrected or not _explain(corrected, folder), corrected
 
 
 @pytest.mark.parametrize("prompt", ["$ ", "! ", "!", "%", "%%", "%%curl\n"])
@@ -89,26 +90,26 @@ def test_a_prompt_that_was_copied_along_is_passed_over(prompt: str, folder: Path
 
 
 @pytest.mark.parametrize(("environ", "told"), [
-    ({"http_proxy": "http://proxy:3128"}, ["R09"]),
+    ({"http_proxy": "http://proxy:3128"}, ["R12"]),
     ({"http_proxy": "http://proxy:3128", "no_proxy": "localhost,127.0.0.1"}, []),
     ({"HTTP_PROXY": "http://proxy:3128"}, []),  # curl does not read it, for a reason: CGI
 ])
 def test_a_proxy_that_takes_the_request_away_is_noted(environ: dict[str, str], told: list[str], folder: Path) -> None:
     facts = replace(recorded(ROLLOUT / "02-canary-10"), ingress=INGRESS, session=Session(environ=environ))
 
-    found = list(explain(read(GOOD, {}, folder), facts))
+    found = list(explain(CurlCommand.read(GOOD, {}, folder), facts))
 
     assert [finding.id for finding in found if finding.severity == "note"] == told == [f.id for f in found]
 
 
 def test_what_is_no_curl_command_is_refused(folder: Path) -> None:
-    with pytest.raises(CommandError, match="Known here"):
-        _explain("curl --upload-file x http://127.0.0.1", folder)
+    with pytest.raises(CommandError, match="option --no-such-option: is unknown"):
+        _explain("curl --no-such-option http://127.0.0.1", folder)
 
 
 def _explain(line: str, folder: Path) -> list[Finding]:
     facts: Facts = replace(recorded(ROLLOUT / "02-canary-10"), ingress=INGRESS)
-    return list(explain(read(line, {}, folder), facts))
+    return list(explain(CurlCommand.read(line, {}, folder), facts))
 
 
 def _sent(api: FakeApi, gateway: FakeGateway, line: str, folder: Path) -> Report:
@@ -123,13 +124,13 @@ def test_a_command_that_is_answered_is_right_whatever_it_looks_like(
     for host in (HOST, "sklearn-iris.kserve-test.example.com"):  # the second one is not in this namespace's status
         report = _sent(api, gateway, GOOD.replace(HOST, host), folder)
 
-        assert report.findings[0].hop != "command" and "the command gets its answer" in report.looked, report.text
+        assert report.findings[0].hop != "command" and "the command gets its answer" in report.examined, report.text
 
 
 def test_a_command_to_an_address_where_nobody_listens(api: FakeApi, gateway: FakeGateway, folder: Path) -> None:
     report = _sent(api, gateway, GOOD.replace(INGRESS, "localhost:1"), folder)
 
-    assert report.findings[0].id == "R09" and gateway.address in report.findings[0].do, report.text
+    assert report.findings[0].id == "R09" and gateway.address in report.findings[0].remedy.shell, report.text
 
 
 def test_an_answer_that_no_rule_knows_is_shown(api: FakeApi, gateway: FakeGateway, folder: Path) -> None:

@@ -50,7 +50,7 @@ def test_a_pending_load_balancer_blocks_nobody_where_a_port_can_be_forwarded(
 
     assert not {"R01", "R09"} & set(ids(report)), report.text
     told = next(finding.why for finding in report.findings if finding.id == "R01")
-    assert "INGRESS_HOST and INGRESS_PORT are not known" in told  # the port of ours is for this look alone
+    assert "INGRESS_HOST and INGRESS_PORT are unknown" in told  # the examination's own port-forward ends with it
     assert closed == ["service/istio-ingressgateway"]
 
 
@@ -72,4 +72,5 @@ def test_an_address_that_is_not_the_services_is_corrected(api: FakeApi) -> None:
 
     report = examine(api.cluster("127.0.0.1:1"))
 
-    assert ids(report)[0] == "R09" and 'connect(ingress="10.0.0.7:80")' in report.text, report.text
+    assert ids(report)[0] == "R09" and "INGRESS_HOST=10.0.0.7 INGRESS_PORT=80" in report.text, report.text
+    assert 'connect(ingress="10.0.0.7:80")' in report.findings[0].remedy.shown(notebook=True)

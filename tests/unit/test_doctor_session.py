@@ -59,7 +59,6 @@ FAULTS: tuple[tuple[str, Callable[[Notebook], None]], ...] = (
     ("J08", _untag),
     ("J09", _rename_kernel),
 )
-COVERED = {rule for rule, _ in FAULTS} | {"J02", "J03", "J10", "J11"}
 
 
 @pytest.mark.parametrize(("rule", "fault"), FAULTS)
@@ -93,7 +92,7 @@ def test_notebooks_of_others_are_left_alone(tmp_path: Path) -> None:
 def test_a_kernel_that_knows_its_notebook_looks_at_no_other(tmp_path: Path) -> None:
     folder = _broken(tmp_path, _untag)
 
-    found = session.look({"JPY_SESSION_NAME": str(LESSON)}, folder)
+    found = session.inspect_session({"JPY_SESSION_NAME": str(LESSON)}, folder)
 
     assert list(found.notebooks) == [LESSON.name]
 
@@ -121,7 +120,7 @@ def test_an_old_ipykernel_and_a_jupyterlab_without_widgets(tmp_path: Path) -> No
 
 
 def test_this_session_is_fine(tmp_path: Path) -> None:
-    assert report(Facts("kserve-test", session=session.look(folder=tmp_path))).findings == ()
+    assert report(Facts("kserve-test", session=session.inspect_session(folder=tmp_path))).findings == ()
 
 
 def _broken(folder: Path, *faults: Callable[[Notebook], None]) -> Path:
@@ -135,7 +134,7 @@ def _broken(folder: Path, *faults: Callable[[Notebook], None]) -> Path:
 def _facts(folder: Path, **known: Any) -> Facts:
     """A session that is fine but for what is given."""
     environ = known.pop("environ", {})
-    fine = session.look()
-    seen: Session = session.look(environ, folder, **known)
+    fine = session.inspect_session()
+    seen: Session = session.inspect_session(environ, folder, **known)
     assert fine.widget_extension and fine.ipykernel
     return Facts("kserve-test", session=seen)

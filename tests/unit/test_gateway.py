@@ -17,6 +17,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from kserve_nb.clusters.embedded.addresses import of_socket
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.gateway import envoy_routes
 from kserve_nb.clusters.embedded.gateway.envoy_bootstrap import write_bootstrap
@@ -49,15 +50,16 @@ class Upstream:
     """A model server that answers with its name, and remembers the headers of the last request."""
 
     def __init__(self, name: str, delay_s: float = 0, status: int = 200):
-        self.name, self.delay_s, self.status, self.port, self.busiest = name, delay_s, status, free_port(), 0
+        self.name, self.delay_s, self.status, self.busiest = name, delay_s, status, 0
         self._now = 0
 
-    async def start(self) -> None:
+    async def start(self, file: Path) -> None:
         app = web.Application(client_max_size=2**24)
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+        self.file = file
+        await web.UnixSite(self._runner, file).start()
 
     async def stop(self) -> None:
         await self._runner.cleanup()
@@ -80,14 +82,14 @@ class Cluster:
         self.store = Store(None)
         self.store.create(NAMESPACE, {"metadata": {"name": NS}})
         self.settings = Settings(ingress_port=free_port(), **settings)
-        self.folder, self.admin_port, self.activator_port = folder, free_port(), free_port()
+        self.folder = folder
         self.upstreams: list[Upstream] = []
 
     def start_envoy(self) -> None:
-        self.envoy = subprocess.Popen(write_bootstrap(self.folder, self.settings, self.admin_port))
+        self.envoy = subprocess.Popen(write_bootstrap(self.folder, self.settings, self.folder))
 
     def start_gateway(self) -> None:
-        gateway = Gateway(self.store, self.settings, self.folder, self.admin_port, self.activator_port)
+        gateway = Gateway(self.store, self.settings, self.folder, self.folder)
         self.gateway = asyncio.create_task(gateway.run())
 
     async def stop_gateway(self) -> None:
@@ -102,13 +104,13 @@ class Cluster:
         self.store.create(REVISION, {"metadata": {"namespace": NS, "name": name}, "spec": spec})
 
     async def pod(self, revision: str, upstream: Upstream) -> str:
-        await upstream.start()
+        name = f"{revision}-{len(self.upstreams)}"
+        await upstream.start(self.folder / f"{name}.sock")
         self.upstreams.append(upstream)
-        name = f"{revision}-{upstream.port}"
         pod = self._status(POD, {"namespace": NS, "name": name, "labels": {"serving.knative.dev/revision": revision}},
                            {}, {"conditions": [{"type": "Ready", "status": "True"}]})
         self._status(SANDBOX, {"namespace": NS, "name": name}, {"podUID": pod["metadata"]["uid"]},
-                     {"address": f"127.0.0.1:{upstream.port}"})
+                     {"address": of_socket(upstream.file)})
         return name
 
     def _status(self, kind: Kind, meta: dict[str, Any], spec: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
@@ -411,7 +413,7 @@ def test_requests_under_way_end_on_the_pod_that_leaves(tmp_path: Path) -> None:
             await until(lambda: cluster.upstreams[0].busiest, "the pod works")
             await cluster.pod("one", Upstream("staying"))
             cluster.unready(leaving)
-            await until(lambda: str(cluster.upstreams[0].port) not in (tmp_path / "clusters.json").read_text(), "left")
+            await until(lambda: str(cluster.upstreams[0].file) not in (tmp_path / "clusters.json").read_text(), "left")
             assert await ask() == (200, "staying")
             assert await under_way == (200, "leaving")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,10 @@ from click.testing import CliRunner
 
 from kserve_nb import clusters
 from kserve_nb.cli import main
-from kserve_nb.clusters import kind, state
-from kserve_nb.clusters.kind import install_manifests, steps, tools
-from kserve_nb.clusters.kind.docker_node import CREATING
+from kserve_nb.clusters import state
+from kserve_nb.clusters.backend import Notify
+from kserve_nb.clusters.kind import install_manifests, installation, kind_record, steps, tools
+from kserve_nb.clusters.kind.kind_record import CREATING
 from kserve_nb.clusters.kind.versions import installed, part
 from kserve_nb.clusters.state import ClusterError, Record
 from tests.fake_gateway import FakeGateway
@@ -58,9 +58,9 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
-def up(gateway: FakeGateway, folder: Path, form: str | None = None, say: tools.Say = lambda _: None) -> Record:
+def up(gateway: FakeGateway, folder: Path, form: str | None = None, notify: Notify = lambda _: None) -> Record:
     port = int(gateway.address.rpartition(":")[2])
-    return kind.up("demo", gateway=form, ingress_port=port, manifests=folder, say=say)
+    return clusters.start("demo", "kind", gateway=form, ingress_port=port, manifests=folder, notify=notify)
 
 
 @pytest.mark.parametrize("form", ["istio", "kourier"])
@@ -68,7 +68,7 @@ def test_the_commands_are_these_in_this_order(form: str, machine: World, folder:
     record = up(gateway, folder, form)
 
     assert machine.commands() == (DATA / f"{form}.txt").read_text().splitlines()
-    assert record.ingress == gateway.address and record.gateway == form and not kind.missing(record)
+    assert record.ingress == gateway.address and record.gateway == form and not installation.missing(record)
 
 
 def test_everything_is_applied_on_the_servers_side(world: World, folder: Path, gateway: FakeGateway) -> None:
@@ -82,7 +82,7 @@ def test_a_second_up_finds_it_and_installs_nothing(world: World, folder: Path, g
     first, said = up(gateway, folder), list[str]()
     world["log"] = []
 
-    assert up(gateway, folder, say=said.append) == first
+    assert up(gateway, folder, notify=said.append) == first
     assert not [line for line in world.commands() if " apply " in line or " patch " in line or " create " in line]
     assert "there already: cert-manager 1.17.0" in said[0]
 
@@ -91,7 +91,7 @@ def test_what_races_is_tried_again_and_said(world: World, folder: Path, gateway:
     said: list[str] = []
     world["refusals"] = {"create --dry-run=server": list(RACES), "kserve.yaml": [NO_KIND]}
 
-    up(gateway, folder, say=said.append)
+    up(gateway, folder, notify=said.append)
 
     assert [line.split("trying again: ")[1] for line in said if "trying again" in line] == [
         *(race for race in RACES), "ensure CRDs are installed first"]
@@ -106,9 +106,10 @@ def test_what_does_not_race_ends_it_and_the_next_up_goes_on_from_there(
     with pytest.raises(ClusterError, match=r"kserve\.yaml` failed: error: You must be logged in .*goes on from here"):
         up(gateway, folder)
     record = state.read("demo")
-    assert record is not None and kind.missing(record) == "KServe 0.20.0"
+    assert record is not None and installation.missing(record) == "KServe 0.20.0"
     answer = CliRunner().invoke(main, ["status", "--name", "demo"])
-    assert answer.exit_code == 1 and "KServe 0.20.0 is not installed yet; kserve-nb up --cluster kind" in answer.output
+    assert answer.exit_code == 1
+    assert "KServe 0.20.0 is not installed yet. Continue: kserve-nb up --cluster kind" in answer.output
 
     world["log"] = []
     up(gateway, folder)
@@ -136,7 +137,7 @@ def test_pods_that_take_long_are_waited_for_and_the_reason_is_said(
     said: list[str] = []
     world["unready"], world["warning"] = {"cert-manager": 3}, "Back-off pulling image"
 
-    up(gateway, folder, say=said.append)
+    up(gateway, folder, notify=said.append)
 
     assert len([line for line in said if "cert-manager: pod-1: Back-off pulling image" in line]) == 1
 
@@ -196,7 +197,7 @@ def test_four_gigabytes_less_what_the_kernel_keeps_are_enough(
 ) -> None:
     world["memory"] = int(3.8 * 2**30)
 
-    assert not kind.missing(up(gateway, folder))
+    assert not installation.missing(up(gateway, folder))
 
 
 def test_a_kind_cluster_of_our_name_that_is_not_ours_is_left_alone(
@@ -215,11 +216,11 @@ def test_down_takes_away_what_we_made_and_nothing_else(world: World, folder: Pat
     world["containers"] = {NODE: {"id": "theirs", "running": True}}  # somebody deleted ours, and made one of this name
 
     with pytest.raises(ClusterError, match="left alone"):
-        kind.down(record)
+        clusters.delete(record.name)
     assert NODE in world["containers"] and state.read("demo") == record
 
     theirs = {"id": "theirs", "running": True}
-    world["containers"] = {NODE: {"id": record.made, "running": True}, "other-control-plane": theirs}
+    world["containers"] = {NODE: {"id": kind_record.container(record), "running": True}, "other-control-plane": theirs}
     answer = CliRunner().invoke(main, ["down", "--name", "demo"])
     assert answer.exit_code == 0, answer.output
     assert list(world["containers"]) == ["other-control-plane"] and state.read("demo") is None
@@ -229,14 +230,14 @@ def test_down_forgets_a_cluster_that_has_gone_already(world: World, folder: Path
     record = up(gateway, folder)
     world["containers"] = {}
 
-    kind.down(record)
+    clusters.delete(record.name)
 
     assert state.read("demo") is None
 
 
 def test_a_creation_that_was_cut_off_is_begun_anew(world: World, folder: Path, gateway: FakeGateway) -> None:
     record = up(gateway, folder)
-    state.write(replace(record, made=CREATING, steps=()))
+    kind_record.save(record, container=CREATING)
     world["log"] = []
 
     up(gateway, folder)
@@ -247,7 +248,7 @@ def test_a_creation_that_was_cut_off_is_begun_anew(world: World, folder: Path, g
 
 def test_a_node_that_was_stopped_is_started(world: World, folder: Path, gateway: FakeGateway) -> None:
     record = up(gateway, folder)
-    world["containers"] = {NODE: {"id": record.made, "running": False}}
+    world["containers"] = {NODE: {"id": kind_record.container(record), "running": False}}
 
     up(gateway, folder)
 
@@ -280,15 +281,15 @@ def test_other_flags_than_it_was_made_with_are_refused(
     up(gateway, folder)
 
     with pytest.raises(ClusterError, match=says):
-        kind.up("demo", manifests=folder, **flags)  # type: ignore[arg-type]
+        clusters.start("demo", "kind", manifests=folder, **flags)
 
 
 def test_a_name_that_an_attached_cluster_has_is_refused(world: World, folder: Path) -> None:
     state.folder("demo").mkdir(parents=True)
     state.write(Record("demo", "attach", "k", "h:1"))
 
-    with pytest.raises(ClusterError, match=r"is attach, not kind\. End it first"):
-        kind.up("demo", manifests=folder)
+    with pytest.raises(ClusterError, match=r"there is one of kind attach\. Choose another --name"):
+        clusters.start("demo", "kind", manifests=folder)
 
 
 def test_connect_takes_the_cluster_that_is_up(world: World, folder: Path, gateway: FakeGateway) -> None:
@@ -304,7 +305,7 @@ def test_connect_takes_the_cluster_that_is_up(world: World, folder: Path, gatewa
 def test_a_gateway_that_is_not_there_is_said(
     world: World, folder: Path, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kserve_nb.clusters.kind.lifecycle._GATEWAY_S", 0.0)
+    monkeypatch.setattr("kserve_nb.clusters.kind.installation._GATEWAY_S", 0.0)
     gateway.close()
 
     with pytest.raises(ClusterError, match=r"the gateway does not answer at .*get pods,service/istio-ingressgateway"):
@@ -313,7 +314,7 @@ def test_a_gateway_that_is_not_there_is_said(
 
 def test_a_folder_that_lacks_manifests_says_which_and_where_they_are(world: World, tmp_path: Path) -> None:
     with pytest.raises(ClusterError) as refused:
-        kind.up("demo", gateway="kourier", manifests=tmp_path)
+        clusters.start("demo", "kind", gateway="kourier", manifests=tmp_path)
 
     wanted = [url for each in installed("kourier") for _name, url in each.manifests]
     assert [line.split()[-1] for line in str(refused.value).splitlines()[1:]] == wanted

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kserve_nb.clusters import attach, kubeconfig_files, state
+from kserve_nb import clusters
+from kserve_nb.clusters import kubeconfig_files, state
 from kserve_nb.clusters.state import ClusterError
 
 CONFIG = {
@@ -62,9 +63,9 @@ def test_something_else_than_a_kubeconfig_is_refused(tmp_path):
 
 
 def test_an_attached_cluster_works_through_a_copy(source):
-    record = attach.up("mine", source=source, context=None, ingress="127.0.0.1:8080", namespace="kserve-test")
+    record = clusters.start("mine", "attach", kubeconfig=source, ingress="127.0.0.1:8080")
 
-    assert record.alive
+    assert clusters.backend("attach").usable(record)
     assert yaml.safe_load((state.folder("mine") / "kubeconfig").read_text())["current-context"] == "a"
     assert yaml.safe_load(source.read_text()) == CONFIG
 
@@ -72,7 +73,7 @@ def test_an_attached_cluster_works_through_a_copy(source):
 @pytest.mark.parametrize("ingress", ["http://127.0.0.1:80", "127.0.0.1", ":80", "h:0", "h:99999", "h:x"])
 def test_an_ingress_address_must_be_host_and_port(source, ingress):
     with pytest.raises(ClusterError, match="HOST:PORT"):
-        attach.up("mine", source=source, context=None, ingress=ingress, namespace="ns")
+        clusters.start("mine", "attach", kubeconfig=source, ingress=ingress)
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])

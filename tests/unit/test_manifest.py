@@ -11,7 +11,7 @@ import yaml
 from kserve_nb.values import manifest
 from kserve_nb.values.labels import LAST_APPLIED
 from kserve_nb.values.manifest import MODEL, MODEL_2
-from tests.fake_api import one
+from tests.fake_api import merge_patch, one
 
 CANARY = """
 apiVersion: "serving.kserve.io/v1beta1"
@@ -116,3 +116,27 @@ def test_apply_remembers_itself() -> None:
     remembered = json.loads(created["metadata"]["annotations"][LAST_APPLIED])
     assert remembered["spec"] == document["spec"] and remembered["metadata"]["namespace"] == "ns"
     assert "annotations" not in document["metadata"]
+
+
+@pytest.mark.parametrize("merge", [manifest.merged, merge_patch])
+@pytest.mark.parametrize(
+    ("target", "patch", "result"),
+    [
+        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+        ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
+        ({"a": "b"}, {"a": None}, {}),
+        ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
+        ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
+        ({"a": "c"}, {"a": ["b"]}, {"a": ["b"]}),
+        ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+        ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
+        ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
+        ({"a": "foo"}, {"b": {"c": None}}, {"a": "foo", "b": {}}),
+        ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+    ],
+)
+def test_a_merge_patch_is_rfc_7396s(merge: Any, target: Any, patch: Any, result: Any) -> None:
+    before = json.dumps(target)
+
+    assert merge(target, patch) == result
+    assert json.dumps(target) == before

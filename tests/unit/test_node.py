@@ -13,14 +13,13 @@ from typing import Any
 
 import psutil
 import pytest
-import requests
 
 from kserve_nb.clusters.embedded.kinds import POD, SANDBOX
 from kserve_nb.clusters.embedded.node.kubelet.volumes import claim_folder
 from kserve_nb.clusters.embedded.node.runtime import iris_models
 from kserve_nb.clusters.embedded.node.runtime.iris_models import DISAGREEMENT, PAYLOAD
 from kserve_nb.clusters.embedded.objects import is_true
-from tests.unit.node_lab import NAMESPACE_NAME, lab, pod, runtime
+from tests.unit.node_lab import NAMESPACE_NAME, lab, pod, predict, runtime
 
 pytestmark = pytest.mark.slow
 
@@ -32,11 +31,6 @@ def socket() -> Iterator[Path]:
     """Where one runtime for all tests of this file listens."""
     with tempfile.TemporaryDirectory(prefix="kserve-nb-") as folder, runtime(Path(folder) / "r.sock"):
         yield Path(folder) / "r.sock"
-
-
-def predict(address: str, instances: object) -> object:
-    answer = requests.post(f"http://{address}/v1/models/sklearn-iris:predict", json={"instances": instances}, timeout=5)
-    return answer.json()["predictions"]
 
 
 def test_a_pod_starts_step_by_step_and_answers(socket: Path) -> None:

@@ -18,12 +18,11 @@ from typing import Any
 
 import psutil
 import pytest
-import requests
 
 from kserve_nb.clusters.embedded.node.kubelet.runtime_client import Runtime
 from kserve_nb.clusters.embedded.node.protocol import Task
 from kserve_nb.clusters.embedded.node.runtime import iris_models
-from tests.unit.node_lab import runtime
+from tests.unit.node_lab import call, runtime
 
 pytestmark = pytest.mark.slow
 
@@ -95,13 +94,32 @@ def test_it_has_one_thread_so_that_forks_are_safe(shared: tuple[psutil.Process, 
     assert process.num_threads() == 1
 
 
-def test_a_server_listens_on_loopback_alone(shared: tuple[psutil.Process, Path], tmp_path: Path) -> None:
+def test_a_server_listens_on_a_file_of_its_owners_alone(
+        shared: tuple[psutil.Process, Path], tmp_path: Path) -> None:
     child = start(Client(shared[1]), server_task(tmp_path, "loop/back/0"))
 
-    listening = [c.laddr for c in psutil.Process(child["pid"]).connections("inet") if c.status == "LISTEN"]
+    file = Path(child["address"].removeprefix("unix:"))
 
-    assert [f"{a.ip}:{a.port}" for a in listening] == [child["address"]]
-    assert child["address"].startswith("127.0.0.1:")
+    assert file.is_socket() and file.stat().st_mode & 0o777 == 0o600
+    assert psutil.Process(child["pid"]).connections("inet") == []
+
+
+def test_the_access_log_names_a_client_as_behind_a_port(
+        shared: tuple[psutil.Process, Path], tmp_path: Path) -> None:
+    child = start(Client(shared[1]), server_task(tmp_path, "ac/cess/0"))
+
+    call(child["address"], "GET", "/v1/models", headers={"X-Forwarded-For": "10.1.2.3"})
+
+    wait(lambda: f'10.1.2.3:0 {child["pid"]} - "GET /v1/models HTTP/1.1" 200 OK' in (tmp_path / "log").read_text())
+    assert "Uvicorn running on http://0.0.0.0:8080 (Press CTRL+C to quit)" in (tmp_path / "log").read_text()
+
+
+def test_the_socket_of_an_ended_server_is_removed(shared: tuple[psutil.Process, Path], tmp_path: Path) -> None:
+    child = start(Client(shared[1]), server_task(tmp_path, "so/cket/0"))
+
+    os.kill(child["pid"], signal.SIGKILL)
+
+    wait(lambda: not Path(child["address"].removeprefix("unix:")).exists())
 
 
 def test_the_table_outlives_a_client(shared: tuple[psutil.Process, Path], tmp_path: Path) -> None:
@@ -198,10 +216,10 @@ def _alive(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
-def call(address: str, method: str, path: str, body: object = None, **headers: str) -> requests.Response:
-    return requests.request(method, f"http://{address}{path}", timeout=5, headers={
-        "Content-Type": "application/json", **{k.replace("_", "-"): v for k, v in headers.items()}},
-        data=body if isinstance(body, str) else json.dumps(body) if body is not None else None)
+def post(address: str, method: str, path: str, body: object = None, content_type: str = "application/json"
+         ) -> tuple[int, Any]:
+    text = body if isinstance(body, str) else json.dumps(body) if body is not None else None
+    return call(address, method, path, text, {"Content-Type": content_type})
 
 
 PREDICT = "/v1/models/sklearn-iris:predict"
@@ -236,16 +254,14 @@ def address(shared: tuple[psutil.Process, Path], tmp_path_factory: pytest.TempPa
 ])
 def test_a_server_answers_as_kserves_does(
         address: str, method: str, path: str, body: object, code: int, answer: object) -> None:
-    response = call(address, method, path, body)
-
-    assert (response.status_code, response.json()) == (code, answer)
+    assert post(address, method, path, body) == (code, answer)
 
 
 def test_a_form_content_type_is_the_known_500(address: str) -> None:
-    response = call(address, "POST", PREDICT, ROWS, Content_Type="application/x-www-form-urlencoded")
+    status, answer = post(address, "POST", PREDICT, ROWS, "application/x-www-form-urlencoded")
 
-    assert response.status_code == 500
-    assert response.json()["error"].startswith("Expected 2D array, got scalar array instead")
+    assert status == 500
+    assert answer["error"].startswith("Expected 2D array, got scalar array instead")
 
 
 def test_two_model_files_are_one_too_many(shared: tuple[psutil.Process, Path], tmp_path: Path) -> None:
@@ -280,5 +296,5 @@ def test_without_a_model_file_the_server_starts_without_a_model(
 
     child = start(Client(shared[1]), task)
 
-    assert call(child["address"], "GET", "/v1/models").json() == {"models": []}
+    assert post(child["address"], "GET", "/v1/models") == (200, {"models": []})
     assert "fail to locate model file for model sklearn-iris under dir /mnt/models" in (tmp_path / "log").read_text()

@@ -10,9 +10,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from kserve_nb.doctor import summary
-from kserve_nb.runner import junit, report, runner
+from kserve_nb.runner import html_report, junit_report, notebook_runner
 from kserve_nb.runner.post_mortem import line
-from kserve_nb.runner.result import Aftermath, Run, cells_of, lines, verdict
+from kserve_nb.runner.run_result import Diagnosis, Run, cells_of, lines, verdict
 from tests.fake_api import FakeApi
 
 STREAM = {"output_type": "stream", "name": "stdout", "text": "✔ it \x1b[1mholds\x1b[0m\n"}
@@ -29,12 +29,12 @@ def cell(name: str, *outputs: dict[str, Any], seconds: float | None = 1.0, excep
 
 MARKDOWN = {"cell_type": "markdown", "id": "text", "source": "", "metadata": {"papermill": {"duration": 0.1}}}
 INJECTED = cell("8f3a", STREAM) | {"metadata": {"papermill": {"duration": 0.5}, "tags": ["injected-parameters"]}}
-AFTER = Aftermath("✖ K13 the model <cannot> be downloaded", ("03:53:42  Warning  Failed  pod/a  no such model",))
+AFTER = Diagnosis("✖ K13 the model <cannot> be downloaded", ("03:53:42  Warning  Failed  pod/a  no such model",))
 
 
 def run_of(*cells: dict[str, Any], error: str = "") -> Run:
     found = cells_of({"cells": cells}, bool(error))
-    return Run(Path("03_canary.ipynb"), Path("out/03_canary.ipynb"), 3.5, found, error, AFTER if error else Aftermath())
+    return Run(Path("03_canary.ipynb"), Path("out/03_canary.ipynb"), 3.5, found, error, AFTER if error else Diagnosis())
 
 
 PASSED = run_of(MARKDOWN, INJECTED, cell("check", STREAM, VALUE, seconds=2.25))
@@ -77,7 +77,7 @@ def test_the_last_line_says_what_passed_and_failed() -> None:
 
 
 def test_junit_has_a_suite_a_notebook_and_a_case_a_cell() -> None:
-    root = ET.fromstring(junit.xml([PASSED, replace(FAILED, notebook=Path("05.ipynb")), NEVER_STARTED]))
+    root = ET.fromstring(junit_report.xml([PASSED, replace(FAILED, notebook=Path("05.ipynb")), NEVER_STARTED]))
 
     suites = {suite.get("name"): [(case.get("name"), *(child.tag for child in case)) for case in suite]
               for suite in root}
@@ -94,7 +94,7 @@ def test_junit_has_a_suite_a_notebook_and_a_case_a_cell() -> None:
 
 
 def test_the_report_has_timings_and_all_about_a_failure_escaped() -> None:
-    page = report.html([PASSED, FAILED], "two")
+    page = html_report.html([PASSED, FAILED], "two")
 
     for told in ("2.25 s", "1 passed, 1 failed", "check()", "✖ no &lt;b&gt;", "do: &amp; look", "no such model",
                  "✖ K13 the model &lt;cannot&gt; be downloaded", "2 of 3"):
@@ -112,11 +112,11 @@ def test_events_are_told_as_kubectl_does() -> None:
 def test_parameters_are_read_as_yaml_and_must_be_some_notebooks() -> None:
     notebooks = sorted((Path(__file__).parents[2] / "notebooks").glob("0[35]*.ipynb"))
 
-    assert runner.read([("percent", "20"), ("requests", "[1]")], notebooks) == {"percent": 20, "requests": [1]}
-    with pytest.raises(ValueError, match="no notebook has a parameter percnt; there are cluster, "):
-        runner.read([("percnt", "20")], notebooks)
-    with pytest.raises(ValueError, match="cannot be read as YAML"):
-        runner.read([("percent", "[20")], notebooks)
+    assert notebook_runner.read([("percent", "20"), ("requests", "[1]")], notebooks) == {"percent": 20, "requests": [1]}
+    with pytest.raises(ValueError, match=r"There is no parameter percnt\. The parameters are: cluster, "):
+        notebook_runner.read([("percnt", "20")], notebooks)
+    with pytest.raises(ValueError, match="not valid YAML"):
+        notebook_runner.read([("percent", "[20")], notebooks)
 
 
 def test_the_doctor_is_asked_about_the_cluster_and_the_error(api: FakeApi) -> None:
@@ -133,5 +133,5 @@ def test_a_doctor_that_fails_hides_no_failure(monkeypatch: pytest.MonkeyPatch, a
 
     monkeypatch.setattr(summary.doctor, "examine", examine)
 
-    assert summary.in_full(api.cluster(), "error") == "the doctor could not look: OSError: out of bandages"
+    assert summary.in_full(api.cluster(), "error") == "the doctor failed: OSError: out of bandages"
     assert summary.in_a_line(api.cluster()) == ""

@@ -11,10 +11,11 @@ import pytest
 
 from kserve_nb.clusters.embedded.api.schema import openapi
 from kserve_nb.clusters.embedded.kinds import KINDS
-from kserve_nb.clusters.embedded.objects import StatusError
+from kserve_nb.clusters.embedded.objects import Kinds, StatusError
 from tests.unit.api_lab import DATA, ApiLab
 
 EXPLAINED = sorted((DATA / "explain").glob("*.txt"))
+TABLE = Kinds(KINDS)
 VERSIONS = sorted({(kind.group, kind.version) for kind in KINDS if not kind.internal})
 
 
@@ -61,14 +62,14 @@ def test_explain_of_an_unknown_field_says_so(lab: ApiLab) -> None:
 
 @pytest.mark.parametrize(("group", "version"), VERSIONS)
 def test_every_reference_leads_to_a_component(group: str, version: str) -> None:
-    document = openapi.document(group, version)
+    document = openapi.document(TABLE, group, version)
 
     referred = set(re.findall('"#/components/schemas/([^"]+)"', json.dumps(document)))
     assert referred <= set(document["components"]["schemas"])
 
 
 def test_the_index_lists_every_document_with_a_hash() -> None:
-    paths = openapi.index()["paths"]
+    paths = openapi.index(TABLE)["paths"]
 
     assert set(paths) == {f"apis/{g}/{v}" if g else f"api/{v}" for g, v in VERSIONS}
     assert all(re.fullmatch(rf"/openapi/v3/{path}\?hash=[0-9A-F]{{128}}", entry["serverRelativeURL"])
@@ -76,7 +77,7 @@ def test_the_index_lists_every_document_with_a_hash() -> None:
 
 
 def test_lists_say_how_kubectl_merges_them() -> None:
-    schemas = openapi.document("", "v1")["components"]["schemas"]
+    schemas = openapi.document(TABLE, "", "v1")["components"]["schemas"]
 
     containers = schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"]
     assert containers["x-kubernetes-patch-strategy"] == "merge"
@@ -91,7 +92,7 @@ def test_lists_say_how_kubectl_merges_them() -> None:
     ("apps", "v1", "/apis/apps/v1/namespaces/{namespace}/deployments/{name}", True),
 ])
 def test_patches_say_that_the_server_validates_fields(group: str, version: str, path: str, strategic: bool) -> None:
-    patch = openapi.document(group, version)["paths"][path]["patch"]
+    patch = openapi.document(TABLE, group, version)["paths"][path]["patch"]
 
     assert "fieldValidation" in [parameter["name"] for parameter in patch["parameters"]]
     assert patch["x-kubernetes-group-version-kind"]["group"] == group
@@ -100,6 +101,6 @@ def test_patches_say_that_the_server_validates_fields(group: str, version: str, 
 
 def test_an_unknown_version_is_not_found() -> None:
     with pytest.raises(StatusError) as refused:
-        openapi.document("serving.kserve.io", "v2")
+        openapi.document(TABLE, "serving.kserve.io", "v2")
 
     assert refused.value.code == 404

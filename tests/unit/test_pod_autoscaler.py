@@ -142,6 +142,17 @@ def test_a_revision_that_is_referenced_again_gets_its_pod_back() -> None:
     assert condition(world.find(POD_AUTOSCALER, TWO), "Ready")["status"] == "True"
 
 
+def test_the_last_pod_stays_for_the_grace_period_after_the_activator_has_taken_over() -> None:
+    world = ready(min_scale="0", target="1000")  # one such pod can serve any burst, so the activator is not needed
+    assert world.find(SERVERLESS_SERVICE, TWO)["spec"]["mode"] == "Serve"
+
+    world.pass_s(61)
+    assert world.find(SERVERLESS_SERVICE, TWO)["spec"]["mode"] == "Proxy"
+    assert condition(world.find(REVISION, TWO), "Active")["status"] == "False"
+
+    assert 28 <= seconds_until_terminating(world) <= 31
+
+
 def test_windows_are_divided_by_the_speed() -> None:
     world = World((r for module in MODULES for r in module.RECONCILERS), settings=Settings(speed=10, node="lab"))
     start(world, min_scale="0")

@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from kserve_nb.clusters.embedded.gateway import ingress_status
 from kserve_nb.clusters.embedded.gateway.envoy_routes import (
     Backend,
@@ -48,14 +46,35 @@ def tiers(cluster: dict[str, Any]) -> list[list[int]]:
             for tier in cluster["load_assignment"]["endpoints"]]
 
 
-@pytest.mark.parametrize("domain", [
-    "sklearn-iris-predictor.kserve-test.example.com", "sklearn-iris-predictor.kserve-test.svc.cluster.local",
-    "sklearn-iris.kserve-test.example.com", "sklearn-iris.kserve-test.svc.cluster.local", "sklearn-iris.kserve-test",
-])
-def test_all_hosts_of_a_service_are_split_alike(domain: str) -> None:
+def domains(wanted: EnvoyConfig) -> set[str]:
+    return {domain for virtual_host in wanted.virtual_hosts for domain in virtual_host["domains"]}
+
+
+def test_the_external_host_of_a_service_is_split_by_percent() -> None:
     wanted = routed("canary-10")
 
-    assert shares(host(wanted, domain)) == {f"{NS}/{TWO}": 10, f"{NS}/{ONE}": 90}
+    assert shares(host(wanted, "sklearn-iris-predictor.kserve-test.example.com")) == {
+        f"{NS}/{TWO}": 10, f"{NS}/{ONE}": 90}
+
+
+def test_kourier_serves_the_hosts_of_knative_and_no_shorter_ones() -> None:
+    assert domains(routed("tag")) == {
+        f"{tag}sklearn-iris-predictor.kserve-test.example.com" for tag in ("", "prev-", "latest-")}
+
+
+def test_istio_serves_the_host_of_the_inference_service_as_well() -> None:
+    assert domains(routed("istio-canary-10", recorded("istio-virtual-service"))) == {
+        f"{name}.kserve-istio.example.com"
+        for name in ("sklearn-iris", "sklearn-iris-predictor", "prev-sklearn-iris-predictor")}
+
+
+def test_a_cluster_local_service_has_no_host_at_the_outer_gateway() -> None:
+    ingress, service = recorded("istio-canary-10"), recorded("istio-virtual-service")
+    ingress["spec"]["rules"] = [rule for rule in ingress["spec"]["rules"] if rule["visibility"] == "ClusterLocal"]
+    (http,) = service["spec"]["http"]
+    http["match"] = [match for match in http["match"] if "mesh" in match["gateways"]]
+
+    assert domains(envoy_config([ingress], [service], {}, ACTIVATOR)) == set()
 
 
 def test_tag_hosts_lead_to_their_revision_alone() -> None:
@@ -64,7 +83,6 @@ def test_tag_hosts_lead_to_their_revision_alone() -> None:
     assert shares(host(wanted, "prev-sklearn-iris-predictor.kserve-test.example.com")) == {f"{NS}/{ONE}": 100}
     assert shares(host(wanted, "latest-sklearn-iris-predictor.kserve-test.example.com")) == {
         f"{NS}/sklearn-iris-predictor-00003": 100}
-    assert not [d for h in wanted.virtual_hosts for d in h["domains"] if d.startswith("prev-sklearn-iris.")]
 
 
 def test_a_virtual_service_leads_its_hosts_to_those_it_rewrites_to() -> None:
@@ -92,8 +110,8 @@ def test_a_domain_is_routed_once_whoever_else_claims_it() -> None:
 
     wanted = envoy_config([second, first], [], {}, ACTIVATOR)
 
-    domains = [d for h in wanted.virtual_hosts for d in h["domains"]]
-    assert len(domains) == len(set(domains))
+    routed_domains = [d for h in wanted.virtual_hosts for d in h["domains"]]
+    assert len(routed_domains) == len(set(routed_domains))
     assert host(wanted, "sklearn-iris-predictor.kserve-test.example.com")["name"].startswith(
         "kserve-test/sklearn-iris-predictor/")
 

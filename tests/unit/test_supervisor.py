@@ -16,11 +16,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from kserve_nb.clusters import state
+from kserve_nb.clusters import process_identity, state
 from kserve_nb.clusters.embedded import health, supervised_process
 from kserve_nb.clusters.embedded.health import PartHealth
 from kserve_nb.clusters.embedded.supervised_process import SupervisedProcess
-from kserve_nb.clusters.embedded.supervisor import LOCK_FILE, StopConditions, Supervisor, hold_lock
+from kserve_nb.clusters.embedded.supervisor import StopConditions, Supervisor
+from kserve_nb.clusters.embedded.supervisor_lock import LOCK_FILE, hold_lock
 from kserve_nb.clusters.state import ClusterError, Record
 
 DEADLINE_S = 20.0
@@ -221,7 +222,7 @@ def test_a_missing_use_file_is_no_reason_to_stop(record: Record) -> None:
 
 def test_a_cluster_that_was_taken_over_outlives_its_owner(record: Record) -> None:
     with subprocess.Popen(SLEEP) as owner:
-        owned = replace(record, owner=owner.pid, owner_started=psutil.Process(owner.pid).create_time())
+        owned = replace(record, owner=owner.pid, owner_started=process_identity.start_mark(owner.pid))
         state.write(owned)
         found = conditions(owned, Clock())
         assert found.check() == ""

@@ -41,7 +41,7 @@ class Watched(Objects):
     """A store that tells of every change at once."""
 
     def __init__(self, store: Store, tell: Callable[[Object], None]):
-        self.store, self._tell = store, tell
+        self.store, self._tell, self.kinds = store, tell, store.kinds
 
     def get(self, kind: Kind, namespace: str | None, name: str) -> Object:
         return self.store.get(kind, namespace, name)

@@ -6,12 +6,13 @@ only through them: each gets an `Objects` and knows nothing of the others.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 Object = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -31,18 +32,57 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Column:
+    """One column of `kubectl get`."""
+
+    name: str
+    about: str = ""  # its description; where it is empty, the description of a custom resource's column: its path
+    path: str = ""  # JSONPath of the value; without one, api/columns/printers.py computes it
+    type: str = "string"
+    priority: int = 0  # above 0: printed only with `-o wide`
+    format: str = ""
+
+
+@dataclass(frozen=True)
 class Kind:
-    """One kind of object: its group, version, names and scope, as discovery tells them."""
+    """One kind of object, with everything that the parts of the cluster derive from its row in kinds.py.
+
+    Kinds with the same group and names are equal, whatever else differs: the versions of a kind share their objects,
+    and a kind that a user redefines keeps them.
+    """
 
     group: str
-    version: str
+    version: str = field(compare=False)
     kind: str
     plural: str
-    namespaced: bool = True
-    short: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ()
-    internal: bool = False  # lives in the store alone: never served over HTTP
-    has_status: bool = True
+    namespaced: bool = field(default=True, compare=False)
+    short: tuple[str, ...] = field(default=(), compare=False)
+    categories: tuple[str, ...] = field(default=(), compare=False)
+    columns: tuple[Column, ...] = field(default=(), compare=False)  # after the name; none: the age
+    has_status: bool = field(default=True, compare=False)  # as a subresource
+    has_generation: bool = field(default=True, compare=False)
+    further_subresources: tuple[str, ...] = field(default=(), compare=False)
+    selectable_fields: tuple[str, ...] = field(default=(), compare=False)  # besides metadata.name and .namespace
+    name_rule: Literal["subdomain", "label", "label-1035"] = field(default="subdomain", compare=False)
+    returned_on_delete: bool = field(default=False, compare=False)  # DELETE answers with the object, not with a Status
+    singular: str = field(default="", compare=False)  # by default the kind in lower case
+    list_kind: str = field(default="", compare=False)  # by default PodList for a Pod
+    type_name: str = field(default="", compare=False)  # in data/*_types.json; by default V1Pod for a v1 Pod
+    type_prefixes: tuple[str, ...] = field(default=(), compare=False)  # of other types in the same Go package
+    schema: Mapping[str, Any] | None = field(default=None, compare=False)  # OpenAPI v3, instead of types
+    has_versions: bool = field(default=False, compare=False)  # besides this one, in which an object may be stored
+    idle: bool = field(default=False, compare=False)  # listed as on a real cluster; nothing acts on it, so none is made
+    internal: bool = field(default=False, compare=False)  # in the store only: not served over HTTP
+    # "dependent": never the owner of another object. "none": never owned either.
+    ownership: Literal["any", "dependent", "none"] = field(default="any", compare=False)
+    deleted_with: Literal["namespace", "pod"] = field(default="namespace", compare=False)
+
+    def __post_init__(self) -> None:
+        defaults = {"singular": self.kind.lower(), "list_kind": f"{self.kind}List",
+                    "type_name": f"{self.version.capitalize()}{self.kind}"}
+        for name, value in defaults.items():
+            if not getattr(self, name):
+                object.__setattr__(self, name, value)
 
     @property
     def api_version(self) -> str:
@@ -54,9 +94,62 @@ class Kind:
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
     @property
+    def subresources(self) -> tuple[str, ...]:
+        """The names of its subresources, in the order of discovery."""
+        return tuple(sorted((*self.further_subresources, *(("status",) if self.has_status else ()))))
+
+    @property
     def is_custom(self) -> bool:
-        """Whether a CustomResourceDefinition defines the kind: its group has a domain that is not Kubernetes' own."""
-        return "." in self.group and not self.group.endswith(".k8s.io")
+        """Whether a CustomResourceDefinition defines the kind: a user's, or of a group outside Kubernetes."""
+        return self.schema is not None or ("." in self.group and not self.group.endswith(".k8s.io"))
+
+
+class Kinds:
+    """The kinds that a cluster stores: those of the table, and those that are added while it runs."""
+
+    def __init__(self, kinds: Iterable[Kind]):
+        self._kinds: dict[tuple[str, str, str], Kind] = {}
+        self._derived: dict[Hashable, Any] = {}
+        for kind in kinds:
+            self.add(kind)
+
+    def __iter__(self) -> Iterator[Kind]:
+        """Each kind once, in one of its versions."""
+        return iter(dict.fromkeys(self._kinds.values()))
+
+    def add(self, kind: Kind) -> None:
+        """Serve a kind from now on, in place of an equal one."""
+        self._kinds[kind.group, kind.version, kind.plural] = kind
+        self._derived.clear()
+
+    def remove(self, kind: Kind) -> None:
+        """Serve a kind no longer."""
+        self._kinds.pop((kind.group, kind.version, kind.plural), None)
+        self._derived.clear()
+
+    @property
+    def served(self) -> tuple[Kind, ...]:
+        """The kinds with a path in the API, in each of their versions."""
+        return tuple(kind for kind in self._kinds.values() if not kind.internal)
+
+    def of_path(self, group: str, version: str, plural: str) -> Kind | None:
+        """The kind at a path of the API."""
+        kind = self._kinds.get((group, version, plural))
+        return None if kind is None or kind.internal else kind
+
+    def of_object(self, obj: Mapping[str, Any]) -> Kind | None:
+        """The kind that an object, or a reference to one, names by `apiVersion` and `kind`."""
+        return self.derived("names", self._by_name).get((obj["apiVersion"], obj["kind"]))
+
+    def derived(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The result of `make`, computed once and again after a kind was added or removed."""
+        if key not in self._derived:
+            self._derived[key] = make()
+        found: T = self._derived[key]
+        return found
+
+    def _by_name(self) -> dict[tuple[str, str], Kind]:
+        return {(kind.api_version, kind.kind): kind for kind in self._kinds.values()}
 
 
 class StatusError(Exception):
@@ -107,6 +200,8 @@ class Objects(Protocol):
     request over HTTP does.
     """
 
+    kinds: Kinds
+
     def get(self, kind: Kind, namespace: str | None, name: str) -> Object:
         """The object. Raises NotFoundError."""
 
@@ -134,7 +229,8 @@ class Objects(Protocol):
         the node ends it with `grace_period_s=0`. Returns what is left, None when it is gone. Raises NotFoundError."""
 
     def watch(self, *kinds: Kind) -> AsyncIterator[WatchEvent]:
-        """First an ADDED for each object there is, then every change as it happens, until the iterator is closed."""
+        """First an ADDED for each object there is, then every change as it happens, until the iterator is closed.
+        Without kinds: of all kinds, also of those that are added meanwhile."""
 
 
 def utc(moment: float) -> str:

@@ -1,6 +1,6 @@
 """The one Python process of an embedded cluster that thinks: API server, reconcilers, node and gateway.
 
-    python -m kserve_nb.clusters.embedded.server NAME LISTENING_FD RUNTIME_SOCKET
+    python -m kserve_nb.clusters.embedded.server NAME LISTENING_FD
 
 Started by the supervisor. The parts know nothing of each other; they meet through the store's objects.
 """
@@ -30,8 +30,11 @@ from kserve_nb.clusters.embedded.control.framework.control_loop import ControlLo
 from kserve_nb.clusters.embedded.control.framework.event_recorder import record as record_event
 from kserve_nb.clusters.embedded.gateway.ingress_controller import Gateway
 from kserve_nb.clusters.embedded.node.kubelet.agent import Node
+from kserve_nb.clusters.embedded.node.protocol import RUNTIME_SOCKET
 from kserve_nb.clusters.embedded.objects import Settings
 from kserve_nb.clusters.state import Record
+
+SOCKETS = Path()  # the supervisor starts this process in the folder of the socket files
 
 
 def note_use(folder: Path, every_s: float) -> Middleware:
@@ -66,7 +69,7 @@ async def serve_api(store: Store, settings: Settings, record: Record, folder: Pa
         await runner.cleanup()
 
 
-async def run(name: str, listener: socket.socket, runtime: Path) -> None:
+async def run(name: str, listener: socket.socket) -> None:
     """Run all parts until SIGTERM; a part that fails ends the process, and the supervisor starts it again."""
     record, folder = state.read(name), state.folder(name)
     assert record is not None
@@ -74,8 +77,8 @@ async def run(name: str, listener: socket.socket, runtime: Path) -> None:
     store = Store(folder / "store.db", admission=admit)
     populate(store, settings)
     loop = ControlLoop(store, settings, control.reconcilers(), record_event)
-    node = Node(store, settings, folder, runtime)
-    gateway = Gateway(store, settings, folder / "envoy", record.admin_port, record.activator_port)
+    node = Node(store, settings, folder, SOCKETS / RUNTIME_SOCKET)
+    gateway = Gateway(store, settings, folder / "envoy", SOCKETS)
     gc.collect()
     gc.freeze()  # what is there now stays: later collections need not walk it
     async with asyncio.TaskGroup() as group:
@@ -93,7 +96,7 @@ def _cancel(group: asyncio.TaskGroup, *_: object) -> None:
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     try:
-        asyncio.run(run(sys.argv[1], socket.socket(fileno=int(sys.argv[2])), Path(sys.argv[3])))
+        asyncio.run(run(sys.argv[1], socket.socket(fileno=int(sys.argv[2]))))
     except asyncio.CancelledError:
         pass
 

@@ -10,31 +10,33 @@ lock knows that no supervisor runs. It never removes the folder.
 from __future__ import annotations
 
 import asyncio
-import fcntl
+import contextlib
 import logging
 import os
 import resource
-import shutil
 import signal
 import socket
 import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
-from kserve_nb.clusters import state
+from kserve_nb.clusters import process_identity, state
 from kserve_nb.clusters.embedded import health
+from kserve_nb.clusters.embedded.addresses import connect, of_socket
 from kserve_nb.clusters.embedded.cluster_settings import settings_of
-from kserve_nb.clusters.embedded.gateway.envoy_bootstrap import write_bootstrap
+from kserve_nb.clusters.embedded.gateway.envoy_bootstrap import ACTIVATOR_SOCKET, write_bootstrap
 from kserve_nb.clusters.embedded.health import Health
+from kserve_nb.clusters.embedded.node.protocol import RUNTIME_SOCKET
 from kserve_nb.clusters.embedded.processes import adopt_orphans, end_orphans
 from kserve_nb.clusters.embedded.supervised_process import SupervisedProcess
-from kserve_nb.clusters.state import ClusterError, Record
+from kserve_nb.clusters.embedded.supervisor_lock import LOCK_FILE, hold_lock
+from kserve_nb.clusters.state import ClusterError, Record, RecordError
 
 log = logging.getLogger("supervisor")
-LOCK_FILE = "supervisor.lock"
 CHECK_S = 2.0  # how often the reasons to stop are checked
 MANY_FILES = 65536
 
@@ -47,15 +49,38 @@ def allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def hold_lock(folder: Path) -> IO[bytes]:
-    """Lock the cluster's state folder until the returned file is closed. Raises ClusterError if another one runs."""
-    stream = os.fdopen(os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        stream.close()
-        raise ClusterError(f"another supervisor runs the cluster in {folder}.") from None
-    return stream
+def enter_socket_folder(folder: Path) -> AbstractContextManager[object]:
+    """Make the folder of the cluster's socket files the working folder of this process and its children.
+
+    They open the files by relative paths, since the path of a socket is limited to about 100 bytes. Other paths that
+    the environment gives relative to the former folder become absolute. Returns what to leave at the end.
+    """
+    for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "TMPDIR", "HOME", "PYTHONPATH"):
+        if os.environ.get(name):
+            paths = os.environ[name].split(os.pathsep)
+            os.environ[name] = os.pathsep.join(str(Path(path).absolute()) for path in paths)
+    sockets = folder / "run"
+    sockets.mkdir(mode=0o700, exist_ok=True)
+    os.chdir(sockets)
+    for file in sockets.iterdir():  # of a supervisor that was killed
+        file.unlink()
+    if _has_sockets():
+        return contextlib.nullcontext()
+    temporary = tempfile.TemporaryDirectory(prefix="kserve-nb-")
+    os.chdir(temporary.name)
+    return temporary
+
+
+def _has_sockets() -> bool:
+    """Whether the file system of the working folder has socket files: shared folders of virtual machines do not."""
+    trial = Path("trial.sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        try:
+            listener.bind(str(trial))
+        except OSError:
+            return False
+    trial.unlink()
+    return True
 
 
 class StopConditions:
@@ -75,8 +100,9 @@ class StopConditions:
         if not self._holds_folder():
             return "its state folder was removed or replaced"
         self._record = self._current_record()
-        if self._record.owner is not None and not state.same_process(self._record.owner, self._record.owner_started):
-            return f"its owner, process {self._record.owner}, has ended"
+        owner = self._record.owner
+        if owner is not None and not process_identity.is_running(owner, self._record.owner_started):
+            return f"its owner, process {owner}, has ended"
         if self._use_time() != self._last_use:
             self._last_use, self._used_at_s = self._use_time(), self._now_s()
         if self._now_s() - self._used_at_s > self._record.idle_s:
@@ -94,15 +120,18 @@ class StopConditions:
     def _current_record(self) -> Record:
         """The record as it is now: a user may have taken the cluster over from its owner.
 
-        A record that was removed is written again: the server needs it when it restarts.
+        A record that was removed or damaged is written again: `status` and a restarted server need it.
         """
         try:
             found = state.read(self._record.name)
-            if found is None:
+        except RecordError as error:
+            if error.newer:
+                return self._record
+            found = None
+        if found is None:
+            with contextlib.suppress(ClusterError):  # the disk is full: the next check tries again
                 state.write(self._record)
-            return found or self._record
-        except Exception:  # whatever has happened to the file, the cluster goes on
-            return self._record
+        return found or self._record
 
     def _use_time(self) -> float:
         try:
@@ -163,34 +192,26 @@ class Supervisor:
             log.warning("cannot write the health record: %s", error)
 
 
-def _parts(record: Record, folder: Path, sockets: Path, listener: socket.socket,
+def _parts(record: Record, folder: Path, listener: socket.socket,
            report: Callable[[], None]) -> list[SupervisedProcess]:
     """The processes of a cluster, in the order in which they are started."""
-    module = "kserve_nb.clusters.embedded"
-    runtime = str(sockets / "runtime.sock")
-    host, _, port = record.ingress.rpartition(":")
+    python, module = [sys.executable, "-P", "-m"], "kserve_nb.clusters.embedded"
     return [
-        SupervisedProcess(
-            "runtime", [sys.executable, "-m", f"{module}.node.runtime.zygote", "--socket", runtime],
-            folder / "runtime.log", _accepts(lambda: asyncio.open_unix_connection(runtime)), report),
-        SupervisedProcess(
-            "envoy", write_bootstrap(folder / "envoy", settings_of(record), record.admin_port),
-            folder / "envoy.log", _accepts(lambda: asyncio.open_connection(host, int(port))), report),
-        SupervisedProcess(
-            "server", [sys.executable, "-m", f"{module}.server", record.name, str(listener.fileno()), runtime],
-            folder / "server.log", _accepts(lambda: asyncio.open_connection("127.0.0.1", record.activator_port)),
-            report, (listener.fileno(),)),
+        SupervisedProcess("runtime", [*python, f"{module}.node.runtime.zygote", "--socket", RUNTIME_SOCKET],
+                          folder / "runtime.log", _accepts(of_socket(Path(RUNTIME_SOCKET))), report),
+        SupervisedProcess("envoy", write_bootstrap(folder / "envoy", settings_of(record), Path()),
+                          folder / "envoy.log", _accepts(record.ingress), report),
+        SupervisedProcess("server", [*python, f"{module}.server", record.name, str(listener.fileno())],
+                          folder / "server.log", _accepts(of_socket(Path(ACTIVATOR_SOCKET))), report,
+                          (listener.fileno(),)),
     ]
 
 
-Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
-
-
-def _accepts(connect: Connect) -> Callable[[], Awaitable[bool]]:
-    """A check whether a socket accepts connections."""
+def _accepts(address: str) -> Callable[[], Awaitable[bool]]:
+    """Return a check whether the server at an address accepts connections."""
     async def is_ready() -> bool:
         try:
-            _, writer = await connect()
+            _, writer = await connect(address)
         except OSError:
             return False
         writer.close()
@@ -201,25 +222,23 @@ def _accepts(connect: Connect) -> Callable[[], Awaitable[bool]]:
 
 async def supervise(name: str) -> None:
     """Run the named cluster until it is told to stop, its owner ends, or nobody has used it for long."""
-    folder = state.folder(name)
+    folder = state.folder(name).absolute()
     record = state.read(name)
     if record is None:
         raise ClusterError(f"There is no cluster {name!r}. Start it: kserve-nb up --name {name}")
     with hold_lock(folder) as lock:
         (folder / "used").touch()
-        sockets = Path(tempfile.mkdtemp(prefix="kserve-nb-"))  # the state folder's path may be too long for a socket
+        sockets = enter_socket_folder(folder)
         adopt_orphans()
-        try:
-            with socket.create_server(("127.0.0.1", record.api_port), backlog=512) as listener:
-                supervisor = Supervisor(folder, lambda report: _parts(record, folder, sockets, listener, report))
-                for number in (signal.SIGTERM, signal.SIGINT):
-                    asyncio.get_running_loop().add_signal_handler(number, supervisor.stop)
-                await supervisor.run(StopConditions(record, folder, lock))
-        finally:
-            shutil.rmtree(sockets, ignore_errors=True)
+        with sockets, socket.create_server(("127.0.0.1", record.api_port), backlog=512) as listener:
+            supervisor = Supervisor(folder, lambda report: _parts(record, folder, listener, report))
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, supervisor.stop)
+            await supervisor.run(StopConditions(record, folder, lock))
 
 
 def main() -> None:
+    os.umask(0o077)  # files, folders and sockets of the cluster are its owner's alone
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     allow_many_files()
     try:

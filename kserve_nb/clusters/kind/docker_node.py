@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
-from kserve_nb.clusters import kubeconfig_files, state
-from kserve_nb.clusters.kind import tools
-from kserve_nb.clusters.kind.tools import Say
+from kserve_nb.clusters import kubeconfig_files, private_files
+from kserve_nb.clusters.backend import Notify
+from kserve_nb.clusters.kind import kind_record, tools
+from kserve_nb.clusters.kind.kind_record import CREATING
 from kserve_nb.clusters.kind.versions import part
 from kserve_nb.clusters.state import ClusterError, Record
 
 NODE_PORT = 31080  # of the gateway's Service, inside the node; the learner's port is mapped to it
-CREATING = "creating"  # in a record: `kind create cluster` has begun
 _CREATE_S = 900  # pulls the node image the first time
 
 
@@ -46,7 +45,7 @@ def find(name: str) -> tuple[str, bool] | None:
 def must_be_ours(record: Record) -> None:
     """Raises ClusterError where kind has a cluster of our name that is not the one this record made."""
     found = find(record.name)
-    if found is None or record.made in (CREATING, found[0]):
+    if found is None or kind_record.container(record) in (CREATING, found[0]):
         return
     name = kind_name(record.name)
     raise ClusterError(
@@ -54,26 +53,27 @@ def must_be_ours(record: Record) -> None:
         f"Use another --name, or take it away yourself: kind delete cluster --name {name}")
 
 
-def create(record: Record, say: Say) -> Record:
+def create(record: Record, notify: Notify) -> Record:
     """The record of a cluster whose node is there and runs; what a start that was cut off left is begun anew."""
     must_be_ours(record)
     found = find(record.name)
-    if found is not None and record.made == found[0]:
+    if found is not None and kind_record.container(record) == found[0]:
         if not found[1]:
-            say("the node had been stopped: starting it")
+            notify("the node had been stopped: starting it")
             _must(tools.run("docker", "start", f"{kind_name(record.name)}-control-plane"), "docker start")
         return record
     if found is not None:
-        say("a start before this one was cut off: beginning anew")
+        notify("a start before this one was cut off: beginning anew")
         delete(record)
-    return _create(record, say)
+    return _create(record, notify)
 
 
-def _create(record: Record, say: Say) -> Record:
+def _create(record: Record, notify: Notify) -> Record:
     file = Path(record.kubeconfig)
+    private_files.make_folder(file.parent)
     file.unlink(missing_ok=True)
-    record = _kept(record, CREATING)
-    say(f"creating a kind cluster with Kubernetes {part('node').version} (the first time its image is fetched)")
+    record = kind_record.save(record, container=CREATING)
+    notify(f"creating a kind cluster with Kubernetes {part('node').version} (the first time its image is fetched)")
     port = int(record.ingress.rpartition(":")[2])
     done = tools.run("kind", "create", "cluster", "--name", kind_name(record.name), "--config", "-", "--kubeconfig",
                      str(file), "--wait", "180s", stdin=config(port), timeout_s=_CREATE_S)
@@ -82,23 +82,26 @@ def _create(record: Record, say: Say) -> Record:
         why = " | ".join(done.stderr.strip().splitlines()[-3:]) or f"exit code {done.returncode}"
         if found is not None:
             delete(record)
+        kind_record.discard(record)
         raise ClusterError(f"kind could not create the cluster: {why}{_advice(done.stderr)}")
     kubeconfig_files.save(kubeconfig_files.copy(file, None, record.namespace), file)
-    return _kept(record, found[0])
+    return kind_record.save(record, container=found[0])
+
+
+def stop(record: Record) -> None:
+    """Stop the node's container; what is in it stays. Raises ClusterError if the container is not ours."""
+    must_be_ours(record)
+    found = find(record.name)
+    if found is not None and found[1]:
+        _must(tools.run("docker", "stop", f"{kind_name(record.name)}-control-plane", timeout_s=120), "docker stop")
 
 
 def delete(record: Record) -> None:
     """Take the kind cluster away; does nothing where there is none. Raises ClusterError where it is not ours."""
     must_be_ours(record)
-    if record.made and find(record.name) is not None:
+    if kind_record.container(record) and find(record.name) is not None:
         _must(tools.run("kind", "delete", "cluster", "--name", kind_name(record.name), "--kubeconfig",
                         record.kubeconfig, timeout_s=300), "kind delete cluster")
-
-
-def _kept(record: Record, made: str) -> Record:
-    record = replace(record, made=made, steps=())
-    state.write(record)
-    return record
 
 
 def _advice(words: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from kserve_nb.clusters.kind.settings import MODEL_RESOURCES
 from kserve_nb.clusters.kind.versions import part
+from kserve_nb.clusters.tutorial_models import BUCKETS, FILE, FOLDER, KERNELS
 
 NAMESPACE = "kserve-nb"
 NAME = "tutorial-models"
@@ -64,13 +65,6 @@ def _storage_container() -> Object:
 
 def _kernels() -> dict[str, str]:
     """The kernel of each model by the path that its `gs://` URIs become."""
-    from kserve_nb.clusters.embedded.node.runtime.iris_models import (  # imports scikit-learn
-        BUCKETS,
-        FILE,
-        FOLDER,
-        KERNELS,
-    )
-
     return {f"/{bucket}/{FOLDER}/{name}/{FILE}": kernel for bucket in BUCKETS for name, kernel in KERNELS.items()}
 
 

@@ -167,7 +167,7 @@ def ready(bench: Bench, namespace: str) -> None:
                 f"kubectl --kubeconfig {bench.kubectl.kubeconfig} get pods -n {namespace}. "
                 "The same `kserve-nb up` goes on from here.")
         if warning != told and warning:
-            bench.kubectl.say(f"{namespace}: {warning}")
+            bench.kubectl.notify(f"{namespace}: {warning}")
         told = warning
         time.sleep(tools.PAUSE_S)
 

@@ -7,14 +7,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from kserve_nb.clusters.backend import Notify
 from kserve_nb.clusters.state import ClusterError
 
 Done = subprocess.CompletedProcess[str]
-Say = Callable[[str], None]
+
 
 RETRY_S = 180.0  # how long what is known to race is tried again
 PAUSE_S = 2.0  # between two tries
@@ -61,7 +61,7 @@ class Kubectl:
     """kubectl on one cluster. A failure raises ClusterError with kubectl's own words."""
 
     kubeconfig: Path
-    say: Say = lambda _: None
+    notify: Notify = lambda _: None
 
     def __call__(self, *args: str, stdin: str | None = None, timeout_s: float = 60) -> str:
         """What the command prints."""
@@ -83,7 +83,7 @@ class Kubectl:
                 raise self._refused(args, done)
             if last_line(done) != told:
                 told = last_line(done)
-                self.say(f"not yet, trying again: {told}")
+                self.notify(f"not yet, trying again: {told}")
             time.sleep(PAUSE_S)
         return done.stdout
 

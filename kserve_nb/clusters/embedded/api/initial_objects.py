@@ -36,7 +36,7 @@ _STORAGE_FORMATS = (
     {"regex": "https://(.+?).blob.core.windows.net/(.+)"}, {"regex": "https://(.+?).file.core.windows.net/(.+)"},
     {"regex": "https?://(.+)/(.+)"},
 )
-NODE_CPU, NODE_MEMORY_KI = 8, 16 * 2**20
+NODE_CPU, NODE_MEMORY_KI = 64, 128 * 2**20  # advertised, at least
 GATEWAY_PORT = 8080
 
 
@@ -103,7 +103,8 @@ def node(settings: Settings, now: str) -> Object:
     labels = {"beta.kubernetes.io/arch": _architecture(), "beta.kubernetes.io/os": "linux",
               "kubernetes.io/arch": _architecture(), "kubernetes.io/hostname": settings.node,
               "kubernetes.io/os": "linux", "node-role.kubernetes.io/control-plane": ""}
-    # Pods are processes that reserve nothing, so that a small machine can advertise more than it has.
+    # Pods are processes that reserve nothing, so even a small machine has room for more than 40 pods with the runtime's
+    # requests of 1 CPU and 2Gi.
     cpu, memory = max(psutil.cpu_count() or 1, NODE_CPU), max(psutil.virtual_memory().total // 1024, NODE_MEMORY_KI)
     capacity = {"cpu": str(cpu), "ephemeral-storage": f"{psutil.disk_usage('/').total // 1024}Ki",
                 "memory": f"{memory}Ki", "pods": "110"}

@@ -14,8 +14,9 @@ from kserve_nb.clusters.embedded.control.framework.reconciler import Reconciler
 MODULES = (
     "kserve.inference_service", "knative.knative_service", "knative.configuration", "knative.labeler", "knative.route",
     "knative.knative_ingress", "knative.revision_gc", "knative.revision", "knative.autoscaling.pod_autoscaler",
-    "knative.serverless_service", "kubernetes.deployment", "kubernetes.replica_set", "kubernetes.scheduler",
-    "kubernetes.endpoints", "kubernetes.endpoint_slices", "kubernetes.garbage_collector",
+    "knative.serverless_service", "kubernetes.deployment", "kubernetes.replica_set", "kubernetes.volume_binder",
+    "kubernetes.scheduler", "kubernetes.endpoints", "kubernetes.endpoint_slices", "kubernetes.garbage_collector",
+    "kubernetes.custom_resource_definitions",
 )
 
 

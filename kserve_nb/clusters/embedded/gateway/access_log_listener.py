@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import cast
 
 
@@ -26,12 +27,13 @@ class _LogConnection(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def listen(notify: Callable[[], None]) -> AsyncIterator[int]:
-    """Call `notify` whenever Envoy logs requests. The context's value is the port on 127.0.0.1 to send the log to."""
+async def listen(socket: Path, notify: Callable[[], None]) -> AsyncIterator[None]:
+    """Receive Envoy's access log on a socket file and call `notify` whenever it has logged requests."""
     connected: set[asyncio.Transport] = set()
-    server = await asyncio.get_running_loop().create_server(lambda: _LogConnection(notify, connected), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_unix_server(lambda: _LogConnection(notify, connected), socket)
+    socket.chmod(0o600)
     try:
-        yield server.sockets[0].getsockname()[1]
+        yield
     finally:
         server.close()
         for transport in connected:  # closing the server leaves them open, and Envoy would keep sending to them

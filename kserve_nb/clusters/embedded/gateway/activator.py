@@ -10,14 +10,17 @@ import asyncio
 import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from kserve_nb.clusters.embedded.addresses import socket_path
 from kserve_nb.clusters.embedded.gateway.envoy_routes import Key
 from kserve_nb.clusters.embedded.gateway.request_queues import QueueFullError, RequestQueues
+from kserve_nb.clusters.embedded.socket_connector import SocketConnector
 
 OPEN_FILES = 65_536
 RETRY_S = 0.05  # a pod that refuses connections may just have died; the list of ready pods follows a moment later
@@ -35,23 +38,20 @@ class Activator:
         self._queues = queues
 
     @asynccontextmanager
-    async def listening(self, port: int) -> AsyncIterator[None]:
-        """Listen on 127.0.0.1:`port` for the duration of the context."""
+    async def listening(self, socket: Path) -> AsyncIterator[None]:
+        """Listen on a socket file for the duration of the context."""
         _allow_open_files()
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._serve)
         runner = web.AppRunner(app, access_log=None, auto_decompress=False, handler_cancellation=True,
                                shutdown_timeout=1)
-        async with aiohttp.ClientSession(
-                trust_env=False, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(),
-                connector=aiohttp.TCPConnector(limit=0, force_close=True), skip_auto_headers=_NOT_ADDED,
-                timeout=aiohttp.ClientTimeout(total=None)) as self._session:
-            await runner.setup()
-            try:
-                await web.TCPSite(runner, "127.0.0.1", port, backlog=4096).start()
-                yield
-            finally:
-                await runner.cleanup()
+        await runner.setup()
+        try:
+            await web.UnixSite(runner, socket, backlog=4096).start()
+            socket.chmod(0o600)
+            yield
+        finally:
+            await runner.cleanup()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         namespace, name = (request.headers.get(f"Knative-Serving-{what}", "") for what in ("Namespace", "Revision"))
@@ -60,7 +60,7 @@ class Activator:
             return _text(404, f'Error getting active endpoint: revision.serving.knative.dev "{name}" not found')
         try:
             async with asyncio.timeout(backend.timeout_s):
-                address, response = await self._forward((namespace, name), request)
+                address, session, response = await self._forward((namespace, name), request)
         except TimeoutError:
             return _text(504, "activator request timeout")
         except QueueFullError:
@@ -71,25 +71,38 @@ class Activator:
             return await _relay(request, response)
         finally:
             response.close()
+            await session.close()
             self._queues.release((namespace, name), address)
 
-    async def _forward(self, key: Key, request: web.Request) -> tuple[str, aiohttp.ClientResponse]:
-        """Send the request to a pod; return the pod's address and the response up to its body.
+    async def _forward(self, key: Key, request: web.Request
+                       ) -> tuple[str, aiohttp.ClientSession, aiohttp.ClientResponse]:
+        """Send the request to a pod; return the pod's address, the open client and the response up to its body.
 
         A connection that cannot be established is retried: the request has not been sent yet.
         """
         while True:
             address = await self._queues.acquire(key)
+            session = _session(address)
             try:
-                return address, await self._session.request(
-                    request.method, URL(f"http://{address}{request.raw_path}", encoded=True),
+                return address, session, await session.request(
+                    request.method, URL(f"http://pod{request.raw_path}", encoded=True),
                     headers=_end_to_end(request.headers), allow_redirects=False,
                     data=request.content if request.body_exists else None)
             except BaseException as error:
+                await session.close()
                 self._queues.release(key, address)
                 if not isinstance(error, aiohttp.ClientConnectorError):
                     raise
             await asyncio.sleep(RETRY_S)
+
+
+def _session(address: str) -> aiohttp.ClientSession:
+    """A client for one request to one pod."""
+    path = socket_path(address)
+    assert path is not None, address
+    return aiohttp.ClientSession(
+        trust_env=False, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), skip_auto_headers=_NOT_ADDED,
+        connector=SocketConnector(path), timeout=aiohttp.ClientTimeout(total=None))
 
 
 async def _relay(request: web.Request, response: aiohttp.ClientResponse) -> web.StreamResponse:

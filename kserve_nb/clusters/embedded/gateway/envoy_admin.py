@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
 import aiohttp
+
+from kserve_nb.clusters.embedded.socket_connector import SocketConnector
 
 Discovery = Literal["clusters", "routes"]
 _SCOPES: dict[Discovery, str] = {"clusters": "cluster_manager.cds", "routes": "http.ingress.rds.routes"}
@@ -22,13 +25,15 @@ class ConfigurationRejectedError(Exception):
 
 
 class EnvoyAdmin:
-    """A client of Envoy's admin interface, to be used as an asynchronous context."""
+    """A client of Envoy's admin interface, to be used as an asynchronous context.
 
-    def __init__(self, port: int):
-        self._url = f"http://127.0.0.1:{port}/stats"
-        # The port is local, so the environment's proxy does not apply. No keep-alive: Envoy may have been restarted.
+    `socket` is the file on which the interface listens.
+    """
+
+    def __init__(self, socket: Path):
+        self._url = "http://envoy/stats"
         self._session = aiohttp.ClientSession(
-            trust_env=False, connector=aiohttp.TCPConnector(force_close=True),
+            trust_env=False, connector=SocketConnector(str(socket)),
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_S))
 
     async def __aenter__(self) -> Self:

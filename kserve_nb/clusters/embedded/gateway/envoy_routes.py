@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from kserve_nb.clusters.embedded.addresses import socket_path
 from kserve_nb.clusters.embedded.objects import Object
-from kserve_nb.values.labels import INFERENCE_SERVICE_LABEL
 
 Key = tuple[str, str]  # namespace and name of a revision
 CLUSTERS_FILE, ROUTES_FILE, ROUTES = "clusters.json", "routes.json", "routes"
 UNLIMITED = 100_000  # replaces Envoy's defaults of 1024 requests and 3 retries per cluster
 # The model server closes connections that were idle for 5 s. Envoy closes them earlier, so it never uses a closed one.
 IDLE_TIMEOUT_S = 3
+INGRESS_GATEWAY = "knative-serving/knative-ingress-gateway"
 _V3 = "type.googleapis.com/envoy"
 
 
@@ -46,24 +48,29 @@ def cluster_name(key: Key) -> str:
     return "/".join(key)
 
 
-def address(host_port: str) -> Object:
-    """A `host:port` in the form of Envoy's configuration."""
-    host, _, port = host_port.rpartition(":")
+def address(address: str) -> Object:
+    """An address inside the cluster (`addresses.py`) in the form of Envoy's configuration."""
+    path = socket_path(address)
+    if path is not None:
+        return {"pipe": {"path": path}}
+    host, _, port = address.rpartition(":")
     return {"socket_address": {"address": host, "port_value": int(port)}}
 
 
 def envoy_config(ingresses: Iterable[Object], virtual_services: Iterable[Object], backends: Mapping[Key, Backend],
                  activator: str) -> EnvoyConfig:
-    """The configuration that serves the Ingresses and, for an InferenceService's own host, the VirtualServices.
+    """The configuration that serves the external hosts of the Ingresses and of KServe's VirtualServices.
 
+    Cluster-local hosts are not served, because Envoy takes the place of the gateway that faces outside.
     A revision with ready pods keeps its cluster when no Ingress names it any more, for the requests in flight.
     """
     ingresses = sorted(ingresses, key=lambda o: (o["metadata"].get("creationTimestamp", ""), o["metadata"]["name"]))
     named = {_split_key(split) for ingress in ingresses for path in _paths(ingress) for split in path["splits"]}
     named |= {key for key, backend in backends.items() if backend.addresses}
     clusters = {cluster_name(key): _cluster(key, backends.get(key, Backend()), activator) for key in sorted(named)}
-    hosts = [host for ingress in ingresses for host in _virtual_hosts(ingress, backends)]
-    return EnvoyConfig(clusters, _unique(_aliases(virtual_services, hosts) + hosts))
+    external, local = ([host for ingress in ingresses for host in _virtual_hosts(ingress, backends, external=outside)]
+                       for outside in (True, False))
+    return EnvoyConfig(clusters, _unique(_virtual_service_hosts(virtual_services, local) + external))
 
 
 def clusters_document(clusters: Mapping[str, Object]) -> Object:
@@ -118,27 +125,13 @@ def _cluster(key: Key, backend: Backend, activator: str) -> Object:
     }
 
 
-def _virtual_hosts(ingress: Object, backends: Mapping[Key, Backend]) -> list[Object]:
-    """The virtual hosts of an Ingress, one for consecutive rules with the same paths."""
+def _virtual_hosts(ingress: Object, backends: Mapping[Key, Backend], *, external: bool) -> list[Object]:
+    """A virtual host for each rule of an Ingress: the rules for hosts outside or those for hosts inside the cluster."""
     name = f"{ingress['metadata']['namespace']}/{ingress['metadata']['name']}"
-    hosts: list[Object] = []
-    before: list[Object] = []
-    for rule in ingress["spec"].get("rules", []):
-        domains = [*rule["hosts"], *_short(ingress, rule["hosts"])]
-        if rule["http"]["paths"] == before:
-            hosts[-1]["domains"] += domains
-        else:
-            before = rule["http"]["paths"]
-            hosts.append({"name": f"{name}/{len(hosts)}", "domains": domains, "retry_policy": _RETRY,
-                          "routes": [_route(path, backends) for path in before]})
-    return hosts
-
-
-def _short(ingress: Object, hosts: list[str]) -> list[str]:
-    """`<isvc>.<ns>…` beside `<isvc>-predictor.<ns>…`, but not beside the hosts of tags."""
-    isvc = (ingress["metadata"].get("labels") or {}).get(INFERENCE_SERVICE_LABEL)
-    own = ingress["metadata"]["name"] + "."
-    return [f"{isvc}.{host.removeprefix(own)}" for host in hosts if isvc and host.startswith(own)]
+    return [{"name": f"{name}/{index}", "domains": list(rule["hosts"]), "retry_policy": _RETRY,
+             "routes": [_route(path, backends) for path in rule["http"]["paths"]]}
+            for index, rule in enumerate(ingress["spec"].get("rules", []))
+            if (rule.get("visibility", "ExternalIP") == "ExternalIP") == external]
 
 
 def _route(path: Object, backends: Mapping[Key, Backend]) -> Object:
@@ -168,19 +161,30 @@ _RETRY: Object = {
         "update_frequency": 1}}}
 
 
-def _aliases(virtual_services: Iterable[Object], hosts: list[Object]) -> list[Object]:
-    """Virtual hosts for KServe's VirtualServices, which route an InferenceService's hosts to its predictor's host."""
-    by_domain = {domain: host for host in hosts for domain in host["domains"]}
-    aliases = []
+def _virtual_service_hosts(virtual_services: Iterable[Object], local: list[Object]) -> list[Object]:
+    """Virtual hosts for KServe's VirtualServices, which give the hosts of an InferenceService to its predictor.
+
+    A VirtualService sends requests on to the local gateway with another Host header. `local` has that gateway's hosts.
+    """
+    by_domain = {domain: host for host in local for domain in host["domains"]}
+    found = []
     for service in virtual_services:
         for index, http in enumerate(service["spec"].get("http", [])):
             headers = dict(http.get("headers", {}).get("request", {}).get("set", {}))
             target = by_domain.get(headers.pop("Host", ""))
             if target is not None:
                 name = f"{service['metadata']['namespace']}/{service['metadata']['name']}/virtual/{index}"
-                aliases.append({**target, "name": name, "domains": list(service["spec"].get("hosts", [])),
-                                "request_headers_to_add": _headers(headers)})
-    return aliases
+                found.append({**target, "name": name, "domains": _external_hosts(service, http),
+                              "request_headers_to_add": _headers(headers)})
+    return found
+
+
+def _external_hosts(service: Object, http: Object) -> list[str]:
+    """The hosts that a route of a VirtualService serves at the ingress gateway."""
+    patterns = [match.get("authority", {}).get("regex", "") for match in http.get("match", [])
+                if INGRESS_GATEWAY in match.get("gateways", service["spec"].get("gateways", []))]
+    return [host for host in service["spec"].get("hosts", [])
+            if any(re.fullmatch(pattern, host) for pattern in patterns)]
 
 
 def _unique(hosts: list[Object]) -> list[Object]:

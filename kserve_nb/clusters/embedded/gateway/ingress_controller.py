@@ -7,6 +7,7 @@ import logging
 import time
 from pathlib import Path
 
+from kserve_nb.clusters.embedded.addresses import of_socket
 from kserve_nb.clusters.embedded.gateway import ingress_status
 from kserve_nb.clusters.embedded.gateway.access_log_listener import listen
 from kserve_nb.clusters.embedded.gateway.activator import Activator
@@ -15,7 +16,7 @@ from kserve_nb.clusters.embedded.gateway.envoy_admin import (
     EnvoyAdmin,
     EnvoyUnavailableError,
 )
-from kserve_nb.clusters.embedded.gateway.envoy_bootstrap import ACCESS_LOG_FILE, access_log_document, replace
+from kserve_nb.clusters.embedded.gateway.envoy_bootstrap import ACCESS_LOG_SOCKET, ACTIVATOR_SOCKET, ADMIN_SOCKET
 from kserve_nb.clusters.embedded.gateway.envoy_files import REMOVE_AFTER_S, EnvoyFiles
 from kserve_nb.clusters.embedded.gateway.envoy_routes import EnvoyConfig, Key, envoy_config
 from kserve_nb.clusters.embedded.gateway.object_cache import KINDS, ObjectCache
@@ -36,26 +37,24 @@ class Gateway:
 
     Args:
         folder: contains the files from which Envoy reads its configuration.
-        admin_port: where Envoy's admin interface listens.
-        activator_port: where the activator is to listen.
+        sockets: contains the socket files of Envoy's admin interface and of the activator.
     """
 
-    def __init__(self, objects: Objects, settings: Settings, folder: Path, admin_port: int, activator_port: int):
+    def __init__(self, objects: Objects, settings: Settings, folder: Path, sockets: Path):
         self._objects, self._settings, self._folder = objects, settings, folder
-        self._admin_port, self._activator_port = admin_port, activator_port
+        self._sockets = sockets
         self._changed = asyncio.Event()
         self._cache: ObjectCache | None = None
         self._rejected: EnvoyConfig | None = None
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        async with EnvoyAdmin(self._admin_port) as admin:
+        async with EnvoyAdmin(self._sockets / ADMIN_SOCKET) as admin:
             self._queues = RequestQueues(self._waiting_changed)
             self._counts = RequestCounts(self._objects, self._settings, admin, self._queues.waiting)
             self._files = EnvoyFiles(self._folder, admin)
-            async with (Activator(self._queues).listening(self._activator_port), listen(self._counts.notify) as port,
-                        asyncio.TaskGroup() as group):
-                replace(self._folder / ACCESS_LOG_FILE, access_log_document(port))
+            async with (Activator(self._queues).listening(self._sockets / ACTIVATOR_SOCKET),
+                        listen(self._sockets / ACCESS_LOG_SOCKET, self._counts.notify), asyncio.TaskGroup() as group):
                 group.create_task(self._counts.run())
                 group.create_task(self._watch())
                 group.create_task(self._work())
@@ -95,7 +94,8 @@ class Gateway:
         staying = [i for i in ingresses if "deletionTimestamp" not in i["metadata"]]
         backends = cache.backends()
         self._queues.update(backends)
-        wanted = envoy_config(staying, cache.all(VIRTUAL_SERVICE), backends, f"127.0.0.1:{self._activator_port}")
+        wanted = envoy_config(staying, cache.all(VIRTUAL_SERVICE), backends,
+                              of_socket(self._sockets / ACTIVATOR_SOCKET))
         if wanted == self._rejected:
             return
         new = [i for i in staying if not ingress_status.is_programmed(i)]

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+RUNTIME_SOCKET = "runtime.sock"
+
 
 @dataclass(frozen=True)
 class Task:
@@ -31,7 +33,7 @@ class Process:
     id: str
     pid: int
     started: float
-    address: str | None = None  # "127.0.0.1:PORT" once it listens
+    address: str | None = None  # `unix:PATH` of its socket file once it listens
     finished: float | None = None
     exit_code: int | None = None
     signal: int | None = None  # what killed it

@@ -13,7 +13,12 @@ from typing import Any
 from kserve_nb.clusters.embedded.api.admission import unsupported
 from kserve_nb.clusters.embedded.api.admission.knative import knative_config, knative_defaults, knative_validation
 from kserve_nb.clusters.embedded.api.admission.kserve import isvc_defaults, isvc_validation, serving_runtimes
-from kserve_nb.clusters.embedded.api.admission.kubernetes import core_kinds, pod_admission, pod_validation
+from kserve_nb.clusters.embedded.api.admission.kubernetes import (
+    core_kinds,
+    custom_resource_definitions,
+    pod_admission,
+    pod_validation,
+)
 from kserve_nb.clusters.embedded.api.admission.review import Operation, Review
 from kserve_nb.clusters.embedded.api.schema import structural_schemas
 from kserve_nb.clusters.embedded.kinds import (
@@ -43,6 +48,7 @@ Step = Callable[[Review], None]
 
 _KNATIVE_KINDS = (KNATIVE_SERVICE, CONFIGURATION, REVISION, ROUTE, POD_AUTOSCALER, INGRESS, SERVERLESS_SERVICE)
 _DEFAULTS: Mapping[Kind, Step] = {
+    CUSTOM_RESOURCE_DEFINITION: custom_resource_definitions.default,
     NAMESPACE: core_kinds.default_namespace,
     POD: pod_admission.default,
     DEPLOYMENT: core_kinds.default_deployment,
@@ -53,6 +59,7 @@ _DEFAULTS: Mapping[Kind, Step] = {
     **dict.fromkeys(_KNATIVE_KINDS, knative_defaults.default),
 }
 _VALIDATIONS: Mapping[Kind, tuple[Step, ...]] = {
+    CUSTOM_RESOURCE_DEFINITION: (custom_resource_definitions.validate,),
     POD: (pod_validation.validate,),
     DEPLOYMENT: (core_kinds.validate_workload,),
     REPLICA_SET: (core_kinds.validate_workload,),
@@ -72,12 +79,12 @@ def admit(operation: Operation, kind: Kind, new: Object, old: Object | None, obj
 
     An object that is being deleted is not checked, so that its finalizers can always be removed.
     """
-    if operation == "DELETE" or kind == CUSTOM_RESOURCE_DEFINITION or "deletionTimestamp" in new["metadata"]:
+    if operation == "DELETE" or "deletionTimestamp" in new["metadata"]:
         return new
     for part in ("metadata", "spec"):
         if new.get(part) is None:
             new.pop(part, None)
-        else:
+        elif part == "metadata" or not _takes_nulls(kind):
             new[part] = without_nulls(new[part])
     review = Review(operation, kind, new, old, objects, dry_run, [] if warnings is None else warnings)
     if kind in _DEFAULTS:
@@ -87,6 +94,11 @@ def admit(operation: Operation, kind: Kind, new: Object, old: Object | None, obj
         step(review)
     unsupported.refuse(review)
     return new
+
+
+def _takes_nulls(kind: Kind) -> bool:
+    """Whether a null is a value: in schemas, and in objects that are not decoded into Go structs."""
+    return kind == CUSTOM_RESOURCE_DEFINITION or kind.schema is not None
 
 
 def without_nulls(value: Any) -> Any:

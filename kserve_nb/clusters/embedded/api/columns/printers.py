@@ -35,6 +35,11 @@ def _part(obj: Object, name: str) -> Object:
     return part
 
 
+def age(obj: Object, now: float) -> list[Any]:
+    """The cells of a kind whose only column is its age."""
+    return [_age(obj, now)]
+
+
 def _age(obj: Object, now: float) -> str:
     return since(obj["metadata"].get("creationTimestamp"), now)
 
@@ -191,4 +196,4 @@ PRINTERS: dict[Kind, Callable[[Object, float], list[Any]]] = {
     CONFIG_MAP: _config_map, SECRET: _secret, SERVICE_ACCOUNT: _service_account, PERSISTENT_VOLUME_CLAIM: _claim,
     DEPLOYMENT: _deployment, REPLICA_SET: _replica_set, CUSTOM_RESOURCE_DEFINITION: _definition,
 }
-"""By kind: the cells after the name (of an Event: all cells), for an object at a time (POSIX seconds)."""
+"""By kind: computes the cells after the name (of an Event: all cells) of an object at a time in POSIX seconds."""

@@ -1,12 +1,11 @@
-"""Tables: what `kubectl get` prints is made here, column by column, as a kube-apiserver does."""
+"""Tables: the rows and columns that `kubectl get` prints, computed on the server as by a kube-apiserver."""
 
 from __future__ import annotations
 
 import functools
-import json
 import time
 from collections.abc import Callable, Iterable
-from importlib.resources import files
+from dataclasses import replace
 from typing import Any, cast
 
 import jsonpath
@@ -16,31 +15,24 @@ from aiohttp import web
 from kserve_nb.clusters.embedded.api.columns import printers
 from kserve_nb.clusters.embedded.api.columns.human_duration import since
 from kserve_nb.clusters.embedded.api.entry import Entry
-from kserve_nb.clusters.embedded.kinds import EVENT
-from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
+from kserve_nb.clusters.embedded.kinds import AGE, CUSTOM_AGE, NAME
+from kserve_nb.clusters.embedded.objects import Column, Kind, Object, StatusError
 
 _INCLUDES = ("None", "Metadata", "Object")
 _ABOUT = "Custom resource definition column (in JSONPath format): "
+_DEFAULT_OF_CUSTOM = replace(CUSTOM_AGE, about=AGE.about)
 _TYPES: dict[str, tuple[type, ...]] = {"integer": (int, float), "number": (int, float), "boolean": (bool,)}
 
 
-@functools.cache
-def _columns() -> Any:
-    return json.loads((files("kserve_nb.clusters.embedded.api") / "data" / "columns.json").read_text())
-
-
-@functools.cache
 def columns(kind: Kind) -> list[Object]:
-    """The column definitions of a kind; those with a priority above 0 show with `-o wide`."""
-    core, custom = _columns()["core"], _columns()["custom"].get(kind.resource)
-    rest = core.get(kind.resource, core["configmaps"][-1:]) if custom is None else [  # at least the age
-        {"name": c["name"], "type": c["type"], "format": "", "description": _ABOUT + c["path"], "priority": 0}
-        for c in custom]
-    return rest if kind == EVENT else [_columns()["name"], *rest]  # the name of an Event is its last column
+    """The column definitions of a kind; those with a priority above 0 are printed only with `-o wide`."""
+    return [{"name": column.name, "type": column.type, "format": column.format, "priority": column.priority,
+             "description": column.about or _ABOUT + column.path}
+            for column in ((NAME, *_after_name(kind)) if _begins_with_name(kind) else kind.columns)]
 
 
 def include_of(request: web.Request) -> str:
-    """How much of its object a row carries. Raises StatusError 400."""
+    """How much of its object each row carries. Raises StatusError 400."""
     include = request.query.get("includeObject") or "Metadata"
     if include not in _INCLUDES:
         raise StatusError(400, "BadRequest", f'unrecognized includeObject value: "{include}"')
@@ -48,7 +40,7 @@ def include_of(request: web.Request) -> str:
 
 
 def head(kind: Kind | None, meta: Object) -> Object:
-    """A Table without rows. The later events of a watch carry no column definitions: no kind."""
+    """A Table without rows; without a kind, as in the later events of a watch, it has no column definitions either."""
     return {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": meta,
             "columnDefinitions": None if kind is None else columns(kind)}
 
@@ -59,13 +51,13 @@ def join(table: Object, rows: Iterable[bytes]) -> bytes:
 
 
 def row(kind: Kind, entry: Entry, include: str) -> bytes:
-    """The JSON of an object's row, as of now."""
+    """The JSON of an object's row, with ages as of now."""
     obj = entry.copy()
     try:
         rest = _cells(kind)(obj, time.time())
     except (AttributeError, KeyError, TypeError, ValueError):  # an object whose fields are not of their types
-        rest = [None] * (len(columns(kind)) - 1)
-    cells = orjson.dumps(rest if kind == EVENT else [entry.name, *rest])
+        rest = [None] * len(_after_name(kind))
+    cells = orjson.dumps([entry.name, *rest] if _begins_with_name(kind) else rest)
     shown = {"None": b"null", "Object": entry.data}.get(include) or _partial(obj)
     return b'{"cells":%b,"object":%b}' % (cells, shown)
 
@@ -79,17 +71,29 @@ def _partial(obj: Object) -> bytes:
     return orjson.dumps({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]})
 
 
-@functools.cache
+def _after_name(kind: Kind) -> tuple[Column, ...]:
+    return kind.columns or (_DEFAULT_OF_CUSTOM if kind.is_custom else AGE,)
+
+
+def _begins_with_name(kind: Kind) -> bool:
+    """Whether the name is the first column. An Event has it as its last."""
+    return not any(column.format == "name" for column in kind.columns)
+
+
 def _cells(kind: Kind) -> Callable[[Object, float], list[Any]]:
-    custom = _columns()["custom"].get(kind.resource)
-    if custom is None:
-        return printers.PRINTERS[kind]
-    found = [(c["type"], jsonpath.compile("$" + c["path"].replace("\\.", "."))) for c in custom]
-    return lambda obj, now: [_cell(type_, path.match(obj), now) for type_, path in found]
+    found = _after_name(kind)
+    if not all(column.path for column in found):
+        return printers.PRINTERS.get(kind, printers.age)
+    return lambda obj, now: [_cell(column.type, _compiled(column.path).match(obj), now) for column in found]
+
+
+@functools.cache
+def _compiled(path: str) -> jsonpath.JSONPath | jsonpath.CompoundJSONPath:
+    return jsonpath.compile("$" + path.replace("\\.", "."))
 
 
 def _cell(type_: str, match: jsonpath.JSONPathMatch | None, now: float) -> Any:
-    """The first match alone counts, and only where it has the column's type."""
+    """The value of a cell: that of the first match, or None if it does not have the column's type."""
     if match is None:
         return None
     value: Any = match.obj

@@ -1,7 +1,7 @@
-"""Fields of objects as paths, for those who must know who owns which: server-side apply and managedFields.
+"""Fields of objects as paths: server-side apply and managedFields record by path which manager owns what.
 
-A path is a tuple of FieldsV1 elements: `f:name` a field, `k:{"name":"x"}` an item of a list that is keyed,
-`v:"x"` an item of a set (sigs.k8s.io/structured-merge-diff).
+A path is a tuple of FieldsV1 elements: `f:name` is a field, `k:{"name":"x"}` an item of a list with keys, `v:"x"` an
+item of a set (sigs.k8s.io/structured-merge-diff).
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from typing import Any
 
 import orjson
 
+from kserve_nb.clusters.embedded.api.ownership.field_rules import FieldRules, rules_of
 from kserve_nb.clusters.embedded.objects import Kind, Object
 
 Path = tuple[str, ...]
 
-CONTAINER = object()  # what stands for the value of a map or of a keyed item: its fields have values of their own
+CONTAINER = object()  # in place of the value of a map or of an item with keys, whose fields have paths themselves
 
 _NOT_OWNED = {
     ("f:apiVersion",), ("f:kind",), ("f:metadata",),
@@ -25,36 +26,25 @@ _NOT_OWNED = {
 _MAPS = {"labels", "annotations", "matchLabels", "nodeSelector", "data", "binaryData", "stringData", "limits",
          "requests", "capacity", "allocatable", "overhead"}
 
-# Keys of keyed lists by field name: in custom resources those that KServe's and Knative's CRDs declare, in built-in
-# kinds those of the Kubernetes API (x-kubernetes-list-map-keys).
-_CUSTOM_KEYS = {
-    "ownerReferences": ("uid",), "env": ("name",), "ports": ("containerPort", "protocol"), "claims": ("name",),
-    "volumeMounts": ("mountPath",), "volumeDevices": ("devicePath",), "resourceClaims": ("name",),
-    "schedulingGates": ("name",), "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable")}
-_BUILT_IN_KEYS = _CUSTOM_KEYS | {
-    "containers": ("name",), "initContainers": ("name",), "ephemeralContainers": ("name",), "volumes": ("name",),
-    "imagePullSecrets": ("name",), "secrets": ("name",), "conditions": ("type",), "hostAliases": ("ip",),
-    "podIPs": ("ip",), "hostIPs": ("ip",), "addresses": ("type",)}
 _DEFAULTS = {"protocol": "TCP"}
 
 
 def leaves(kind: Kind, obj: Object | None, subresource: str = "") -> dict[Path, Any]:
-    """All fields of an object that somebody can own through a (sub)resource, with their values."""
+    """All fields of an object that a manager can own through a (sub)resource, with their values."""
     found: dict[Path, Any] = {}
+    rules = rules_of(kind)
     for name, value in (obj or {}).items():
         if not kind.has_status or (name == "status") == (subresource == "status"):
-            _walk(value, (f"f:{name}",), kind.is_custom, found)
+            _walk(value, (f"f:{name}",), rules.field(name), kind.is_custom, found)
     return {path: value for path, value in found.items() if path[:2] not in _NOT_OWNED and path not in _NOT_OWNED}
 
 
-def item_elements(name: str, values: list[Any], custom: bool) -> list[str] | None:
-    """The path elements of a list's items, None where the list is one value."""
-    if name == "finalizers" and all(isinstance(value, str) for value in values):
+def item_elements(rules: FieldRules, values: list[Any]) -> list[str] | None:
+    """The path elements of a list's items, None if the list is one value."""
+    keys = rules.keys(values)
+    if keys == () and all(isinstance(value, str | int | float) for value in values):
         return [f"v:{_dumps(value)}" for value in values]
-    keys = (_CUSTOM_KEYS if custom else _BUILT_IN_KEYS).get(name)
-    if keys == ("containerPort", "protocol") and any(isinstance(v, dict) and "containerPort" not in v for v in values):
-        keys = ("port", "protocol")
-    if keys is None or not all(isinstance(value, dict) for value in values):
+    if not keys or not all(isinstance(value, dict) for value in values):
         return None
     elements = [
         f"k:{_dumps({key: value.get(key, _DEFAULTS.get(key)) for key in keys})}" for value in values]
@@ -62,24 +52,24 @@ def item_elements(name: str, values: list[Any], custom: bool) -> list[str] | Non
     return elements if complete and len(set(elements)) == len(elements) else None
 
 
-def merge(live: Any, applied: Any, name: str, custom: bool) -> Any:
-    """What is live with the applied fields over it."""
+def merge(live: Any, applied: Any, rules: FieldRules) -> Any:
+    """The live value with the applied fields over it."""
     if isinstance(live, dict) and isinstance(applied, dict):
-        return live | {key: merge(live.get(key), value, key, custom) for key, value in applied.items()}
+        return live | {key: merge(live.get(key), value, rules.field(key)) for key, value in applied.items()}
     if isinstance(live, list) and isinstance(applied, list):
-        old, new = item_elements(name, live, custom), item_elements(name, applied, custom)
+        old, new = item_elements(rules, live), item_elements(rules, applied)
         if old is not None and new is not None:
             items = dict(zip(old, live, strict=True))
             for element, value in zip(new, applied, strict=True):
-                items[element] = merge(items.get(element), value, "", custom)
+                items[element] = merge(items.get(element), value, rules.item())
             return list(items.values())
     return applied
 
 
-def remove(obj: Object, paths: Iterable[Path], custom: bool) -> None:
-    """Take fields out of an object; a map goes when it is empty, a keyed item goes whole."""
+def remove(obj: Object, paths: Iterable[Path], rules: FieldRules) -> None:
+    """Take fields out of an object; a map goes when it is empty, an item with keys goes whole."""
     for path in sorted(paths, key=len, reverse=True):
-        _remove(obj, path, "", custom)
+        _remove(obj, path, rules)
 
 
 def to_fields_v1(paths: Iterable[Path]) -> Object:
@@ -96,7 +86,7 @@ def to_fields_v1(paths: Iterable[Path]) -> Object:
 
 
 def from_fields_v1(fields: Any, prefix: Path = ()) -> set[Path]:
-    """The set of paths of a FieldsV1; anything unreadable in it is left out."""
+    """The set of paths of a FieldsV1, without those that cannot be read."""
     if not isinstance(fields, Mapping):
         return set()
     if prefix and not fields:
@@ -108,7 +98,7 @@ def from_fields_v1(fields: Any, prefix: Path = ()) -> set[Path]:
 
 
 def readable(path: Path) -> str:
-    """`.spec.containers[name="x"].image`: a path as conflicts name it."""
+    """A path as conflicts print it: `.spec.containers[name="x"].image`."""
     text = ""
     for element in path:
         sort, _, rest = element.partition(":")
@@ -132,44 +122,44 @@ def _dumps(value: Any) -> str:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
-def _walk(value: Any, path: Path, custom: bool, found: dict[Path, Any]) -> None:
+def _walk(value: Any, path: Path, rules: FieldRules, is_custom: bool, found: dict[Path, Any]) -> None:
     name = path[-1].partition(":")[2] if path[-1].startswith("f:") else ""
     if isinstance(value, dict) and value:
-        if path[-1].startswith("k:") or name in _MAPS or (custom and path != ("f:metadata",)):
+        if path[-1].startswith("k:") or name in _MAPS or (is_custom and path != ("f:metadata",)):
             found[path] = CONTAINER
         for key, child in value.items():
-            _walk(child, (*path, f"f:{key}"), custom, found)
+            _walk(child, (*path, f"f:{key}"), rules.field(key), is_custom, found)
         return
-    elements = item_elements(name, value, custom) if isinstance(value, list) and value else None
+    elements = item_elements(rules, value) if isinstance(value, list) and value else None
     if elements is None:
         found[path] = value
         return
     if name not in ("containers", "initContainers"):
         found[path] = CONTAINER
     for element, child in zip(elements, value, strict=True):
-        _walk(child, (*path, element), custom, found)
+        _walk(child, (*path, element), rules.item(), is_custom, found)
 
 
-def _remove(value: Any, path: Path, name: str, custom: bool) -> None:
+def _remove(value: Any, path: Path, rules: FieldRules) -> None:
     element, rest = path[0], path[1:]
     if isinstance(value, dict):
         key = element.removeprefix("f:")
         if rest:
-            _remove(value.get(key), rest, key, custom)
-        elif not _holds_fields(value.get(key), key, custom):
+            _remove(value.get(key), rest, rules.field(key))
+        elif not _holds_fields(value.get(key), rules.field(key)):
             value.pop(key, None)
     elif isinstance(value, list):
-        elements = item_elements(name, value, custom) or []
+        elements = item_elements(rules, value) or []
         if element in elements:
             index = elements.index(element)
             if rest:
-                _remove(value[index], rest, "", custom)
+                _remove(value[index], rest, rules.item())
             else:
                 del value[index]
 
 
-def _holds_fields(value: Any, name: str, custom: bool) -> bool:
-    """Whether there are fields in it that may be others'."""
+def _holds_fields(value: Any, rules: FieldRules) -> bool:
+    """Whether it contains fields that other managers may own."""
     if isinstance(value, list):
-        return bool(value) and item_elements(name, value, custom) is not None
+        return bool(value) and item_elements(rules, value) is not None
     return isinstance(value, dict) and bool(value)

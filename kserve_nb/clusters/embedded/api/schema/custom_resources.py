@@ -1,34 +1,23 @@
-"""The CustomResourceDefinitions that a cluster with KServe and Knative Serving lists."""
+"""The CustomResourceDefinitions of a cluster with KServe and Knative Serving, from the table of kinds."""
 
 from __future__ import annotations
 
-import json
-from importlib.resources import files
 from typing import Any
 
-from kserve_nb.clusters.embedded.kinds import (
-    CLUSTER_SERVING_RUNTIME,
-    CLUSTER_STORAGE_CONTAINER,
-    KINDS,
-    SERVING_RUNTIME,
-    VIRTUAL_SERVICE,
-)
+from kserve_nb.clusters.embedded.kinds import KINDS, VIRTUAL_SERVICE
 from kserve_nb.clusters.embedded.objects import Kind, Object, Settings
-
-_WITHOUT_STATUS = (CLUSTER_SERVING_RUNTIME, CLUSTER_STORAGE_CONTAINER, SERVING_RUNTIME)
 
 
 def definitions(settings: Settings) -> list[Object]:
     """One CustomResourceDefinition for each custom kind."""
-    columns = json.loads((files("kserve_nb.clusters.embedded.api") / "data" / "columns.json").read_text())["custom"]
-    served = [kind for kind in KINDS if kind.is_custom and not kind.internal]
+    installed = [kind for kind in KINDS if kind.is_custom and not kind.internal]
     if settings.gateway != "istio":
-        served.remove(VIRTUAL_SERVICE)
-    return [_definition(kind, columns.get(kind.resource, [])) for kind in served]
+        installed.remove(VIRTUAL_SERVICE)
+    return [_definition(kind) for kind in installed]
 
 
 def established(definition: Object, moment: str) -> Object:
-    """The status that makes a definition usable, as from `moment` on."""
+    """The status of a definition whose kind is served since `moment`."""
     conditions = [("NamesAccepted", "NoConflicts", "no conflicts found"),
                   ("Established", "InitialNamesAccepted", "the initial names have been accepted")]
     return {
@@ -39,9 +28,9 @@ def established(definition: Object, moment: str) -> Object:
     }
 
 
-def _definition(kind: Kind, columns: list[dict[str, str]]) -> Object:
-    names: dict[str, Any] = {"kind": kind.kind, "listKind": f"{kind.kind}List", "plural": kind.plural,
-                             "singular": kind.kind.lower()}
+def _definition(kind: Kind) -> Object:
+    names: dict[str, Any] = {"kind": kind.kind, "listKind": kind.list_kind, "plural": kind.plural,
+                             "singular": kind.singular}
     if kind.short:
         names["shortNames"] = list(kind.short)
     if kind.categories:
@@ -50,10 +39,10 @@ def _definition(kind: Kind, columns: list[dict[str, str]]) -> Object:
         "name": kind.version, "served": True, "storage": True,
         "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
     }
-    if columns:
+    if kind.columns:
         version["additionalPrinterColumns"] = [
-            {"jsonPath": column["path"], "name": column["name"], "type": column["type"]} for column in columns]
-    if kind not in _WITHOUT_STATUS:
+            {"jsonPath": column.path, "name": column.name, "type": column.type} for column in kind.columns]
+    if kind.has_status:
         version["subresources"] = {"status": {}}
     return {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
             "metadata": {"name": kind.resource},

@@ -15,17 +15,16 @@ import re
 from pathlib import Path
 from typing import Any
 
+from kserve_nb.clusters.embedded.kinds import INFERENCE_SERVICE, KINDS
+from kserve_nb.clusters.embedded.objects import Kind
+
 SDK_TYPES = Path(__file__).parents[1] / "data" / "sdk_types.json"
 
-_ROOTS = (
-    "V1beta1InferenceService", "V1alpha1ClusterServingRuntime", "V1alpha1ServingRuntime",
-    "V1alpha1ClusterStorageContainer", "V1Namespace", "V1Node", "V1Pod", "V1Service", "V1Endpoints", "CoreV1Event",
-    "V1ConfigMap", "V1Secret", "V1ServiceAccount", "V1PersistentVolumeClaim", "V1Deployment", "V1ReplicaSet",
-    "V1CustomResourceDefinition", "V1EndpointSlice", "V1Lease",
-    "V1alpha1InferenceGraph", "V1alpha1TrainedModel", "V1DeleteOptions", "V1Status", "V1ListMeta",
-    # embedded in others: decoding errors name them
-    "V1beta1ComponentExtensionSpec", "V1beta1PredictorExtensionSpec", "V1beta1PodSpec",
-)
+# Types that no served kind has a field of: bodies of requests, and structs embedded in others, which decoding errors
+# name.
+_FURTHER_ROOTS = (
+    "V1DeleteOptions", "V1Status", "V1ListMeta",
+    "V1beta1ComponentExtensionSpec", "V1beta1PredictorExtensionSpec", "V1beta1PodSpec")
 
 # Names in kserve's models of types that live elsewhere, or nowhere: `own_types.json` has the latter.
 _RENAMED = {
@@ -80,7 +79,7 @@ def sdk_types() -> dict[str, dict[str, str]]:
     import kubernetes.client.models
 
     types: dict[str, dict[str, str]] = {}
-    waiting = list(_ROOTS)
+    waiting = [*(kind.type_name for kind in KINDS if _is_described(kind)), *_FURTHER_ROOTS]
     while waiting:
         name = waiting.pop()
         model = getattr(kserve.models, name, None) or getattr(kubernetes.client.models, name, None)
@@ -89,6 +88,11 @@ def sdk_types() -> dict[str, dict[str, str]]:
         types[name] = _fields(model)
         waiting += [declared.lstrip("[]{}") for declared in types[name].values()]
     return dict(sorted(types.items()))
+
+
+def _is_described(kind: Kind) -> bool:
+    """Whether the fields of a kind's objects are served. Idle kinds are open objects, but for KServe's."""
+    return not kind.internal and (not kind.idle or kind.group == INFERENCE_SERVICE.group)
 
 
 def main() -> None:

@@ -1,48 +1,37 @@
-"""Which fields every kind has, and of what type: the tables behind validation, decoding errors and OpenAPI.
+"""The fields of every kind's objects and their types: the tables behind validation, decoding errors and OpenAPI.
 
-`data/sdk_types.json` is generated from the installed SDKs (see generate_schemas.py); `data/own_types.json` holds what
-they lack, Knative's kinds above all, and corrects them where a real KServe 0.20 differs (a null takes a field away,
-`string=a|b` is a string that must be one of those).
+`data/sdk_types.json` is generated from the installed SDKs (see generate_schemas.py). `data/own_types.json` adds what
+they lack, Knative's kinds above all, and corrects them where KServe 0.20 differs. There, null removes a field,
+`string=a|b` is a string with those two allowed values, and an OpenAPI schema limits a field further:
+`{"type": "int64", "minimum": 0}`.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from kserve_nb.clusters.embedded import kinds
 from kserve_nb.clusters.embedded.objects import Kind
 
 SCALARS = frozenset(("string", "bool", "int", "int32", "int64", "number", "any", "time", "quantity", "intstr", "open"))
-IDLE = "Idle"  # of kinds that can be listed, and no more
-
-_ROOTS = {
-    kinds.KNATIVE_SERVICE: "KnativeService", kinds.CONFIGURATION: "KnativeConfiguration",
-    kinds.ROUTE: "KnativeRoute", kinds.REVISION: "KnativeRevision", kinds.POD_AUTOSCALER: "KnativePodAutoscaler",
-    kinds.INGRESS: "KnativeIngress", kinds.SERVERLESS_SERVICE: "KnativeServerlessService",
-    kinds.VIRTUAL_SERVICE: "IstioVirtualService",
-    **{kind: IDLE for kind in kinds.IDLE_KINDS if kind.group != "serving.kserve.io"},
-}
+OPEN_OBJECT = "OpenObject"  # metadata of a known type; any spec and status
 
 
 class Field(NamedTuple):
-    """The type of a field, whether an object is invalid without it, and its values where only some are allowed."""
+    """A field's type, whether its object is invalid without it, and what its OpenAPI schema adds to the type."""
 
     type: str
     required: bool
-    choices: tuple[str, ...] = ()
+    limits: Mapping[str, Any]
 
 
-def type_of_kind(kind: Kind) -> str | None:
-    """The name of the type that objects of a kind have, None for kinds that are never served."""
-    if kind.internal:
-        return None
-    if kind == kinds.EVENT:
-        return "CoreV1Event"
-    return _ROOTS.get(kind) or kind.version.capitalize() + kind.kind
+def type_of_kind(kind: Kind) -> str:
+    """The name of the type of a kind's objects."""
+    return kind.type_name if kind.type_name in _types() else OPEN_OBJECT
 
 
 @cache
@@ -54,20 +43,23 @@ def fields_of(type_name: str) -> dict[str, Field]:
 
 
 def resolve(type_: str) -> str:
-    """The type itself where `type_` is another name of it."""
+    """The type itself if `type_` is another name of it."""
     prefix, name = _split(type_)
     target = _types().get(name)
     return prefix + (resolve(target) if isinstance(target, str) else name)
 
 
 def go_name(type_name: str) -> str:
-    """`V1beta1ModelSpec` → `ModelSpec`: the name of a type in Go, as decoding errors say it."""
+    """The name of a type in Go, as decoding errors print it: `V1beta1ModelSpec` → `ModelSpec`."""
     return re.sub(r"^(Core|Knative)?(V\d+((alpha|beta)\d+)?)?(?=[A-Z])", "", type_name)
 
 
-def _field(declared: str, *, required: bool) -> Field:
+def _field(declared: str | Mapping[str, Any], *, required: bool) -> Field:
+    if not isinstance(declared, str):
+        limits = {key: value for key, value in declared.items() if key != "type"}
+        return Field(resolve(declared["type"]), required, limits)
     type_, _, choices = declared.partition("=")
-    return Field(resolve(type_), required, tuple(choices.split("|")) if choices else ())
+    return Field(resolve(type_), required, {"enum": choices.split("|")} if choices else {})
 
 
 def _split(type_: str) -> tuple[str, str]:
@@ -76,15 +68,15 @@ def _split(type_: str) -> tuple[str, str]:
 
 
 @cache
-def _types() -> dict[str, dict[str, str] | str]:
+def _types() -> dict[str, dict[str, Any] | str]:
     data = files("kserve_nb.clusters.embedded.api") / "data"
-    types: dict[str, dict[str, str] | str] = json.loads((data / "sdk_types.json").read_text())
+    types: dict[str, dict[str, Any] | str] = json.loads((data / "sdk_types.json").read_text())
     for name, own in json.loads((data / "own_types.json").read_text()).items():
         types[name] = own if isinstance(own, str) else _corrected(types.get(name), own)
     return types
 
 
-def _corrected(declared: dict[str, str] | str | None, own: dict[str, str | None]) -> dict[str, str]:
+def _corrected(declared: dict[str, Any] | str | None, own: dict[str, Any]) -> dict[str, Any]:
     changed = {name.rstrip("*") for name in own}
     kept = {n: t for n, t in declared.items() if n.rstrip("*") not in changed} if isinstance(declared, dict) else {}
     return kept | {name: type_ for name, type_ in own.items() if type_ is not None}

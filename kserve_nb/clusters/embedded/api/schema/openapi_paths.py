@@ -1,8 +1,8 @@
-"""The paths of an OpenAPI document: which requests a kind answers."""
+"""The paths of an OpenAPI document: the requests that each kind answers."""
 
 from __future__ import annotations
 
-from kserve_nb.clusters.embedded.api.schema.openapi_schemas import META, REF, component_name
+from kserve_nb.clusters.embedded.api.schema.openapi_schemas import META, REF, component_name, list_component_name
 from kserve_nb.clusters.embedded.objects import Kind, Object
 
 _WRITE = (("dryRun", "string"), ("fieldManager", "string"), ("fieldValidation", "string"))
@@ -19,7 +19,7 @@ _BODY_TYPES = ("application/json", "application/yaml")
 
 
 def paths_of(kind: Kind) -> dict[str, Object]:
-    """Every path of a kind, with the operations on it."""
+    """All paths of a kind, with the operations on each."""
     root = f"/apis/{kind.api_version}" if kind.group else f"/api/{kind.version}"
     folder = f"{root}/namespaces/{{namespace}}/{kind.plural}" if kind.namespaced else f"{root}/{kind.plural}"
     paths = {
@@ -53,7 +53,7 @@ def _operation(kind: Kind, action: str, *, parameters: tuple[tuple[str, str], ..
 
 
 def _list(kind: Kind) -> Object:
-    return _operation(kind, "list", parameters=_LIST, answer=f"{component_name(kind)}List")
+    return _operation(kind, "list", parameters=_LIST, answer=list_component_name(kind))
 
 
 def _write(kind: Kind, action: str) -> Object:

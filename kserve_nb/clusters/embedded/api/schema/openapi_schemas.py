@@ -1,11 +1,13 @@
-"""The schemas of an OpenAPI document, from the tables of fields."""
+"""The component schemas of an OpenAPI document."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
 
-from kserve_nb.clusters.embedded.api.schema.kind_types import IDLE, Field, fields_of, go_name, type_of_kind
+from kserve_nb.clusters.embedded.api.schema.kind_schemas import SCALARS, object_schema, schema_of
+from kserve_nb.clusters.embedded.api.schema.kind_types import OPEN_OBJECT, fields_of, go_name, type_of_kind
+from kserve_nb.clusters.embedded.kinds import CUSTOM_RESOURCE_DEFINITION, KINDS
+from kserve_nb.clusters.embedded.list_keys import LIST_KEYS
 from kserve_nb.clusters.embedded.objects import Kind, Object
 
 REF = "#/components/schemas/"
@@ -22,20 +24,7 @@ _KIND = (
     f"endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: {_CONVENTIONS}#types-kinds")
 _METADATA = f"Standard object's metadata. More info: {_CONVENTIONS}#metadata"
 
-_SCALARS: dict[str, Object] = {
-    "string": {"type": "string"}, "bool": {"type": "boolean"}, "int": {"type": "integer"},
-    "int32": {"type": "integer", "format": "int32"}, "int64": {"type": "integer", "format": "int64"},
-    "number": {"type": "number", "format": "double"}, "any": {"x-kubernetes-preserve-unknown-fields": True},
-    "open": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
-}
-_QUANTITY_PATTERN = (
-    r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$")
-_EITHER: Object = {"anyOf": [{"type": "integer"}, {"type": "string"}], "x-kubernetes-int-or-string": True}
-_INLINE_SCALARS = _SCALARS | {
-    "time": {"type": "string", "format": "date-time"}, "intstr": _EITHER,
-    "quantity": _EITHER | {"pattern": _QUANTITY_PATTERN},
-}
-_REFERENCED_SCALARS = _SCALARS | {
+_REFERENCED_SCALARS = SCALARS | {
     "time": {"$ref": f"{REF}{META}.Time"}, "intstr": {"$ref": REF + INT_OR_STRING},
     "quantity": {"$ref": REF + QUANTITY},
 }
@@ -51,40 +40,30 @@ _META_TYPES = frozenset((
     "V1LabelSelectorRequirement", "V1DeleteOptions", "V1Preconditions", "V1Status", "V1StatusDetails", "V1StatusCause",
     "V1Condition"))
 
-# How kubectl merges lists of built-in kinds (patchMergeKey and patchStrategy of the Go types): type → field → key.
-_MERGED: dict[str, dict[str, str]] = {
-    "V1PodSpec": {"containers": "name", "initContainers": "name", "ephemeralContainers": "name", "volumes": "name",
-                  "imagePullSecrets": "name", "hostAliases": "ip", "topologySpreadConstraints": "topologyKey",
-                  "resourceClaims": "name", "schedulingGates": "name"},
-    "V1Container": {"env": "name", "ports": "containerPort", "volumeMounts": "mountPath",
-                    "volumeDevices": "devicePath"},
-    "V1EphemeralContainer": {"env": "name", "ports": "containerPort", "volumeMounts": "mountPath",
-                             "volumeDevices": "devicePath"},
-    "V1ObjectMeta": {"ownerReferences": "uid", "finalizers": ""},
-    "V1ServiceSpec": {"ports": "port"}, "V1ServiceAccount": {"secrets": "name"},
-    "V1NodeSpec": {"podCIDRs": ""}, "V1NodeStatus": {"addresses": "type", "conditions": "type"},
-    "V1PodStatus": {"conditions": "type", "hostIPs": "ip", "podIPs": "ip"},
-    "V1DeploymentStatus": {"conditions": "type"}, "V1ReplicaSetStatus": {"conditions": "type"},
-    "V1NamespaceStatus": {"conditions": "type"}, "V1ServiceStatus": {"conditions": "type"},
-    "V1PersistentVolumeClaimStatus": {"conditions": "type"},
-}
 _RETAINED_KEYS = {("V1PodSpec", "volumes"): "merge,retainKeys", ("V1PodSpec", "resourceClaims"): "merge,retainKeys",
                   ("V1DeploymentSpec", "strategy"): "retainKeys"}
-# Where the types of a group are told by how their names begin; all others are core's.
-_GROUPS = {"apps": ("Deployment", "ReplicaSet", "RollingUpdate"), "coordination": ("Lease",),
-           "discovery": ("EndpointSlice", "EndpointConditions", "EndpointHints", "Discovery", "ForZone", "ForNode")}
+_CORE_PACKAGE = "io.k8s.api.core.v1"
+
+
+def _package(kind: Kind) -> str:
+    """The Go package of a built-in kind's types, as component names spell it."""
+    group = kind.group.partition(".")[0]
+    if kind == CUSTOM_RESOURCE_DEFINITION:
+        return f"io.k8s.apiextensions-apiserver.pkg.apis.{group}.{kind.version}"
+    return f"io.k8s.api.{group}.{kind.version}"
+
+
+_PACKAGES = {prefix: _package(kind) for kind in KINDS for prefix in kind.type_prefixes}  # of types named so; else core
 
 
 def schemas_of(kinds: Iterable[Kind]) -> dict[str, Object]:
-    """All components that the documents of these kinds refer to, by name."""
+    """All components that the document of these kinds refers to, by name."""
     found: dict[str, Object] = dict(_SPECIAL_COMPONENTS)
     for kind in kinds:
-        type_name = type_of_kind(kind)
-        assert type_name is not None, f"{kind.kind} is never served"
-        found[component_name(kind)] = _of_kind(kind, type_name)
-        found[f"{component_name(kind)}List"] = _list_of(kind)
+        found[component_name(kind)] = _of_kind(kind)
+        found[list_component_name(kind)] = _list_of(kind)
         if not kind.is_custom:
-            _add_parts(type_name, found)
+            _add_parts(type_of_kind(kind), found)
     for type_name in ("V1ObjectMeta", "V1ListMeta", "V1DeleteOptions", "V1Status"):
         found[_component_of(type_name)] = _referring(type_name)
         _add_parts(type_name, found)
@@ -92,15 +71,24 @@ def schemas_of(kinds: Iterable[Kind]) -> dict[str, Object]:
 
 
 def component_name(kind: Kind) -> str:
-    """`io.kserve.serving.v1beta1.InferenceService`, `io.k8s.api.core.v1.Pod`."""
+    """The name of a kind's component: `io.kserve.serving.v1beta1.InferenceService`, `io.k8s.api.core.v1.Pod`."""
     type_name = type_of_kind(kind)
-    if type_name not in (None, IDLE) and not kind.is_custom:
+    if type_name != OPEN_OBJECT and not kind.is_custom:
         return _component_of(type_name)
-    return ".".join([*reversed(kind.group.split(".")), kind.version, kind.kind])
+    return _full_name(kind, kind.kind)
 
 
-def _of_kind(kind: Kind, type_name: str) -> Object:
-    schema = dict(_inline(type_name) if kind.is_custom else _referring(type_name))
+def list_component_name(kind: Kind) -> str:
+    """The name of the component of a list of a kind: `io.k8s.api.core.v1.PodList`."""
+    return component_name(kind).removesuffix(kind.kind) + kind.list_kind
+
+
+def _full_name(kind: Kind, name: str) -> str:
+    return ".".join([*reversed(kind.group.split(".")), kind.version, name])
+
+
+def _of_kind(kind: Kind) -> Object:
+    schema = dict(schema_of(kind) if kind.is_custom else _referring(type_of_kind(kind)))
     schema["properties"] = schema["properties"] | {
         "apiVersion": {"type": "string", "description": _API_VERSION}, "kind": {"type": "string", "description": _KIND},
         "metadata": {"description": _METADATA, "allOf": [{"$ref": f"{REF}{META}.ObjectMeta"}]},
@@ -111,11 +99,11 @@ def _of_kind(kind: Kind, type_name: str) -> Object:
 def _list_of(kind: Kind) -> Object:
     items = {"type": "array", "items": {"$ref": REF + component_name(kind)}}
     return {
-        "type": "object", "required": ["items"], "description": f"{kind.kind}List is a list of {kind.kind}",
+        "type": "object", "required": ["items"], "description": f"{kind.list_kind} is a list of {kind.kind}",
         "properties": {"apiVersion": {"type": "string", "description": _API_VERSION}, "items": items,
                        "kind": {"type": "string", "description": _KIND},
                        "metadata": {"allOf": [{"$ref": f"{REF}{META}.ListMeta"}]}},
-        "x-kubernetes-group-version-kind": [_gvk(kind, f"{kind.kind}List")],
+        "x-kubernetes-group-version-kind": [_gvk(kind, kind.list_kind)],
     }
 
 
@@ -127,15 +115,12 @@ def _component_of(type_name: str) -> str:
     name = go_name(type_name)
     if type_name in _META_TYPES:
         return f"{META}.{name}"
-    if name.startswith(("CustomResource", "JSONSchemaProps", "ExternalDocumentation", "SelectableField", "Webhook",
-                        "ValidationRule", "ServiceReference")):
-        return f"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.{name}"
-    group = next((group for group, names in _GROUPS.items() if name.startswith(names)), "core")
-    return f"io.k8s.api.{group}.v1.{name}"
+    package = next((package for prefix, package in _PACKAGES.items() if name.startswith(prefix)), _CORE_PACKAGE)
+    return f"{package}.{name}"
 
 
 def _add_parts(type_name: str, found: dict[str, Object]) -> None:
-    """Add the components that the fields of a type refer to, and those that they refer to in turn."""
+    """Add the components that the fields of a type refer to, directly or through other components."""
     for field in fields_of(type_name).values():
         part = field.type.lstrip("[]{}")
         if part not in _REFERENCED_SCALARS and _component_of(part) not in found:
@@ -143,24 +128,10 @@ def _add_parts(type_name: str, found: dict[str, Object]) -> None:
             _add_parts(part, found)
 
 
-@cache
-def _inline(type_: str) -> Object:
-    """A schema with everything in it, as those of custom resources are; equal parts are one and the same object."""
-    if type_.startswith("[]"):
-        return {"type": "array", "items": _inline(type_[2:])}
-    if type_.startswith("{}"):
-        return {"type": "object", "additionalProperties": _inline(type_[2:])}
-    if type_ in _INLINE_SCALARS:
-        return _INLINE_SCALARS[type_]
-    fields = fields_of(type_)
-    return _object(fields, {name: _with_choices(_inline(field.type), field) for name, field in fields.items()})
-
-
 def _referring(type_name: str) -> Object:
-    """A schema that refers to the components of the types of its fields."""
-    fields = fields_of(type_name)
-    return _object(fields, {name: _with_merging(type_name, name, _reference(field.type))
-                            for name, field in fields.items()})
+    """A schema whose fields refer to the components of their types."""
+    return object_schema(type_name, {name: _with_merging(type_name, name, _reference(field.type))
+                                     for name, field in fields_of(type_name).items()})
 
 
 def _reference(type_: str) -> Object:
@@ -173,22 +144,11 @@ def _reference(type_: str) -> Object:
     return {"allOf": [{"$ref": REF + _component_of(type_)}]}
 
 
-def _object(fields: dict[str, Field], properties: dict[str, Object]) -> Object:
-    schema: Object = {"type": "object", "properties": properties}
-    if required := sorted(name for name, field in fields.items() if field.required):
-        schema["required"] = required
-    return schema
-
-
-def _with_choices(schema: Object, field: Field) -> Object:
-    return schema | {"enum": list(field.choices)} if field.choices else schema
-
-
 def _with_merging(type_name: str, field: str, schema: Object) -> Object:
     if (strategy := _RETAINED_KEYS.get((type_name, field))) is not None:
         schema = schema | {"x-kubernetes-patch-strategy": strategy}
-    if (key := _MERGED.get(type_name, {}).get(field)) is not None:
+    if (keys := LIST_KEYS.get(type_name, {}).get(field)) is not None:
         schema = {"x-kubernetes-patch-strategy": "merge"} | schema
-        if key:
-            schema["x-kubernetes-patch-merge-key"] = key
+        if keys:
+            schema["x-kubernetes-patch-merge-key"] = keys[0]
     return schema

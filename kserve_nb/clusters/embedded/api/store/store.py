@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, Protocol
@@ -16,26 +17,15 @@ import orjson
 
 from kserve_nb.clusters.embedded.api import object_metadata
 from kserve_nb.clusters.embedded.api.entry import Entry, encode
+from kserve_nb.clusters.embedded.api.schema import user_kinds
 from kserve_nb.clusters.embedded.api.store.database import Database
 from kserve_nb.clusters.embedded.api.store.watch_history import Change, History
-from kserve_nb.clusters.embedded.kinds import (
-    CONFIG_MAP,
-    ENDPOINTS,
-    EVENT,
-    KINDS,
-    LEASE,
-    NAMESPACE,
-    NODE,
-    PERSISTENT_VOLUME_CLAIM,
-    POD,
-    SECRET,
-    SERVICE,
-    SERVICE_ACCOUNT,
-)
+from kserve_nb.clusters.embedded.kinds import CUSTOM_RESOURCE_DEFINITION, EVENT, KINDS, NAMESPACE, POD
 from kserve_nb.clusters.embedded.objects import (
     AlreadyExistsError,
     ConflictError,
     Kind,
+    Kinds,
     NotFoundError,
     Object,
     Objects,
@@ -51,9 +41,6 @@ Key = tuple[str | None, str]
 FIRST_VERSION = 1000  # a new cluster's resourceVersion: watches from 1 are too old, as on a real one
 _PROPAGATION = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}  # finalizers for the garbage collector
 EVENT_LIFE_S = 3600.0  # a kube-apiserver forgets Events after an hour (--event-ttl)
-_BY_RESOURCE = {kind.resource: kind for kind in KINDS}
-_WITHOUT_GENERATION = {
-    NAMESPACE, NODE, SERVICE, ENDPOINTS, EVENT, CONFIG_MAP, SECRET, SERVICE_ACCOUNT, PERSISTENT_VOLUME_CLAIM, LEASE}
 _SERVER_FIELDS = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
 _PERMANENT_NAMESPACES = {"default", "kube-system", "kube-public"}
 
@@ -70,6 +57,7 @@ class Store(Objects):
 
     def __init__(self, path: Path | None, *, admission: Admit | None = None):
         self._admission = admission
+        self.kinds = Kinds(KINDS)
         self._database = Database(path)
         version = self._database.version()
         if version is None:
@@ -77,10 +65,18 @@ class Store(Objects):
             self._database.start(version)
         self.version = version
         self.history = History(version)
-        self._entries: dict[Kind, dict[Key, Entry]] = {kind: {} for kind in KINDS}
-        for row in self._database.rows():
-            if row.resource in _BY_RESOURCE:
-                self._remember(_BY_RESOURCE[row.resource], Entry.of(orjson.loads(row.data), row.data))
+        self._entries: dict[Kind, dict[Key, Entry]] = defaultdict(dict)
+        self._load()
+
+    def _load(self) -> None:
+        rows = [(row.resource, Entry.of(orjson.loads(row.data), row.data)) for row in self._database.rows()]
+        for resource, entry in rows:  # first, for they define kinds of other rows
+            if resource == CUSTOM_RESOURCE_DEFINITION.resource:
+                user_kinds.update(self.kinds, entry.copy())
+        by_resource = {kind.resource: kind for kind in self.kinds}
+        for resource, entry in rows:
+            if resource in by_resource:
+                self._remember(by_resource[resource], entry)
 
     def close(self) -> None:
         """End all watches and close the file."""
@@ -94,7 +90,7 @@ class Store(Objects):
         entry = self._entries[kind].get((namespace if kind.namespaced else None, name))
         if entry is None:
             raise NotFoundError(kind, name)
-        return entry
+        return entry.in_version_of(kind)
 
     def entries(self, kind: Kind, namespace: str | None = None,
                 labels: Mapping[str, str] | None = None) -> list[Entry]:
@@ -102,14 +98,14 @@ class Store(Objects):
         wanted = (labels or {}).items()
         found = [e for e in self._entries[kind].values()
                  if (namespace is None or e.namespace == namespace) and wanted <= e.labels.items()]
-        return sorted(found, key=lambda e: (e.namespace or "", e.name))
+        return sorted((e.in_version_of(kind) for e in found), key=lambda e: (e.namespace or "", e.name))
 
     def get(self, kind: Kind, namespace: str | None, name: str) -> Object:
         return self.entry(kind, namespace, name).copy()
 
     def find(self, kind: Kind, namespace: str | None, name: str) -> Object | None:
         entry = self._entries[kind].get((namespace if kind.namespaced else None, name))
-        return None if entry is None else entry.copy()
+        return None if entry is None else entry.in_version_of(kind).copy()
 
     def list(self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> list[Object]:
         return [entry.copy() for entry in self.entries(kind, namespace, labels)]
@@ -117,7 +113,7 @@ class Store(Objects):
     async def watch(self, *kinds: Kind) -> AsyncIterator[WatchEvent]:
         subscription = self.history.subscribe(kinds)
         try:
-            for entry in [entry for kind in kinds for entry in self.entries(kind)]:
+            for entry in [entry for kind in kinds or tuple(self.kinds) for entry in self.entries(kind)]:
                 yield WatchEvent("ADDED", entry.copy())
             while changes := await subscription.batch():
                 for change in changes:
@@ -133,7 +129,7 @@ class Store(Objects):
         object_metadata.check(kind, meta)
         self._check_namespace(kind, meta)
         meta |= {"uid": str(uuid.uuid4()), "creationTimestamp": utc(time.time())}
-        if kind not in _WITHOUT_GENERATION:
+        if kind.has_generation:
             meta["generation"] = 1
         new = self._admit("CREATE", kind, new, None, dry_run, warnings)
         if (new["metadata"].get("namespace"), new["metadata"]["name"]) in self._entries[kind]:
@@ -180,6 +176,8 @@ class Store(Objects):
         finalizers = new["metadata"].get("finalizers") or []
         if _PROPAGATION.get(propagation, "") not in ("", *finalizers):
             new["metadata"]["finalizers"] = [*finalizers, _PROPAGATION[propagation]]
+        if kind == CUSTOM_RESOURCE_DEFINITION:
+            user_kinds.hold_deletion(new, utc(time.time()))
         if not grace and not _finalizers(kind, new):
             self._remove(kind, old, dry_run)
             return None
@@ -268,6 +266,8 @@ class Store(Objects):
         entry = Entry.of(new, data)
         self._remember(kind, entry)
         self.history.append(Change(kind, type_, entry, before))
+        if kind == CUSTOM_RESOURCE_DEFINITION:
+            user_kinds.update(self.kinds, new)
         if kind == EVENT and type_ == "ADDED":
             self._forget_old_events()
         return new
@@ -284,6 +284,8 @@ class Store(Objects):
         self.version = version
         del self._entries[kind][namespace, name]
         self.history.append(Change(kind, "DELETED", entry, before))
+        if kind == CUSTOM_RESOURCE_DEFINITION:
+            user_kinds.remove(self.kinds, old)
 
     def _remember(self, kind: Kind, entry: Entry) -> None:
         key, entries = (entry.namespace, entry.name), self._entries[kind]

@@ -79,7 +79,7 @@ class History:
         self._start = version
         self._changes: dict[Kind, deque[Change]] = {}
         self._bytes: Counter[Kind] = Counter()
-        self._subscriptions: dict[Kind, list[Subscription]] = {}
+        self._subscriptions: dict[Kind | None, list[Subscription]] = {}  # of all kinds: under None
 
     def append(self, change: Change) -> None:
         """Keep a change and queue it for all subscriptions to its kind."""
@@ -90,7 +90,7 @@ class History:
             dropped = kept.popleft().entry
             self._bytes[change.kind] -= len(dropped.data)
             self._floor[change.kind] = dropped.version
-        for subscription in self._subscriptions.get(change.kind, ()):
+        for subscription in (*self._subscriptions.get(change.kind, ()), *self._subscriptions.get(None, ())):
             subscription.push(change)
 
     def since(self, kind: Kind, version: int) -> list[Change]:
@@ -101,16 +101,16 @@ class History:
         return [change for change in self._changes.get(kind, ()) if change.entry.version > version]
 
     def subscribe(self, kinds: Iterable[Kind], most_bytes: int | None = None) -> Subscription:
-        """Queue every further change of these kinds for a new subscriber, until `unsubscribe`."""
+        """Queue every further change of these kinds, or of all kinds, for a new subscriber, until `unsubscribe`."""
         subscription = Subscription(kinds, most_bytes)
-        for kind in subscription.kinds:
+        for kind in subscription.kinds or (None,):
             self._subscriptions.setdefault(kind, []).append(subscription)
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Close a subscription and drop it."""
         subscription.close()
-        for kind in subscription.kinds:
+        for kind in subscription.kinds or (None,):
             self._subscriptions[kind].remove(subscription)
 
     def close(self) -> None:

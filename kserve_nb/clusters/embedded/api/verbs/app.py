@@ -43,13 +43,13 @@ def make_app(store: Store, settings: Settings, *, token: str) -> web.Application
         try:
             user = authentication.identify(request, token)
             request[authentication.USER] = user
-            target = resolve(request.path)
+            target = resolve(store.kinds, request.path)
             if target is not None:
                 authentication.check_target(user, authentication.verb_of(request, target), target)
                 return await _handler(request, target)(request, store, target)
             authentication.check_path(user, request.method, request.path)
             return (await reviews.respond(request) or await usage.respond(request, store, settings)
-                    or documents.respond(request) or _not_found())
+                    or documents.respond(request, store.kinds) or _not_found())
         except StatusError as error:
             return error_response(request, error)
         except web.HTTPException:

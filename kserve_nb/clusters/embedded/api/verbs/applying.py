@@ -11,6 +11,7 @@ from aiohttp import web
 from kserve_nb.clusters.embedded.api.admission import unsupported
 from kserve_nb.clusters.embedded.api.ownership import field_paths, managed_fields
 from kserve_nb.clusters.embedded.api.ownership.field_paths import Path
+from kserve_nb.clusters.embedded.api.ownership.field_rules import rules_of
 from kserve_nb.clusters.embedded.api.ownership.managed_fields import Entry, Writer
 from kserve_nb.clusters.embedded.api.schema import structural_schemas
 from kserve_nb.clusters.embedded.api.store.store import Store
@@ -57,7 +58,7 @@ async def apply(request: web.Request, store: Store, target: Target) -> web.Respo
 
 def applied(kind: Kind, live: Object, config: Object, writer: Writer, *, force: bool) -> Object:
     """The live object with a configuration applied. Raises StatusError 409 if it changes fields of other managers."""
-    entries, custom = managed_fields.entries_of(live), kind.is_custom
+    entries, rules = managed_fields.entries_of(live), rules_of(kind)
     wanted = field_paths.leaves(kind, config, writer.subresource)
     found = managed_fields.conflicts(entries, writer, field_paths.leaves(kind, live, writer.subresource), wanted)
     if not force:
@@ -67,14 +68,14 @@ def applied(kind: Kind, live: Object, config: Object, writer: Writer, *, force: 
     for entry, path in found:
         entry.paths.discard(path)
     own = next((entry for entry in entries if entry.writer == writer), None)
-    new: Object = field_paths.merge(live, config, "", custom)
+    new: Object = field_paths.merge(live, config, rules)
     new["metadata"]["managedFields"] = live["metadata"].get("managedFields") or []
     if own is None:
         own = Entry(writer, kind.api_version, None, set())
         entries.append(own)
     if writer.name == "kubectl" and LAST_APPLIED in (live["metadata"].get("annotations") or {}):
         new["metadata"]["annotations"][LAST_APPLIED] = orjson.dumps(config, option=_JSON).decode()
-    field_paths.remove(new, _dropped(own, wanted.keys(), entries), custom)
+    field_paths.remove(new, _dropped(own, wanted.keys(), entries), rules)
     if own.paths != wanted.keys() or own.time is None or found:
         own.paths, own.time, own.api_version = set(wanted), utc(time.time()), kind.api_version
         new["metadata"]["managedFields"] = managed_fields.shown(entries)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import WSMsgType, web
 
+from kserve_nb.clusters.embedded.addresses import connect
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.api.verbs import spdy
 from kserve_nb.clusters.embedded.api.wire.request_paths import Target
@@ -24,7 +25,6 @@ _OLDER = "channel.k8s.io"  # the same channels, also without a protocol header (
 _BLOCK = 64 * 1024
 
 Send = Callable[[bytes], Awaitable[None]]
-Address = tuple[str, int]
 
 
 async def forward(request: web.Request, store: Store, target: Target) -> web.StreamResponse:
@@ -42,7 +42,7 @@ async def forward(request: web.Request, store: Store, target: Target) -> web.Str
         raise StatusError(400, "BadRequest", f"port-forward is served as {_TUNNEL} and {_CHANNELS}")
     await socket.prepare(request)
 
-    def address(port: int) -> Address:
+    def address(port: int) -> str:
         return _address(store, target, port)
 
     if socket.ws_protocol == _TUNNEL:
@@ -59,16 +59,16 @@ def _ports(request: web.Request) -> list[int]:
         raise StatusError(400, "BadRequest", "ports are whole numbers") from None
 
 
-def _address(store: Store, target: Target, port: int) -> Address:
+def _address(store: Store, target: Target, port: int) -> str:
     """The address at which a container port listens on this machine. Raises OSError if nothing listens."""
     pod = store.find(POD, target.namespace, target.name or "") or {}
     sandbox = store.find(SANDBOX, target.namespace, target.name or "") or {}
     declared = {p.get("containerPort") for c in (pod.get("spec") or {}).get("containers") or ()
                 for p in c.get("ports") or ()}
-    host, _, number = str((sandbox.get("status") or {}).get("address") or "").rpartition(":")
-    if port not in declared or not number:
+    address = (sandbox.get("status") or {}).get("address")
+    if port not in declared or not address:
         raise ConnectionRefusedError(f"dial tcp4 127.0.0.1:{port}: connect: connection refused")
-    return host, int(number)
+    return str(address)
 
 
 async def _copy(reader: asyncio.StreamReader, send: Send) -> None:
@@ -95,7 +95,7 @@ class _Tunnel:
     """
 
     socket: web.WebSocketResponse
-    address: Callable[[int], Address]
+    address: Callable[[int], str]
     session: spdy.Connection = field(default_factory=spdy.Connection)
     connections: dict[str, _Connection] = field(default_factory=dict)  # by request id
     uploads: dict[int, _Connection] = field(default_factory=dict)  # by data stream
@@ -160,7 +160,7 @@ class _Tunnel:
         assert connection.data is not None and connection.error is not None
         stream, problem = connection.data, b""
         try:
-            reader, writer = await asyncio.open_connection(*self.address(connection.port))
+            reader, writer = await connect(self.address(connection.port))
             connection.writer.set_result(writer)
             try:
                 await _copy(reader, lambda data: self.socket.send_bytes(self.session.send(stream, data)))
@@ -182,7 +182,7 @@ class _Channels:
     """Messages whose first byte is their channel: 2i carries the data of the i-th port, 2i+1 its errors."""
 
     socket: web.WebSocketResponse
-    address: Callable[[int], Address]
+    address: Callable[[int], str]
     ports: list[int]
     writers: dict[int, asyncio.StreamWriter] = field(default_factory=dict)
 
@@ -209,7 +209,7 @@ class _Channels:
         for channel in (2 * index, 2 * index + 1):
             await self.socket.send_bytes(struct.pack("<BH", channel, port & 0xFFFF))
         try:
-            reader, writer = await asyncio.open_connection(*self.address(port))
+            reader, writer = await connect(self.address(port))
         except OSError as error:
             text = f"an error occurred forwarding {port}: {error}"
             await self.socket.send_bytes(bytes([2 * index + 1]) + text.encode())

@@ -14,15 +14,13 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from kserve_nb.clusters.embedded.kinds import IDLE_KINDS
+from kserve_nb.clusters.embedded.kinds import KINDS
 from kserve_nb.clusters.embedded.objects import Object, StatusError
 
 Message = Any  # google.protobuf has no annotations
 
 MAGIC = b"k8s\x00"
-_PACKAGES = {"v1": "core", "apps/v1": "apps", "authorization.k8s.io/v1": "authorization",
-             "authentication.k8s.io/v1": "authentication", "meta.k8s.io/v1": "meta"}
-_IDLE = {(kind.api_version, kind.kind) for kind in IDLE_KINDS}  # refused later: only their metadata is decoded
+_IDLE = {(kind.api_version, kind.kind) for kind in KINDS if kind.idle}  # refused later: only their metadata is decoded
 
 # Embedded Go structs: separate messages in protobuf, whose fields JSON writes into the enclosing object.
 _EMBEDDED = frozenset(("volumeSource", "handler", "localObjectReference", "ephemeralContainerCommon"))
@@ -59,9 +57,10 @@ def _invalid(reason: str) -> StatusError:
 def _message_name(api_version: str, kind: str) -> str:
     if (api_version, kind) in _IDLE:
         return "meta.Idle"
-    package = "meta" if kind == "DeleteOptions" else _PACKAGES.get(api_version, "")
+    group, _, version = api_version.rpartition("/")
+    package = "meta" if kind == "DeleteOptions" else group.partition(".")[0] or "core"
     name = f"{package}.{kind}"
-    if name not in _messages():
+    if version != "v1" or name not in _messages():
         raise StatusError(
             415, "UnsupportedMediaType",
             f"cannot decode {kind} in version {api_version!r} from protobuf: send it as application/json")

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, KINDS, NAMESPACE, POD, REPLICA_SET
-from kserve_nb.clusters.embedded.objects import Kind
-
-SERVED = tuple(kind for kind in KINDS if not kind.internal)
-SCALABLE = (DEPLOYMENT, REPLICA_SET)
-POD_SUBRESOURCES = ("log", "exec", "attach", "portforward")
-
-_BY_PLURAL = {(kind.group, kind.version, kind.plural): kind for kind in SERVED}
+from kserve_nb.clusters.embedded.objects import Kind, Kinds
 
 
 @dataclass(frozen=True)
@@ -32,33 +25,26 @@ class Target:
         return f"{self.kind.plural}/{self.subresource}" if self.subresource else self.kind.plural
 
 
-def subresources(kind: Kind) -> tuple[str, ...]:
-    """The subresources of a kind, in the order of discovery."""
-    own = POD_SUBRESOURCES if kind == POD else ("scale",) if kind in SCALABLE else ()
-    finalize = ("finalize",) if kind == NAMESPACE else ()
-    return tuple(sorted((*own, *finalize, *(("status",) if kind.has_status else ()))))
-
-
-def resolve(path: str) -> Target | None:
+def resolve(kinds: Kinds, path: str) -> Target | None:
     """The target of a path, or None if the path addresses no kind that is served."""
     parts = path.strip("/").split("/")
     if parts[:2] == ["api", "v1"]:
-        return _resolve("", "v1", parts[2:])
+        return _resolve(kinds, "", "v1", parts[2:])
     if parts[0] == "apis" and len(parts) > 3:
-        return _resolve(parts[1], parts[2], parts[3:])
+        return _resolve(kinds, parts[1], parts[2], parts[3:])
     return None
 
 
-def _resolve(group: str, version: str, rest: list[str]) -> Target | None:
+def _resolve(kinds: Kinds, group: str, version: str, rest: list[str]) -> Target | None:
     namespace: str | None = None
-    in_namespace = len(rest) > 2 and rest[0] == "namespaces" and (group, version, rest[2]) in _BY_PLURAL
+    in_namespace = len(rest) > 2 and rest[0] == "namespaces" and kinds.of_path(group, version, rest[2]) is not None
     if in_namespace:
         namespace, rest = rest[1], rest[2:]
-    kind = _BY_PLURAL.get((group, version, rest[0])) if rest and len(rest) <= 3 and all(rest) else None
+    kind = kinds.of_path(group, version, rest[0]) if rest and len(rest) <= 3 and all(rest) else None
     if kind is None or (in_namespace and (not kind.namespaced or not namespace)):
         return None
     if kind.namespaced and len(rest) > 1 and not namespace:
         return None
-    if len(rest) == 3 and rest[2] not in subresources(kind):
+    if len(rest) == 3 and rest[2] not in kind.subresources:
         return None
     return Target(kind, namespace, *rest[1:])

@@ -41,16 +41,17 @@ class ControlLoop:
     async def run(self) -> None:
         """Watch and reconcile until cancelled."""
         kinds = {k for r in self.reconcilers for k in (r.kind, *r.owns, *r.watches)}
+        all_kinds = any(reconciler.watches_others for reconciler in self.reconcilers)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch(*kinds))
+            group.create_task(self._watch(*(() if all_kinds else kinds)))
             group.create_task(self._work())
 
     async def _watch(self, *kinds: Kind) -> None:
-        by_kind = {(k.api_version, k.kind): k for k in kinds}
         async for event in self.objects.watch(*kinds):
-            if event.type != "BOOKMARK":
+            kind = self.objects.kinds.of_object(event.object)
+            if event.type != "BOOKMARK" and kind is not None:
                 try:
-                    self._enqueue(by_kind[event.object["apiVersion"], event.object["kind"]], event)
+                    self._enqueue(kind, event)
                 except Exception:  # one malformed object must not stop the loop for all others
                     log.exception("cannot queue a reconciler for the change of %s", key_of(event.object))
 

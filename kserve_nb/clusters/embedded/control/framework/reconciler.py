@@ -70,6 +70,7 @@ class Reconciler:
     reconcile: Callable[[Object, Objects, Moment], Changes]
     owns: tuple[Kind, ...] = ()
     watches: Mapping[Kind, Callable[[Object, Objects], Iterable[Key]]] = field(default_factory=dict)
+    watches_others: Callable[[Object, Objects], Iterable[Key]] | None = None  # of all other kinds, users' kinds too
     delays_s: Mapping[Kind, float] = field(default_factory=dict)
 
 
@@ -81,8 +82,9 @@ def keys_to_queue(reconciler: Reconciler, kind: Kind, obj: Object, view: Objects
         for owner in obj["metadata"].get("ownerReferences", []):
             if (owner["kind"], owner["apiVersion"]) == (reconciler.kind.kind, reconciler.kind.api_version):
                 yield obj["metadata"].get("namespace"), owner["name"]
-    if kind in reconciler.watches:
-        yield from reconciler.watches[kind](obj, view)
+    mapping = reconciler.watches.get(kind, reconciler.watches_others)
+    if mapping is not None:
+        yield from mapping(obj, view)
 
 
 def without_version(obj: Object) -> Object:

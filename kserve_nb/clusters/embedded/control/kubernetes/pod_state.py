@@ -40,10 +40,11 @@ def matches(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bo
     if not selector:
         return False
     equal = all(labels.get(key) == value for key, value in (selector.get("matchLabels") or {}).items())
-    return equal and all(_matches_expression(e, labels) for e in selector.get("matchExpressions") or [])
+    return equal and all(matches_expression(e, labels) for e in selector.get("matchExpressions") or [])
 
 
-def _matches_expression(expression: Object, labels: Mapping[str, str]) -> bool:
+def matches_expression(expression: Object, labels: Mapping[str, str]) -> bool:
+    """Whether one expression of a selector (In, NotIn, Exists, DoesNotExist, Gt, Lt) matches the labels."""
     key, values = expression["key"], expression.get("values") or []
     match expression["operator"]:
         case "In":
@@ -52,5 +53,8 @@ def _matches_expression(expression: Object, labels: Mapping[str, str]) -> bool:
             return key not in labels or labels[key] not in values
         case "Exists":
             return key in labels
+        case "Gt" | "Lt":
+            sign = 1 if expression["operator"] == "Gt" else -1
+            return key in labels and labels[key].isdigit() and sign * (int(labels[key]) - int(values[0])) > 0
         case _:
             return key not in labels

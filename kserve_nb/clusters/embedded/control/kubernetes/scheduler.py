@@ -1,23 +1,18 @@
-"""The scheduler, for a cluster with one node: assigns pods whose requests fit, and reports why others do not.
+"""The scheduler, for a cluster with one node: assigns pods that fit, and reports why others do not.
 
-Source: kubernetes pkg/scheduler (schedule_one.go, framework/types.go `FitError`,
-framework/plugins/noderesources/fit.go, nodeaffinity). The texts are those of Kubernetes 1.35.
+Source: kubernetes pkg/scheduler/schedule_one.go.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
 
-from kserve_nb.clusters.embedded import quantity
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Key, Moment, Reconciler, without_version
-from kserve_nb.clusters.embedded.kinds import NODE, POD, RESERVATION
+from kserve_nb.clusters.embedded.control.kubernetes.node_filters import requests_of, unschedulable_reason
+from kserve_nb.clusters.embedded.kinds import NODE, PERSISTENT_VOLUME_CLAIM, POD, RESERVATION
 from kserve_nb.clusters.embedded.objects import Object, Objects, condition, key_of, utc
 
 _COMPONENT = "default-scheduler"
-_RESOURCES = ("cpu", "memory")
-_NO_VICTIMS = "No preemption victims found for incoming pod."
-_NO_HELP = "Preemption is not helpful for scheduling."
 
 
 def reconcile(pod: Object, objects: Objects, moment: Moment) -> Changes:
@@ -28,7 +23,7 @@ def reconcile(pod: Object, objects: Objects, moment: Moment) -> Changes:
             _reserve(pod, objects, changes, waiting=False)  # created with a node name, or before a restart
         return changes
     node = objects.find(NODE, None, moment.settings.node)
-    reason = _unschedulable_reason(pod, node, objects)
+    reason = unschedulable_reason(pod, node, objects)
     _reserve(pod, objects, changes, waiting=reason is not None)
     if reason is None:
         _assign(pod, moment, changes)
@@ -48,51 +43,10 @@ def reconcile_reservation(reservation: Object, objects: Objects, _moment: Moment
     return changes
 
 
-def requests_of(pod: Object) -> dict[str, Decimal]:
-    """The resources that a pod requests: the sum of its containers, or its largest init container if that is more.
-
-    Source: kubernetes staging/src/k8s.io/component-helpers/resource/helpers.go `PodRequests`.
-    """
-    def of(container: Object, resource: str) -> Decimal:
-        resources = container.get("resources") or {}
-        requested = (resources.get("requests") or {}).get(resource) or (resources.get("limits") or {}).get(resource)
-        return quantity.parse(requested) if requested else Decimal(0)
-
-    spec = pod["spec"]
-    return {
-        resource: max(sum((of(c, resource) for c in spec["containers"]), Decimal(0)),
-                      max((of(c, resource) for c in spec.get("initContainers") or []), default=Decimal(0)))
-        for resource in _RESOURCES}
-
-
 def _is_waiting(pod: Object) -> bool:
     spec = pod["spec"]
     ours = spec.get("schedulerName", _COMPONENT) == _COMPONENT and not spec.get("schedulingGates")
     return ours and not spec.get("nodeName") and "deletionTimestamp" not in pod["metadata"]
-
-
-def _unschedulable_reason(pod: Object, node: Object | None, objects: Objects) -> str | None:
-    """Why the pod cannot run on the node, in the scheduler's words; None if it can."""
-    if node is None:
-        return "no nodes available to schedule pods"
-    labels = node["metadata"].get("labels") or {}
-    if not (pod["spec"].get("nodeSelector") or {}).items() <= labels.items():
-        return _message("node(s) didn't match Pod's node affinity/selector", _NO_HELP)
-    if node["spec"].get("unschedulable"):
-        return _message("node(s) were unschedulable", _NO_HELP)
-    requested, allocatable = requests_of(pod), (node.get("status") or {}).get("allocatable") or {}
-    room = {resource: quantity.parse(allocatable[resource]) for resource in _RESOURCES if resource in allocatable}
-    free = dict(room)
-    for other in objects.list(RESERVATION):
-        if not other["status"]["waiting"] and other["status"]["podUID"] != pod["metadata"]["uid"]:
-            for resource, amount in other["status"]["requests"].items():
-                if resource in free:
-                    free[resource] -= Decimal(amount)
-    short = [resource for resource in free if 0 < requested[resource] > free[resource]]
-    if not short:
-        return None
-    hopeless = any(requested[resource] > room[resource] for resource in short)
-    return _message(", 1 ".join(f"Insufficient {r}" for r in short), _NO_HELP if hopeless else _NO_VICTIMS)
 
 
 def _occupies(pod: Object, node: str) -> bool:
@@ -124,11 +78,6 @@ def _reserve(pod: Object, objects: Objects, changes: Changes, *, waiting: bool) 
         changes.update_status(RESERVATION, {**held, "status": status})
 
 
-def _message(why: str, preemption: str) -> str:
-    return (f"0/1 nodes are available: 1 {why}. no new claims to deallocate, "
-            f"preemption: 0/1 nodes are available: 1 {preemption}")
-
-
 def _set_scheduled(pod: Object, fields: Object, moment: Moment, changes: Changes) -> None:
     status = pod.get("status") or {}
     others = [c for c in status.get("conditions") or [] if c["type"] != "PodScheduled"]
@@ -154,6 +103,7 @@ def _of_ending(pod: Object, objects: Objects) -> Iterable[Key]:
 
 
 RECONCILERS: tuple[Reconciler, ...] = (
-    Reconciler("scheduler", POD, reconcile, watches={RESERVATION: _waiting_after, NODE: _waiting}),
+    Reconciler("scheduler", POD, reconcile,
+               watches={RESERVATION: _waiting_after, NODE: _waiting, PERSISTENT_VOLUME_CLAIM: _waiting}),
     Reconciler("reservation", RESERVATION, reconcile_reservation, watches={POD: _of_ending}),
 )

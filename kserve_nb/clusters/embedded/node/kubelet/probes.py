@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from kserve_nb.clusters.embedded.addresses import connect, socket_path
 from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.socket_connector import SocketConnector
 
 
 @dataclass(frozen=True)
@@ -41,21 +43,22 @@ async def ask(probe: Probe, address: str, shown: str) -> str:
 
     `shown` is the address in the pod's own network, which the words are about.
     """
-    host, _, port = address.rpartition(":")
     try:
         async with asyncio.timeout(probe.timeout_s):
             if probe.path is None:
-                _, writer = await asyncio.open_connection(host, int(port))
+                _, writer = await connect(address)
                 writer.close()
                 return ""
-            return await _get(f"http://{address}/{probe.path.lstrip('/')}", dict(probe.headers))
+            return await _get(address, f"http://{shown}/{probe.path.lstrip('/')}", dict(probe.headers))
     except TimeoutError:
         return f'Get "http://{shown}/": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
     except (OSError, aiohttp.ClientError):
         return f'Get "http://{shown}/": dial tcp {shown}: connect: connection refused'
 
 
-async def _get(url: str, headers: dict[str, str]) -> str:
-    async with (aiohttp.ClientSession(headers={"User-Agent": "kube-probe/1.35", **headers}) as session,
+async def _get(address: str, url: str, headers: dict[str, str]) -> str:
+    path = socket_path(address)
+    async with (aiohttp.ClientSession(headers={"User-Agent": "kube-probe/1.35", **headers},
+                                      connector=SocketConnector(path) if path else None) as session,
                 session.get(url, allow_redirects=False) as response):
         return "" if 200 <= response.status < 400 else f"HTTP probe failed with statuscode: {response.status}"

@@ -8,6 +8,7 @@ import io
 import os
 import resource
 import signal
+import socket
 import sys
 import time
 import traceback
@@ -24,7 +25,8 @@ from kserve_nb.clusters.embedded.node.runtime.omit import omit  # noqa: E402
 # What a process needs of this machine; all else in its environment is the container's.
 _HOST_NAMES = ("PATH", "HOME", "LANG", "TMPDIR", "XDG_CACHE_HOME", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
                "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-OUT_OF_MEMORY = b"out of memory"  # written in place of an address by a process that is over its memory limit
+# What a process writes into its pipe: that it accepts connections, or that it is over its memory limit.
+LISTENING, OUT_OF_MEMORY = b"listening", b"out of memory"
 _OURS = str(Path(__file__).parents[1])
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 _PR_SET_PDEATHSIG = 1
@@ -51,8 +53,8 @@ def end_with_parent(number: signal.Signals) -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, number)
 
 
-def become(task: Task, parent: int, address_pipe: int) -> None:
-    """Run the task in this process, and exit. Writes the address into the pipe once it listens.
+def become(task: Task, parent: int, pipe: int, socket_file: Path) -> None:
+    """Run the task in this process, and exit. Writes `LISTENING` into the pipe once it listens on the socket file.
 
     A container whose model needs more than its memory limit is killed once it has loaded it, as the kernel would.
     """
@@ -63,14 +65,23 @@ def become(task: Task, parent: int, address_pipe: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     try:
+        listener = _bind(socket_file) if task.role == "server" else None
         _set_environment(task)
         streams = _set_output(Path(task.log))
     except OSError:  # the pod was removed before it began
         os._exit(1)
-    code = _run(task, address_pipe)
+    code = _run(task, pipe, listener)
     for stream in streams:
         stream.finish()
     os._exit(code)
+
+
+def _bind(socket_file: Path) -> socket.socket:
+    """Bind the server's socket while the path is still valid: the process changes its folder afterwards."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(socket_file))
+    socket_file.chmod(0o600)
+    return listener
 
 
 def _set_environment(task: Task) -> None:
@@ -94,21 +105,21 @@ def _set_output(log: Path) -> tuple[LogStream, LogStream]:
     return streams
 
 
-def _run(task: Task, address_pipe: int) -> int:
+def _run(task: Task, pipe: int, listener: socket.socket | None) -> int:
     from kserve_nb.clusters.embedded.node.runtime import kserve_server, storage
 
     def loaded() -> None:
         if task.memory_bytes and resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT > task.memory_bytes:
-            os.write(address_pipe, OUT_OF_MEMORY)
+            os.write(pipe, OUT_OF_MEMORY)
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def listening(address: str) -> None:
-        os.write(address_pipe, address.encode())
-        os.close(address_pipe)
+    def listening() -> None:
+        os.write(pipe, LISTENING)
+        os.close(pipe)
 
     try:
-        if task.role == "server":
-            return kserve_server.run(task.args, Path(task.root), loaded, listening)
+        if listener is not None:
+            return kserve_server.run(task.args, Path(task.root), listener, loaded, listening)
         return storage.run(task.args, Path(task.root))
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else int(error.code is not None)

@@ -17,18 +17,13 @@ import platformdirs
 import sklearn
 from sklearn.svm import SVC
 
-BUCKETS = ("kfserving-examples", "kserve-examples")
-FOLDER = "models/sklearn/1.0"
-FILE = "model.joblib"
+from kserve_nb.clusters.tutorial_models import BUCKETS, FILE, FOLDER, KERNELS
 
 PAYLOAD = [[6.8, 2.8, 4.8, 1.4], [6.0, 3.4, 4.5, 1.6]]
 """The tutorial's request: both models answer `[1, 1]`."""
 
 DISAGREEMENT = [4.9, 2.5, 4.5, 1.7]
 """One flower on which the two disagree: `model` says 1 (versicolor), `model-2` says 2 (virginica), which it is."""
-
-KERNELS = {"model": "rbf", "model-2": "linear"}
-"""The two models by name: the kernel of the support vector classifier that each is."""
 
 
 def name_of(uri: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The model server of a pod: KServe's own, with a scikit-learn model, on a free port of 127.0.0.1.
+"""The model server of a pod: KServe's own, with a scikit-learn model, on a socket file.
 
 It does what the image kserve/sklearnserver does: the same arguments, files, answers and log lines.
 """
@@ -6,7 +6,9 @@ It does what the image kserve/sklearnserver does: the same arguments, files, ans
 from __future__ import annotations
 
 import argparse
+import logging
 import os
+import socket
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,7 @@ from kserve.logging import configure_logging, logger
 from kserve.model_server import parser as server_parser
 from kserve.utils.utils import get_predict_input, get_predict_response
 
+uvicorn_log = logging.getLogger("uvicorn.error")
 EXTENSIONS = (".joblib", ".pkl", ".pickle")
 STOP_S = 30  # how long requests that are being answered may go on after SIGTERM
 
@@ -67,31 +70,53 @@ class SKLearnRepository(ModelRepository):  # type: ignore[misc]
         return model.ready
 
 
-class LoopbackServer(ModelServer):  # type: ignore[misc]
-    """A ModelServer on 127.0.0.1 and a free port; kserve's own binds all addresses and has no option for it."""
+class SocketServer(ModelServer):  # type: ignore[misc]
+    """A ModelServer on a socket that is bound already; KServe's own binds a port of all addresses.
 
-    def __init__(self, listening: Callable[[str], None], **options: Any):
+    Args:
+        listener: the bound socket.
+        listening: called when the server accepts connections.
+        options: those of ModelServer.
+    """
+
+    def __init__(self, listener: socket.socket, listening: Callable[[], None], **options: Any):
         super().__init__(enable_grpc=False, **options)  # gRPC does not survive the fork
-        self._listening = listening
+        self._listener, self._listening = listener, listening
 
     async def _serve(self) -> None:
-        rest = self._rest_server
-        rest.config.host, rest.config.port = "127.0.0.1", 0
-        server, startup = rest._server, rest._server.startup
+        config, server = self._rest_server.config, self._rest_server._server
+        config.backlog = socket.SOMAXCONN  # of a socket file, a full queue refuses clients at once
+        config.load()
+        config.loaded_app = _with_client_address(config.loaded_app)
+        startup = server.startup
 
-        async def announced(*args: Any, **kwargs: Any) -> None:
-            await startup(*args, **kwargs)
-            host, port = server.servers[0].sockets[0].getsockname()[:2]
-            self._listening(f"{host}:{port}")
+        async def start(sockets: object = None) -> None:
+            await startup(sockets=[self._listener])
+            uvicorn_log.info("Uvicorn running on http://0.0.0.0:%d (Press CTRL+C to quit)", config.port)
+            self._listening()
 
-        server.startup = announced
+        server.startup = start
         await super()._serve()
 
 
-def run(argv: list[str], root: Path, loaded: Callable[[], None], listening: Callable[[str], None]) -> int:
-    """Serve until SIGTERM. `root` stands for the container's `/`.
+def _with_client_address(app: Callable[..., Any]) -> Callable[..., Any]:
+    """Give each request the client address that it has on a port of 127.0.0.1: a socket file has none.
 
-    `loaded` is called when the model is in memory; `listening` is told the address once it listens.
+    Uvicorn takes the headers of a proxy, and so the address in the access log, from a client on 127.0.0.1 alone.
+    """
+    async def call(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            scope["client"] = ("127.0.0.1", 0)
+        await app(scope, receive, send)
+
+    return call
+
+
+def run(argv: list[str], root: Path, listener: socket.socket, loaded: Callable[[], None],
+        listening: Callable[[], None]) -> int:
+    """Serve on `listener` until SIGTERM. `root` stands for the container's `/`.
+
+    `loaded` is called when the model is in memory, `listening` when the server accepts connections.
     """
     warnings.filterwarnings("ignore", message=".*ORJSONResponse.*")  # of a newer FastAPI than the image's
     parser = argparse.ArgumentParser(parents=[server_parser])
@@ -106,8 +131,8 @@ def run(argv: list[str], root: Path, loaded: Callable[[], None], listening: Call
         logger.error("fail to locate model file for model %s under dir %s,trying loading from model repository.",
                      args.model_name, args.model_dir)
     loaded()
-    server = LoopbackServer(
-        listening, registered_models=SKLearnRepository(str(folder)), enable_docs_url=args.enable_docs_url,
+    server = SocketServer(
+        listener, listening, registered_models=SKLearnRepository(str(folder)), enable_docs_url=args.enable_docs_url,
         enable_latency_logging=args.enable_latency_logging, access_log_format=args.access_log_format,
         max_asyncio_workers=args.max_asyncio_workers, timeout_keep_alive=args.timeout_keep_alive, grace_period=STOP_S)
     server.start([model] if model.ready else [])

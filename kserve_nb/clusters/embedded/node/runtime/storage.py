@@ -18,6 +18,7 @@ from urllib.parse import quote, urlparse
 
 import requests
 
+from kserve_nb.clusters import tutorial_models
 from kserve_nb.clusters.embedded.node.runtime import iris_models
 
 TIMEOUT_S = 60
@@ -58,7 +59,7 @@ def _download(uri: str, destination: str, root: Path) -> None:
         _from_gcs(uri, destination, folder)
     elif _UNREACHABLE.match(uri):
         raise StorageError(f"{uri} cannot be reached from an embedded cluster. Use gs://kfserving-examples/"
-                           f"{iris_models.FOLDER}/model, or a model of your own by pvc://, file:// or https://.")
+                           f"{tutorial_models.FOLDER}/model, or a model of your own by pvc://, file:// or https://.")
     elif uri.startswith(("http://", "https://")):
         _from_http(uri, destination, folder)
     elif uri.startswith("file://") or "://" not in uri:
@@ -73,8 +74,8 @@ def _download(uri: str, destination: str, root: Path) -> None:
 def _from_gcs(uri: str, destination: str, folder: Path) -> None:
     name = iris_models.name_of(uri)
     if name is not None:
-        _say("INFO", "kserve_storage.py:_download_gcs():733", f"Downloading: {destination}/{iris_models.FILE}")
-        iris_models.save(name, folder / iris_models.FILE)
+        _say("INFO", "kserve_storage.py:_download_gcs():733", f"Downloading: {destination}/{tutorial_models.FILE}")
+        iris_models.save(name, folder / tutorial_models.FILE)
         return
     bucket, _, path = uri.removeprefix("gs://").partition("/")
     target = f"{destination}/{path.rpartition('/')[2]}"

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
+import hashlib
 import json
 import os
 import select
@@ -23,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+from kserve_nb.clusters.embedded.addresses import of_socket
 from kserve_nb.clusters.embedded.node.protocol import Process, Task
 from kserve_nb.clusters.embedded.node.runtime import child
 
@@ -35,6 +37,7 @@ class Zygote:
 
     def __init__(self, path: Path):
         self.table: dict[str, Process] = {}
+        self._folder = path.parent
         self._stopping = False
         self._clients: dict[socket.socket, bytes] = {}
         self._pipes: dict[str, int] = {}  # what each child says of itself, by its id
@@ -52,7 +55,8 @@ class Zygote:
         self._selector.register(self._signals, selectors.EVENT_READ, self._on_signal)
 
     def _listen(self, path: Path) -> socket.socket:
-        path.unlink(missing_ok=True)
+        for old in (path, *path.parent.glob("pod-*.sock")):
+            old.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(path))
         path.chmod(0o600)
@@ -131,7 +135,7 @@ class Zygote:
             self._tell(self.table[task.id])
             return None
         reader, writer = os.pipe()
-        zygote = os.getpid()
+        zygote, socket_file = os.getpid(), self._socket_file(task.id)
         try:
             pid = os.fork()
         except OSError:
@@ -144,7 +148,7 @@ class Zygote:
         if pid == 0:
             os.close(reader)
             self._close()
-            return lambda: child.become(task, zygote, writer)
+            return lambda: child.become(task, zygote, writer, socket_file)
         os.close(writer)
         process = self.table[task.id] = Process(task.id, pid, time.time())
         os.set_blocking(reader, False)
@@ -174,9 +178,13 @@ class Zygote:
             said = pipe.read(100)
             if said == child.OUT_OF_MEMORY:
                 process.out_of_memory = True
-            elif said:
-                process.address = said.decode()
+            elif said == child.LISTENING:
+                process.address = of_socket(self._socket_file(process.id))
                 self._tell(process)
+
+    def _socket_file(self, id_: str) -> Path:
+        """Where the server of a task listens: beside the runtime's own socket, under a short name."""
+        return self._folder / f"pod-{hashlib.sha256(id_.encode()).hexdigest()[:16]}.sock"
 
     def _on_signal(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -193,6 +201,7 @@ class Zygote:
 
     def _note_end(self, process: Process, code: int) -> None:
         process.finished, process.exit_code = time.time(), code
+        self._socket_file(process.id).unlink(missing_ok=True)
         if code < 0:
             process.signal, process.exit_code = -code, 128 - code
         if process.signal == signal.SIGKILL:

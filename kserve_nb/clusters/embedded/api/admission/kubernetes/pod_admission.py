@@ -5,7 +5,7 @@ Source: kubernetes plugin/pkg/admission/{serviceaccount,defaulttolerationseconds
 
 from __future__ import annotations
 
-from kserve_nb.clusters.embedded.api.admission.kserve import pod_webhook
+from kserve_nb.clusters.embedded.api.admission.kserve import kserve_pod_webhook
 from kserve_nb.clusters.embedded.api.admission.kubernetes.service_account_token import (
     has_token,
     mount_token,
@@ -27,9 +27,10 @@ def default(review: Review) -> None:
     default_pod_spec(spec)
     if review.old is None:
         use_service_account(new, review.objects)
-        pod_webhook.mutate(new, review.objects)
+        kserve_pod_webhook.mutate(new, review.objects)
+        default_pod_spec(spec)  # defaults and plugins run again after a webhook
         if has_token(spec):
-            mount_token(spec)  # plugins run again after a webhook has added a container
+            mount_token(spec)
         _default_scheduling(spec)
         request_limits(spec)
         new["status"] = {"phase": "Pending", "qosClass": qos_class(spec)}

@@ -1,0 +1,121 @@
+"""Start and stop the supervisor of an embedded cluster, and with it all processes of the cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import psutil
+
+from kserve_nb.clusters import process_identity
+from kserve_nb.clusters.embedded.supervisor_lock import LOCK_FILE, lock_is_held
+from kserve_nb.clusters.state import ClusterError, Record
+
+_MODULE = "kserve_nb.clusters.embedded.supervisor"
+_MARK = "KSERVE_NB_CLUSTER_ID"  # in the environment of all processes of a cluster
+_STOP_S, _KILL_S = 8.0, 5.0
+
+
+def launch(record: Record, folder: Path) -> subprocess.Popen[bytes]:
+    """Start the supervisor in a session of its own; it outlives this process."""
+    with open(folder / "supervisor.log", "ab") as out:
+        return subprocess.Popen(
+            [sys.executable, "-m", _MODULE, record.name, str(folder.resolve())],
+            stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, env=_environment(record))
+
+
+def is_running(record: Record, folder: Path) -> bool:
+    """Whether the cluster's supervisor runs."""
+    recorded = record.pid is not None and process_identity.is_running(record.pid, record.started)
+    return recorded or lock_is_held(folder)
+
+
+def answers(record: Record, folder: Path, timeout_s: float = 5.0) -> bool:
+    """Whether the API server reports that it is ready, and Envoy answers at the ingress."""
+    ready = urllib.request.Request(f"https://127.0.0.1:{record.api_port}/readyz",
+                                   headers={"Authorization": f"Bearer {record.token}"})
+    try:
+        context = ssl.create_default_context(cafile=str(folder / "tls.crt"))
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+        with opener.open(ready, timeout=timeout_s) as answer:
+            return answer.status == 200 and _gateway_answers(opener, record, timeout_s)
+    except (OSError, ValueError):
+        return False
+
+
+def _gateway_answers(opener: urllib.request.OpenerDirector, record: Record, timeout_s: float) -> bool:
+    try:
+        with opener.open(f"http://{record.ingress}/", timeout=timeout_s):
+            return True
+    except urllib.error.HTTPError:  # Envoy has no route for this host and responds with 404
+        return True
+
+
+def terminate(name: str, record: Record | None, folder: Path) -> None:
+    """End the supervisor and all its processes. Raises ClusterError if one is left."""
+    found = {process.pid: process for process in _supervisors(record, folder)}
+    family = {child.pid: child for each in found.values() for child in _children(each)} | found
+    for supervisor in found.values():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            supervisor.send_signal(signal.SIGTERM)
+    _, left = psutil.wait_procs(list(family.values()), timeout=_STOP_S)
+    left += _marked(record)
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    _, left = psutil.wait_procs(left, timeout=_KILL_S)
+    if left or lock_is_held(folder):
+        who = ", ".join(str(process.pid) for process in left) or f"the one that has locked {folder / LOCK_FILE}"
+        raise ClusterError(f"Cannot stop cluster {name!r}: it still has processes ({who}). Nothing was removed. "
+                           "End them yourself, then run the same command again.")
+
+
+def _supervisors(record: Record | None, folder: Path) -> list[psutil.Process]:
+    """The processes that supervise a cluster in this folder: the recorded one, and any whose arguments name the folder.
+
+    There is more than one only after a fault: the folder was removed, or the record was lost, while the cluster ran.
+    """
+    found = [process for process in psutil.process_iter() if _supervises(process, folder)]
+    if record is not None and record.pid is not None and process_identity.is_running(record.pid, record.started):
+        found += [psutil.Process(record.pid)]
+    return [process for process in found if process.pid != os.getpid()]
+
+
+def _supervises(process: psutil.Process, folder: Path) -> bool:
+    with contextlib.suppress(psutil.Error):
+        words = process.cmdline()
+        return _MODULE in words and words[-1] == str(folder.resolve())
+    return False
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return list(process.children(recursive=True))
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _marked(record: Record | None) -> list[psutil.Process]:
+    """Processes that carry the cluster's mark: what a model started may outlive all that the supervisor watches."""
+    found = []
+    for process in psutil.process_iter() if record is not None else ():
+        with contextlib.suppress(psutil.Error, OSError):
+            if record is not None and process.pid != os.getpid() and process.environ().get(_MARK) == record.id:
+                found.append(process)
+    return found
+
+
+def _environment(record: Record) -> dict[str, str]:
+    """The caller's environment without what would send loopback calls through a proxy or prevent byte-compiled modules.
+    """
+    hidden = {"PYTHONDONTWRITEBYTECODE"}
+    kept = {key: value for key, value in os.environ.items() if key not in hidden and not key.lower().endswith("_proxy")}
+    return {**kept, _MARK: record.id}

@@ -1,0 +1,144 @@
+"""Explain a pasted message by the tables of known ones: kubectl, KServe, Knative, pods, storage, models and clients."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from kserve_nb.doctor.finding import Finding, Hop, Severity
+from kserve_nb.doctor.messages.http_answers import answer_in, explain_answer
+from kserve_nb.doctor.remedy import Remedy
+from kserve_nb.doctor.rule import declare, rule_of
+
+# Which rows come first decides what a message with several known parts is about: a cause before what follows from it.
+TABLES = ("embedded", "storage", "scheduler", "pods", "models", "manifests", "knative", "kserve", "kubectl", "network",
+          "clients", "notebooks", "questions")  # fmt: skip
+CONTAINER_TABLES = ("storage", "models", "pods")  # what a container's log or state can contain
+_PLACEHOLDER = re.compile(r"\{(\d|[a-z]+)\}")
+
+
+@dataclass(frozen=True)
+class Names:
+    """Values for the placeholders of a command, as far as they are known: `kubectl logs {pod} -n {namespace}`."""
+
+    namespace: str = ""
+    name: str = ""  # of the InferenceService
+    revision: str = ""
+    pod: str = ""
+    host: str = ""
+    ingress: str = ""
+
+    def values(self) -> dict[str, str]:
+        """The known values by name."""
+        found = {field.name: str(getattr(self, field.name)) for field in fields(self)}
+        return {name: value for name, value in found.items() if value}
+
+
+@dataclass(frozen=True)
+class MessageRow:
+    """A known message. `{0}` in why, do and command is the matched text, `{1}` and so on are its groups.
+
+    `do` is a sentence, `command` a line for a terminal, `cell` one for a notebook (by default the command as a magic).
+    A row with a title declares its rule. General rows are tried last. In each line of a text the first match counts.
+    """
+
+    id: str
+    hop: Hop
+    patterns: Sequence[str]
+    why: str
+    do: str = ""
+    command: str = ""
+    cell: str = ""
+    title: str = ""
+    severity: Severity = "blocker"
+    general: bool = False
+    table: str = ""
+
+    def find(self, text: str) -> re.Match[str] | None:
+        """The first match of the first pattern that matches."""
+        searched = (re.search(pattern, text, re.MULTILINE | re.IGNORECASE) for pattern in self.patterns)
+        return next(filter(None, searched), None)
+
+    def remedy(self, groups: Mapping[str, str], values: Mapping[str, str]) -> Remedy:
+        """What to do. A command that needs an unknown value is left out."""
+        command, cell = (_filled(text, values) if _known(text, values) else "" for text in (self.command, self.cell))
+        return Remedy(_filled(self.do, groups), command, cell)
+
+
+@cache
+def rows() -> tuple[MessageRow, ...]:
+    """All rows, the more specific tables first; declares the rules that they name first."""
+    found = tuple(MessageRow(**row, table=table) for table in TABLES for row in _load(table))
+    for row in found:
+        if row.title:
+            declare(row.id, row.title)
+    return found
+
+
+def explain(
+    text: str, *, names: Names | None = None, where: str = "the pasted text", tables: Sequence[str] = TABLES
+) -> tuple[Finding, ...]:
+    """The findings about a text, the most telling first; each rule once.
+
+    Args:
+        names: values for the commands.
+        where: the object that printed the text.
+        tables: the tables to search; HTTP statuses are explained only when all are searched.
+    """
+    fill = (names or Names()).values()
+    matches = [(row, found) for row in rows() if row.table in tables and (found := row.find(text))]
+    specific = [(row, found) for row, found in matches if not row.general]
+    findings = list(_findings(specific, text, fill, where, taken := set[int]()))
+    answer = answer_in(text) if tables is TABLES else None
+    if answer is not None and not any(found.start() >= answer.start for _, found in specific):
+        findings += explain_answer(answer, fill, where)
+    findings += _findings([pair for pair in matches if pair[0].general], text, fill, where, taken)
+    return tuple(finding for number, finding in enumerate(findings)
+                 if finding.id not in {earlier.id for earlier in findings[:number]})  # fmt: skip
+
+
+def _findings(
+    matches: Sequence[tuple[MessageRow, re.Match[str]]], text: str, fill: Mapping[str, str], where: str, taken: set[int]
+) -> Iterator[Finding]:
+    """The findings of these matches; in each line of the text the first match counts."""
+    for row, found in matches:
+        lines = _lines(text, found)
+        if taken.isdisjoint(lines):
+            taken.update(lines)
+            yield _finding(row, found, fill, where)
+
+
+def _finding(row: MessageRow, found: re.Match[str], fill: Mapping[str, str], where: str) -> Finding:
+    groups = dict.fromkeys("123", "…")
+    groups |= {str(number): group or "…" for number, group in enumerate((found[0], *found.groups()))}
+    quoted = {number: shlex.quote(group) for number, group in groups.items() if group != "…"}
+    return Finding(
+        rule_of(row.id), row.severity, row.hop, where, found[0].strip(), _filled(row.why, groups),
+        row.remedy(groups, {**fill, **quoted}),
+    )  # fmt: skip
+
+
+def _load(table: str) -> list[dict[str, Any]]:
+    loaded: list[dict[str, Any]] = yaml.safe_load(
+        (files(__package__) / f"{table}.yaml").read_text(encoding="utf-8"))
+    return loaded
+
+
+def _lines(text: str, found: re.Match[str]) -> range:
+    """The numbers of the lines that a match touches."""
+    return range(text.count("\n", 0, found.start()), text.count("\n", 0, max(found.end() - 1, found.start())) + 1)
+
+
+def _known(text: str, values: Mapping[str, str]) -> bool:
+    return bool(text) and all(name in values for name in _PLACEHOLDER.findall(text))
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), text)

@@ -1,0 +1,292 @@
+"""The parts of the gateway without Envoy: its object cache, its files, its queues and its activator."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+from aiohttp import web
+
+from kserve_nb.clusters.embedded.api.store.store import Store
+from kserve_nb.clusters.embedded.gateway.activator import Activator
+from kserve_nb.clusters.embedded.gateway.envoy_admin import ConfigurationRejectedError, Discovery, EnvoyAdmin
+from kserve_nb.clusters.embedded.gateway.envoy_bootstrap import write_bootstrap
+from kserve_nb.clusters.embedded.gateway.envoy_files import REMOVE_AFTER_S, EnvoyFiles
+from kserve_nb.clusters.embedded.gateway.envoy_routes import Backend, EnvoyConfig, envoy_config
+from kserve_nb.clusters.embedded.gateway.object_cache import ObjectCache
+from kserve_nb.clusters.embedded.gateway.request_queues import QUEUE_DEPTH, QueueFullError, RequestQueues
+from kserve_nb.clusters.embedded.kinds import NAMESPACE, POD
+from kserve_nb.clusters.embedded.objects import Object, Settings, WatchEvent
+
+NS, KEY = "kserve-test", ("kserve-test", "one")
+DEADLINE_S = 10.0
+
+
+# The files
+
+
+class Admin(EnvoyAdmin):
+    """Accepts every configuration at once, or rejects it."""
+
+    def __init__(self) -> None:
+        self.rejects = False
+
+    async def rejections(self, what: Discovery) -> int:
+        return 0
+
+    async def wait_until_used(self, what: Discovery, version: str, rejections: int) -> None:
+        if self.rejects:
+            raise ConfigurationRejectedError(f"{what} {version}")
+
+
+class Files:
+    """Envoy's files in a folder, with a clock that a test sets."""
+
+    def __init__(self, folder: Path):
+        write_bootstrap(folder, Settings(), 1)
+        self.folder, self.now, self.admin = folder, 0.0, Admin()
+        self._files = EnvoyFiles(folder, self.admin, lambda: self.now)
+
+    def apply(self, *revisions: str) -> bool:
+        """Route to these revisions. True if clusters are left to be removed later."""
+        return asyncio.run(self._files.apply(routed_to(*revisions)))
+
+    def clusters(self) -> list[str]:
+        found = orjson.loads((self.folder / "clusters.json").read_bytes())["resources"]
+        return [cluster["name"].partition("/")[2] for cluster in found]
+
+
+def routed_to(*revisions: str) -> EnvoyConfig:
+    rules = [{"hosts": [f"{name}.example.com"], "http": {"paths": [{"splits": [
+        {"serviceNamespace": NS, "serviceName": name, "percent": 100}]}]}, "visibility": "ExternalIP"}
+        for name in revisions]
+    return envoy_config([{"metadata": {"namespace": NS, "name": "iris"}, "spec": {"rules": rules}}], [], {}, "a:1")
+
+
+def test_a_cluster_stays_for_a_while_after_the_last_route_to_it(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+    assert not files.apply("one", "two")
+
+    assert files.apply("two")
+    assert files.clusters() == ["one", "two"]
+    files.now = REMOVE_AFTER_S * 0.9
+    assert files.apply("two")
+    assert files.clusters() == ["one", "two"]
+
+    files.now = REMOVE_AFTER_S
+    assert not files.apply("two")
+    assert files.clusters() == ["two"]
+
+
+def test_a_cluster_that_is_routed_to_again_is_not_removed(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+    files.apply("one", "two")
+    files.apply("two")
+
+    files.apply("one", "two")
+    files.now = 2 * REMOVE_AFTER_S
+    files.apply("two")
+
+    assert files.clusters() == ["one", "two"]
+
+
+def test_a_rejected_configuration_leaves_the_previous_one_in_the_files(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+    files.apply("one")
+    files.admin.rejects = True
+
+    with pytest.raises(ConfigurationRejectedError):
+        files.apply("two")
+
+    assert files.clusters() == ["one"]
+
+
+# The cache
+
+
+def pod(**changes: Any) -> Object:
+    meta = {"namespace": NS, "name": "a", "uid": "1", "generation": 1,
+            "labels": {"serving.knative.dev/revision": "one"}}
+    return {"kind": "Pod", "metadata": {**meta, **changes.pop("metadata", {})}, "spec": {},
+            "status": {"conditions": [{"type": "Ready", "status": "True"}], **changes}}
+
+
+@pytest.mark.parametrize(("changed", "matters"), [
+    pytest.param(pod(metadata={"labels": {"serving.knative.dev/revision": "two"}}), True, id="labels"),
+    pytest.param(pod(metadata={"uid": "2"}), True, id="another pod of that name"),
+    pytest.param(pod(metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"}), True, id="deleted"),
+    pytest.param(pod(conditions=[{"type": "Ready", "status": "False"}]), True, id="not ready"),
+    pytest.param(pod(metadata={"annotations": {"a": "b"}}), False, id="annotations"),
+    pytest.param(pod(phase="Running"), False, id="another field of the status"),
+])
+def test_only_changes_that_may_affect_routing_wake_the_gateway(changed: Object, matters: bool) -> None:
+    store = Store(None)
+    store.create(NAMESPACE, {"metadata": {"name": NS}})
+    cache = ObjectCache(store)
+    assert cache.apply(WatchEvent("ADDED", pod()))
+
+    assert cache.apply(WatchEvent("MODIFIED", changed)) is matters
+    assert list(cache.all(POD)) == [changed]
+
+
+# The queues
+
+
+def test_a_queue_lets_requests_continue_in_the_order_in_which_they_came() -> None:
+    async def scene() -> list[int]:
+        queues, order = RequestQueues(lambda key: None), list[int]()
+
+        async def request(number: int) -> None:
+            address = await queues.acquire(KEY)
+            order.append(number)
+            queues.release(KEY, address)
+
+        tasks = [asyncio.create_task(request(number)) for number in range(5)]
+        await asyncio.sleep(0)
+        assert queues.waiting(KEY) == 5
+        queues.update({KEY: Backend(("pod:1",), concurrency=1)})
+        await asyncio.gather(*tasks)
+        assert queues.waiting(KEY) == 0
+        return order
+
+    assert asyncio.run(scene()) == [0, 1, 2, 3, 4]
+
+
+def test_a_queue_refuses_requests_beyond_its_depth() -> None:
+    async def scene() -> None:
+        queues = RequestQueues(lambda key: None)
+        tasks = [asyncio.create_task(queues.acquire(KEY)) for _ in range(QUEUE_DEPTH)]
+        await asyncio.sleep(0)
+
+        with pytest.raises(QueueFullError):
+            await queues.acquire(KEY)
+
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert queues.waiting(KEY) == 0
+
+    asyncio.run(scene())
+
+
+def test_a_queue_announces_its_first_request_and_its_last() -> None:
+    async def scene() -> list[tuple[str, int]]:
+        told: list[tuple[str, int]] = []
+        queues = RequestQueues(lambda key: told.append((key[1], queues.waiting(key))))
+        tasks = [asyncio.create_task(queues.acquire(KEY)) for _ in range(3)]
+        await asyncio.sleep(0)
+        queues.update({KEY: Backend(("pod:1",))})
+        await asyncio.gather(*tasks)
+        return told
+
+    assert asyncio.run(scene()) == [("one", 1), ("one", 0)]
+
+
+def test_the_queues_keep_nothing_of_a_revision_without_requests() -> None:
+    async def scene() -> RequestQueues:
+        queues = RequestQueues(lambda key: None)
+        for number in range(20):
+            key = (NS, f"revision-{number}")
+            waits, gives_up = (asyncio.create_task(queues.acquire(key)) for _ in range(2))
+            await asyncio.sleep(0)
+            gives_up.cancel()
+            queues.update({key: Backend(("pod:1",), concurrency=1)})
+            queues.release(key, await waits)
+            alone = asyncio.create_task(queues.acquire((NS, f"without-pods-{number}")))
+            await asyncio.sleep(0)
+            alone.cancel()
+            await asyncio.gather(gives_up, alone, return_exceptions=True)
+        return queues
+
+    queues = asyncio.run(scene())
+
+    left = {name: value for name, value in vars(queues).items() if isinstance(value, dict) and name != "backends"}
+    assert len(left) == 3
+    assert not any(left.values()), left
+
+
+# The activator
+
+
+async def _serve(_request: web.Request) -> web.Response:
+    return web.Response(text="served")
+
+
+@asynccontextmanager
+async def upstream(port: int) -> AsyncIterator[None]:
+    """A model server on that port."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", _serve)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True).start()
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def play(scene: Callable[[RequestQueues, int, Callable[[], Awaitable[str]]], Awaitable[None]]) -> None:
+    """Run a scene with an activator, a pod's port on which nothing listens yet, and a function that sends a request."""
+    async def run() -> None:
+        pod_port, port, queues = free_port(), free_port(), RequestQueues(lambda key: None)
+        queues.update({KEY: Backend((f"127.0.0.1:{pod_port}",), concurrency=1)})
+        headers = {"Knative-Serving-Namespace": KEY[0], "Knative-Serving-Revision": KEY[1]}
+        async with asyncio.timeout(DEADLINE_S), Activator(queues).listening(port), aiohttp.ClientSession() as session:
+
+            async def send() -> str:
+                async with session.get(f"http://127.0.0.1:{port}/", headers=headers) as response:
+                    return await response.text()
+
+            await scene(queues, pod_port, send)
+
+    asyncio.run(run())
+
+
+async def refused_once(queues: RequestQueues) -> None:
+    """Return once a request has had the pod's only slot and has given it back."""
+    while not queues._used_slots:
+        await asyncio.sleep(0)
+    while queues._used_slots:
+        await asyncio.sleep(0)
+
+
+def test_a_pod_that_refuses_connections_gets_its_slot_back() -> None:
+    async def scene(queues: RequestQueues, pod_port: int, send: Callable[[], Awaitable[str]]) -> None:
+        request = asyncio.ensure_future(send())
+        await refused_once(queues)
+
+        async with upstream(pod_port):
+            assert await request == "served"
+            assert await send() == "served"
+
+    play(scene)
+
+
+def test_a_client_that_hangs_up_gives_its_slot_back() -> None:
+    async def scene(queues: RequestQueues, pod_port: int, send: Callable[[], Awaitable[str]]) -> None:
+        with socket.create_server(("127.0.0.1", pod_port), backlog=1):  # accepts connections and never responds
+            request = asyncio.ensure_future(send())
+            while not queues._used_slots:
+                await asyncio.sleep(0)
+            request.cancel()
+            while queues._used_slots:
+                await asyncio.sleep(0.001)
+
+        async with upstream(pod_port):
+            assert await send() == "served"
+
+    play(scene)
