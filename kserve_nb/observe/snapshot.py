@@ -21,6 +21,7 @@ from kserve_nb.access.api_client import (
 from kserve_nb.observe.conditions import LadderCondition, ladder_of
 from kserve_nb.rollout import progress
 from kserve_nb.rollout.sampling import Tally
+from kserve_nb.values.knative_service import event_is_about, predictor_service
 from kserve_nb.values.labels import INFERENCE_SERVICE_LABEL
 from kserve_nb.values.pods import Pod
 from kserve_nb.values.revisions import Revision
@@ -149,8 +150,8 @@ class Snapshot:
 
 def snapshot_of(name: str, objects: Mapping[Resource, Sequence[Object]]) -> Snapshot:
     """The snapshot of one InferenceService, from the objects of its namespace. The caller adds times and state."""
-    isvc, knative = _named(objects, INFERENCE_SERVICE, name), _named(objects, KNATIVE_SERVICE, f"{name}-predictor")
-    route = _named(objects, ROUTE, f"{name}-predictor")
+    isvc, knative = _named(objects, INFERENCE_SERVICE, name), predictor_service(objects.get(KNATIVE_SERVICE, ()), name)
+    route = _named(objects, ROUTE, knative["metadata"]["name"]) if knative else None
     status = RolloutStatus.of(isvc) if isvc else None
     return Snapshot(
         name=name,
@@ -159,7 +160,7 @@ def snapshot_of(name: str, objects: Mapping[Resource, Sequence[Object]]) -> Snap
         route=tuple(TrafficTarget.of(row) for row in ((route or {}).get("status") or {}).get("traffic") or []),
         revisions=tuple(sorted(map(Revision.of, objects.get(REVISION, ())), key=lambda revision: revision.name)),
         pods=tuple(sorted(map(Pod.of, objects.get(POD, ())), key=lambda pod: (pod.revision, pod.name))),
-        events=_events(objects.get(EVENT, ())),
+        events=_events(event for event in objects.get(EVENT, ()) if event_is_about(event, name, knative)),
         conditions=ladder_of(isvc, knative, route, objects.get(REVISION, ()), objects.get(POD, ())) if isvc else (),
         missing=progress.missing(status, knative) if status else "",
         failure=progress.failure(status, knative) if status else "",
@@ -171,8 +172,7 @@ def belongs_to(name: str, kind: Resource, obj: Mapping[str, Any]) -> bool:
     """Whether an object belongs to this InferenceService."""
     meta = obj["metadata"]
     if kind == EVENT:
-        involved = (obj.get("involvedObject") or {}).get("name") or ""
-        return bool(involved == name or involved.startswith(f"{name}-predictor"))
+        return True  # its Knative Service can have any name: `snapshot_of` chooses
     if kind == INFERENCE_SERVICE:
         return bool(meta["name"] == name)
     return bool((meta.get("labels") or {}).get(INFERENCE_SERVICE_LABEL) == name)

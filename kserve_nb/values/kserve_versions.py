@@ -13,14 +13,6 @@ JSON_HEADERS = {"Content-Type": "application/json"}
 _WITHOUT_CANARY = ("Standard", "RawDeployment")
 
 
-def knative_services(name: str) -> tuple[str, ...]:
-    """The names that an InferenceService's Knative Service may have, the likeliest first.
-
-    `NAME-predictor` since 0.11. What was created with 0.10 or before keeps `NAME-predictor-default` until 0.15.
-    """
-    return f"{name}-predictor", f"{name}-predictor-default"
-
-
 def ignores_canary(deployment_mode: str) -> bool:
     """Whether canaryTrafficPercent has no effect in this mode. Before 0.16 the mode is empty, and this is unknown."""
     return deployment_mode in _WITHOUT_CANARY
