@@ -40,7 +40,7 @@ class Knative:
     def serve(self, image: str = "a", traffic: list[Object] | None = None,
               labels: dict[str, str] | None = None) -> None:
         """What a user does: create the Service, or change it."""
-        spec: Object = {"template": {"spec": {"containers": [{"image": image}]}}}
+        spec: Object = {"template": {"spec": {"containers": [{"image": f"app/{image}"}]}}}
         if traffic is not None:
             spec["traffic"] = traffic
         existing = self.store.find(KNATIVE_SERVICE, NS, NAME)
