@@ -57,7 +57,7 @@ def default(kind: Kind, new: Object, old: Object | None) -> Object:
 def validate(kind: Kind, new: Object, old: Object | None) -> None:
     """Refuse what the validating webhook refuses, all problems in one message. Raises StatusError."""
     fields: dict[str, list[str]] = {}
-    for message, field in _problems(kind, new):
+    for message, field in (*_problems(kind, new), *_revision_name_problems(kind, new, old)):
         fields.setdefault(message, []).append(field)
     if fields:
         lines = [f"{message}: {', '.join(sorted(where))}" for message, where in sorted(fields.items())]
@@ -115,6 +115,24 @@ def _problems(kind: Kind, new: Object) -> Iterator[Problem]:
         yield from _template_problems(spec["template"])
     if kind in (KNATIVE_SERVICE, ROUTE):
         yield from _traffic_problems(spec.get("traffic") or [])
+
+
+def _revision_name_problems(kind: Kind, new: Object, old: Object | None) -> Iterator[Problem]:
+    """Problems of a revision's name in the template (`validateRevisionName`, `VerifyNameChange`)."""
+    if kind not in (KNATIVE_SERVICE, CONFIGURATION):
+        return
+    template, field = new["spec"]["template"], "spec.template.metadata.name"
+    name, prefix = (template.get("metadata") or {}).get("name"), f"{new['metadata']['name']}-"
+    if not name:
+        return
+    texts = list(dns_names.label_1035_errors(name))
+    if texts:
+        yield f"invalid value: not a DNS 1035 label: [{' '.join(texts)}]", field
+    elif not name.startswith(prefix):
+        yield f'invalid value: "{name}" must have prefix "{prefix}"', field
+    before = (old or {"spec": {"template": {}}})["spec"]["template"]
+    if (before.get("metadata") or {}).get("name") == name and before != template:
+        yield "Saw the following changes without a name change (-old +new)", field
 
 
 def _name_problems(name: str) -> Iterator[Problem]:
