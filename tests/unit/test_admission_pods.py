@@ -101,7 +101,8 @@ def test_the_agent_logs_to_the_sink_of_the_inference_service() -> None:
 def test_the_agent_has_the_loggers_further_settings() -> None:
     body = of_revision(logger="true", logger_metadata_headers="a,b", logger_metadata_annotations="x,absent")
     body["metadata"]["annotations"]["x"] = "1"
-    logger = {"mode": "all", "storage": {"path": "logs", "parameters": {"format": "json"}}, "batchSize": 5}
+    logger = {"mode": "all", "batchSize": 5,
+              "storage": {"key": "s3", "path": "logs", "parameters": {"format": "json"}}}
     isvc = {"metadata": {"name": "sklearn-iris", "namespace": "kserve-test"}, "spec": {"predictor": {
         "logger": logger, "model": {"modelFormat": {"name": "sklearn"}, "storageUri": "gs://a/b"}}}}
 
@@ -218,6 +219,66 @@ def test_an_unknown_service_account_is_refused() -> None:
         new_store("kserve-test").create(POD, pod(serviceAccountName="ghost"))
 
 
-def test_a_pod_without_containers_is_invalid() -> None:
-    with pytest.raises(StatusError, match=r'Pod "p" is invalid: spec\.containers: Required value'):
-        new_store("kserve-test").create(POD, pod(containers=[]))
+CONTAINER: Object = {"name": "c", "image": "i"}
+VOLUME: Object = {"name": "v", "emptyDir": {}}
+
+
+@pytest.mark.parametrize(("spec", "words"), [
+    ({"containers": []}, "spec.containers: Required value"),
+    ({"containers": [{}]}, "[spec.containers[0].name: Required value, spec.containers[0].image: Required value]"),
+    ({"containers": [CONTAINER | {"name": "C"}]},
+     'spec.containers[0].name: Invalid value: "C": a lowercase RFC 1123 label must consist of'),
+    ({"containers": [CONTAINER, CONTAINER]}, 'spec.containers[1].name: Duplicate value: "c"'),
+    ({"initContainers": [CONTAINER], "containers": [CONTAINER]}, 'spec.containers[0].name: Duplicate value: "c"'),
+    ({"containers": [CONTAINER | {"image": " i"}]},
+     'spec.containers[0].image: Invalid value: " i": must not have leading or trailing whitespace'),
+    ({"containers": [CONTAINER | {"imagePullPolicy": "Often"}]},
+     'spec.containers[0].imagePullPolicy: Unsupported value: "Often": supported values: "Always", "IfNotPresent", '
+     '"Never"'),
+    ({"containers": [CONTAINER | {"ports": [{"containerPort": 0}]}]},
+     "spec.containers[0].ports[0].containerPort: Invalid value: 0: must be between 1 and 65535, inclusive"),
+    ({"containers": [CONTAINER | {"ports": [{"containerPort": 1, "name": "a" * 16}]}]},
+     f'spec.containers[0].ports[0].name: Invalid value: "{"a" * 16}": must be no more than 15 characters'),
+    ({"containers": [CONTAINER | {"ports": [{"containerPort": 1, "protocol": "QUIC"}]}]},
+     'spec.containers[0].ports[0].protocol: Unsupported value: "QUIC": supported values: "SCTP", "TCP", "UDP"'),
+    ({"containers": [CONTAINER | {"env": [{"value": "1"}]}]}, "spec.containers[0].env[0].name: Required value"),
+    ({"restartPolicy": "Sometimes"},
+     'spec.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "OnFailure", "Never"'),
+    ({"volumes": [VOLUME, VOLUME]}, 'spec.volumes[1].name: Duplicate value: "v"'),
+    ({"volumes": [VOLUME | {"secret": {"secretName": "s"}}]},
+     "spec.volumes[0].secret: Forbidden: may not specify more than 1 volume type"),
+    ({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "../.."}}]},
+     'spec.volumes[0].persistentVolumeClaim.claimName: Invalid value: "../..": a lowercase RFC 1123 subdomain must'),
+])
+def test_pods_have_rules(spec: Object, words: str) -> None:
+    with pytest.raises(StatusError) as refused:
+        new_store("kserve-test").create(POD, pod(**spec))
+
+    assert refused.value.code == 422
+    assert refused.value.message.startswith(f'Pod "p" is invalid: {words}')
+
+
+@pytest.mark.parametrize(("mounts", "words"), [
+    ([{"mountPath": "/a"}], "spec.containers[0].volumeMounts[0].name: Required value"),
+    ([{"name": "w", "mountPath": "/a"}], 'spec.containers[0].volumeMounts[0].name: Not found: "w"'),
+    ([{"name": "v"}], "spec.containers[0].volumeMounts[0].mountPath: Required value"),
+    ([{"name": "v", "mountPath": "/a"}, {"name": "v", "mountPath": "/a"}],
+     'spec.containers[0].volumeMounts[1].mountPath: Invalid value: "/a": must be unique'),
+    ([{"name": "v", "mountPath": "/a", "subPath": "/b"}],
+     'spec.containers[0].volumeMounts[0].subPath: Invalid value: "/b": must be a relative path'),
+    ([{"name": "v", "mountPath": "/a", "subPath": "b/../../c"}],
+     "spec.containers[0].volumeMounts[0].subPath: Invalid value: \"b/../../c\": must not contain '..'"),
+])
+def test_mounts_have_rules(mounts: list[Object], words: str) -> None:
+    with pytest.raises(StatusError) as refused:
+        new_store("kserve-test").create(
+            POD, pod(volumes=[VOLUME], containers=[CONTAINER | {"volumeMounts": mounts}]))
+
+    assert refused.value.message == f'Pod "p" is invalid: {words}'
+
+
+@pytest.mark.parametrize("image", ["app@sha256:" + "a" * 64, "gcr.io/app:latest@sha256:" + "a" * 64, "app:1"])
+def test_an_image_with_a_digest_or_a_version_is_pulled_once(image: str) -> None:
+    stored = new_store("kserve-test").create(POD, pod(containers=[CONTAINER | {"image": image}]))
+
+    assert stored["spec"]["containers"][0]["imagePullPolicy"] == "IfNotPresent"

@@ -267,18 +267,6 @@ def test_a_predictor_without_a_model_is_told_where_its_models_will_be_listed() -
     assert cluster.store.get(CONFIG_MAP, NS, f"modelconfig-{NAME}-0")["data"] == {"models.json": "[]"}
 
 
-def test_a_transformer_is_refused_in_so_many_words() -> None:
-    cluster = Simulator()
-    body = isvc()
-    body["spec"]["transformer"] = {"containers": [{"name": "kserve-container", "image": "a"}]}
-
-    cluster.apply(body)
-    cluster.settle(3)
-
-    assert cluster.store.list(KNATIVE_SERVICE, NS) == []
-    assert [e["message"].split(":")[0] for e in cluster.store.list(EVENT, NS)] == ["spec.transformer"]
-
-
 def test_a_broken_canary_blocks_the_model_and_serves_from_the_first_revision() -> None:
     cluster = rolled_out()
 

@@ -140,17 +140,21 @@ def test_a_dry_run_stores_nothing(store: Store) -> None:
 def test_admission_sees_and_changes_every_write_but_status() -> None:
     seen: list[str] = []
 
-    def admit(operation: str, kind: Kind, new: Object, old: Object | None, objects: Objects) -> Object:
+    def admit(operation: str, kind: Kind, new: Object, old: Object | None, objects: Objects, *, dry_run: bool = False,
+              warnings: list[str] | None = None) -> Object:
         seen.append(f"{operation} {kind.plural} {'old' if old else 'new'}")
+        if warnings is not None:
+            warnings.append("admitted")
         return new | {"spec": {"admitted": True}}
 
-    store = Store(None, admission=admit)
+    store, warnings = Store(None, admission=admit), []
     store.create(NAMESPACE, {"metadata": {"name": "demo"}})
-    made = store.create(INFERENCE_SERVICE, isvc())
+    made = store.create(INFERENCE_SERVICE, isvc(), warnings=warnings)
     store.update_status(INFERENCE_SERVICE, made | {"status": {"a": 1}})
     store.delete(INFERENCE_SERVICE, "demo", "a")
 
     assert made["spec"] == {"admitted": True}
+    assert warnings == ["admitted"]
     assert seen == ["CREATE namespaces new", "CREATE inferenceservices new", "DELETE inferenceservices old"]
 
 

@@ -138,7 +138,7 @@ class SliderState:
             state = state._with_status(status)
         if change.action != "apply" and state.queued is None:
             state = replace(state._cleared(), draft_percent=change.latest_percent)
-        return replace(state, message=Message("✔", f"{change.latest_percent} % is requested"))
+        return replace(state, message=Message("✔", f"the spec requests {change.latest_percent} %"))
 
     def write_failed(self, change: TrafficChange, error: Exception) -> SliderState:
         """The change was not stored, or the answer was lost."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import orjson
 
@@ -35,7 +35,7 @@ from kserve_nb.clusters.embedded.objects import (
 )
 
 Operation = Literal["CREATE", "UPDATE", "DELETE"]
-Admit = Callable[[Operation, Kind, Object, Object | None, Objects], Object]
+Warnings = list[str] | None
 Key = tuple[str | None, str]
 
 FIRST_VERSION = 1000  # a new cluster's resourceVersion: watches from 1 are too old, as on a real one
@@ -43,6 +43,13 @@ _PROPAGATION = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}  # final
 EVENT_LIFE_S = 3600.0  # a kube-apiserver forgets Events after an hour (--event-ttl)
 _SERVER_FIELDS = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
 _PERMANENT_NAMESPACES = {"default", "kube-system", "kube-public"}
+
+
+class Admit(Protocol):
+    """Admission: returns the object as it is to be stored, and appends to `warnings`. Raises StatusError."""
+
+    def __call__(self, operation: Operation, kind: Kind, new: Object, old: Object | None, objects: Objects, *,
+                 dry_run: bool = False, warnings: list[str] | None = None) -> Object: ...
 
 
 class Store(Objects):
@@ -116,7 +123,7 @@ class Store(Objects):
 
     # Writing
 
-    def create(self, kind: Kind, body: Object, *, dry_run: bool = False) -> Object:
+    def create(self, kind: Kind, body: Object, *, dry_run: bool = False, warnings: Warnings = None) -> Object:
         new: Object = orjson.loads(encode(body))
         meta = self._name_new(kind, new)
         object_metadata.check(kind, meta)
@@ -124,12 +131,12 @@ class Store(Objects):
         meta |= {"uid": str(uuid.uuid4()), "creationTimestamp": utc(time.time())}
         if kind.has_generation:
             meta["generation"] = 1
-        new = self._admit("CREATE", kind, new, None)
+        new = self._admit("CREATE", kind, new, None, dry_run, warnings)
         if (new["metadata"].get("namespace"), new["metadata"]["name"]) in self._entries[kind]:
             raise AlreadyExistsError(kind, new["metadata"]["name"])
         return self._commit(kind, "ADDED", new, None, dry_run)
 
-    def update(self, kind: Kind, body: Object, *, dry_run: bool = False) -> Object:
+    def update(self, kind: Kind, body: Object, *, dry_run: bool = False, warnings: Warnings = None) -> Object:
         old = self._current(kind, body)
         new: Object = orjson.loads(encode(body)) | {"apiVersion": kind.api_version, "kind": kind.kind}
         if kind.has_status:
@@ -138,7 +145,7 @@ class Store(Objects):
                 new["status"] = old["status"]
         new["metadata"] = self._system_fields(kind, new["metadata"], old["metadata"])
         object_metadata.check(kind, new["metadata"])
-        new = self._admit("UPDATE", kind, new, old)
+        new = self._admit("UPDATE", kind, new, old, dry_run, warnings)
         if "generation" in old["metadata"] and _intent(kind, new) != _intent(kind, old):
             new["metadata"]["generation"] = old["metadata"]["generation"] + 1
         return self._replace(kind, new, old, dry_run)
@@ -163,7 +170,7 @@ class Store(Objects):
         if kind == NAMESPACE and name in _PERMANENT_NAMESPACES:
             raise StatusError(403, "Forbidden", f'namespaces "{name}" is forbidden: this namespace may not be deleted',
                               {"name": name, "kind": "namespaces"})
-        self._admit("DELETE", kind, old, old)
+        self._admit("DELETE", kind, old, old, dry_run, None)
         grace = _grace_s(kind, old, grace_period_s)
         new: Object = orjson.loads(encode(old))
         finalizers = new["metadata"].get("finalizers") or []
@@ -182,8 +189,11 @@ class Store(Objects):
 
     # Steps of a write
 
-    def _admit(self, operation: Operation, kind: Kind, new: Object, old: Object | None) -> Object:
-        return new if self._admission is None else self._admission(operation, kind, new, old, self)
+    def _admit(self, operation: Operation, kind: Kind, new: Object, old: Object | None, dry_run: bool,
+               warnings: Warnings) -> Object:
+        if self._admission is None:
+            return new
+        return self._admission(operation, kind, new, old, self, dry_run=dry_run, warnings=warnings)
 
     def _name_new(self, kind: Kind, new: Object) -> Object:
         new |= {"apiVersion": kind.api_version, "kind": kind.kind}

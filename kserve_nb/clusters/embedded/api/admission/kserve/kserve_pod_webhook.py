@@ -6,11 +6,10 @@ metrics_aggregate_injector}.go.
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
-from kserve_nb.clusters.embedded.api.admission.agent_injector import inject_agent
-from kserve_nb.clusters.embedded.kinds import CLUSTER_STORAGE_CONTAINER, CONFIG_MAP, INFERENCE_SERVICE, NAMESPACE
+from kserve_nb.clusters.embedded.api.admission.kserve import kserve_config
+from kserve_nb.clusters.embedded.api.admission.kserve.agent_injector import inject_agent
+from kserve_nb.clusters.embedded.api.admission.review import denied
+from kserve_nb.clusters.embedded.kinds import CLUSTER_STORAGE_CONTAINER, INFERENCE_SERVICE, NAMESPACE
 from kserve_nb.clusters.embedded.objects import Object, Objects, StatusError
 from kserve_nb.clusters.embedded.storage_initializer import INITIALIZER, SERVER, find_storage_container, provide_model
 from kserve_nb.values.labels import INFERENCE_SERVICE_LABEL, KSERVE_INTERNAL, SOURCE_URI
@@ -33,7 +32,7 @@ def mutate(pod: Object, objects: Objects) -> None:
         selector["cloud.google.com/gke-accelerator"] = annotations[_ACCELERATOR]
     _provide_model(pod, objects)
     isvc = objects.find(INFERENCE_SERVICE, meta["namespace"], name)
-    inject_agent(pod, isvc, _config(objects, "agent"), _config(objects, "logger"))
+    inject_agent(pod, isvc, kserve_config.section(objects, "agent"), kserve_config.section(objects, "logger"))
     _annotate_metrics(annotations, objects)
 
 
@@ -51,23 +50,17 @@ def _provide_model(pod: Object, objects: Objects) -> None:
                                                 objects.list(CLUSTER_STORAGE_CONTAINER))
     except ValueError as error:
         raise _failed(str(error)) from error
-    provide_model(spec, uri, container_spec, _config(objects, "storageInitializer"),
+    provide_model(spec, uri, container_spec, kserve_config.section(objects, "storageInitializer"),
                   read_only=annotations.get("storage.kserve.io/readonly") != "false")
 
 
 def _failed(message: str) -> StatusError:
-    return StatusError(500, "InternalError", f'admission webhook "{WEBHOOK}" denied the request: {message}')
+    return denied(WEBHOOK, message, code=500, reason="InternalError")
 
 
 def _annotate_metrics(annotations: dict[str, str], objects: Objects) -> None:
-    config = _config(objects, "metricsAggregator")
+    config = kserve_config.section(objects, "metricsAggregator")
     annotations.setdefault("serving.kserve.io/enable-metric-aggregation",
                            config.get("enableMetricAggregation", "false"))
     annotations.setdefault("serving.kserve.io/enable-prometheus-scraping",
                            config.get("enablePrometheusScraping", "false"))
-
-
-def _config(objects: Objects, key: str) -> dict[str, Any]:
-    config = objects.find(CONFIG_MAP, "kserve", "inferenceservice-config") or {}
-    parsed: dict[str, Any] = json.loads((config.get("data") or {}).get(key) or "{}")
-    return parsed
