@@ -93,7 +93,7 @@ class Database:
         except sqlite3.Error as error:
             self._roll_back()
             raise StatusError(500, "InternalError", (
-                f"Cannot store {values[0]} {str(values[2])!r} in {self._path}: {error}. Nothing was changed. "
+                f"Cannot store {values[0]!s} {values[2]!r} in {self._path}: {error}. Nothing was changed. "
                 "Free disk space and try again")) from None
         except BaseException:
             self._roll_back()
