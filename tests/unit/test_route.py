@@ -376,9 +376,9 @@ def named(knative: Knative, name: str | None, image: str) -> None:
 
 def test_a_template_may_name_its_revision() -> None:
     knative = Knative()
-    named(knative, f"{NAME}-blue", "example.com/a:v1")
-    named(knative, None, "example.com/b:v1")
-    named(knative, f"{NAME}-green", "example.com/c:v1")
+    named(knative, f"{NAME}-blue", "example.com/web:a")
+    named(knative, None, "example.com/web:b")
+    named(knative, f"{NAME}-green", "example.com/web:c")
 
     assert [r["metadata"]["name"] for r in knative.store.list(REVISION, NS)] == [
         f"{NAME}-00002", f"{NAME}-blue", f"{NAME}-green"]
@@ -393,17 +393,17 @@ def test_a_template_may_name_its_revision() -> None:
 ])
 def test_a_name_of_a_revision_that_cannot_be_used_is_refused(name: str, words: str) -> None:
     knative = Knative()
-    named(knative, f"{NAME}-blue", "example.com/a:v1")
+    named(knative, f"{NAME}-blue", "example.com/web:a")
 
     with pytest.raises(StatusError, match=words):
-        named(knative, name, "example.com/b:v1")
+        named(knative, name, "example.com/web:b")
 
 
 def test_a_name_that_another_revision_has_fails_the_configuration() -> None:
     knative = Knative()
-    named(knative, f"{NAME}-blue", "example.com/a:v1")
-    named(knative, f"{NAME}-green", "example.com/b:v1")
-    named(knative, f"{NAME}-blue", "example.com/c:v1")
+    named(knative, f"{NAME}-blue", "example.com/web:a")
+    named(knative, f"{NAME}-green", "example.com/web:b")
+    named(knative, f"{NAME}-blue", "example.com/web:c")
 
     ready = condition(knative.store.get(CONFIGURATION, NS, NAME), "Ready")
     assert (ready["status"], ready["message"]) == (
