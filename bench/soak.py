@@ -51,7 +51,7 @@ panel.chart.send(25)
 rollout.client.delete(POD, rollout.pods()[0].name)
 """
 CLOSE = "panel.close()\nimport threading\nprint(*{thread.name for thread in threading.enumerate()}, sep='\\n')"
-OURS = ("watch of", "contact of", "picture of", "requests", "log of", "one request")  # threads of widgets
+OURS = ("watch of", "ping for", "feed of", "requests", "log of", "one request")  # threads of widgets
 
 
 @contextmanager

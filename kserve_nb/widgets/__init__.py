@@ -1,4 +1,8 @@
-"""What a learner looks at and touches: `from kserve_nb.widgets import Panel`."""
+"""Widgets: live views of one rollout, and controls to change it. Each also exists as text, HTML and JSON.
+
+May import everything but `cli` and `lab`. Python draws HTML (`drawing`), the browser patches it (`sheet`), and one feed
+per rollout delivers the data (`feed`).
+"""
 
 from __future__ import annotations
 
@@ -32,7 +36,7 @@ __all__ = [
     "YamlDiff",
 ]
 
-_HOMES = {
+_MODULES = {
     "ConditionLadder": "condition_ladder",
     "DoctorPanel": "doctor_panel",
     "Panel": "panel",
@@ -48,6 +52,6 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,118 +1,105 @@
-"""Which condition holds the rollout back: the deepest cause first, and up from it to what the user sees."""
+"""The conditions of a rollout's objects, the deepest cause first: they show what delays the rollout."""
 
 from __future__ import annotations
 
-from html import escape
+from collections.abc import Mapping
 from typing import Any
 
-import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these lines
-import traitlets as T  # noqa: N812 - as above
+import traitlets as T  # noqa: N812 - short, as traits fill these lines
 
-from kserve_nb.observe.conditions import Rung
+from kserve_nb.observe.conditions import LadderCondition
 from kserve_nb.observe.snapshot import Snapshot, clock, moment
-from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values import render
 from kserve_nb.values.revisions import short
-from kserve_nb.widgets.drawing.draw import Picture, cell, framed, table, with_state
-from kserve_nb.widgets.feed.rollout_feed import Seat, faces_of, leave
+from kserve_nb.widgets.drawing.frame import card, with_state
+from kserve_nb.widgets.drawing.markup import checkbox, hidden, safe, table, toolbar
+from kserve_nb.widgets.sheet.rollout_widget import RolloutWidget
+from kserve_nb.widgets.sheet.sheet import Handler
 
 _GLYPHS = {"holds": "✔", "waits": "◌", "fails": "✖"}
 _HEAD = ("", "OF", "CONDITION", "STATUS", "SINCE", "WHY")
 
 
-class ConditionLadder(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
+class ConditionLadder(RolloutWidget):
     """The conditions from the pods up to the InferenceService, the deepest first, live until `close()`.
 
-    Those that hold are left out, but for each object's Ready, until `every` is set, in code or by the button.
+    Conditions that are met are left out, except for the Ready of each object, until `every` is set, in code or by the
+    checkbox.
 
     >>> ladder = ConditionLadder(rollout)
     >>> ladder.close()
     """
 
-    snapshot: Snapshot = T.Instance(Snapshot, ("",))  # type: ignore[assignment]  # traitlets hands the value out
     every = T.Bool(False)
-
-    def __init__(self, rollout: Rollout):
-        self._picture = Picture(lambda: self.html)
-        self._button = W.ToggleButton(description="show all conditions", tooltip="also those that hold")
-        self._button.layout.width = "max-content"
-        super().__init__([self._picture.view, self._button])
-        T.link((self, "every"), (self._button, "value"))
-        self._seat = Seat(rollout, lambda snapshot: self.set_trait("snapshot", snapshot))
 
     @property
     def text(self) -> str:
-        """The ladder as text."""
+        """The conditions as text."""
         return text(self.snapshot, every=self.every)
 
-    @property
-    def html(self) -> str:
-        """The ladder as HTML."""
+    def _picture(self) -> str:
         return html(self.snapshot, every=self.every)
 
-    @property
-    def json(self) -> dict[str, Any]:
-        """All that is known, as JSON's own types."""
-        return self.snapshot.as_json()
+    def _draw(self) -> str:
+        return self._picture() + toolbar(
+            checkbox("every", "show all conditions, also those that are met", checked=self.every)
+        )
 
-    def close(self) -> None:
-        """Stop following; what was seen last stays in view."""
-        leave(self)
+    def _handlers(self) -> Mapping[str, Handler]:
+        return {"every": lambda value: self.set_trait("every", value == "true")}
 
-    @T.observe("snapshot", "every")
-    def _show(self, _change: Any) -> None:
-        self._picture.draw()
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        return faces_of(self, super()._repr_mimebundle_(**kwargs))
+    @T.observe("every")
+    def _on_every(self, _change: Any) -> None:
+        self.redraw()
 
 
 def text(snapshot: Snapshot, *, every: bool = False) -> str:
-    """One sentence, and the ladder below it."""
-    below = render.text(_table(snapshot, every)) if snapshot.rungs else ""
+    """One sentence, and the table of conditions below it."""
+    below = render.text(_table(snapshot, every)) if snapshot.conditions else ""
     return with_state(snapshot, "\n".join(filter(None, (sentence(snapshot), below))))
 
 
 def html(snapshot: Snapshot, *, every: bool = False) -> str:
     """The same as HTML."""
-    body = "".join(_row(*row) for row in _table(snapshot, every)[1])
-    said = f"<div style='line-height:1.6;overflow-wrap:anywhere' role='status'>{escape(sentence(snapshot))}</div>"
-    return framed(snapshot, said + (table(_HEAD[:-1], body) if body else ""))
+    body = "".join(_row_html(*cells) for cells in _table(snapshot, every)[1])
+    summary = f"<div role='status'>{safe(sentence(snapshot))}</div>"
+    shown = table((hidden("state"), *_HEAD[1:-1]), body, f"conditions of {snapshot.name}") if body else ""
+    return card(snapshot, f"Conditions of {snapshot.name}", summary + shown)
 
 
 def sentence(snapshot: Snapshot) -> str:
-    """Whether something holds it back, and the deepest thing that does."""
-    broken = [rung for rung in snapshot.rungs if rung.word != "holds"]
-    if not snapshot.rungs:
+    """Whether a condition delays the rollout, and the deepest one that does."""
+    unmet = [rung for rung in snapshot.conditions if rung.state != "holds"]
+    if not snapshot.conditions:
         return f"· {snapshot.name}: no conditions: it is {snapshot.phase}"
-    if not broken:
-        return f"✔ {snapshot.name}: nothing holds it back, all {len(snapshot.rungs)} conditions are as they should be"
-    deepest = next((rung for rung in broken if rung.word == "fails"), broken[0])
+    if not unmet:
+        return f"✔ {snapshot.name}: all {len(snapshot.conditions)} conditions are met"
+    deepest = next((rung for rung in unmet if rung.state == "fails"), unmet[0])
     why = ": ".join(filter(None, (deepest.reason, deepest.message))) or f"{deepest.type} is {deepest.status}"
-    verb = "fails" if deepest.word == "fails" else "is waited for"
-    return f"{_GLYPHS[deepest.word]} {snapshot.name}: {_whom(deepest)} {verb}: {why}"
+    verb = "failed" if deepest.state == "fails" else "is not ready yet"
+    return f"{_GLYPHS[deepest.state]} {snapshot.name}: {_object(deepest)} {verb}: {why}"
 
 
 def _table(snapshot: Snapshot, every: bool) -> tuple[render.Rows, render.Rows]:
-    shown = [rung for rung in snapshot.rungs if every or rung.word != "holds" or rung.type == "Ready"]
+    shown = [rung for rung in snapshot.conditions if every or rung.state != "holds" or rung.type == "Ready"]
     return (_HEAD,), [
         (
-            _GLYPHS[rung.word], _whom(rung), rung.type, rung.status, clock(moment(rung.since)) if rung.since else "",
+            _GLYPHS[rung.state], _object(rung), rung.type, rung.status, clock(moment(rung.since)) if rung.since else "",
             ": ".join(filter(None, (rung.reason, rung.message)))[:300],
         )
         for rung in shown
     ]  # fmt: skip
 
 
-def _row(*cells: str) -> str:
-    """A rung, and why below it: it may be long."""
-    *short_ones, why = cells
-    row = "".join(f"<td {cell()}>{escape(words)}</td>" for words in short_ones)
-    below = f"<tr><td></td><td colspan='4' {cell('overflow-wrap:anywhere')}>{escape(why)}</td></tr>" if why else ""
-    return f"<tr>{row}</tr>{below}"
+def _row_html(*cells: str) -> str:
+    """A condition, and in the row below it the reason, which may be long."""
+    *short_cells, why = cells
+    shown = "".join(f"<td>{safe(words)}</td>" for words in short_cells)
+    below = f"<tr><td></td><td colspan='4' class='knb-wrap'>{safe(why)}</td></tr>" if why else ""
+    return f"<tr>{shown}</tr>{below}"
 
 
-def _whom(rung: Rung) -> str:
+def _object(rung: LadderCondition) -> str:
     if rung.kind == "Pod":
         return f"Pod of {short(rung.name.partition('-deployment-')[0])}"
     if rung.kind == "Revision":

@@ -1,47 +1,37 @@
-"""What the doctor says, with a button to ask again, and a place to paste a command that does not work."""
+"""The doctor's report, a button that examines again, and a box for a command that does not work."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these lines
-import traitlets as T  # noqa: N812 - as above
+import traitlets as T  # noqa: N812 - short, as traits fill these lines
 
 from kserve_nb.doctor import Report
-from kserve_nb.widgets.drawing.draw import Picture
-from kserve_nb.widgets.drawing.markup import note, with_faces
+from kserve_nb.widgets.drawing.markup import button, note, safe, toolbar
+from kserve_nb.widgets.sheet.sheet import Handler, Sheet
 
 _EMPTY = "not examined yet"
 
 
-class DoctorPanel(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
-    """The doctor's report: `DoctorPanel(lab.doctor)`. Examines when it is made, and at each click.
+class DoctorPanel(Sheet):
+    """The doctor's report: `DoctorPanel(lab.doctor)`. Examines when it is created, and each time the button is pressed.
 
-    `curl` is a command to explain, as it is pasted below the report; in code: `panel.refresh(curl="curl -v ...")`.
+    `curl` is a command to explain, pasted into the box; in code: `panel.refresh(curl="curl -v ...")`.
     """
 
     report = T.Instance(Report, allow_none=True)
     curl = T.Unicode()
-    said = T.Unicode()  # that it examines, or why it could not
+    problem = T.Unicode()  # why the last examination failed
 
     def __init__(self, examine: Callable[..., Report]):
         self._examine = examine
-        self._picture = Picture(lambda: self._said_html() + self.html)
-        self.button = W.Button(description="Examine again", tooltip="reads only; changes nothing")
-        self._pasted = W.Textarea(
-            description="command", placeholder="paste a curl command that does not do what it should",
-            layout=W.Layout(width="auto", flex="1 1 320px", height="3.4em"),
-        )  # fmt: skip
-        self.button.on_click(self._on_click)
-        row = W.HBox([self._pasted, self.button], layout=W.Layout(flex_flow="row wrap"))
-        super().__init__([row, self._picture.view])
-        T.link((self, "curl"), (self._pasted, "value"))
+        super().__init__()
         self.refresh()
 
     def refresh(self, curl: str | None = None) -> Report:
-        """Examine again, and show what was found: the twin of the button."""
+        """Examine again and show the report: what the button does."""
         self.curl = self.curl if curl is None else curl
         self.report = self._examine(curl=self.curl) if self.curl.strip() else self._examine()
         return self.report
@@ -52,32 +42,36 @@ class DoctorPanel(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         return self.report.text if self.report else _EMPTY
 
     @property
-    def html(self) -> str:
-        """The report as HTML."""
-        return self.report.html if self.report else f"<i>{_EMPTY}</i>"
-
-    @property
     def json(self) -> dict[str, Any]:
         """The report as JSON's own types; empty before the first one."""
         found: dict[str, Any] = json.loads(self.report.to_json()) if self.report else {}
         return found
 
-    def _on_click(self, _button: W.Button) -> None:
-        self.button.disabled, self.said = True, "… examining"
+    def close(self) -> None:
+        """Do nothing: the panel runs nothing in the background. The last report stays visible."""
+
+    def _picture(self) -> str:
+        failed = note("✖", self.problem, urgent=True) if self.problem else ""
+        return f"<div data-key='report'>{failed}{self.report.html if self.report else _EMPTY}</div>"
+
+    def _draw(self) -> str:
+        box = (
+            "<label>A curl command that does not work (optional)"
+            f"<textarea rows='3' data-change='curl' data-selected='{safe(self.curl)}'>{safe(self.curl)}</textarea>"
+            "</label>"
+        )
+        return box + toolbar(button("examine", "Examine again", title="Reads only; changes nothing.")) + self._picture()
+
+    def _handlers(self) -> Mapping[str, Handler]:
+        return {"curl": lambda value: self.set_trait("curl", value), "examine": self._on_examine}
+
+    def _on_examine(self, _value: str) -> None:
+        self.problem = ""
         try:
             self.refresh()
-            self.said = ""
-        except Exception as error:  # a callback has no cell to raise into: say it in the view
-            self.said = f"✖ not examined: {error}"
-        finally:
-            self.button.disabled = False
+        except Exception as error:
+            self.problem = f"Cannot examine the cluster: {error}"
 
-    def _said_html(self) -> str:
-        return note(self.said[0], self.said[2:], urgent=self.said[0] == "✖") if self.said else ""
-
-    @T.observe("report", "said")
-    def _show(self, _change: Any = None) -> None:
-        self._picture.draw()
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        return with_faces(super()._repr_mimebundle_(**kwargs), self.text, self.html)
+    @T.observe("report", "curl", "problem")
+    def _on_change(self, _change: Any) -> None:
+        self.redraw()

@@ -1,13 +1,13 @@
-"""Send one request, and see which hop answered, what, and how long it took."""
+"""Send one request, and see which hop answered it, with what, and how long each hop took."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these lines
-import traitlets as T  # noqa: N812 - as above
+import traitlets as T  # noqa: N812 - short, as traits fill these lines
 
 from kserve_nb.access.ingress import PredictError
 from kserve_nb.doctor import explain
@@ -17,13 +17,13 @@ from kserve_nb.rollout.reader import Tag
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.rollout.trace import Trace
 from kserve_nb.values import render
-from kserve_nb.widgets.drawing.draw import FAINT, Picture
-from kserve_nb.widgets.drawing.markup import command, note, with_faces
+from kserve_nb.widgets.drawing.markup import button, choice, command, hidden, note, safe, table, toolbar
+from kserve_nb.widgets.sheet.sheet import Handler, Sheet
 
-_DOORS = (("main host, split by percent", "main"), ("prev- host", "prev"), ("latest- host", "latest"))
+_HOSTS = (("main host, split by percent", "main"), ("prev- host", "prev"), ("latest- host", "latest"))
 
 
-class RequestTrace(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
+class RequestTrace(Sheet):
     """One request through the ingress, hop by hop.
 
     >>> tracer = RequestTrace(rollout)
@@ -31,8 +31,8 @@ class RequestTrace(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     200
     """
 
-    trace: Trace | None = T.Instance(Trace, allow_none=True)  # type: ignore[assignment]  # the last one
-    error = T.Unicode()  # why there is none
+    trace: Trace | None = T.Instance(Trace, allow_none=True)  # type: ignore[assignment]  # the last request
+    error = T.Unicode()  # why there is no trace
     sending = T.Bool(False)
     tag: Tag = T.Enum(["main", "prev", "latest"], "main")  # type: ignore[assignment]  # as above
 
@@ -40,17 +40,11 @@ class RequestTrace(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
     def __init__(self, rollout: Rollout):
         self._rollout = rollout
-        self._picture = Picture(lambda: self.html)
-        self._doors = W.Dropdown(options=_DOORS, description="to the", layout={"width": "300px"})
-        self.send_button = W.Button(description="Send one request")
-        row = W.HBox([self._doors, self.send_button], layout={"flex_flow": "row wrap"})
-        super().__init__([row, self._picture.view])
-        T.link((self, "tag"), (self._doors, "value"))
-        self.send_button.on_click(self._on_send)
-        self._picture.draw()
+        super().__init__()
+        self.redraw()
 
     def send(self, tag: Tag | None = None) -> Trace:
-        """Send one request to a door, and return where it went; `trace` keeps it."""
+        """Send one request to a host and return its trace; `trace` keeps it."""
         self.tag, self.error = tag or self.tag, ""
         self.trace = self._rollout.trace(self.tag, known=self._known())
         return self.trace
@@ -61,18 +55,12 @@ class RequestTrace(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         return text(self.trace)
 
     @property
-    def html(self) -> str:
-        """The hops as HTML."""
-        said = note("…", "sent, waiting for the answer") if self.sending else ""
-        return said + (note("✖", self.error, urgent=True) if self.error else "") + html(self.trace)
-
-    @property
     def json(self) -> dict[str, Any]:
-        """The last request, as JSON's own types."""
+        """The last request as JSON's own types; empty before the first one."""
         return asdict(self.trace) if self.trace else {}
 
     def close(self) -> None:
-        """Wait for a request that is under way; the last one stays in view."""
+        """Wait for a request that is being sent; the last trace stays visible."""
         if self._sender is not None:
             self._sender.join(timeout=60)
 
@@ -80,15 +68,29 @@ class RequestTrace(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         try:
             return find_discriminating_input(self._rollout, self._rollout.status())
         except (NotPossibleError, PredictError, LookupError, RuntimeError):
-            return None  # then nobody can tell who answers, and the trace says so
+            return None  # the trace then says that the revision is unknown
 
-    def _on_send(self, _button: W.Button) -> None:
+    def _picture(self) -> str:
+        failed = note("✖", self.error, urgent=True) if self.error else ""
+        sending = note("…", "sent, waiting for the answer") if self.sending else ""
+        head = "<div class='knb-head'><span class='knb-title'>One request, hop by hop</span></div>"
+        return f"<div class='knb-trace' data-key='trace'>{head}{sending}{failed}{html(self.trace)}</div>"
+
+    def _draw(self) -> str:
+        why_not = "A request is being sent." if self.sending else ""
+        send = button("send", "Send one request", why_not=why_not, look="primary")
+        return toolbar(choice("tag", "to the", _HOSTS, self.tag), send) + self._picture()
+
+    def _handlers(self) -> Mapping[str, Handler]:
+        return {"tag": lambda value: self.set_trait("tag", value), "send": self._on_send}
+
+    def _on_send(self, _value: str) -> None:
         if not self.sending:
             self.sending = True
-            self._sender = threading.Thread(target=self._send_or_say, name="one request", daemon=True)
+            self._sender = threading.Thread(target=self._send_in_background, name="one request", daemon=True)
             self._sender.start()
 
-    def _send_or_say(self) -> None:
+    def _send_in_background(self) -> None:
         try:
             self.send()
         except Exception as error:  # a thread has no cell to raise into
@@ -96,17 +98,13 @@ class RequestTrace(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         finally:
             self.sending = False
 
-    @T.observe("trace", "error", "sending")
-    def _show(self, _change: Any) -> None:
-        self.send_button.disabled = self.sending
-        self._picture.draw()
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        return with_faces(super()._repr_mimebundle_(**kwargs), self.text, self.html)
+    @T.observe("trace", "error", "sending", "tag")
+    def _on_change(self, _change: Any) -> None:
+        self.redraw()
 
 
 def text(found: Trace | None) -> str:
-    """A line a hop, what the doctor knows of the one that failed, and the same request as a command."""
+    """A line per hop, the doctor's rule for the hop that failed, and the same request as a command."""
     if found is None:
         return "no request sent yet: tracer.send()"
     return "\n".join(filter(None, (found.sentence, render.text(found.table), rule(found), found.curl)))
@@ -116,15 +114,20 @@ def html(found: Trace | None) -> str:
     """The same as HTML."""
     if found is None:
         return note("·", "no request sent yet")
-    said = note("✖" if found.failed else "✔", found.sentence[2:], urgent=bool(found.failed))
-    shown = f"<div style='overflow-x:auto'>{render.html(found.table)}</div>"
-    shown += note("→", rule(found)) if rule(found) else ""
-    how = f"<div style='border-top:1px solid {FAINT}'>{command(found.curl)}</div>" if found.curl else ""
-    return said + shown + how
+    summary = note("✖" if found.failed else "✔", found.sentence[2:], urgent=bool(found.failed))
+    (head,), rows = found.table
+    body = "".join(f"<tr>{''.join(map(_cell, cells))}</tr>" for cells in rows)
+    hops = table([safe(name) or hidden("state") for name in head], body, "hops of the request")
+    explained = note("→", rule(found)) if rule(found) else ""
+    return summary + hops + explained + (command(found.curl) if found.curl else "")
+
+
+def _cell(words: str) -> str:
+    return f"<td class='knb-wrap'>{safe(words)}</td>" if len(words) > 24 else f"<td>{safe(words)}</td>"
 
 
 def rule(found: Trace) -> str:
-    """The doctor's rule for what a hop failed with, by its id: why, and what to do; empty where it knows none."""
+    """The doctor's rule for the failure: its id, why it happens, and what to do; empty if there is none."""
     if not found.failed:
         return ""
     answer = found.response

@@ -1,107 +1,95 @@
-"""A rollout as a tree: its revisions with what is asked, routed and observed, and their pods."""
+"""The revisions of a rollout with their requested, routed and observed percent, and the pods of each."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
-import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these lines
-import traitlets as T  # noqa: N812 - as above
+import traitlets as T  # noqa: N812 - short, as traits fill these lines
 
 from kserve_nb.observe.snapshot import Snapshot
-from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values import render
 from kserve_nb.values.pods import Pod
 from kserve_nb.values.revisions import Revision, short
-from kserve_nb.widgets.drawing.draw import Picture, cell, framed, revision_role, shares, table, with_state
-from kserve_nb.widgets.drawing.markup import pod_glyph
-from kserve_nb.widgets.feed.rollout_feed import Seat, faces_of, leave
-from kserve_nb.widgets.status_line import GLYPHS, headline
+from kserve_nb.widgets.drawing.frame import card, observed_shares, revision_role, with_state
+from kserve_nb.widgets.drawing.markup import checkbox, safe, table, toolbar
+from kserve_nb.widgets.drawing.palette import revision_mark
+from kserve_nb.widgets.drawing.pod_rows import pod_glyph
+from kserve_nb.widgets.sheet.rollout_widget import RolloutWidget
+from kserve_nb.widgets.sheet.sheet import Handler
+from kserve_nb.widgets.status_line import GLYPHS, headline, phase_chip
 
 _PODS_SHOWN = 6  # of one revision
-_HEAD = ("", "MODEL", "ASKED", "ROUTED", "OBSERVED")
+_HEAD = ("", "MODEL", "REQUESTED", "ROUTED", "OBSERVED")
 
 
-class RolloutTree(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
-    """Revisions and pods of a rollout with the three truths beside them, live until `close()`.
+class RolloutTree(RolloutWidget):
+    """Revisions and pods of a rollout with requested, routed and observed percent, live until `close()`.
 
-    Revisions without traffic and pods are left out until `older` is set, in code or by the button.
+    Revisions without traffic and without pods are left out until `older` is set, in code or by the checkbox.
     """
 
-    snapshot: Snapshot = T.Instance(Snapshot, ("",))  # type: ignore[assignment]  # traitlets hands the value out
     older = T.Bool(False)
-
-    def __init__(self, rollout: Rollout):
-        self._picture = Picture(lambda: self.html)
-        self._button = W.ToggleButton(tooltip="revisions that have neither traffic nor pods")
-        self._button.layout.width = "max-content"
-        super().__init__([self._picture.view, self._button])
-        T.link((self, "older"), (self._button, "value"))
-        self._seat = Seat(rollout, lambda snapshot: self.set_trait("snapshot", snapshot))
 
     @property
     def text(self) -> str:
         """The tree as text."""
         return text(self.snapshot, older=self.older)
 
-    @property
-    def html(self) -> str:
-        """The tree as HTML."""
+    def _picture(self) -> str:
         return html(self.snapshot, older=self.older)
 
-    @property
-    def json(self) -> dict[str, Any]:
-        """All that is known, as JSON's own types."""
-        return self.snapshot.as_json()
+    def _draw(self) -> str:
+        count = sum(not one.is_active for one in rows(self.snapshot))
+        label = f"show {count} older revision{'s' * (count > 1)}"
+        return self._picture() + (toolbar(checkbox("older", label, checked=self.older)) if count else "")
 
-    def close(self) -> None:
-        """Stop following; what was seen last stays in view."""
-        leave(self)
+    def _handlers(self) -> Mapping[str, Handler]:
+        return {"older": lambda value: self.set_trait("older", value == "true")}
 
-    @T.observe("snapshot", "older")
-    def _show(self, _change: Any) -> None:
-        hidden = sum(not row.shown for row in rows(self.snapshot))
-        self._button.layout.display = None if hidden else "none"
-        self._button.description = f"{'hide' if self.older else 'show'} {hidden} older revision{'s' * (hidden > 1)}"
-        self._picture.draw()
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        return faces_of(self, super()._repr_mimebundle_(**kwargs))
+    @T.observe("older")
+    def _on_older(self, _change: Any) -> None:
+        self.redraw()
 
 
 @dataclass(frozen=True)
-class Row:
+class RevisionRow:
     """One revision of the tree."""
 
+    revision: str
     glyph: str
-    name: str
     role: str
     model: str
-    asked: str
+    requested: str
     routed: str
     observed: str
     pods: tuple[Pod, ...]
 
     @property
-    def shown(self) -> bool:
-        """Whether it has traffic, is asked to have some, or has pods."""
-        return bool(self.asked or self.routed or self.pods)
+    def is_active(self) -> bool:
+        """Whether it has or is to get traffic, or has pods."""
+        return bool(self.requested or self.routed or self.pods)
+
+    @property
+    def label(self) -> str:
+        """Its state, number and role: `✔ 00002 LATEST`."""
+        return " ".join(filter(None, (self.glyph, short(self.revision), self.role)))
 
 
-def rows(snapshot: Snapshot) -> tuple[Row, ...]:
-    """A row a revision, the oldest first."""
+def rows(snapshot: Snapshot) -> tuple[RevisionRow, ...]:
+    """One row per revision, the oldest first."""
     known = {revision.name: revision for revision in snapshot.revisions}
     pods = {name: tuple(p for p in snapshot.pods if p.revision == name) for name in {p.revision for p in snapshot.pods}}
-    names = sorted({*known, *snapshot.asked, *snapshot.routed, *pods})
-    observed = shares(snapshot)
+    names = sorted({*known, *snapshot.requested, *snapshot.routed, *pods})
+    observed = observed_shares(snapshot)
     return tuple(
-        Row(
+        RevisionRow(
+            revision=name,
             glyph=_glyph(known.get(name)),
-            name=short(name),
             role=revision_role(snapshot, name),
             model=known[name].model.rpartition("/")[2] if name in known else "",
-            asked=_percent(snapshot.asked, name),
+            requested=_percent(snapshot.requested, name),
             routed=_percent(snapshot.routed, name),
             observed=observed.get(name, ""),
             pods=pods.get(name, ()),
@@ -111,35 +99,31 @@ def rows(snapshot: Snapshot) -> tuple[Row, ...]:
 
 
 def text(snapshot: Snapshot, *, older: bool = False) -> str:
-    """The tree, with a line a revision and a line a pod."""
+    """The tree, with a line per revision and a line per pod."""
     head = f"{GLYPHS[snapshot.phase]} {snapshot.name}  {headline(snapshot)}"
-    shown = [row for row in rows(snapshot) if row.shown or older]
+    shown = [one for one in rows(snapshot) if one.is_active or older]
     lines = [_HEAD]
-    for row in shown:
-        last = row is shown[-1]
-        lines.append((f"{'└─' if last else '├─'} {_label(row)}", row.model, row.asked, row.routed, row.observed))
-        bar = "   " if last else "│  "
-        pods = _pod_lines(row.pods)
+    for one in shown:
+        is_last = one is shown[-1]
+        lines.append((f"{'└─' if is_last else '├─'} {one.label}", one.model, one.requested, one.routed, one.observed))
+        bar = "   " if is_last else "│  "
+        pods = _pod_lines(one.pods)
         lines += [(f"{bar}{'└─' if words is pods[-1] else '├─'} {words}", "", "", "", "") for words in pods]
     return with_state(snapshot, head + ("\n" + render.text((lines[:1], lines[1:])) if shown else ""))
 
 
 def html(snapshot: Snapshot, *, older: bool = False) -> str:
-    """The tree as a table; pods are lists within it."""
-    body = ""
-    for row in rows(snapshot):
-        if row.shown or older:
-            pods = "".join(f"<div style='padding-left:18px'>{escape(words)}</div>" for words in _pod_lines(row.pods))
-            cells = "".join(f"<td {cell()}>{escape(t)}</td>" for t in (row.model, row.asked, row.routed, row.observed))
-            first = f"{escape(_label(row))}<div style='font-weight:400'>{pods}</div>"
-            body += f"<tr><th scope='row' {cell()}>{first}</th>{cells}</tr>"
-    words = f"{GLYPHS[snapshot.phase]} <b>{escape(snapshot.name)}</b> · {escape(headline(snapshot))}"
-    shown = table(("REVISION", *_HEAD[1:]), body) if body else ""
-    return framed(snapshot, f"<div style='line-height:1.6'>{words}</div>{shown}")
+    """The tree as a table; the pods are below the name of their revision."""
+    body = "".join(_row_html(one) for one in rows(snapshot) if one.is_active or older)
+    shown = table(("REVISION", *_HEAD[1:]), body, f"revisions of {snapshot.name}") if body else ""
+    return card(snapshot, f"Revisions of {snapshot.name}", shown, phase_chip(snapshot))
 
 
-def _label(row: Row) -> str:
-    return " ".join(filter(None, (row.glyph, row.name, row.role)))
+def _row_html(one: RevisionRow) -> str:
+    pods = "".join(f"<div class='knb-soft'>{safe(words)}</div>" for words in _pod_lines(one.pods))
+    cells = "".join(f"<td>{safe(words)}</td>" for words in (one.model, one.requested, one.routed, one.observed))
+    name = f"{revision_mark(one.revision)} {safe(one.label)}"
+    return f"<tr data-key='{safe(one.revision)}'><th scope='row'>{name}{pods}</th>{cells}</tr>"
 
 
 def _pod_lines(pods: tuple[Pod, ...]) -> list[str]:

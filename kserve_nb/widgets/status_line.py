@@ -1,108 +1,93 @@
-"""One line on top: which cluster, which rollout, what is asked, routed and observed."""
+"""One line with the most important facts: which cluster and rollout, and the requested, routed and observed percent."""
 
 from __future__ import annotations
 
-from html import escape
-from typing import Any
-
-import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these lines
-import traitlets as T  # noqa: N812 - as above
-
 from kserve_nb.observe.snapshot import Snapshot
-from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.rollout.statistics import judge
 from kserve_nb.values.foreign_text import last_line
 from kserve_nb.values.revisions import short
-from kserve_nb.widgets.drawing.draw import Picture, framed, share_words, with_state
-from kserve_nb.widgets.feed.rollout_feed import Seat, faces_of, leave
+from kserve_nb.widgets.drawing.frame import card, share_text, with_state
+from kserve_nb.widgets.drawing.markup import chip, safe
+from kserve_nb.widgets.sheet.rollout_widget import RolloutWidget
 
 GLYPHS = {"settled": "✔", "moving": "◌", "failed": "✖", "absent": "·", "not seen yet": "…"}
+_LOOKS = {"settled": "good", "failed": "bad"}
 
 
-class StatusLine(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
-    """Asked, routed and observed in one line, live until `close()`."""
-
-    snapshot: Snapshot = T.Instance(Snapshot, ("",))  # type: ignore[assignment]  # traitlets hands the value out
-
-    def __init__(self, rollout: Rollout):
-        self._picture = Picture(lambda: self.html)
-        super().__init__([self._picture.view])
-        self._seat = Seat(rollout, lambda snapshot: self.set_trait("snapshot", snapshot))
+class StatusLine(RolloutWidget):
+    """The requested, routed and observed percent in one line, live until `close()`."""
 
     @property
     def text(self) -> str:
         """The line as text."""
         return text(self.snapshot)
 
-    @property
-    def html(self) -> str:
-        """The line as HTML."""
+    def _picture(self) -> str:
         return html(self.snapshot)
-
-    @property
-    def json(self) -> dict[str, Any]:
-        """All that is known, as JSON's own types."""
-        return self.snapshot.as_json()
-
-    def close(self) -> None:
-        """Stop following; what was seen last stays in view."""
-        leave(self)
-
-    @T.observe("snapshot")
-    def _show(self, _change: Any) -> None:
-        self._picture.draw()
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        return faces_of(self, super()._repr_mimebundle_(**kwargs))
 
 
 def text(snapshot: Snapshot) -> str:
-    """The line, and why it is not live where it is not."""
-    return with_state(snapshot, " · ".join(words(snapshot)))
+    """The line, and below it why it is not live if it is not."""
+    why = why_unsettled(snapshot)
+    phase = f"{GLYPHS[snapshot.phase]} {headline(snapshot)}" + (f": {why}" if why else "")
+    return with_state(snapshot, " · ".join([_place(snapshot), phase, *_percents(snapshot)]))
 
 
 def html(snapshot: Snapshot) -> str:
-    """The line; a screen reader says it when it changes."""
-    where, what, *rest = map(escape, words(snapshot))
-    said = " · ".join([where, f"<b>{what}</b>", *rest])
-    return framed(snapshot, f"<div role='status' style='line-height:1.6'>{said}</div>")
+    """The line as a card."""
+    why = why_unsettled(snapshot)
+    rest = "".join(f"<div>{safe(words)}</div>" for words in (*_percents(snapshot), why) if words)
+    return card(snapshot, _place(snapshot), f"<div role='status'>{rest}</div>", phase_chip(snapshot))
 
 
-def words(snapshot: Snapshot) -> tuple[str, ...]:
-    """Where, what, and the three truths: asked, routed, observed."""
-    where = f"{snapshot.source} {snapshot.namespace}/{snapshot.name}"
-    why = last_line(snapshot.failure)[:240] or snapshot.left
-    phase = f"{GLYPHS[snapshot.phase]} {headline(snapshot)}" + (f": {why}" if why else "")
-    if snapshot.status is None:
-        return where, phase
-    asked = snapshot.status.requested_percent
-    latest = snapshot.status.latest
-    routed = snapshot.routed.get(snapshot.status.latest_created, 0)
-    truths = [f"asked {100 if asked is None else asked} %", f"routed {routed} %" if latest else "routed to nobody"]
-    return where, phase, " → ".join([*truths, _observed(snapshot)])
+def phase_chip(snapshot: Snapshot) -> str:
+    """How far the rollout is, as a chip."""
+    return chip(GLYPHS[snapshot.phase], headline(snapshot), _LOOKS.get(snapshot.phase, ""))
 
 
 def headline(snapshot: Snapshot) -> str:
-    """`90/10 settled`: the split as KServe's columns have it, and how far it is."""
+    """The split as the columns of `kubectl get isvc` have it, and whether it is settled: `90/10 settled`."""
     status = snapshot.status
     if status is None:
-        return "there is none" if snapshot.phase == "absent" else "not seen yet"
+        return "no InferenceService" if snapshot.phase == "absent" else "not seen yet"
     if status.latest is None:
-        split = "nobody is served yet,"
+        split = "no traffic yet,"
     elif status.previous:
         split = f"{status.previous.percent}/{status.latest.percent}"
     else:
         split = f"{status.latest.percent} % {short(status.latest.revision)}"
-    if snapshot.phase == "failed":
-        return f"{split} failed"
     return f"{split} {snapshot.phase}"
+
+
+def why_unsettled(snapshot: Snapshot) -> str:
+    """What the rollout is waiting for, or why it failed; empty if it is settled."""
+    return last_line(snapshot.failure)[:240] or snapshot.missing
+
+
+def _place(snapshot: Snapshot) -> str:
+    return f"{snapshot.source} {snapshot.namespace}/{snapshot.name}"
+
+
+def _percents(snapshot: Snapshot) -> tuple[str, ...]:
+    if snapshot.status is None:
+        return ()
+    percent = snapshot.status.requested_percent
+    routed = snapshot.routed.get(snapshot.status.latest_created, 0)
+    requested = f"requested {100 if percent is None else percent} %"
+    return (
+        " → ".join(
+            [requested, f"routed {routed} %" if snapshot.status.latest else "routed: none", _observed(snapshot)]
+        ),
+    )
 
 
 def _observed(snapshot: Snapshot) -> str:
     tally = snapshot.sample
     if tally is None:
-        return "observed: nobody has looked"
+        return "observed: not measured"
     verdict = judge(tally.hits, tally.split.attributed, tally.percent).word
-    word = {"consistent": "verified", "not": "not what is routed", "too few": "too few to tell"}[verdict]
-    seen = share_words(tally.hits, tally.split.attributed)
-    return f"observed {seen}, {word} · {tally.split.failed} lost"
+    word = {"consistent": "verified", "not": "not the routed percent", "too few": "too few requests to tell"}[verdict]
+    failed = (
+        f"{tally.split.failed} of {tally.split.sent} requests failed" if tally.split.failed else "no request failed"
+    )
+    return f"observed {share_text(tally.hits, tally.split.attributed)}, {word} · {failed}"

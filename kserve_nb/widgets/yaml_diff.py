@@ -1,15 +1,13 @@
-"""What a change of the document is, line by line, and what it will cause."""
+"""What applying a document would change, line by line, and what each change causes."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
-import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these lines
-import traitlets as T  # noqa: N812 - as above
+import traitlets as T  # noqa: N812 - short, as traits fill these lines
 import yaml
 
 from kserve_nb.access.api_client import RefusedError
@@ -18,95 +16,88 @@ from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values import manifest, render
 from kserve_nb.values.labels import LAST_APPLIED
 from kserve_nb.values.manifest import FieldChange
-from kserve_nb.widgets.drawing.draw import BAD, GOOD, LINE, Picture, framed, with_state
-from kserve_nb.widgets.drawing.markup import command, note
-from kserve_nb.widgets.feed.rollout_feed import Seat, faces_of, leave
+from kserve_nb.widgets.drawing.frame import card, with_state
+from kserve_nb.widgets.drawing.markup import button, checkbox, command, folded, note, safe, toolbar
+from kserve_nb.widgets.sheet.rollout_widget import RolloutWidget
+from kserve_nb.widgets.sheet.sheet import Handler
 
-_AROUND = 2  # unchanged lines shown beside a change, until `whole` is set
+_CONTEXT_LINES = 2  # unchanged lines shown around a change, until `whole` is set
 
 
-class YamlDiff(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
-    """The live InferenceService beside what applying a document would make of it, live until `close()`.
+class YamlDiff(RolloutWidget):
+    """The difference between the InferenceService in the cluster and a document to apply, live until `close()`.
 
-    `beside` puts both next to each other, `whole` shows the unchanged lines too. `try_it()`, or its button, asks the
-    cluster whether it would take the document, and writes nothing.
+    `beside` shows both in two columns, `whole` shows the unchanged lines too. `dry_run()`, or its button, lets the
+    cluster validate the document without writing it.
 
     Args:
-        document: the document or its YAML; also as the trait `document`, which may be set again.
+        document: the document or its YAML; also the trait `document`, which may be set again.
 
     >>> diff = YamlDiff(rollout, lab.manifest(MODEL_2, percent=20))
-    >>> diff.try_it()
-    '✔ the cluster would take it; nothing was written'
+    >>> diff.dry_run()
+    '✔ the cluster accepts the document; nothing was written'
     >>> diff.close()
     """
 
-    snapshot: Snapshot = T.Instance(Snapshot, ("",))  # type: ignore[assignment]  # traitlets hands the value out
     document = T.Union([T.Dict(), T.Unicode()])
     whole = T.Bool(False)
     beside = T.Bool(False)
-    tried = T.Unicode()  # what the cluster said when it was asked
+    tried = T.Unicode()  # the result of the last dry run
 
     def __init__(self, rollout: Rollout, document: Mapping[str, Any] | str):
         self._rollout = rollout
-        self._picture = Picture(lambda: self.html)
-        names = ("show unchanged lines", "side by side")
-        self._buttons = tuple(W.ToggleButton(description=name, layout={"width": "max-content"}) for name in names)
-        self.try_button = W.Button(description="Try it, write nothing", layout={"width": "max-content"},
-                                   tooltip="a dry run: the cluster says whether it would take it")  # fmt: skip
-        row = W.HBox([*self._buttons, self.try_button], layout={"flex_flow": "row wrap"})
-        super().__init__([self._picture.view, row])
-        self.document = document if isinstance(document, str) else dict(document)
-        for name, button in zip(("whole", "beside"), self._buttons, strict=True):
-            T.link((self, name), (button, "value"))
-        self.try_button.on_click(lambda _button: self.try_it())
-        self._seat = Seat(rollout, lambda snapshot: self.set_trait("snapshot", snapshot))
+        super().__init__(rollout, document=document if isinstance(document, str) else dict(document))
 
     @property
     def text(self) -> str:
-        """The change as text."""
+        """The difference as text."""
         return "\n".join(filter(None, (text(self.snapshot, self.document, whole=self.whole), self.tried)))
 
-    @property
-    def html(self) -> str:
-        """The change as HTML."""
-        said = note(self.tried[0], self.tried[2:], urgent=self.tried[0] == "✖") if self.tried else ""
-        return html(self.snapshot, self.document, whole=self.whole, beside=self.beside) + said
-
-    @property
-    def json(self) -> dict[str, Any]:
-        """All that is known, as JSON's own types."""
-        return self.snapshot.as_json()
-
-    def try_it(self) -> str:
-        """Ask the cluster whether it would take the document: nothing is written. Returns what it says, `tried` too."""
+    def dry_run(self) -> str:
+        """Let the cluster validate the document without writing it. Returns the result, which `tried` keeps too."""
         try:
             self._rollout.apply(self.document, dry_run=True)
-            self.tried = "✔ the cluster would take it; nothing was written"
+            self.tried = "✔ the cluster accepts the document; nothing was written"
         except RefusedError as refused:
-            self.tried = f"✖ refused: {refused}"
-        except Exception as error:  # a callback has no cell to raise into: say it in the view
-            self.tried = f"✖ not tried: {type(error).__name__}: {error}"
+            self.tried = f"✖ the cluster rejects the document: {refused}"
+        except Exception as error:  # the button has no cell to raise into
+            self.tried = f"✖ Cannot try it: {type(error).__name__}: {error}"
         return self.tried
 
-    def close(self) -> None:
-        """Stop following; what was seen last stays in view."""
-        leave(self)
+    def _picture(self) -> str:
+        result = note(self.tried[0], self.tried[2:], urgent=self.tried[0] == "✖") if self.tried else ""
+        return html(self.snapshot, self.document, whole=self.whole, beside=self.beside) + result
+
+    def _draw(self) -> str:
+        picture = self._picture()
+        shown = compare(self.snapshot.document, self.document)
+        boxes = (
+            checkbox("whole", "show unchanged lines", checked=self.whole),
+            checkbox("beside", "side by side", checked=self.beside),
+        )
+        title = "The cluster validates the document and writes nothing."
+        try_button = button("try", "Dry run", title=title)
+        return picture + toolbar(*(boxes if shown.before != shown.after else ()), try_button)
+
+    def _handlers(self) -> Mapping[str, Handler]:
+        return {
+            "whole": lambda value: self.set_trait("whole", value == "true"),
+            "beside": lambda value: self.set_trait("beside", value == "true"),
+            "try": lambda _value: self.dry_run(),
+        }
 
     @T.observe("document")
-    def _forget(self, _change: Any) -> None:
+    def _on_document(self, _change: Any) -> None:
         self.tried = ""
 
-    @T.observe("snapshot", "document", "whole", "beside", "tried")
-    def _show(self, _change: Any) -> None:
-        self._picture.draw()
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        return faces_of(self, super()._repr_mimebundle_(**kwargs))
+    @T.observe("document", "whole", "beside", "tried")
+    def _on_view_change(self, _change: Any) -> None:
+        self.redraw()
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two documents as YAML, and what tells them apart for KServe."""
+    """Two documents as YAML, and the differences that matter to KServe."""
 
     before: str
     after: str
@@ -114,43 +105,43 @@ class Comparison:
 
     @property
     def word(self) -> str:
-        """Whether anything will come of it, in one sentence."""
+        """What applying the second document does, in one phrase."""
         if not self.before:
-            return "there is none yet: applying creates it"
+            return "does not exist yet: applying the document creates it"
         if self.changes:
             new = any(change.new_revision for change in self.changes)
             return "makes a new revision" if new else "makes no new revision"
-        return "no change" if self.before == self.after else "only formatting: KServe reads the same"
+        return "no change" if self.before == self.after else "only formatting: the content is the same"
 
     def lines(self, *, whole: bool = False) -> tuple[str, ...]:
-        """The diff as `diff -u` writes it, without its two lines of file names."""
+        """The difference in the form of `diff -u`, without the two lines of file names."""
         before, after = self.before.splitlines(), self.after.splitlines()
-        around = max(len(before), len(after)) if whole else _AROUND
-        made = list(difflib.unified_diff(before, after, n=around, lineterm=""))[2:]
-        if not made and whole:
+        context = max(len(before), len(after)) if whole else _CONTEXT_LINES
+        rows = list(difflib.unified_diff(before, after, n=context, lineterm=""))[2:]
+        if not rows and whole:
             return tuple(f" {row}" for row in before)
-        return tuple("⋯" if row.startswith("@@") else row for row in made if not (whole and row.startswith("@@")))
+        return tuple("⋯" if row.startswith("@@") else row for row in rows if not (whole and row.startswith("@@")))
 
     def pairs(self, *, whole: bool = False) -> tuple[tuple[str, str], ...]:
-        """The same lines in two columns: what is beside what will be, with their signs."""
-        made: list[tuple[str, str]] = []
-        gone: list[str] = []  # lines of the left column that have no neighbour yet
+        """The same lines in two columns, now and after applying, with their signs."""
+        pairs: list[tuple[str, str]] = []
+        removed: list[str] = []  # lines of the left column without a line on the right so far
         for row in self.lines(whole=whole):
             if row.startswith("-"):
-                gone.append(row)
+                removed.append(row)
             elif row.startswith("+"):
-                made.append((gone.pop(0) if gone else "", row))
+                pairs.append((removed.pop(0) if removed else "", row))
             else:
-                made += [*((left, "") for left in gone), (row, row)]
-                gone = []
-        return (*made, *((left, "") for left in gone))
+                pairs += [*((left, "") for left in removed), (row, row)]
+                removed = []
+        return (*pairs, *((left, "") for left in removed))
 
 
 def compare(live: Mapping[str, Any], document: Mapping[str, Any] | str) -> Comparison:
-    """What applying a document to a live object changes (as `kubectl apply` does it)."""
+    """What applying a document to an object changes, merged as `kubectl apply` does."""
     wanted: Mapping[str, Any] = yaml.safe_load(document) if isinstance(document, str) else document
     if not isinstance(wanted, Mapping):
-        raise ValueError("the document is not a mapping: expected the YAML of an InferenceService")
+        raise ValueError("The document is not a mapping. Pass the YAML of an InferenceService.")
     if not live:
         return Comparison("", manifest.to_yaml(wanted), manifest.diff({}, wanted))
     after = manifest.to_new_schema(manifest.merged(live, manifest.apply_patch(manifest.to_new_schema(wanted), live)))
@@ -158,66 +149,58 @@ def compare(live: Mapping[str, Any], document: Mapping[str, Any] | str) -> Compa
 
 
 def compare_patch(live: Mapping[str, Any], patch: Mapping[str, Any]) -> Comparison:
-    """What a merge patch changes of a live object."""
+    """What a merge patch changes in an object."""
     after = manifest.merged(live, patch)
     return Comparison(_readable(live), _readable(after), manifest.diff(live, after))
 
 
 def text(snapshot: Snapshot, document: Mapping[str, Any] | str, *, whole: bool = False) -> str:
-    """In one sentence, then line by line, then what each change causes."""
+    """The difference in one sentence, line by line, and with the consequence of each change."""
     found = compare(snapshot.document, document)
     table = render.text(render.change_table(found.changes)) if found.changes and found.before else ""
     shown = "\n".join(found.lines(whole=whole))
     return with_state(snapshot, "\n\n".join(filter(None, (f"{snapshot.name}: {found.word}", shown, table))))
 
 
-def html(
-    snapshot: Snapshot, document: Mapping[str, Any] | str, *, whole: bool = False, beside: bool = False
-) -> str:
-    """The same as HTML: a sign before each line, colour beside it."""
+def html(snapshot: Snapshot, document: Mapping[str, Any] | str, *, whole: bool = False, beside: bool = False) -> str:
+    """The same as HTML; each line keeps its sign beside its colour."""
     found = compare(snapshot.document, document)
     shown = lines_html(found, whole=whole, beside=beside)
-    rows = "".join(f"<li><code>{escape(c.path)}</code>: {escape(c.consequence)}</li>" for c in found.changes)
-    causes = f"<ul style='margin:0;line-height:1.6;overflow-wrap:anywhere'>{rows}</ul>" if found.before else ""
-    how = _folded(command(_apply_line(snapshot, document))) if found.changes else ""
-    said = note("→" if found.changes else "·", f"{snapshot.name}: {found.word}")
-    return framed(snapshot, said + shown + causes + how)
+    rows = "".join(f"<li><code>{safe(c.path)}</code>: {safe(c.consequence)}</li>" for c in found.changes)
+    consequences = f"<ul>{rows}</ul>" if found.before and rows else ""
+    how = (
+        folded("as a kubectl command", command(_apply_command(snapshot, document)), "command") if found.changes else ""
+    )
+    summary = note("→" if found.changes else "·", f"{snapshot.name}: {found.word}")
+    return card(snapshot, f"Changes to {snapshot.name}", summary + shown + consequences + how)
 
 
-def _apply_line(snapshot: Snapshot, document: Mapping[str, Any] | str) -> str:
-    """The same as a command, to be pasted into a shell."""
+def lines_html(found: Comparison, *, whole: bool = False, beside: bool = False) -> str:
+    """The changed lines in a box; empty if no line differs."""
+    lines = _columns(found.pairs(whole=whole)) if beside else "".join(map(_line, found.lines(whole=whole)))
+    return f"<pre class='knb-box' tabindex='0' aria-label='changed lines' role='group'>{lines}</pre>" if lines else ""
+
+
+def _apply_command(snapshot: Snapshot, document: Mapping[str, Any] | str) -> str:
+    """The same change as a command for a shell."""
     body = document if isinstance(document, str) else manifest.to_yaml(document)
     return f"kubectl apply -n {snapshot.namespace} -f - <<'EOF'\n{body.strip()}\nEOF"
 
 
-def _folded(body: str) -> str:
-    return f"<details><summary style='cursor:pointer'>as a kubectl command</summary>{body}</details>"
-
-
 def _columns(pairs: tuple[tuple[str, str], ...]) -> str:
-    """What is on the left, what will be on the right."""
-    grid = "display:grid;grid-template-columns:repeat(2,minmax(0,1fr));column-gap:16px"
-    style = f"font-weight:600;border-bottom:1px solid {LINE}"
-    heads = "".join(f"<div style='{style}'>{word}</div>" for word in ("is", "will be"))
+    """The lines in two columns: the object now, and after applying."""
+    heads = "".join(f"<div class='knb-strong'>{words}</div>" for words in ("now", "after applying"))
     cells = "".join(_line(row) for pair in pairs for row in pair)
-    return f"<div style='{grid};white-space:pre-wrap'>{heads}{cells}</div>"
-
-
-def lines_html(found: Comparison, *, whole: bool = False, beside: bool = False) -> str:
-    """The lines alone, in a box; empty where none differs."""
-    lines = _columns(found.pairs(whole=whole)) if beside else "".join(map(_line, found.lines(whole=whole)))
-    box = f"border:1px solid {LINE};padding:6px 8px;margin:4px 0;line-height:1.4;overflow-x:auto"
-    return f"<pre style='{box}' aria-label='changed lines'>{lines}</pre>" if lines else ""
+    return f"<div class='knb-columns'>{heads}{cells}</div>"
 
 
 def _line(row: str) -> str:
-    colours = {"+": GOOD, "-": BAD}
-    style = f"color:{colours[row[0]]};font-weight:600" if row[:1] in colours else "opacity:.75"
-    return f"<div style='{style}'>{escape(row) or ' '}</div>"
+    look = {"+": "knb-added", "-": "knb-removed"}.get(row[:1], "knb-soft")
+    return f"<div class='{look}'>{safe(row) or ' '}</div>"
 
 
 def _readable(document: Mapping[str, Any]) -> str:
-    """YAML without what kubectl and the webhook keep for themselves."""
+    """YAML without the annotations that kubectl and the webhook add for their own use."""
     meta = dict(document.get("metadata") or {})
     kept = {k: v for k, v in (meta.get("annotations") or {}).items() if k not in (LAST_APPLIED, "modelFormat")}
     meta = {key: value for key, value in {**meta, "annotations": kept}.items() if value}

@@ -113,7 +113,7 @@ def test_widgets_follow_the_cluster(lab: Lab) -> None:
     assert rollout.status().canary_percent == 20
     _until(slider, "status", lambda: slider.status is not None and slider.status.canary_percent == 20)
     assert slider.status is not None and slider.status.changed_by == "kserve-nb"
-    _until(slider, "snapshot", lambda: slider.state.word == "settled")
+    _until(slider, "snapshot", lambda: slider.phase.word == "settled")
     assert slider.pin(confirm=True) is not None
     asyncio.run(rollout.wait())
     assert rollout.status().canary_percent == 0

@@ -47,7 +47,8 @@ def test_the_gateways_service_says_where_to_send_requests(gateway: str, namespac
 @pytest.mark.parametrize(("gateway", "namespace", "name"), [
     ("istio", "istio-system", "istio-ingressgateway"), ("kourier", "kourier-system", "kourier")])
 def test_the_gateways_service_leads_to_its_pods_by_port_80_too(gateway: str, namespace: str, name: str) -> None:
-    store = started(Settings(gateway=gateway))  # type: ignore[arg-type]
+    settings = Settings(gateway=gateway, ingress_port=31234)  # type: ignore[arg-type]
+    store = started(settings)
 
     service = store.get(SERVICE, namespace, name)
 
@@ -56,7 +57,7 @@ def test_the_gateways_service_leads_to_its_pods_by_port_80_too(gateway: str, nam
     (container,) = template["spec"]["containers"]
     targets = {port["targetPort"] for port in service["spec"]["ports"]}
     assert targets == {port["containerPort"] for port in container["ports"]}
-    assert [port.get("nodePort") for port in service["spec"]["ports"] if port["port"] == 80] == [None]
+    assert [port["nodePort"] for port in service["spec"]["ports"]] == 2 * [settings.ingress_port]
 
 
 def test_the_istio_gateway_is_found_by_the_tutorials_labels() -> None:

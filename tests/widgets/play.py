@@ -1,4 +1,4 @@
-"""Play a browser that shows a traffic slider."""
+"""Play a user and other users of the cluster in front of a traffic slider."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import ipywidgets
-
 from kserve_nb.widgets.slider.traffic_slider import TrafficSlider
 from tests.fake_api import FakeApi, one
+from tests.widgets.page import buttons, press
 
 DEADLINE_S = 10
 
 
 def until(slider: TrafficSlider, percent: int | None) -> None:
-    """Wait until the cluster was seen to ask for this percent."""
+    """Wait until the slider has seen the cluster request this percent."""
     until_so(slider, lambda: slider.status is not None and slider.status.requested_percent == percent)
 
 
 def until_word(slider: TrafficSlider, word: str) -> None:
-    """Wait until the slider is in this state."""
-    until_so(slider, lambda: slider.state.word == word)
+    """Wait until the slider is in this phase."""
+    until_so(slider, lambda: slider.phase.word == word)
 
 
 def until_so(slider: TrafficSlider, condition: Callable[[], bool]) -> None:
@@ -32,40 +31,27 @@ def until_so(slider: TrafficSlider, condition: Callable[[], bool]) -> None:
         if condition():
             arrived.set()
 
-    pictures = (slider._controls.observed, slider._controls.note, slider._controls.queue)
-    for picture in pictures:
-        picture.observe(look, "value")
-    slider.observe(look, ["status", "snapshot"])
+    seen = ["content", "status", "snapshot"]
+    slider.observe(look, seen)
     look()
     try:
         assert arrived.wait(DEADLINE_S), slider.text
-        with slider._orders.lock:  # whoever draws has drawn all of it
-            pass
     finally:
-        slider.unobserve(look, ["status", "snapshot"])
-        for picture in pictures:
-            picture.unobserve(look, "value")
-
-
-def drag(slider: TrafficSlider, percent: int) -> None:
-    slider._controls.handle.set_state({"value": percent})
-
-
-def click(button: ipywidgets.Button) -> None:
-    button._handle_custom_msg({"event": "click"}, [])
+        slider.unobserve(look, seen)
 
 
 def confirm(slider: TrafficSlider) -> None:
-    """Yes, and once more where that is asked, and wait for the answer of the cluster."""
-    click(slider._controls.yes)
-    if slider._orders.wish.again:
-        click(slider._controls.sure)
-    slider._orders.settle()
+    """Press Yes, and the second Yes if there is one, and wait for the cluster's answer."""
+    press(slider, "Yes, do it")
+    for label in buttons(slider):
+        if label.endswith("points at once"):
+            press(slider, label)
+    until_written(slider)
 
 
-def shows(widget: ipywidgets.Widget) -> bool:
-    """Whether a row is to be seen."""
-    return bool(widget.layout.display != "none")
+def until_written(slider: TrafficSlider) -> None:
+    """Wait until no write of the slider is under way."""
+    slider._writer.wait()
 
 
 def edited(percent: int | None, generations: int = 1) -> dict[str, Any]:
@@ -80,5 +66,19 @@ def edited(percent: int | None, generations: int = 1) -> dict[str, Any]:
     return changed
 
 
-def asked(api: FakeApi) -> list[Any]:
+def written(api: FakeApi) -> list[Any]:
+    """The percents that were written to the API server."""
     return [body["spec"]["predictor"]["canaryTrafficPercent"] for _, _, body in api.writes]
+
+
+def apply_label(slider: TrafficSlider) -> str:
+    """What the Apply button says: it names the percent once the handle was moved."""
+    return next(label for label in buttons(slider) if label.startswith("Apply"))
+
+
+def press_apply(slider: TrafficSlider) -> None:
+    press(slider, apply_label(slider))
+
+
+def can_apply(slider: TrafficSlider) -> bool:
+    return not buttons(slider)[apply_label(slider)].is_disabled

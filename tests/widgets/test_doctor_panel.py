@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kserve_nb.doctor import Finding, Remedy, Report, Rule
 from kserve_nb.widgets import DoctorPanel
+from tests.widgets.page import press, text_of, type_into
 
 NO_MODEL = Rule("K13", "the model cannot be downloaded")
 SICK = Report((Finding(NO_MODEL, "blocker", "pod", "pod-1", "gone", "It is not there.", Remedy("look")),))
@@ -15,10 +16,10 @@ def test_it_examines_when_it_is_made_and_at_each_click() -> None:
     panel = DoctorPanel(lambda: reports.pop(0))
     assert panel.report is SICK and "K13" in panel.text and "<details open>" in panel.html
 
-    panel.button.click()
+    press(panel, "Examine again")
 
     assert panel.report is WELL and panel.text == "✔ nothing is wrong: all of it"
-    assert "nothing is wrong" in panel.children[1].value and not panel.button.disabled
+    assert "nothing is wrong" in text_of(panel)
 
 
 def test_an_examination_that_fails_is_told_in_the_view() -> None:
@@ -28,15 +29,15 @@ def test_an_examination_that_fails_is_told_in_the_view() -> None:
         raise RuntimeError("no <such> file")
 
     panel._examine = broken
-    panel.button.click()
+    press(panel, "Examine again")
 
-    assert "no &lt;such&gt; file" in panel.children[1].value
+    assert "✖ Cannot examine the cluster: no <such> file" in text_of(panel)
 
 
 def test_it_has_text_and_html_beside_the_widget() -> None:
     bundle = DoctorPanel(lambda: SICK)._repr_mimebundle_()
 
-    assert bundle["text/plain"] == SICK.text and bundle["text/html"] == SICK.html
+    assert bundle["text/plain"] == SICK.text and SICK.html in bundle["text/html"]
 
 
 def test_a_pasted_command_is_examined_too() -> None:
@@ -47,8 +48,8 @@ def test_a_pasted_command_is_examined_too() -> None:
         return SICK
 
     panel = DoctorPanel(examine)
-    panel._pasted.set_state({"value": "curl -v http://localhost"})
-    panel.button._handle_custom_msg({"event": "click"}, [])
+    type_into(panel, "A curl command that does not work (optional)", "curl -v http://localhost")
+    press(panel, "Examine again")
 
     assert asked == [{}, {"curl": "curl -v http://localhost"}]
     assert panel.refresh(curl="") is SICK and asked[-1] == {}

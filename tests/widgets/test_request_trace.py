@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import ipywidgets
 import pytest
 
 from kserve_nb.access.ingress import Ingress
@@ -15,6 +14,7 @@ from kserve_nb.widgets import request_trace
 from kserve_nb.widgets.request_trace import RequestTrace
 from tests.fake_api import ISVC, FakeApi, one
 from tests.fake_gateway import FakeGateway
+from tests.widgets.page import choose, press, text_of
 from tests.widgets.seen import until
 
 
@@ -82,13 +82,13 @@ def test_a_button_does_the_same_as_code(api: FakeApi, rollout: Rollout) -> None:
     shown = RequestTrace(rollout)
     assert shown.text == "no request sent yet: tracer.send()"
 
-    shown._doors.set_state({"index": 1})
-    ipywidgets.Button._handle_custom_msg(shown.send_button, {"event": "click"}, [])
+    choose(shown, "to the", "prev- host")
+    press(shown, "Send one request")
 
     until(shown, lambda found: found is not None, "trace")
     assert "answered by 00001: its tag's host leads to no other revision" in shown.text
     until(shown, lambda sending: not sending, "sending")
-    assert shown.json["hops"][0]["name"] == "name" and "model server" in shown.children[1].value
+    assert shown.json["hops"][0]["name"] == "name" and "model server" in text_of(shown)
     shown.close()
     assert shown._sender is not None and not shown._sender.is_alive()
 

@@ -10,70 +10,71 @@ from kserve_nb.rollout.errors import NotPossibleError
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.widgets.slider.traffic_slider import TrafficSlider
 from tests.fake_api import ISVC, FakeApi
-from tests.widgets.play import asked, click, confirm, drag, edited, shows, until
+from tests.widgets.page import buttons, control, drag, is_enabled, press, report, text_of, type_into
+from tests.widgets.play import can_apply, confirm, edited, press_apply, until, until_written, written
 
 ISVC_PATH = f"{ISVC}/sklearn-iris"
 
 
-def order(slider: TrafficSlider, percent: int) -> None:
+def apply(slider: TrafficSlider, percent: int) -> None:
     """Drag and press Apply."""
     drag(slider, percent)
-    click(slider._controls.apply)
+    press_apply(slider)
 
 
-def test_a_number_and_a_preset_are_wishes_like_a_drag(api: FakeApi, slider: TrafficSlider) -> None:
-    slider._controls.number.set_state({"value": 33})
-    assert slider.value == 33 and slider._controls.handle.value == 33
+def test_a_number_and_a_preset_move_the_handle_and_write_nothing(api: FakeApi, slider: TrafficSlider) -> None:
+    type_into(slider, "canary percent", "33")
+    assert slider.value == 33 and control(slider, "canary percent").attributes["value"] == "33"
 
-    click(slider._controls.presets[25])
-    assert slider.value == 25 and slider.state.word == "dirty" and asked(api) == []
+    press(slider, "25 %")
+    assert slider.value == 25 and slider.phase.word == "edited" and written(api) == []
 
 
 def test_the_plan_is_said_in_words_in_yaml_and_as_a_command(slider: TrafficSlider) -> None:
     drag(slider, 25)
 
-    plan = slider._controls.plan.value
-    assert "▸ Apply changes 10 → 25 %: only traffic: LATEST gets 25 %, PREV the other 75 %" in plan
-    assert "of 100 users 15 more meet LATEST; both revisions keep their pods" in plan
+    plan = text_of(slider)
+    assert "▸ 10 → 25 %: only traffic: LATEST gets 25 %, PREV the other 75 %" in plan
+    assert "15 of 100 requests more reach LATEST; both revisions keep their pods" in plan
     assert "-    canaryTrafficPercent: 10" in plan and "+    canaryTrafficPercent: 25" in plan
-    assert "--type=merge -p &#x27;{&quot;spec&quot;:{&quot;predictor&quot;" in plan
+    assert "--type=merge -p '{\"spec\":{\"predictor\"" in plan
 
 
 @pytest.mark.parametrize(("verb", "says", "percent"), [
-    ("promote", "Promote LATEST (00002): all users get it", None),
-    ("pin", "Pin previous: all users go back to PREV (00001)", 0),
+    ("promote", "Promote LATEST (00002)? It gets all traffic", None),
+    ("pin", "Pin the previous revision? PREV (00001) gets all traffic", 0),
 ])  # fmt: skip
 def test_a_verb_is_explicit_in_words_before_it_is_confirmed(
     api: FakeApi, slider: TrafficSlider, verb: str, says: str, percent: int | None
 ) -> None:
-    click(getattr(slider._controls, verb))
-    assert says in slider._controls.question.value and shows(slider._controls.yes)
-    assert f"canaryTrafficPercent&quot;:{'null' if percent is None else percent}" in slider._controls.plan.value
-    assert asked(api) == []
+    press(slider, {"promote": "Promote", "pin": "Pin previous"}[verb])
+    assert says in text_of(slider) and "Yes, do it" in buttons(slider)
+    assert f"canaryTrafficPercent\":{'null' if percent is None else percent}" in text_of(slider)
+    assert written(api) == []
 
     confirm(slider)
-    assert asked(api) == [percent] and slider.value == (100 if percent is None else percent)
+    assert written(api) == [percent] and slider.value == (100 if percent is None else percent)
 
 
 @pytest.mark.parametrize(("verb", "percent"), [("promote", None), ("pin", 0)])
 def test_a_verb_has_its_twin_in_code(api: FakeApi, slider: TrafficSlider, verb: str, percent: int | None) -> None:
     status = getattr(slider, verb)(confirm=True)
 
-    assert asked(api) == [percent] and status.requested_percent == percent
+    assert written(api) == [percent] and status.requested_percent == percent
 
 
 def test_back_leads_to_the_split_before_whoever_made_it(api: FakeApi, slider: TrafficSlider) -> None:
-    assert slider._controls.back.disabled
-    assert "Back is blocked: no other split of this model was seen" in slider._controls.blocked.value
-    with pytest.raises(NotPossibleError, match="no other split"):
+    assert not is_enabled(slider, "Back")
+    assert "no earlier split of this model" in buttons(slider)["Back"].attributes["title"]
+    with pytest.raises(NotPossibleError, match="no earlier split"):
         slider.back(confirm=True)
 
     api.put(ISVC_PATH, edited(30))
     until(slider, 30)
-    assert slider._controls.back.description == "Back to 10 %"
+    assert is_enabled(slider, "Back to 10 %")
 
     slider.back(confirm=True)
-    assert asked(api) == [10] and slider.value == 10 and slider._controls.back.description == "Back to 30 %"
+    assert written(api) == [10] and slider.value == 10 and is_enabled(slider, "Back to 30 %")
 
 
 def test_another_model_is_no_split_to_go_back_to(api: FakeApi, slider: TrafficSlider) -> None:
@@ -85,24 +86,24 @@ def test_another_model_is_no_split_to_go_back_to(api: FakeApi, slider: TrafficSl
     api.put(ISVC_PATH, other)
 
     until(slider, 5)
-    assert slider._controls.back.disabled and slider.json["blocked"]["back"].startswith("no other split")
+    assert not is_enabled(slider, "Back") and "no earlier split" in slider.json["blocked"]["back"]
 
 
 def test_a_big_step_is_asked_about_twice(api: FakeApi, slider: TrafficSlider) -> None:
-    order(slider, 60)
-    click(slider._controls.yes)
-    assert asked(api) == [] and "That is 50 points at once" in slider._controls.question.value
-    click(slider._controls.yes)  # as a double click does
-    assert asked(api) == [] and not shows(slider._controls.yes)
+    apply(slider, 60)
+    press(slider, "Yes, do it")
+    assert written(api) == [] and "This moves 50 points at once" in text_of(slider)
+    report(slider, "click", "yes", "")  # as a double click does
+    assert written(api) == [] and "Yes, do it" not in buttons(slider)
 
-    assert shows(slider._controls.sure) and slider._controls.sure.description == "Yes, 50 points at once"
-    click(slider._controls.sure)
-    slider._orders.settle()
-    assert asked(api) == [60]
+    assert "Yes, 50 points at once" in buttons(slider)
+    press(slider, "Yes, 50 points at once")
+    until_written(slider)
+    assert written(api) == [60]
 
 
 def test_what_is_blocked_is_refused_in_code_too(api: FakeApi, slider: TrafficSlider) -> None:
-    with pytest.raises(NotPossibleError, match="apply is blocked: nothing to apply: 10 % is what is asked"):
+    with pytest.raises(NotPossibleError, match="Cannot apply: 10 % is requested already"):
         slider.apply()
 
 
@@ -115,11 +116,11 @@ def test_no_order_leads_users_to_a_revision_that_is_pinned_away(api: FakeApi, ro
 
     drag(slider, 10)
 
-    assert slider._controls.apply.disabled and slider._controls.promote.disabled
-    assert "10 % would go to 00002, which is pinned away" in slider._controls.plan.value
-    assert "wish: 10 %, blocked: sklearn-iris: 10 % would go to 00002" in slider.text
+    assert not can_apply(slider) and not is_enabled(slider, "Promote")
+    assert "10 % would go to 00002, which is pinned away" in text_of(slider)
+    assert "draft: 10 %, blocked: sklearn-iris: 10 % would go to 00002" in slider.text
     for refused in (slider.apply, slider.promote):
         with pytest.raises(NotPossibleError, match=r"First await rollout\.wait\(\), then the percent"):
             refused(confirm=True)
-    assert asked(api) == []
+    assert written(api) == []
     slider.close()

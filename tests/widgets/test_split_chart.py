@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
-import ipywidgets
 import pytest
 from scipy.stats import binomtest
 
@@ -13,6 +13,7 @@ from kserve_nb.rollout.statistics import interval
 from kserve_nb.widgets.split_chart import SplitChart
 from tests.fake_api import FakeApi
 from tests.fake_gateway import FakeGateway
+from tests.widgets.page import is_enabled, press, text_of
 from tests.widgets.seen import until
 
 
@@ -25,12 +26,8 @@ def chart(api: FakeApi, rollout: Rollout) -> Iterator[SplitChart]:
     shown.close()
 
 
-def click(button: ipywidgets.Button) -> None:
-    button._handle_custom_msg({"event": "click"}, [])
-
-
 def test_before_the_first_request_it_says_how_to_send_some(chart: SplitChart) -> None:
-    assert chart.text == "sklearn-iris: nothing counted yet. Send some requests: chart.send(300)"
+    assert chart.text == "sklearn-iris: no requests counted yet. Send some: chart.send(300)"
 
 
 def test_code_sends_and_the_chart_shows_it(chart: SplitChart) -> None:
@@ -38,18 +35,18 @@ def test_code_sends_and_the_chart_shows_it(chart: SplitChart) -> None:
 
     assert tally is not None and tally.split.sent == 100
     until(chart, lambda snapshot: snapshot.sample is not None and snapshot.sample.split.sent == 100)
-    assert "100 requests: " in chart.text and "<svg role='img'" in chart.children[0].value
+    assert "100 requests: " in chart.text and "<polyline" in chart.content
     assert len(chart.snapshot.observed.path) == 4
 
 
 def test_a_button_does_the_same_and_reset_begins_anew(chart: SplitChart) -> None:
-    click(chart.send_buttons[0])
+    press(chart, "Send 50")
 
     until(chart, lambda snapshot: snapshot.sample is not None and snapshot.sample.split.sent == 50)
     until(chart, lambda sending: sending == "", "sending")
-    assert not chart.send_buttons[0].disabled and chart.stop_button.disabled
+    assert is_enabled(chart, "Send 50") and not is_enabled(chart, "Stop")
 
-    click(chart.reset_button)
+    press(chart, "Reset count")
     until(chart, lambda snapshot: snapshot.observed is None)
 
 
@@ -66,19 +63,19 @@ def test_lost_requests_are_counted_as_lost(gateway: FakeGateway, chart: SplitCha
 def test_what_goes_wrong_behind_a_button_is_said_in_the_view(gateway: FakeGateway, chart: SplitChart) -> None:
     gateway.failing = True
 
-    click(chart.send_buttons[0])
+    press(chart, "Send 50")
 
     until(chart, lambda error: "no healthy upstream" in error, "error")
-    assert "✖ not sent: " in chart.children[0].value and "role='alert'" in chart.children[0].value
+    assert "✖ Cannot send requests: " in text_of(chart) and "role='alert'" in chart.content
 
 
 def test_close_ends_its_sender(chart: SplitChart) -> None:
-    click(chart.send_buttons[2])
+    press(chart, "Send 1000")
 
     chart.close()
 
-    assert chart._sender is not None and not chart._sender.is_alive()
-    assert chart.send_buttons[0].disabled
+    assert not [thread for thread in threading.enumerate() if thread.name == "requests"]
+    assert not is_enabled(chart, "Send 50")
 
 
 @pytest.mark.parametrize(("hits", "sent"), [(0, 50), (5, 50), (96, 1000), (1000, 1000)])

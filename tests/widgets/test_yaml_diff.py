@@ -7,6 +7,7 @@ from kserve_nb.values import manifest
 from kserve_nb.widgets import yaml_diff
 from kserve_nb.widgets.yaml_diff import YamlDiff
 from tests.fake_api import FakeApi
+from tests.widgets.page import press, text_of
 from tests.widgets.replay import at
 from tests.widgets.seen import until
 
@@ -50,7 +51,9 @@ def test_the_same_document_changes_nothing() -> None:
 
 
 def test_where_there_is_none_yet_it_is_created() -> None:
-    assert yaml_diff.text(at(0), document(None)).startswith("sklearn-iris: there is none yet: applying creates it")
+    said = yaml_diff.text(at(0), document(None))
+
+    assert said.startswith("sklearn-iris: does not exist yet: applying the document creates it")
 
 
 def test_lines_have_a_sign_beside_their_colour() -> None:
@@ -65,7 +68,7 @@ def test_side_by_side_a_new_line_stands_beside_the_one_it_takes_the_place_of() -
     assert ("-    canaryTrafficPercent: 10", "+    canaryTrafficPercent: 25") in found.pairs()
     assert [left for left, _ in found.pairs(whole=True) if left.startswith(" ")] == [
         right for _, right in found.pairs(whole=True) if right.startswith(" ")]
-    assert "grid-template-columns" in yaml_diff.html(at(50), document(25), beside=True)
+    assert "knb-columns" in yaml_diff.html(at(50), document(25), beside=True)
 
 
 def test_a_column_is_empty_where_the_other_one_has_more_lines() -> None:
@@ -79,12 +82,12 @@ def test_a_dry_run_writes_nothing_and_says_what_the_cluster_says(api: FakeApi, r
     shown = YamlDiff(rollout, document(25))
     until(shown, lambda snapshot: snapshot.state == "live")
 
-    shown.try_button._handle_custom_msg({"event": "click"}, [])
-    assert "✔ the cluster would take it; nothing was written" in shown.children[0].value
+    press(shown, "Dry run")
+    assert "✔ the cluster accepts the document; nothing was written" in text_of(shown)
 
     api.turned_down = "admission webhook denied <it>"
-    assert shown.try_it() == "✖ refused: admission webhook denied <it>"
-    assert "denied &lt;it&gt;" in shown.children[0].value and shown.text.endswith("denied <it>")
+    assert shown.dry_run() == "✖ the cluster rejects the document: admission webhook denied <it>"
+    assert "denied <it>" in text_of(shown) and shown.text.endswith("denied <it>")
     assert api.writes == []
     shown.document = document(30)
     assert shown.tried == ""
@@ -103,7 +106,7 @@ def test_what_is_no_document_is_said_in_the_view(api: FakeApi, rollout: Rollout)
 
     shown.document = "not: [closed"
 
-    assert "✖ cannot be shown: ParserError" in shown.children[0].value
+    assert "✖ Cannot draw this: ParserError" in text_of(shown)
     shown.document = document(10)
-    assert "no change" in shown.children[0].value
+    assert "no change" in text_of(shown)
     shown.close()

@@ -47,11 +47,13 @@ _wide = partial(Column, priority=1)
 
 NAMESPACE = Kind(
     "", "v1", "Namespace", "namespaces", False, ("ns",), has_generation=False, further_subresources=("finalize",),
+    selectable_fields=("status.phase",), name_rule="label",
     columns=(
         Column("Status", "The status of the namespace"),
         AGE))
 NODE = Kind(
     "", "v1", "Node", "nodes", False, ("no",), has_generation=False,
+    selectable_fields=("spec.unschedulable",),
     columns=(
         Column("Status", "The status of the node"),
         Column("Roles", "The roles of the node"),
@@ -65,7 +67,9 @@ NODE = Kind(
               "ContainerRuntime Version reported by the node through runtime remote API (e.g. containerd://1.4.2).")))
 POD = Kind(
     "", "v1", "Pod", "pods", True, ("po",), ("all",),
-    further_subresources=("attach", "exec", "log", "portforward"), ownership="dependent",
+    further_subresources=("attach", "exec", "log", "portforward"), ownership="dependent", returned_on_delete=True,
+    selectable_fields=("spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
+                       "spec.hostNetwork", "status.phase", "status.podIP", "status.nominatedNodeName"),
     columns=(
         Column("Ready", "The aggregate readiness state of this pod for accepting traffic."),
         Column("Status", "The aggregate status of the containers in this pod."),
@@ -94,6 +98,7 @@ POD = Kind(
               "More info: https://git.k8s.io/enhancements/keps/sig-network/580-pod-readiness-gates")))
 SERVICE = Kind(
     "", "v1", "Service", "services", True, ("svc",), ("all",), has_generation=False, ownership="dependent",
+    selectable_fields=("spec.clusterIP", "spec.type"), name_rule="label-1035", returned_on_delete=True,
     columns=(
         Column("Type", "type determines how the Service is exposed."),
         Column("Cluster-IP", "clusterIP is the IP address of the service and is usually assigned randomly."),
@@ -123,7 +128,10 @@ LEASE = Kind(
         AGE))
 EVENT = Kind(
     "", "v1", "Event", "events", True, ("ev",), has_status=False, has_generation=False, ownership="none",
-    type_name="CoreV1Event",
+    type_name="CoreV1Event", selectable_fields=(
+        *(f"involvedObject.{name}" for name in (
+            "kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")),
+        "reason", "reportingComponent", "source", "type"),
     columns=(
         Column("Last Seen", "The time at which the most recent occurrence of this event was recorded."),
         Column("Type", "Type of this event (Normal, Warning), new types could be added in the future"),
@@ -150,14 +158,14 @@ CONFIG_MAP = Kind(
         Column("Data", "Data contains the configuration data."),
         AGE))
 SECRET = Kind(
-    "", "v1", "Secret", "secrets", has_status=False, has_generation=False,
+    "", "v1", "Secret", "secrets", has_status=False, has_generation=False, selectable_fields=("type",),
     columns=(
         Column("Type", "Used to facilitate programmatic handling of secret data."),
         Column("Data", "Data contains the secret data."),
         AGE))
 SERVICE_ACCOUNT = Kind(
     "", "v1", "ServiceAccount", "serviceaccounts", True, ("sa",), has_status=False, has_generation=False,
-    ownership="dependent",
+    ownership="dependent", returned_on_delete=True,
     columns=(
         Column("Secrets",
                "Secrets is a list of the secrets in the same namespace that pods running using this ServiceAccount "
@@ -165,6 +173,7 @@ SERVICE_ACCOUNT = Kind(
         AGE))
 PERSISTENT_VOLUME_CLAIM = Kind(
     "", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", True, ("pvc",), has_generation=False,
+    returned_on_delete=True,
     columns=(
         Column("Status", "phase represents the current phase of PersistentVolumeClaim."),
         Column("Volume", "volumeName is the binding reference to the PersistentVolume backing this claim."),
@@ -194,7 +203,7 @@ DEPLOYMENT = Kind(
               "affected by this deployment.")))
 REPLICA_SET = Kind(
     "apps", "v1", "ReplicaSet", "replicasets", True, ("rs",), ("all",), further_subresources=("scale",),
-    type_prefixes=("ReplicaSet",),
+    type_prefixes=("ReplicaSet",), selectable_fields=("status.replicas",),
     columns=(
         Column("Desired", "Replicas is the number of desired pods.", type="integer"),
         Column("Current", "Replicas is the most recently observed number of non-terminating pods.", type="integer"),
@@ -212,6 +221,8 @@ CUSTOM_RESOURCE_DEFINITION = Kind(
                    "ValidationRule", "ServiceReference"),
     columns=(
         Column("Created At", _CREATED_TEXT, type="date"),))
+
+CRD_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"  # holds a definition until its objects are deleted
 
 # KServe
 

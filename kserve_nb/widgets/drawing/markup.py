@@ -1,87 +1,101 @@
-"""What widgets show, as HTML: pure, readable in a light and a dark theme, words and glyphs beside every colour."""
+"""Pieces of HTML that several widgets use: notes, chips, buttons, lists to choose from, tables and commands."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Any
 
-from kserve_nb.rollout import progress
-from kserve_nb.values.foreign_text import last_line
-from kserve_nb.values.revisions import short
-from kserve_nb.values.rollout_status import RolloutStatus, TrafficTarget
-
-_LINE = "var(--jp-border-color1, #bdbdbd)"
-_BRAND = "var(--jp-brand-color1, #1976d2)"
-_SOLID = _BRAND  # LATEST
-_HATCHED = f"repeating-linear-gradient(45deg, transparent 0 5px, {_LINE} 5px 7px)"  # PREV: told apart without colour
-_GLYPHS = {"True": "✔", "False": "✖"}
+_VISIBLE = {  # characters that reorder or hide the text around them: shown as their code instead
+    code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C)
+}
 
 
-def with_faces(bundle: Any, text: str, html: str) -> dict[str, Any]:
-    """A widget's mime bundle with its words as text and as HTML, so that every front end shows something."""
-    return {**(bundle or {}), "text/plain": text, "text/html": html}
+def safe(text: str) -> str:
+    """Text from the cluster as HTML: markup is escaped, and characters that change the text direction are shown.
+
+    >>> safe("<b> \\u202e")
+    '&lt;b&gt; \\\\u202e'
+    """
+    return escape(text.translate(_VISIBLE), quote=True)
 
 
-def note(glyph: str, text: str, *, urgent: bool = False) -> str:
-    """One line that a screen reader says when it comes: at once where it is urgent."""
+def note(glyph: str, text: str, *, urgent: bool = False, soft: bool = False) -> str:
+    """One line that a screen reader reads when it appears: immediately if urgent."""
     role = "alert" if urgent else "status"
-    weight = "font-weight:600;" if urgent else ""
-    return f"<div role='{role}' style='line-height:1.4;{weight}'>{glyph} {escape(text)}</div>"
+    look = "knb-urgent" if urgent else "knb-soft" if soft else ""
+    return f"<div role='{role}' class='{look}'>{glyph} {safe(text)}</div>"
 
 
-_COPY = "navigator.clipboard?.writeText(this.innerText).then(()=>this.nextElementSibling.textContent=' ✔ copied')"
+def chip(glyph: str, text: str, look: str = "") -> str:
+    """A short state in a frame; `look` is good, bad or warn."""
+    return f"<span class='knb-chip {f'knb-{look}' if look else ''}'>{glyph} {safe(text)}</span>"
+
+
+def button(name: str, label: str, *, value: str = "", why_not: str = "", look: str = "", title: str = "") -> str:
+    """A button that reports `name` and `value`.
+
+    Args:
+        why_not: why it cannot be pressed now. It stays focusable, so that the reason can be read without a mouse.
+        look: primary, caution or small.
+    """
+    state = " aria-disabled='true'" if why_not else ""
+    tip = f" title='{safe(why_not or title)}'" if why_not or title else ""
+    classes = " ".join(["knb-button", *(f"knb-{word}" for word in look.split())])
+    return (
+        f"<button type='button' class='{classes}' data-click='{name}' data-value='{safe(value)}'{state}{tip}>"
+        f"{safe(label)}</button>"
+    )
+
+
+def checkbox(name: str, label: str, *, checked: bool) -> str:
+    """A checkbox that reports `true` or `false`."""
+    state = " checked" if checked else ""
+    return f"<label data-key='{name}'><input type='checkbox' data-change='{name}'{state}> {safe(label)}</label>"
+
+
+def choice(name: str, label: str, options: Iterable[tuple[str, str]], selected: str) -> str:
+    """A list to choose from, that reports the chosen value; options are label and value."""
+    items = "".join(
+        f"<option value='{safe(value)}'{' selected' if value == selected else ''}>{safe(words)}</option>"
+        for words, value in options
+    )
+    return (
+        f"<label data-key='{name}'>{safe(label)} "
+        f"<select data-change='{name}' data-selected='{safe(selected)}'>{items}</select></label>"
+    )
+
+
+def toolbar(*parts: str) -> str:
+    """Controls side by side; they wrap where the cell is narrow."""
+    return f"<div class='knb-row'>{''.join(parts)}</div>"
+
+
+def table(head: Sequence[str], body: str, caption: str) -> str:
+    """A table, scrolled within its cell where that is narrow; `head` and `body` are HTML.
+
+    Args:
+        caption: what a screen reader calls the table.
+    """
+    names = "".join(f"<th scope='col'>{name}</th>" for name in head)
+    return (
+        f"<div class='knb-scroll' tabindex='0' role='region' aria-label='{safe(caption)}'>"
+        f"<table aria-label='{safe(caption)}'><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
 
 
 def command(text: str) -> str:
-    """A command to copy: a click picks all of it, and copies it where the browser lets it."""
+    """A command with a button that copies it."""
     return (
-        "<div style='line-height:1.4'>the same as a command (click to copy): <code title='click to copy' "
-        f'onclick="{_COPY}" style=\'cursor:copy;user-select:all;white-space:pre-wrap;overflow-wrap:anywhere\'>'
-        f"{escape(text)}</code><span role='status'></span></div>"
+        f"<div class='knb-box knb-command'><code>{safe(text)}</code>"
+        f"<button type='button' class='knb-button knb-small' data-copy='{safe(text)}'>Copy command</button></div>"
     )
 
 
-def status_html(status: RolloutStatus) -> str:
-    """Who gets what percent, as a bar with its words below, and what is still to come."""
-    targets = sorted(status.traffic, key=lambda target: target.latest)
-    words = [f"{_name(target)} {target.percent} % → {short(target.revision)}" for target in targets]
-    legend = [f"{'■' if t.latest else '▨'} {escape(line)}" for t, line in zip(targets, words, strict=True)]
-    ready = f"{_GLYPHS.get(status.ready.status, '…')} READY {escape(status.ready.status)}"
-    shown = [*(legend or ["nobody is served yet"]), ready]
-    name = f"<b>{escape(status.name)}</b>"
-    return _bar(targets, ", ".join(words)) + f"<div style='line-height:1.6'>{name}: {' · '.join(shown)}</div>" + _left(
-        status
-    )
+def hidden(words: str) -> str:
+    """Text for screen readers only."""
+    return f"<span class='knb-hidden'>{safe(words)}</span>"
 
 
-def _bar(targets: list[TrafficTarget], words: str) -> str:
-    parts = "".join(
-        f"<div style='width:{target.percent}%;background:{_SOLID if target.latest else _HATCHED}'></div>"
-        for target in targets
-    )
-    return (
-        f"<div role='img' aria-label='traffic: {escape(words) or 'none'}' style='display:flex;height:12px;"
-        f"max-width:560px;border:1px solid {_LINE};border-radius:2px;overflow:hidden'>{parts}</div>"
-    )
-
-
-def _left(status: RolloutStatus) -> str:
-    """One line where what is seen is not what is asked, with the controller's words where it says why."""
-    seen = tuple((target.revision, target.percent) for target in status.traffic)
-    failure = last_line(status.failure)
-    lines = [] if seen == progress.expected_traffic(status) else [note("…", "traffic is still moving")]
-    return "".join(lines + ([note("✖", failure)] if failure else []))
-
-
-def _name(target: TrafficTarget) -> str:
-    return "LATEST" if target.latest else target.tag.upper() or "TARGET"
-
-
-def pod_glyph(ready: str, state: str) -> str:
-    """The mark before a pod's state, so that nobody has to tell states apart by colour."""
-    if state == "Terminating":
-        return "↓"
-    if state == "Running":
-        have, _, all_ = ready.partition("/")
-        return "✔" if have == all_ else "…"
-    return "…" if state in ("Pending", "ContainerCreating", "PodInitializing") or state[:6] == "Init:0" else "✖"
+def folded(summary: str, body: str, key: str) -> str:
+    """A part that is closed at first; the browser remembers whether the user opened it."""
+    return f"<details data-key='{key}'><summary>{safe(summary)}</summary>{body}</details>"

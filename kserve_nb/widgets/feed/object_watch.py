@@ -1,4 +1,4 @@
-"""The objects of one kind, kept as they are in the cluster, by a thread of their own."""
+"""A local copy of the objects of one kind, kept up to date by a watch on a background thread."""
 
 from __future__ import annotations
 
@@ -18,88 +18,86 @@ from kserve_nb.access.api_client import (
     events,
 )
 
-_WATCH_S = 300  # one watch; then it begins anew
-_AGAIN_S = 1.0  # after a watch has ended, or the cluster did not answer
+_WATCH_S = 300  # the longest a single watch request lasts
+_RETRY_S = 1.0  # after a watch has ended or failed
 
 
-class Watch:
-    """Lists, then watches, then does so again, until `close()`.
+class ObjectWatch:
+    """The objects of one kind in the client's namespace: lists them, then watches, and repeats both until `close()`.
 
     Args:
-        concerns: which objects to keep; others of the namespace are dropped as they come.
-        on_change: called on the watch's thread after each event; it may look at `objects` and `error`, no more.
+        keep: which objects to keep; the others are dropped as they arrive.
+        on_change: called on the watch's thread after each event; it may only read `objects()` and `error`.
     """
 
-    def __init__(
-        self, client: Client, kind: Resource, concerns: Callable[[Object], bool], on_change: Callable[[], None]
-    ):
-        self._client, self._kind, self._concerns, self._on_change = client, kind, concerns, on_change
+    def __init__(self, client: Client, kind: Resource, keep: Callable[[Object], bool], on_change: Callable[[], None]):
+        self._client, self._kind, self._keep, self._on_change = client, kind, keep, on_change
         self._objects: dict[str, Object] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._open: urllib3.HTTPResponse | None = None
-        self.looked = False  # whether the first list, or why there is none, has come
-        self.error = ""  # why the objects are what they were; empty while they are followed
+        self._response: urllib3.HTTPResponse | None = None
+        self.synced = False  # whether the first list has arrived, or has failed
+        self.error = ""  # why the objects may be out of date; empty while the watch works
         self._thread = threading.Thread(target=self._run, name=f"watch of {kind.plural}", daemon=True)
         self._thread.start()
 
     @property
     def closed(self) -> bool:
-        """Whether its thread has ended."""
+        """Whether the thread has ended."""
         return not self._thread.is_alive()
 
     def objects(self) -> list[Object]:
-        """The objects as they are now, by name."""
+        """The current objects, sorted by name."""
         with self._lock:
             return [self._objects[name] for name in sorted(self._objects)]
 
-    def begin_anew(self) -> None:
-        """Drop the open connection: after an outage it may be one that nobody answers on."""
+    def restart(self) -> None:
+        """Drop the open connection and list again: after an outage the connection may be dead without an error."""
         with self._lock:
-            if self._open is not None:
-                self._open.shutdown()
+            if self._response is not None:
+                self._response.shutdown()
 
     def close(self) -> None:
-        """End the connection and the thread; a second time does nothing."""
+        """End the connection and the thread; a second call does nothing."""
         self._closed.set()
-        self.begin_anew()
+        self.restart()
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout=5)
 
     def _run(self) -> None:
         while not self._closed.is_set():
             try:
-                self._follow()
-            except ObjectNotFoundError:  # no such kind on this cluster, or no such namespace yet: there are none
-                self._replace({})
-            except (urllib3.exceptions.HTTPError, OSError):  # the connection went: whether for long, others find out
+                self._list_and_watch()
+            except ObjectNotFoundError:  # the cluster lacks this kind or the namespace, so there are no objects
+                self._replace_all({})
+            except (urllib3.exceptions.HTTPError, OSError):  # the feed's contact thread finds out whether this lasts
                 pass
             except RefusedError as refused:
                 if refused.reason != UNREACHABLE:
-                    self._say(str(refused))
-            except Exception as error:  # a thread has no cell to raise into
-                self._say(f"{type(error).__name__}: {error}")
-            self._closed.wait(_AGAIN_S)
+                    self._report(str(refused))
+            except Exception as error:  # an exception would end the thread without a trace
+                self._report(f"{type(error).__name__}: {error}")
+            self._closed.wait(_RETRY_S)
 
-    def _follow(self) -> None:
+    def _list_and_watch(self) -> None:
         items, version = self._client.snapshot(self._kind, "")
-        self._replace({item["metadata"]["name"]: self._slim(item) for item in items if self._concerns(item)})
-        with self._client.watch(self._kind, "", version, _WATCH_S) as answer:
+        self._replace_all({item["metadata"]["name"]: self._slim(item) for item in items if self._keep(item)})
+        with self._client.watch(self._kind, "", version, _WATCH_S) as response:
             with self._lock:
                 if self._closed.is_set():
                     return
-                self._open = answer
+                self._response = response
             try:
-                for type_, obj in events(answer):
+                for type_, obj in events(response):
                     if type_ == "ERROR":
-                        return  # too old a version: begin anew
-                    self._take(type_, obj)
+                        return  # the resource version has expired: list again
+                    self._apply_event(type_, obj)
             finally:
                 with self._lock:
-                    self._open = None
+                    self._response = None
 
-    def _take(self, type_: str, obj: Object) -> None:
-        if type_ != "BOOKMARK" and self._concerns(obj):
+    def _apply_event(self, type_: str, obj: Object) -> None:
+        if type_ != "BOOKMARK" and self._keep(obj):
             with self._lock:
                 if type_ == "DELETED":
                     self._objects.pop(obj["metadata"]["name"], None)
@@ -107,18 +105,18 @@ class Watch:
                     self._objects[obj["metadata"]["name"]] = self._slim(obj)
             self._on_change()
 
-    def _replace(self, objects: dict[str, Object]) -> None:
+    def _replace_all(self, objects: dict[str, Object]) -> None:
         with self._lock:
-            self._objects, self.error, self.looked = objects, "", True
+            self._objects, self.error, self.synced = objects, "", True
         self._on_change()
 
-    def _say(self, error: str) -> None:
+    def _report(self, error: str) -> None:
         if not self._closed.is_set():
-            self.error, self.looked = error, True
+            self.error, self.synced = error, True
             self._on_change()
 
     def _slim(self, obj: Object) -> Object:
-        """Without who wrote which field: half of an object, and asked of an InferenceService alone."""
+        """Remove the managed fields, which are half of an object; only those of the InferenceService are used."""
         if self._kind != INFERENCE_SERVICE:
             obj["metadata"].pop("managedFields", None)
         return obj

@@ -1,205 +1,225 @@
-"""Where a wish for a percent stands, from what is seen and what was done: pure, one word and one sentence."""
+"""Everything that a traffic slider knows, as one immutable value with a method for each thing that can happen. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from kserve_nb.access.api_client import UNREACHABLE, RefusedError
 from kserve_nb.observe.snapshot import Snapshot
-from kserve_nb.rollout.statistics import interval, judge
-from kserve_nb.values.foreign_text import last_line
-from kserve_nb.values.revisions import short
-from kserve_nb.widgets.slider.slider_order import Order, asked_share
+from kserve_nb.rollout import progress
+from kserve_nb.rollout.errors import ChangedError
+from kserve_nb.values.rollout_status import RolloutStatus
+from kserve_nb.widgets.slider.traffic_change import TrafficChange, requested_percent, second_question
 
-Word = Literal[
-    "loading", "closed", "stale", "read-only", "locked", "conflict", "rejected", "unknown", "confirm", "applying",
-    "dirty", "accepted", "reconciling", "stalled", "canary-failed", "settled", "verified",
-]  # fmt: skip
-Ending = Literal["", "conflict", "rejected", "unknown"]
-STALLED_S = 60.0  # without traffic having moved, after which the doctor is named
-_KEPT = 50  # sentences of a story
-_GOES_ON = ("dirty", "reconciling", "stale", "stalled", "verified")  # states whose sentence changes as they last
+STALLED_S = 60.0  # without progress, after which the slider points to the doctor
+Outcome = Literal["", "conflict", "rejected", "unknown"]
+Next = Literal["wait", "confirm again", "queue", "write", "drop"]
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What a hand has done with the slider, and how far its orders have come."""
+class Message:
+    """One line for the user: a glyph and a sentence."""
 
-    percent: int  # where the handle stands
-    open: bool = False  # that differs from what is asked of the cluster
-    asking: Order | None = None  # what Yes would write
-    again: bool = False  # Yes was said once, to a step so big that it is asked about twice
-    writing: Order | None = None  # sent, and not answered yet
-    last: Order | None = None  # the last that the API server took
-    edition: tuple[str, int] = ("", 0)  # that it made of the spec
-    queued: Order | None = None  # is written once traffic has moved
-    ending: Ending = ""  # how the last write failed
-    failed: Order | None = None  # which one that was
-    said: str = ""  # why, in the cluster's words
-    stalled: bool = False  # traffic has not moved for long
-
-    def moved(self, percent: int, *, is_open: bool) -> Wish:
-        """The handle stands elsewhere: what was asked is no longer what is wished."""
-        return replace(self.cleared(), percent=percent, open=is_open)
-
-    def cleared(self) -> Wish:
-        """Nothing is asked, and the last failure forgotten; what was sent or queued stays so."""
-        return replace(self, asking=None, again=False, ending="", failed=None, said="")
-
-    def asked(self, order: Order) -> Wish:
-        """A button was pressed."""
-        return replace(self.cleared(), asking=order)
-
-    def sent(self, order: Order) -> Wish:
-        """Yes was said: it is on its way, and whatever waited for its turn is not wished any more."""
-        return replace(self.cleared(), writing=order, queued=None)
-
-    def waits(self, order: Order) -> Wish:
-        """Yes was said while an earlier order is under way: the one place in the queue is this one's."""
-        return replace(self.cleared(), queued=order)
-
-    def taken(self, order: Order, edition: tuple[str, int]) -> Wish:
-        """The API server took it; another order may be on its way since."""
-        writing = None if self.writing == order else self.writing
-        return replace(self, writing=writing, last=order, edition=edition, ending="", failed=None, said="")
-
-    def ended(self, ending: Ending, order: Order, said: str) -> Wish:
-        """It was not written, or nobody knows whether it was."""
-        return replace(self.cleared(), writing=None, queued=None, ending=ending, failed=order, said=said)
+    glyph: str
+    text: str
 
 
 @dataclass(frozen=True)
-class State:
-    """One word, and the sentence that says it to a reader."""
+class SliderState:
+    """What was seen of the cluster, the percent of the handle, and the changes on their way.
 
-    word: Word
-    sentence: str
+    A change goes through `confirming`, then perhaps `queued`, then `writing`, and ends as `accepted`, or as `failed`
+    with an `outcome`.
+    """
 
+    snapshot: Snapshot
+    status: RolloutStatus | None = None  # the newest one: after a write it is newer than the snapshot
+    synced: bool = False  # whether the cluster has been read
+    draft_percent: int = 100  # of the handle
+    base_percent: int = 100  # requested by the cluster when the handle last followed it
+    confirming: TrafficChange | None = None  # what Yes would write
+    confirmed_once: bool = False  # the first Yes of two
+    decided_on: RolloutStatus | None = None  # what the user saw when the change was chosen
+    queued: TrafficChange | None = None  # is written once the traffic has moved
+    writing: TrafficChange | None = None  # sent, not answered yet
+    accepted: TrafficChange | None = None  # the last one that the API server has stored
+    accepted_edition: tuple[str, int] = ("", 0)  # of the spec after that
+    outcome: Outcome = ""  # how the last write failed
+    failed: TrafficChange | None = None  # the change that failed
+    reason: str = ""  # why, as the cluster says it
+    previous: TrafficChange | None = None  # the split before the current one, for Back
+    waiting_since_s: float = 0.0  # how long the snapshot's `left` has been the same
+    stalled: bool = False
+    message: Message | None = None
 
-@dataclass(frozen=True)
-class Step:
-    """One of asked, accepted, routed and observed: its mark, and what is known of it."""
+    # --- what it says --------------------------------------------------------------------------------------------
 
-    mark: Literal["✔", "◌", "✖", "·"]
-    words: str
+    @property
+    def is_edited(self) -> bool:
+        """Whether the handle differs from what the spec requests."""
+        return self.status is not None and self.draft_percent != requested_percent(self.status)
 
+    @property
+    def shown_percent(self) -> int:
+        """The percent to show at the handle: that of the change to confirm, if there is one."""
+        return self.confirming.latest_percent if self.confirming else self.draft_percent
 
-Story = tuple[tuple[float, State], ...]
+    @property
+    def awaits_own_write(self) -> bool:
+        """Whether the watch has not delivered our own last write yet."""
+        uid, generation = self.accepted_edition
+        seen = self.snapshot.status
+        return seen is not None and seen.uid == uid and seen.generation < generation
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether an earlier change is not routed yet and may still be."""
+        if self.writing or self.awaits_own_write:
+            return True
+        return bool(self.snapshot.missing) and not self.snapshot.failure and not self.stalled
 
-def state_of(seen: Snapshot, wish: Wish, read_only: str, locked: str) -> State:
-    """What stands in the way comes first, then what the hand is about, then what the cluster makes of it."""
-    return _blocked(seen, read_only, locked) or _asking(wish) or _answer(seen, wish)
+    @property
+    def after_yes(self) -> Next:
+        """What the first Yes leads to."""
+        if self.confirming is None or self.status is None:
+            return "wait"
+        if second_question(self.confirming, self.status) and not self.confirmed_once:
+            return "confirm again"
+        # Pin does not wait: it takes users away from a revision that may be bad.
+        return "queue" if self.confirming.action != "pin" and self.is_under_way else "write"
 
+    @property
+    def queue_next(self) -> Next:
+        """What becomes of the queued change now."""
+        if self.queued is None or self.snapshot.state != "live" or self.is_under_way:
+            return "wait"
+        return "drop" if self.snapshot.failure or self.stalled else "write"
 
-def under_way(seen: Snapshot, wish: Wish) -> bool:
-    """Whether an order is not done yet, and may still come to be."""
-    if wish.writing or _unseen(seen, wish):
-        return True
-    return bool(seen.left) and not seen.failure and not wish.stalled
+    # --- what the user does --------------------------------------------------------------------------------------
 
+    def edited(self, percent: int) -> SliderState:
+        """The handle was moved: a question, a failure and a message about the old position no longer apply."""
+        return replace(self._cleared(), draft_percent=percent, message=None)
 
-def steps_of(seen: Snapshot, wish: Wish) -> tuple[Step, ...]:
-    """How far the last order has come: asked → accepted → routed → observed."""
-    if seen.status is None:
-        return ()
-    order = wish.writing or wish.failed
-    shown = order or (wish.last if _unseen(seen, wish) else None)
-    asked = Step("✔", f"asked {shown.share if shown else asked_share(seen.status)} %")
-    if shown:
-        refused = wish.ending in ("conflict", "rejected")
-        accepted = Step("✖", "not accepted") if refused else Step("◌" if order else "✔", "accepted")
-        return asked, accepted, Step("·", "routed"), Step("·", "observed")
-    routed = f"routed {seen.routed.get(seen.status.latest_created, 0)} %"
-    if seen.failure or seen.left:
-        return asked, Step("✔", "accepted"), Step("✖" if seen.failure else "◌", routed), Step("·", "observed")
-    return asked, Step("✔", "accepted"), Step("✔", routed), _observed(seen)
+    def asked(self, change: TrafficChange) -> SliderState:
+        """A button was pressed: the change waits for Yes."""
+        return replace(self._cleared(), confirming=change, decided_on=self.status, message=None)
 
+    def confirmed_first(self) -> SliderState:
+        """The first Yes of two."""
+        return replace(self, confirmed_once=True)
 
-def told(story: Story, at: float, state: State) -> Story:
-    """The story with one more sentence, where the state is another one or says something else."""
-    if state.word == "loading" or (story and story[-1][1] == state):
-        return story
-    if story and story[-1][1].word == state.word and state.word in _GOES_ON:
-        return (*story[:-1], (story[-1][0], state))
-    return (*story, (at, state))[-_KEPT:]
+    def enqueued(self) -> SliderState:
+        """Yes, while an earlier change is under way: the change takes the only place in the queue."""
+        return replace(self._cleared(), queued=self.confirming)
 
+    def cancelled(self) -> SliderState:
+        """Cancel: the handle returns to what is requested, and nothing is asked or queued any more."""
+        cleared = replace(self._cleared(), queued=None, decided_on=None, message=None)
+        return replace(cleared, draft_percent=requested_percent(self.status)) if self.status else cleared
 
-def _blocked(seen: Snapshot, read_only: str, locked: str) -> State | None:
-    if seen.state == "closed":
-        return State("closed", "this is how it was")
-    if seen.state in ("stale", "error"):
-        return State("stale", f"the cluster was not heard: {last_line(seen.reason) or 'no reason is known'}")
-    if seen.state == "loading":
-        return State("loading", "looking at the cluster")
-    if read_only:
-        return State("read-only", read_only)
-    return State("locked", locked) if locked else None
+    # --- what becomes of a write ---------------------------------------------------------------------------------
 
+    def sent(self, change: TrafficChange) -> SliderState:
+        """The change is on its way; it replaces a queued one."""
+        message = Message("…", f"requesting {change.latest_percent} %")
+        return replace(self._cleared(), writing=change, queued=None, decided_on=None, message=message)
 
-def _asking(wish: Wish) -> State | None:
-    if wish.ending:
-        return State(wish.ending, wish.said)
-    if wish.asking:
-        return State("confirm", f"{_words(wish.asking)} waits for {'a second Yes' if wish.again else 'Yes'}")
-    if wish.writing:
-        return State("applying", f"asked for {_words(wish.writing)}; no answer yet")
-    if wish.open and not (wish.queued and wish.queued.share == wish.percent):
-        return State("dirty", f"{wish.percent} % is a wish: nothing was written")
-    return None
+    def stored(self, change: TrafficChange, status: RolloutStatus) -> SliderState:
+        """The API server has stored the change."""
+        state = replace(
+            self,
+            writing=None if self.writing == change else self.writing,
+            accepted=change, accepted_edition=status.edition, outcome="", failed=None, reason="",
+            decided_on=(self.decided_on or status) if self.queued else self.decided_on,
+        )  # fmt: skip
+        if not state.is_outdated(status):
+            state = state._with_status(status)
+        if change.action != "apply" and state.queued is None:
+            state = replace(state._cleared(), draft_percent=change.latest_percent)
+        return replace(state, message=Message("✔", f"the spec requests {change.latest_percent} %"))
 
+    def write_failed(self, change: TrafficChange, error: Exception) -> SliderState:
+        """The change was not stored, or the answer was lost."""
+        if self.writing != change:  # a later change has replaced it
+            return self
+        if isinstance(error, ChangedError):
+            return self._failed("conflict", change, f"{error}", f"not applied: {error}")
+        if isinstance(error, RefusedError) and error.reason == UNREACHABLE:
+            said = f"it is not known whether {change.latest_percent} % was stored: {error}"
+            return self._failed("unknown", change, f"{error}", said)
+        explain = f"not applied: {f'{error}'.rstrip('.')}. Explain it: lab.doctor(error=…)"
+        return self._failed("rejected", change, f"{error}", explain)
 
-def _answer(seen: Snapshot, wish: Wish) -> State:
-    then = f"; then {_words(wish.queued)}" if wish.queued else ""
-    percent = asked_share(seen.status)
-    if wish.last and _unseen(seen, wish):
-        took = f"the cluster took {_words(wish.last)}"
-        return State("accepted", f"{took}; no controller was seen to act on it{then}")
-    if seen.failure:
-        serving = ", ".join(short(name) for name, share in sorted(seen.routed.items()) if share) or "nobody"
-        why = last_line(seen.failure).rstrip(".")
-        return State("canary-failed", f"the new revision fails: {why}. Users are served by {serving}")
-    if seen.left and wish.stalled:
-        return State("stalled", f"no progress for {STALLED_S:.0f} s: {seen.left}. lab.doctor() says why")
-    if seen.left:
-        return State("reconciling", f"{_phase(seen)}: {seen.left}{then}")
-    tally = seen.sample
-    if tally and judge(tally.hits, tally.split.attributed, tally.percent).word == "consistent":
-        low, high = interval(tally.hits, tally.split.attributed)
-        users = f"{100 * tally.hits / tally.split.attributed:.1f} % [{low:.1f}–{high:.1f}]"
-        return State("verified", f"{percent} % is asked and routed, and {users} of the users got {_latest(seen)}")
-    return State("settled", f"{percent} % is asked and routed to {_latest(seen)}")
+    def not_stored(self, change: TrafficChange) -> SliderState:
+        """After a lost answer: the change was not stored."""
+        message = Message("✖", f"{change.latest_percent} % was not stored. Apply it again, or cancel.")
+        return replace(self._cleared(), message=message)
 
+    def dropped(self) -> SliderState:
+        """The queued change is given up, because the change before it failed or stalled."""
+        percent = self.queued.latest_percent if self.queued else 0
+        message = Message("✖", f"{percent} % was not requested: the change before it was not completed")
+        return replace(self, queued=None, message=message)
 
-def _unseen(seen: Snapshot, wish: Wish) -> bool:
-    """Whether our own write has not come back by the watch yet."""
-    uid, generation = wish.edition
-    return seen.status is not None and seen.status.uid == uid and seen.status.generation < generation
+    # --- what is seen of the cluster -----------------------------------------------------------------------------
 
+    def seen(self, snapshot: Snapshot, now_s: float) -> SliderState:
+        """A snapshot has arrived."""
+        since = self.waiting_since_s if snapshot.missing == self.snapshot.missing else now_s
+        stalled = bool(snapshot.missing) and now_s - since >= STALLED_S
+        state = replace(self, snapshot=snapshot, waiting_since_s=since, stalled=stalled)
+        if snapshot.state == "live":
+            state = replace(state, synced=True)
+            if not state.is_outdated(snapshot.status):
+                state = state._with_status(snapshot.status)
+        if snapshot.state == "closed":
+            state = replace(state._cleared(), queued=None, decided_on=None)
+        return state
 
-def _latest(seen: Snapshot) -> str:
-    return short(seen.status.latest_created) if seen.status else "LATEST"
+    def is_outdated(self, status: RolloutStatus | None) -> bool:
+        """Whether a status was read before our own last write."""
+        known = self.status
+        return bool(known and status and known.uid == status.uid and status.generation < known.generation)
 
+    def _with_status(self, status: RolloutStatus | None) -> SliderState:
+        known, confirming, state = self.status, self.confirming, replace(self, status=status)
+        if status is None:
+            return replace(state._cleared(), previous=None, queued=None, decided_on=None)
+        base = requested_percent(status)
+        if (
+            self.draft_percent == self.base_percent and base != self.draft_percent
+        ):  # the handle was not moved: it follows
+            state = replace(state._cleared(), draft_percent=base, message=None)
+        state = replace(state, base_percent=base)
+        return state if known is None or known.edition == status.edition else state._changed(known, status, confirming)
 
-def _phase(seen: Snapshot) -> str:
-    status = seen.status
-    ready = status is not None and status.latest_created and status.latest_created == status.latest_ready
-    return "switching" if ready else "preparing"
+    def _changed(self, known: RolloutStatus, status: RolloutStatus, confirming: TrafficChange | None) -> SliderState:
+        """The spec was changed, by our own write or by somebody else's."""
+        state = self._remembering(known, status)
+        writing = state.writing
+        if status.edition == state.accepted_edition or (writing and writing.percent == status.requested_percent):
+            return replace(state, decided_on=status if state.decided_on else None)
+        said = progress.rewritten(known, status)
+        if confirming:
+            return state._failed("conflict", confirming, said, f"not applied: {said}")
+        return replace(state, message=Message("·", said)) if state.is_edited and not state.outcome else state
 
+    def _remembering(self, known: RolloutStatus, status: RolloutStatus) -> SliderState:
+        """Remember the split for Back; a percent of another model's canary is not a split to return to."""
+        if (known.uid, known.model) != (status.uid, status.model):
+            return replace(self, previous=None)
+        if known.requested_percent != status.requested_percent:
+            return replace(self, previous=TrafficChange("back", known.requested_percent))
+        return self
 
-def _observed(seen: Snapshot) -> Step:
-    tally = seen.sample
-    if tally is None or not tally.split.attributed:
-        return Step("·", "observed: nobody has looked")
-    sent = tally.split.attributed
-    low, high = interval(tally.hits, sent)
-    share = f"observed {100 * tally.hits / sent:.1f} % [{low:.1f}–{high:.1f}]"
-    word = judge(tally.hits, sent, tally.percent).word
-    if word == "consistent":
-        return Step("✔", share)
-    return Step("✖", share) if word == "not" else Step("◌", f"{share}, too few to tell")
+    def _failed(self, outcome: Outcome, change: TrafficChange, reason: str, message: str) -> SliderState:
+        return replace(
+            self._cleared(), writing=None, queued=None, decided_on=None, outcome=outcome, failed=change, reason=reason,
+            message=Message("✖", message),
+        )  # fmt: skip
 
-
-def _words(order: Order) -> str:
-    named = {"promote": "a promote", "pin": "a pin to PREV", "back": f"{order.share} % again"}
-    return named.get(order.verb, f"{order.share} %")
+    def _cleared(self) -> SliderState:
+        """Without question and failure; what was sent or queued stays."""
+        return replace(self, confirming=None, confirmed_once=False, outcome="", failed=None, reason="")

@@ -1,262 +1,306 @@
-"""Choose a canary percent, apply it, and see what the cluster answered."""
+"""Choose a canary percent, apply it, and see how far the cluster has come."""
 
 from __future__ import annotations
 
 import functools
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import ipywidgets as W  # noqa: N812 - short, as traits and widgets fill these lines
-import traitlets as T  # noqa: N812 - as above
+import traitlets as T  # noqa: N812 - short, as traits fill these lines
 
 from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.rollout.errors import NotPossibleError
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values.rollout_status import RolloutStatus
-from kserve_nb.widgets.drawing import markup
-from kserve_nb.widgets.feed.rollout_feed import Seat, faces_of, leave
-from kserve_nb.widgets.slider import slider_order, slider_state, slider_text
-from kserve_nb.widgets.slider.slider_controls import Controls
-from kserve_nb.widgets.slider.slider_order import VERBS, Order, Verb, asked_share
-from kserve_nb.widgets.slider.slider_orders import Orders
-from kserve_nb.widgets.slider.slider_state import State, Story, Wish
-from kserve_nb.widgets.slider.slider_text import Face
+from kserve_nb.widgets.feed.request_sender import RequestSender
+from kserve_nb.widgets.sheet.rollout_widget import RolloutWidget
+from kserve_nb.widgets.sheet.sheet import Handler
+from kserve_nb.widgets.slider import slider_card, slider_phase, slider_text, traffic_change
+from kserve_nb.widgets.slider.change_writer import ChangeWriter
+from kserve_nb.widgets.slider.slider_phase import Journal, SliderPhase
+from kserve_nb.widgets.slider.slider_state import Message, SliderState
+from kserve_nb.widgets.slider.slider_view import SliderView
+from kserve_nb.widgets.slider.traffic_change import ACTIONS, Action, TrafficChange
+
+_WHOLE = re.compile(r"\s*(\d{1,3})\s*%?\s*")
 
 
-def _said(callback: Callable[..., None]) -> Callable[..., None]:
-    """A callback has no cell to raise into: what it raises is said in the view."""
+class TrafficSlider(RolloutWidget):
+    """Choose a canary percent, apply it, and see how far the cluster has come.
 
-    @functools.wraps(callback)
-    def run(self: TrafficSlider, *args: Any) -> None:
-        try:
-            callback(self, *args)
-        except Exception as error:
-            self._say("✖", f"{error}")
-
-    return run
-
-
-class TrafficSlider(W.VBox):  # type: ignore[misc]  # ipywidgets ships no types
-    """Choose a canary percent, apply it, and see what the cluster answered.
-
-    A drag (or an arrow key, a number, a preset) asks nothing, and shows what Apply would do. Apply asks whether to; Yes
-    writes it. In code: `slider.value = 20`, then `slider.apply(confirm=True)`; likewise `promote`, `pin` and `back`.
-    A hand's order waits while an earlier one is under way; Pin previous, and code, write at once.
-    `close()` ends the watch and leaves the last picture.
+    Moving the handle (by mouse, arrow keys, number or preset) writes nothing and shows what Apply would do. Apply asks
+    for confirmation; Yes writes. In code: `slider.value = 20`, then `slider.apply(confirm=True)`; likewise `promote`,
+    `pin` and `back`. A change confirmed by button waits while an earlier one is under way; Pin previous, and changes
+    in code, are written immediately. `close()` stops updating and leaves the last state.
 
     >>> slider = TrafficSlider(rollout)
     >>> slider.value = 20
     >>> slider.close()
     """
 
-    value = T.Int(100, min=0, max=100)  # what the handle shows: a wish
-    status: RolloutStatus | None = T.Instance(RolloutStatus, allow_none=True)  # type: ignore[assignment]  # observed
-    snapshot: Snapshot = T.Instance(Snapshot, ("",))  # type: ignore[assignment]  # what the status was seen in
+    value = T.Int(100, min=0, max=100)  # the percent of the handle: not applied yet
+    status: RolloutStatus | None = T.Instance(RolloutStatus, allow_none=True)  # type: ignore[assignment]  # a trait
 
     def __init__(self, rollout: Rollout):
         self._rollout = rollout
-        self._looked = False  # whether the cluster has been seen
-        self._followed = self.value  # the percent that the handle last took from the cluster
-        self._story: Story = ()
-        self._controls = Controls()
-        self._orders = Orders(rollout, self._say, self._on_landed)
-        super().__init__(self._controls.rows())
-        self._connect()
-        self._show()
-        self._seat = Seat(rollout, self._take)
+        self._state = SliderState(Snapshot(rollout.name))
+        self._journal: Journal = ()
+        self._number_problem = ""  # what is wrong with the number typed last
+        self._typed = ""
+        self._writer = ChangeWriter(rollout)
+        self._sender: RequestSender | None = None
+        super().__init__(rollout)
+        self._sender = RequestSender(rollout, self._subscription.feed, self.redraw)
+        self.redraw()
 
-    # --- what a button does, in code -----------------------------------------------------------------------------
+    # --- the buttons, in code ------------------------------------------------------------------------------------
 
     def apply(self, confirm: bool = False) -> RolloutStatus | None:
-        """What Apply does; with `confirm` also what Yes does: asks the cluster, and raises what it refuses."""
-        return self._order("apply", confirm)
+        """What Apply does; with `confirm` also what Yes does: writes the change and raises what the cluster refuses."""
+        return self._act("apply", confirm)
 
     def promote(self, confirm: bool = False) -> RolloutStatus | None:
-        """What Promote does, and with `confirm` Yes: all users get the latest revision."""
-        return self._order("promote", confirm)
+        """What Promote does, and with `confirm` Yes: all traffic goes to the latest revision."""
+        return self._act("promote", confirm)
 
     def pin(self, confirm: bool = False) -> RolloutStatus | None:
-        """What Pin previous does, and with `confirm` Yes: all users get the previous revision back."""
-        return self._order("pin", confirm)
+        """What Pin previous does, and with `confirm` Yes: all traffic returns to the previous revision."""
+        return self._act("pin", confirm)
 
     def back(self, confirm: bool = False) -> RolloutStatus | None:
-        """What Back does, and with `confirm` Yes: the percent that was asked before this one."""
-        return self._order("back", confirm)
+        """What Back does, and with `confirm` Yes: the percent that was requested before the current one."""
+        return self._act("back", confirm)
 
     def cancel(self) -> None:
-        """Forget the wish, and what waits for its turn: the handle goes back to what is asked of the cluster."""
-        self._orders.forget()
-        self._controls.say("")
-        if self.status is not None:
-            self.value = asked_share(self.status)
-        self._show()
+        """Return the handle to what is requested; drop the question and a change that waits for its turn."""
+        self._number_problem = ""
+        self._change_state(SliderState.cancelled)
 
     def overwrite(self) -> RolloutStatus:
-        """After a conflict: write the order all the same, over what somebody else wrote."""
-        return self._orders.write(self._orders.contested(), None)
+        """After a conflict: write the change anyway, over what somebody else has written."""
+        return self._write(self._conflicting(), None)
 
-    def _order(self, verb: Verb, confirm: bool) -> RolloutStatus | None:
-        before = self._orders.before
-        self._controls.say("")
-        if verb == "back" and before is None:
-            raise NotPossibleError(f"{self._rollout.name}: no other split of this model was seen to go back to.")
-        order = slider_order.order_of(verb, self.value, before)
-        if confirm:
-            return self._orders.write(order, self._orders.decided_on())
-        if why := self._blocked().get(verb):
-            raise NotPossibleError(f"{self._rollout.name}: {verb} is blocked: {why}")
-        self._orders.ask(order)
-        self._show()
-        return None
-
-    # --- what it says --------------------------------------------------------------------------------------------
+    # --- what it shows -------------------------------------------------------------------------------------------
 
     @property
-    def state(self) -> State:
-        """Where the wish stands: one word, and a sentence."""
-        return slider_state.state_of(self.snapshot, self._wish(), self._rollout.read_only, self._locked())
+    def phase(self) -> SliderPhase:
+        """Where the change stands: one word and one sentence."""
+        return self._view().phase
 
     @property
     def text(self) -> str:
-        """What is asked and seen, where the wish stands, and what happened, line by line."""
-        return slider_text.text(self._face())
-
-    @property
-    def html(self) -> str:
-        """What is asked and seen, as HTML."""
-        return slider_text.html(self._face())
+        """The split, where the change stands, and what happened, line by line."""
+        return slider_text.text(self._view())
 
     @property
     def json(self) -> dict[str, Any]:
-        """All that is known, and the wish, as JSON's own types."""
-        return slider_text.as_json(self._face())
+        """The snapshot and the change as JSON's own types."""
+        return slider_text.as_json(self._view())
 
     def close(self) -> None:
-        """Stop following; what was seen last stays in view, and says that it is no longer live."""
-        if "_orders" in self.__dict__:  # ipywidgets closes what could not be made as well
-            self._orders.close()
-        leave(self)
+        """Stop updating; the last state stays visible. Waits for a write that is under way."""
+        sender, writer = self.__dict__.get("_sender"), self.__dict__.get("_writer")
+        if sender is not None:  # ipywidgets also closes widgets whose __init__ failed
+            sender.close()
+        if writer is not None:
+            self._change_state(lambda state: replace(state, queued=None))
+            writer.close()
+        super().close()
 
-    # --- what happens --------------------------------------------------------------------------------------------
+    def _picture(self) -> str:
+        return slider_card.html(self._view())
 
-    def _connect(self) -> None:
-        shown = self._controls
-        T.link((self, "value"), (shown.handle, "value"))
-        T.link((self, "value"), (shown.number, "value"))
-        for percent, button in shown.presets.items():
-            button.on_click(functools.partial(self._on_preset, percent))
-        for verb, button in zip(VERBS, (shown.apply, shown.promote, shown.pin, shown.back), strict=True):
-            button.on_click(functools.partial(self._on_order, verb))
-        shown.yes.on_click(functools.partial(self._on_yes, False))
-        shown.sure.on_click(functools.partial(self._on_yes, True))
-        shown.overwrite.on_click(self._on_overwrite)
-        for button in (shown.cancel, shown.reload, shown.drop):
-            button.on_click(self._on_cancel)
-        self.observe(self._on_value, "value")
-        self.observe(self._on_status, "status")
+    def _draw(self) -> str:
+        return slider_card.html(self._view(), is_live=True)
 
-    @_said
-    def _on_preset(self, percent: int, _button: W.Button) -> None:
-        self.value = percent
+    def _view(self) -> SliderView:
+        with self._lock:
+            state, absent = self._state, self._absent()
+            read_only = self._rollout.read_only
+            unavailable = traffic_change.unavailable(
+                state.snapshot, state.status, synced=state.synced, read_only=read_only, absent=absent)  # fmt: skip
+            return SliderView(
+                state=state,
+                phase=slider_phase.phase_of(state, read_only=read_only, unavailable=unavailable),
+                steps=slider_phase.steps_of(state),
+                unavailable=unavailable,
+                blocked=self._blocked(unavailable),
+                journal=self._journal,
+                absent=absent,
+                namespace=self._rollout.client.namespace,
+                number_problem=self._number_problem,
+                typed=self._typed,
+                sending=self._sender.progress if self._sender else "",
+                sending_error=self._sender.error if self._sender else "",
+            )
 
-    @_said
-    def _on_order(self, verb: Verb, _button: W.Button) -> None:
-        getattr(self, verb)()
-
-    @_said
-    def _on_yes(self, sure: bool, _button: W.Button) -> None:
-        self._orders.confirm(sure=sure)
-        self._show()
-
-    @_said
-    def _on_overwrite(self, _button: W.Button) -> None:
-        self._orders.overwrite()
-        self._show()
-
-    @_said
-    def _on_cancel(self, _button: W.Button) -> None:
-        self.cancel()
-
-    @_said
-    def _on_value(self, _change: Any) -> None:
-        with self._orders.lock:
-            self._controls.say("")
-            self._orders.wish = self._orders.wish.moved(self.value, is_open=self._wishes())
-            self._show()
-
-    @_said
-    def _on_status(self, _change: Any) -> None:
-        with self._orders.lock:
-            asking, untouched = self._orders.wish.asking, self.value == self._followed
-            if self.status is not None:
-                self._followed = asked_share(self.status)
-                if untouched:
-                    self.value = self._followed
-            self._orders.follow(self.status, asking)
-            self._show()
-
-    def _on_landed(self, order: Order, status: RolloutStatus) -> None:
-        """Our own write is in the cluster: the handle stands where it leads to, unless it was moved on."""
-        if not self._is_older(status):
-            self.status = status
-        if order.verb != "apply" and self._orders.wish.queued is None:
-            self.value = order.share
-
-    @_said
-    def _take(self, snapshot: Snapshot) -> None:
-        with self._orders.lock:
-            self.snapshot = snapshot
-            if snapshot.state == "live":
-                self._looked = True
-                if not self._is_older(snapshot.status):
-                    self.status = snapshot.status
-            self._orders.see(snapshot, time.monotonic())
-            self._show()  # the first look may find what was assumed: nothing
-
-    # --- what is shown ------------------------------------------------------------------------------------------
-
-    def _show(self) -> None:
-        with self._orders.lock:
-            face = self._face()
-            self._story = slider_state.told(self._story, time.time(), face.state)
-            self._controls.show(replace(face, story=self._story), self._rollout.client.namespace, self._orders.before)
-
-    def _say(self, glyph: str, words: str) -> None:
-        self._controls.say(markup.note(glyph, words, urgent=glyph == "✖"))
-        self._show()
-
-    def _face(self) -> Face:
-        with self._orders.lock:
-            wish, locked = self._wish(), self._locked()
-            steps = slider_state.steps_of(self.snapshot, wish)
-            return Face(self.snapshot, self.status, wish, self.state, steps, locked, self._blocked(), self._story,
-                        self._nothing())  # fmt: skip
-
-    def _wish(self) -> Wish:
-        return replace(self._orders.wish, percent=self.value, open=self._wishes())
-
-    def _wishes(self) -> bool:
-        return self.status is not None and self.value != asked_share(self.status)
-
-    def _locked(self) -> str:
-        return slider_order.locked(self.snapshot, self.status, looked=self._looked, read_only=self._rollout.read_only,
-                                   nothing=self._nothing())  # fmt: skip
-
-    def _blocked(self) -> Mapping[Verb, str]:
-        if locked := self._locked():
-            return dict.fromkeys(VERBS, locked)
-        return slider_order.blocked(self.snapshot, self.status, Order("apply", self.value), self._orders.before)
-
-    def _nothing(self) -> str:
+    def _absent(self) -> str:
         name = self._rollout.name
-        return f"{name}: there is none in {self._rollout.client.namespace}" if self._looked else f"{name}: not seen yet"
+        if not self._state.synced:
+            return f"{name}: not seen yet"
+        return f"{name}: there is no such InferenceService in namespace {self._rollout.client.namespace}"
 
-    def _is_older(self, seen: RolloutStatus | None) -> bool:
-        """Whether it was under way when our own write came back."""
-        now = self.status
-        return bool(now and seen and now.uid == seen.uid and seen.generation < now.generation)
+    def _blocked(self, unavailable: str) -> Mapping[Action, str]:
+        if unavailable:
+            return dict.fromkeys(ACTIONS, unavailable)
+        state = self._state
+        return traffic_change.blocked(state.snapshot, state.status, state.draft_percent, state.previous)
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        return faces_of(self, super()._repr_mimebundle_(**kwargs))
+    # --- how its state changes -----------------------------------------------------------------------------------
+
+    def _change_state(self, transition: Any) -> None:
+        """Replace the state by `transition(state)`, and everything that shows it."""
+        with self._lock:
+            self._state = transition(self._state)
+            self.set_trait("snapshot", self._state.snapshot)
+            self.set_trait("status", self._state.status)
+            self.value = self._state.draft_percent
+            self._journal = slider_phase.journaled(self._journal, time.time(), self.phase)
+            self.redraw()
+
+    def _on_snapshot(self, snapshot: Snapshot) -> None:
+        with self._lock:
+            self._change_state(lambda state: state.seen(snapshot, time.monotonic()))
+            queued, next_ = self._state.queued, self._state.queue_next
+            if queued and next_ == "write":
+                self._start_write(queued, self._state.decided_on)
+            elif next_ == "drop":
+                self._change_state(SliderState.dropped)
+
+    @T.observe("value")
+    def _on_value(self, change: Any) -> None:
+        with self._lock:
+            if change["new"] != self._state.draft_percent:
+                self._number_problem = ""
+                self._change_state(lambda state: state.edited(change["new"]))
+
+    def _act(self, action: Action, confirm: bool) -> RolloutStatus | None:
+        with self._lock:
+            state = self._state
+            if action == "back" and state.previous is None:
+                raise NotPossibleError(f"{self._rollout.name}: this slider has seen no earlier split of this model.")
+            change = traffic_change.change_of(action, state.draft_percent, state.previous)
+            if not confirm:
+                if why := self._view().blocked.get(action):
+                    raise NotPossibleError(f"{self._rollout.name}: Cannot {action}: {why}.")
+                self._change_state(lambda state: state.asked(change))
+                return None
+        return self._write(change, state.decided_on)
+
+    def _conflicting(self) -> TrafficChange:
+        state = self._state
+        if state.outcome != "conflict" or state.failed is None:
+            raise NotPossibleError(f"{self._rollout.name}: Cannot overwrite: there is no conflict.")
+        return state.failed
+
+    def _write(self, change: TrafficChange, decided_on: RolloutStatus | None) -> RolloutStatus:
+        """Write a change, wait for the answer, and raise what the cluster refuses."""
+        self._change_state(lambda state: state.sent(change))
+        return self._finish_write(change, decided_on)
+
+    def _start_write(self, change: TrafficChange, decided_on: RolloutStatus | None) -> None:
+        """Write a change in the background: the view shows at once that it is being written."""
+        self._change_state(lambda state: state.sent(change))
+        self._writer.start(self._finish_write, change, decided_on, on_error=self._on_background_error)
+
+    def _finish_write(self, change: TrafficChange, decided_on: RolloutStatus | None) -> RolloutStatus:
+        before = self._state.status
+        try:
+            status = self._writer.write(change, decided_on)
+        except Exception as error:
+            failure = error
+            self._change_state(lambda state: state.write_failed(change, failure))
+            if self._state.outcome == "unknown" and self._state.failed == change:
+                self._writer.start(self._find_out, change, before, on_error=self._on_background_error)
+            raise
+        self._change_state(lambda state: state.stored(change, status))
+        return status
+
+    def _find_out(self, change: TrafficChange, before: RolloutStatus | None) -> None:
+        status = self._writer.find_out(change, before)
+        with self._lock:
+            if self._state.failed != change:
+                return
+            if status is not None:
+                found = status
+                self._change_state(lambda state: state.stored(change, found))
+            else:
+                self._change_state(lambda state: state.not_stored(change))
+
+    def _on_background_error(self, error: Exception) -> None:
+        if not self._state.outcome:
+            self._change_state(lambda state: replace(state, message=Message("✖", f"{error}")))
+
+    # --- what the user does in the browser -----------------------------------------------------------------------
+
+    def _handlers(self) -> Mapping[str, Handler]:
+        actions: dict[str, Handler] = {
+            action: functools.partial(self._on_action, action) for action in ACTIONS
+        }  # fmt: skip
+        return {
+            **actions, "percent": self._on_percent, "number": self._on_number, "yes": self._on_yes,
+            "sure": self._on_sure, "cancel": self._on_cancel, "overwrite": self._on_overwrite,
+            "measure": self._on_measure, "stop": self._on_stop,
+        }  # fmt: skip
+
+    def _on_percent(self, value: str) -> None:
+        self._number_problem = ""
+        self.value = int(value)
+        self.redraw()
+
+    def _on_number(self, value: str) -> None:
+        """Take a whole number from the number box; anything else is explained and changes nothing."""
+        typed = _WHOLE.fullmatch(value)
+        self._typed = value
+        if typed and int(typed[1]) <= 100:
+            self._number_problem = ""
+            self.value = int(typed[1])
+        else:
+            self._number_problem = (
+                f"'{value[:20]}' is not a whole number from 0 to 100. KServe takes whole percents only."
+            )
+        self.redraw()
+
+    def _on_action(self, action: Action, _value: str) -> None:
+        getattr(self, action)()
+
+    def _on_yes(self, _value: str) -> None:
+        with self._lock:
+            if not self._state.confirmed_once:  # the first Yes clicked twice is not the second one
+                self._confirm()
+
+    def _on_sure(self, _value: str) -> None:
+        with self._lock:
+            if self._state.confirmed_once:
+                self._confirm()
+
+    def _confirm(self) -> None:
+        state = self._state
+        if state.after_yes == "confirm again":
+            self._change_state(SliderState.confirmed_first)
+            self.move_focus("question")
+            return
+        if state.after_yes == "queue":
+            self._change_state(SliderState.enqueued)
+        elif state.after_yes == "write" and state.confirming:
+            self._start_write(state.confirming, None if state.writing else state.decided_on)
+        self.move_focus("steps")
+
+    def _on_cancel(self, _value: str) -> None:
+        self.cancel()
+        self.move_focus("percent")
+
+    def _on_overwrite(self, _value: str) -> None:
+        self._start_write(self._conflicting(), None)
+        self.move_focus("steps")
+
+    def _on_measure(self, value: str) -> None:
+        if self._sender is not None and self.snapshot.state == "live":
+            self._sender.start(int(value))
+
+    def _on_stop(self, _value: str) -> None:
+        if self._sender is not None:
+            self._sender.stop()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from kserve_nb.clusters.embedded.objects import Object, StatusError
+from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,13 @@ class Entry:
         """The object, the caller's to change."""
         obj: Object = orjson.loads(self.data)
         return obj
+
+    def in_version_of(self, kind: Kind) -> Entry:
+        """The same object in the given version of its kind: versions of a kind differ only in their apiVersion."""
+        if not kind.has_versions:
+            return self
+        obj = self.copy() | {"apiVersion": kind.api_version}
+        return Entry.of(obj, encode(obj))
 
     @classmethod
     def of(cls, obj: Object, data: bytes) -> Entry:

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 from kserve_nb.clusters.embedded import dns_names
 from kserve_nb.clusters.embedded.api.field_errors import Cause, invalid, invalid_value, required
-from kserve_nb.clusters.embedded.kinds import NAMESPACE, SERVICE
 from kserve_nb.clusters.embedded.objects import Kind, Object
 
 _ANNOTATIONS_LIMIT = 256 * 1024
-_NAME_RULES = {NAMESPACE: dns_names.label_errors, SERVICE: dns_names.label_1035_errors}
+_NAME_RULES = {"subdomain": dns_names.subdomain_errors, "label": dns_names.label_errors,
+               "label-1035": dns_names.label_1035_errors}
 
 
 def generate_name(base: str) -> str:
@@ -35,7 +35,7 @@ def _name(kind: Kind, name: str) -> Iterator[Cause]:
     if not name:
         yield required("metadata.name", "name or generateName is required")
         return
-    for text in _NAME_RULES.get(kind, dns_names.subdomain_errors)(name):
+    for text in _NAME_RULES[kind.name_rule](name):
         yield invalid_value("metadata.name", name, text)
 
 

@@ -16,6 +16,7 @@ MODULES = (
     "knative.knative_ingress", "knative.revision_gc", "knative.revision", "knative.autoscaling.pod_autoscaler",
     "knative.serverless_service", "kubernetes.deployment", "kubernetes.replica_set", "kubernetes.volume_binder",
     "kubernetes.scheduler", "kubernetes.endpoints", "kubernetes.endpoint_slices", "kubernetes.garbage_collector",
+    "kubernetes.custom_resource_definitions",
 )
 
 

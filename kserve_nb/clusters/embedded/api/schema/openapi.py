@@ -14,6 +14,11 @@ from kserve_nb.clusters.embedded.api.schema.openapi_paths import paths_of
 from kserve_nb.clusters.embedded.api.schema.openapi_schemas import schemas_of
 from kserve_nb.clusters.embedded.objects import Kind, Kinds, Object, StatusError
 
+V2_PROTOBUF_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+_INFO = {"title": "Kubernetes", "version": "v1.35.4"}
+VERSION_2: Object = {"swagger": "2.0", "info": _INFO, "paths": {}, "definitions": {}}
+"""The body of /openapi/v2, as JSON. As protobuf, an empty message is the same document."""
+
 
 def index(kinds: Kinds) -> Object:
     """The body of /openapi/v3: where the document of each group and version is."""
@@ -27,7 +32,7 @@ def document(kinds: Kinds, group: str, version: str) -> Object:
     if not described:
         raise StatusError(404, "NotFound", "the server could not find the requested resource")
     return {
-        "openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1.35.4"},
+        "openapi": "3.0.0", "info": _INFO,
         "paths": {path: item for kind in described for path, item in paths_of(kind).items()},
         "components": {"schemas": schemas_of(described)},
     }
@@ -48,6 +53,6 @@ def _data() -> bytes:
 
 
 def _hash(kinds: Kinds, path: str) -> str:
-    """A name of a document's content: kubectl keeps documents on disk by it."""
+    """A hash of a document's content, by which kubectl caches documents on disk."""
     rows = "".join(f"{kind}{kind.schema}" for kind in _described(kinds, path))
     return hashlib.sha512(rows.encode() + _data()).hexdigest().upper()

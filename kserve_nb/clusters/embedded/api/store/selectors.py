@@ -11,27 +11,11 @@ from dataclasses import dataclass
 
 from kserve_nb.clusters.embedded import dns_names
 from kserve_nb.clusters.embedded.api.entry import Entry
-from kserve_nb.clusters.embedded.kinds import EVENT, NAMESPACE, NODE, POD, REPLICA_SET, SECRET, SERVICE
 from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
 
 _TOKEN = re.compile(r"\s*(==|!=|[=!<>(),]|[^\s=!<>(),]+)")
 _OPERATORS = "in, notin, =, ==, !=, gt, lt"
 _END = ""
-
-_EVENT_FIELDS = (
-    *(f"involvedObject.{name}" for name in (
-        "kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")),
-    "reason", "reportingComponent", "source", "type")
-_FIELDS: dict[Kind, tuple[str, ...]] = {
-    POD: ("spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork",
-          "status.phase", "status.podIP", "status.nominatedNodeName"),
-    EVENT: _EVENT_FIELDS,
-    NAMESPACE: ("status.phase",),
-    NODE: ("spec.unschedulable",),
-    REPLICA_SET: ("status.replicas",),
-    SECRET: ("type",),
-    SERVICE: ("spec.clusterIP", "spec.type"),
-}
 
 
 @dataclass(frozen=True)
@@ -94,7 +78,7 @@ def _fields(kind: Kind, text: str) -> Iterator[tuple[str, bool, str]]:
         if match is None:
             raise StatusError(400, "BadRequest", f"invalid selector: '{text}'; can't understand '{term}'")
         path, operator, value = match.groups()
-        if path not in (*own, *_FIELDS.get(kind, ())):
+        if path not in (*own, *kind.selectable_fields):
             raise StatusError(400, "BadRequest", f"field label not supported: {path}")
         yield path, operator != "!=", value
 

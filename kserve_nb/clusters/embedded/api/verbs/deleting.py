@@ -12,10 +12,8 @@ from kserve_nb.clusters.embedded.api.verbs.object_response import object_respons
 from kserve_nb.clusters.embedded.api.wire import bodies, go_json, protobuf, request_options
 from kserve_nb.clusters.embedded.api.wire.request_paths import Target
 from kserve_nb.clusters.embedded.api.wire.responses import json_response, method_not_allowed
-from kserve_nb.clusters.embedded.kinds import NAMESPACE, PERSISTENT_VOLUME_CLAIM, POD, SERVICE, SERVICE_ACCOUNT
+from kserve_nb.clusters.embedded.kinds import NAMESPACE
 from kserve_nb.clusters.embedded.objects import Object, StatusError
-
-_RETURNED_KINDS = (POD, SERVICE, SERVICE_ACCOUNT, PERSISTENT_VOLUME_CLAIM)  # a DELETE returns the object, not a Status
 
 
 async def delete(request: web.Request, store: Store, target: Target) -> web.Response:
@@ -26,7 +24,7 @@ async def delete(request: web.Request, store: Store, target: Target) -> web.Resp
     remaining = _delete(request, store, target, entry, options)
     if remaining is not None:
         return object_response(request, target, remaining)
-    if target.kind in _RETURNED_KINDS:
+    if target.kind.returned_on_delete:
         return json_response(request, entry.data)
     kind, uid = target.kind, entry.copy()["metadata"]["uid"]
     details = {"name": target.name, "group": kind.group, "kind": kind.plural, "uid": uid}
@@ -47,7 +45,7 @@ async def delete_collection(request: web.Request, store: Store, target: Target) 
         _delete(request, store, target, entry, options)
     items = b",".join(entry.data for entry in found)
     return json_response(request, b'{"kind":%b,"apiVersion":%b,"metadata":{"resourceVersion":"%d"},"items":[%b]}' % (
-        orjson.dumps(f"{target.kind.kind}List"), orjson.dumps(target.kind.api_version), store.version, items))
+        orjson.dumps(target.kind.list_kind), orjson.dumps(target.kind.api_version), store.version, items))
 
 
 async def _options(request: web.Request) -> Object:

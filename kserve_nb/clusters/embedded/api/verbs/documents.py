@@ -11,7 +11,8 @@ from kserve_nb.clusters.embedded.api.wire.responses import headers, json_respons
 from kserve_nb.clusters.embedded.objects import Kinds, Object
 
 _HEALTH = ("healthz", "readyz", "livez")
-_OTHER_PATHS = ("/healthz", "/livez", "/openapi/v3", "/readyz", "/version")
+_PROTOBUF_V2 = "com.github.proto-openapi.spec.v2"
+_OTHER_PATHS = ("/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version")
 
 
 def respond(request: web.Request, kinds: Kinds) -> web.Response | None:
@@ -34,6 +35,8 @@ def _document(request: web.Request, kinds: Kinds, parts: list[str]) -> web.Respo
         case ["api" | "apis"] if wants_aggregated_discovery(request.headers.get("Accept", "")):
             aggregated = orjson.dumps(discovery.aggregated(kinds, parts == ["api"]))
             return json_response(request, aggregated, content_type=discovery.AGGREGATED_TYPE)
+        case ["openapi", "v2"]:
+            return _openapi_v2(request)
         case ["openapi", "v3"]:
             return json_response(request, _index(kinds))
         case ["openapi", "v3", "api", "v1"]:
@@ -42,6 +45,13 @@ def _document(request: web.Request, kinds: Kinds, parts: list[str]) -> web.Respo
             return json_response(request, _openapi(kinds, group, version))
     found = _discovery(request, kinds, parts)
     return None if found is None else json_response(request, orjson.dumps(found))
+
+
+def _openapi_v2(request: web.Request) -> web.Response:
+    """A document without definitions: clients that ask for version 2 need an answer, and validate with version 3."""
+    if _PROTOBUF_V2 in request.headers.get("Accept", ""):
+        return web.Response(headers=headers() | {"Content-Type": openapi.V2_PROTOBUF_TYPE})
+    return json_response(request, openapi.VERSION_2)
 
 
 def _discovery(request: web.Request, kinds: Kinds, parts: list[str]) -> Object | None:

@@ -63,7 +63,7 @@ def list_(request: web.Request, store: Store, target: Target) -> web.Response:
 
 
 def _list_body(kind: Kind, partial: bool, meta: Object, entries: list[Entry]) -> bytes:
-    names = ("meta.k8s.io/v1", "PartialObjectMetadataList") if partial else (kind.api_version, f"{kind.kind}List")
+    names = ("meta.k8s.io/v1", "PartialObjectMetadataList") if partial else (kind.api_version, kind.list_kind)
     items = b",".join(tables.partial(entry) if partial else entry.data for entry in entries)
     return b'{"kind":%b,"apiVersion":%b,"metadata":%b,"items":[%b]}' % (
         orjson.dumps(names[1]), orjson.dumps(names[0]), orjson.dumps(meta), items)

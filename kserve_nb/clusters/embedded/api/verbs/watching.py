@@ -87,14 +87,17 @@ class _Encoder:
         return (self.namespace is None or entry.namespace == self.namespace) and self.selector.matches(entry)
 
     def _cached(self, change: Change, type_: str, entry: Entry) -> bytes:
-        if self.representation == "object" or (self.representation == "table" and not self.columns_sent):
-            return self._line(type_, entry)  # an object's bytes are in the store, and columns are sent once per watch
+        # An object's bytes are in the store, columns are sent once per watch, and watches may show different versions.
+        first_table = self.representation == "table" and not self.columns_sent
+        if self.representation == "object" or first_table or self.kind.has_versions:
+            return self._line(type_, entry)
         key = (type_, self.representation, self.include)
         if key not in change.lines:
             change.lines[key] = self._line(type_, entry)
         return change.lines[key]
 
     def _line(self, type_: str, entry: Entry) -> bytes:
+        entry = entry.in_version_of(self.kind)
         body = entry.data if self.representation == "object" else tables.partial(entry)
         if self.representation == "table":
             table = tables.head(None if self.columns_sent else self.kind, {"resourceVersion": str(entry.version)})

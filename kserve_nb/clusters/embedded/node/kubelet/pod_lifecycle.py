@@ -24,7 +24,7 @@ BACK_OFF_FORGOTTEN_S = 600  # a container that ran so long starts over
 BACK_OFF_SEEN_S = 75  # a failed container shows Error until the kubelet looks again
 PULL_SEEN_S = 12
 PROBE_FIRST_S = 0.1
-WITHOUT_PROCESS = ("queue-proxy", "gateway")  # Envoy, which stands outside of all pods, does their work
+WITHOUT_PROCESS = ("queue-proxy", "gateway", "agent")  # Envoy, which stands outside of all pods, does their work
 
 
 class Life:
@@ -154,7 +154,7 @@ class Life:
                 continue
             self.record.begin(container)
             self.record.has_started(container)
-            container.ready = role == "gateway"
+            container.ready = role in ("gateway", "agent")
             if role == "queue-proxy":
                 queue_proxy.log_start(self.record, container)
 

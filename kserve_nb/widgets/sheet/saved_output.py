@@ -1,0 +1,76 @@
+"""Text and HTML beside a widget, kept up to date in notebooks that are executed without a browser.
+
+A front end without widgets, GitHub, and a report show the text or the HTML of a widget's output. They are sent when
+the widget is displayed, and again at the end of each cell in which they changed, so that an executed notebook
+contains the last state.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+from weakref import WeakSet
+
+from IPython import get_ipython  # type: ignore[attr-defined]  # IPython does not list it in __all__
+from IPython.display import display, update_display
+
+_WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+class SavedOutput:
+    """Mixin of a widget with `text` and `html`: adds both to its output, and updates them after each cell."""
+
+    _display_id = ""
+    _saved: tuple[str, str] = ("", "")
+
+    @property
+    def text(self) -> str:
+        """The widget's state as text."""
+        raise NotImplementedError
+
+    @property
+    def html(self) -> str:
+        """The widget's state as HTML, without controls."""
+        raise NotImplementedError
+
+    @property
+    def is_open_in_browser(self) -> bool:
+        """Whether a browser shows the widget: it draws the changes itself, and an update would take its focus."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        found: Any = super()._repr_mimebundle_(**kwargs)  # type: ignore[misc]  # the widget's, which comes next
+        data = found[0] if isinstance(found, tuple) else found
+        return {**(data or {}), "text/plain": self.text, "text/html": self.html}
+
+    def _ipython_display_(self, **kwargs: Any) -> None:
+        self._display_id = self._display_id or uuid4().hex
+        bundle = self._repr_mimebundle_(**kwargs)
+        self._saved = self.text, self.html
+        display(bundle, raw=True, display_id=self._display_id)  # type: ignore[no-untyped-call]  # not typed
+        _track(self)
+
+    def _save_again(self) -> None:
+        """Send text and HTML again if they have changed since they were last sent."""
+        if self.is_open_in_browser or self._saved == (self.text, self.html):
+            return
+        bundle = self._repr_mimebundle_()
+        self._saved = self.text, self.html
+        update_display(bundle, raw=True, display_id=self._display_id)  # type: ignore[no-untyped-call]  # not typed
+
+
+_DISPLAYED: WeakSet[SavedOutput] = WeakSet()
+
+
+def _track(widget: SavedOutput) -> None:
+    shell = get_ipython()  # type: ignore[no-untyped-call]  # not typed
+    if shell is None:
+        return
+    if _save_all not in shell.events.callbacks["post_run_cell"]:
+        shell.events.register("post_run_cell", _save_all)
+    _DISPLAYED.add(widget)
+
+
+def _save_all(_result: Any) -> None:
+    for widget in tuple(_DISPLAYED):
+        widget._save_again()

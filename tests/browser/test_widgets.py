@@ -1,0 +1,109 @@
+"""Every widget in JupyterLab: accessible, within its cell, light and dark, wide and narrow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.jupyter import Jupyter, Notebook, notebook, until
+from tests.browser.lab import ON_A_FAKE
+from tests.fake_api import FakeApi
+from tests.fake_gateway import FakeGateway
+
+axe_core = pytest.importorskip("axe_playwright_python.base", reason="needs axe-playwright-python: make venv")
+
+SETUP = """
+from kserve_nb.doctor import Finding, Report
+from kserve_nb.values import manifest
+from kserve_nb.widgets import *
+report = Report((Finding("K13", "blocker", "pod", "pod-1", "gone", "It is not there.", "look"),))
+"""
+WIDGETS = {
+    "slider": "TrafficSlider(rollout)", "chart": "SplitChart(rollout)", "timeline": "RevisionTimeline(rollout)",
+    "pods": "PodTable(rollout)", "line": "StatusLine(rollout)", "tree": "RolloutTree(rollout)",
+    "ladder": "ConditionLadder(rollout)", "request": "RequestTrace(rollout)",
+    "diff": 'YamlDiff(rollout, manifest.inference_service("sklearn-iris", manifest.MODEL_2, percent=25))',
+    "doctor": "DoctorPanel(lambda **more: report)", "panel": "Panel(rollout)",
+}
+WIDTHS = (1280, 1024, 390)
+HEIGHT = 900
+SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+# Elements of a cell's output that are wider than the cell; a part that scrolls by itself is as wide as it is shown.
+TOO_WIDE = """panel => {
+    const found = [];
+    for (const output of panel.querySelectorAll(".jp-OutputArea-output")) {
+        const edge = Math.ceil(output.getBoundingClientRect().right) + 1;
+        if (output.scrollWidth > output.clientWidth + 1)
+            found.push(`${output.innerText.slice(0, 60)}: ${output.scrollWidth} > ${output.clientWidth}`);
+        for (const part of output.querySelectorAll(".knb *")) {
+            if (part.closest(".knb-hidden") || part.parentElement.closest(".knb-scroll, .knb-box")) continue;
+            const { right, width } = part.getBoundingClientRect();
+            if (width && right > edge) found.push(`${part.tagName} ${part.className} ${right - edge} px`);
+        }
+    }
+    return found;
+}"""
+
+
+@pytest.fixture(scope="module", params=["JupyterLab Light", "JupyterLab Dark"])
+def gallery(
+    request: pytest.FixtureRequest, new_page: Any, jupyter: Jupyter, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Notebook]]:
+    """A notebook with one cell per widget, on a canary of 10 % that was measured."""
+    api, gateway = FakeApi(tmp_path_factory.mktemp("fake")), FakeGateway()
+    api.load("02-canary-10")
+    jupyter.choose_theme(request.param)
+    setup = ON_A_FAKE.format(kubeconfig=str(api.kubeconfig)).replace("127.0.0.1:9", gateway.address) + SETUP
+    cells = [f"{name} = {code}\n{name}" for name, code in WIDGETS.items()]
+    use = "chart.send(300)\nrequest.send()\npods.picked = pods.snapshot.pods[0].name"
+    jupyter.write("gallery.ipynb", notebook(setup, *cells, use))
+    page = new_page()
+    page.set_viewport_size({"width": WIDTHS[0], "height": HEIGHT})
+    shown = Notebook(page, jupyter, "gallery.ipynb")
+    shown.open()
+    shown.run_all()
+    assert shown.errors() == []
+    yield request.param.removeprefix("JupyterLab ").lower(), shown
+    jupyter.end_kernel("gallery.ipynb")
+    jupyter.choose_theme("JupyterLab Light")
+    page.close()
+    api.close()
+    gateway.close()
+
+
+def output(shown: Notebook, name: str) -> Any:
+    """The output of a widget's cell, scrolled into view."""
+    cell = shown.panel.locator(".jp-Cell").nth(1 + list(WIDGETS).index(name))
+    cell.scroll_into_view_if_needed()
+    return cell.locator(".jp-Cell-outputWrapper")
+
+
+def test_axe_finds_no_violation(gallery: tuple[str, Notebook]) -> None:
+    _, shown = gallery
+    shown.page.set_viewport_size({"width": WIDTHS[0], "height": HEIGHT})
+    shown.page.evaluate(axe_core.AXE_FILE_PATH.read_text())
+    found = []
+    for name in WIDGETS:
+        output(shown, name).locator(".knb").first.wait_for()
+        handle = output(shown, name).element_handle()
+        run = shown.page.evaluate("output => axe.run(output)", handle)
+        found += [f"{name}: {v['id']}: {node['html'][:160]}" for v in run["violations"] for node in v["nodes"]]
+
+    assert found == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_is_wider_than_its_cell(gallery: tuple[str, Notebook], width: int) -> None:
+    theme, shown = gallery
+    shown.page.set_viewport_size({"width": width, "height": HEIGHT})
+    if width < 600 and shown.page.locator(".jp-SideBar .lm-mod-current").count():
+        shown.page.keyboard.press("Control+b")
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    for name in WIDGETS:
+        output(shown, name).locator(".knb").first.wait_for()
+        output(shown, name).screenshot(path=SHOTS / f"{name}-{theme}-{width}.png")
+
+    until(lambda: shown.panel.evaluate(TOO_WIDE) == [], lambda: str(shown.panel.evaluate(TOO_WIDE)), deadline_s=10)
