@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -124,3 +125,14 @@ def test_all_of_it_has_known_fields_only() -> None:
     for kind in KINDS:
         for obj in store.list(kind):
             assert validate(kind, obj, "Strict")[1] == []
+
+
+def test_a_full_disk_does_not_keep_a_cluster_from_serving(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = Store(tmp_path / "store.db", admission=admit)
+    pages = store._database._connection.execute("PRAGMA page_count").fetchone()[0]
+    store._database._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+
+    populate(store, Settings())
+
+    assert store.find(NAMESPACE, None, "default") is not None
+    assert "database or disk is full" in caplog.text

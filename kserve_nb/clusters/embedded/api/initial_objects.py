@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import platform
 import time
 import uuid
@@ -25,7 +26,7 @@ from kserve_nb.clusters.embedded.kinds import (
     NODE,
     SERVICE,
 )
-from kserve_nb.clusters.embedded.objects import Kind, NotFoundError, Object, Objects, Settings, utc
+from kserve_nb.clusters.embedded.objects import Kind, NotFoundError, Object, Objects, Settings, StatusError, utc
 
 KUBERNETES_VERSION, KNATIVE_VERSION, KSERVE_VERSION = "v1.35.4", "1.21.3", "v0.20.0"
 
@@ -39,14 +40,25 @@ _STORAGE_FORMATS = (
 NODE_CPU, NODE_MEMORY_KI = 64, 128 * 2**20  # advertised, at least
 GATEWAY_PORT = 8080
 
+log = logging.getLogger(__name__)
+
 
 def populate(objects: Objects, settings: Settings) -> None:
     """Create the objects of a new cluster. In a resumed cluster, update those that depend on its settings."""
     for kind, body in initial_objects(settings):
-        status = body.pop("status", None)
-        stored = _store(kind, body, objects)
-        if status is not None and stored is not None and stored.get("status") != status:
-            objects.update_status(kind, stored | {"status": status})
+        try:
+            _populate_one(kind, body, objects)
+        except StatusError as error:
+            if error.code != 500:
+                raise
+            log.error("%s", error.message)  # the disk is full: serve what there is, and report the rest
+
+
+def _populate_one(kind: Kind, body: Object, objects: Objects) -> None:
+    status = body.pop("status", None)
+    stored = _store(kind, body, objects)
+    if status is not None and stored is not None and stored.get("status") != status:
+        objects.update_status(kind, stored | {"status": status})
 
 
 def initial_objects(settings: Settings) -> list[tuple[Kind, Object]]:

@@ -6,6 +6,7 @@ stored by accident.
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections import defaultdict
@@ -18,7 +19,7 @@ import orjson
 from kserve_nb.clusters.embedded.api import object_metadata
 from kserve_nb.clusters.embedded.api.entry import Entry, encode
 from kserve_nb.clusters.embedded.api.schema import user_kinds
-from kserve_nb.clusters.embedded.api.store.database import Database
+from kserve_nb.clusters.embedded.api.store.database import Database, Row
 from kserve_nb.clusters.embedded.api.store.watch_history import Change, History
 from kserve_nb.clusters.embedded.kinds import CUSTOM_RESOURCE_DEFINITION, EVENT, KINDS, NAMESPACE, POD
 from kserve_nb.clusters.embedded.objects import (
@@ -33,6 +34,8 @@ from kserve_nb.clusters.embedded.objects import (
     WatchEvent,
     utc,
 )
+
+log = logging.getLogger(__name__)
 
 Operation = Literal["CREATE", "UPDATE", "DELETE"]
 Warnings = list[str] | None
@@ -69,7 +72,7 @@ class Store(Objects):
         self._load()
 
     def _load(self) -> None:
-        rows = [(row.resource, Entry.of(orjson.loads(row.data), row.data)) for row in self._database.rows()]
+        rows = [(row.resource, entry) for row in self._database.rows() if (entry := _entry_of(row)) is not None]
         for resource, entry in rows:  # first, for they define kinds of other rows
             if resource == CUSTOM_RESOURCE_DEFINITION.resource:
                 user_kinds.update(self.kinds, entry.copy())
@@ -198,8 +201,9 @@ class Store(Objects):
     def _name_new(self, kind: Kind, new: Object) -> Object:
         new |= {"apiVersion": kind.api_version, "kind": kind.kind}
         meta: Object = new.setdefault("metadata", {})
-        if meta.get("resourceVersion"):
-            raise StatusError(400, "BadRequest", "resourceVersion should not be set on objects to be created")
+        version = str(meta.get("resourceVersion") or "")
+        if version.isdecimal() and int(version):  # others are ignored (apiserver pkg/storage/etcd3/store.go `Create`)
+            raise StatusError(500, "", "resourceVersion should not be set on objects to be created")
         for field in (*_SERVER_FIELDS, "resourceVersion", "selfLink"):
             meta.pop(field, None)
         if not kind.namespaced:
@@ -296,6 +300,16 @@ class Store(Objects):
     def _forget_old_events(self) -> None:
         for entry in list(_take_while_older(self._entries[EVENT], time.time() - EVENT_LIFE_S)):
             self._remove(EVENT, entry.copy(), dry_run=False)
+
+
+def _entry_of(row: Row) -> Entry | None:
+    """The entry of a stored row. A row that cannot be read costs its object only: it is reported and left out."""
+    try:
+        return Entry.of(orjson.loads(row.data), row.data)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        where = f"{row.namespace}/{row.name}" if row.namespace else row.name
+        log.error("Cannot read %s %s from the store: %s. It is left out: apply it again", row.resource, where, error)
+        return None
 
 
 def _take_while_older(entries: Mapping[Key, Entry], moment: float) -> Iterator[Entry]:
