@@ -12,10 +12,11 @@ from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.values import render
 from kserve_nb.values.pods import Pod
 from kserve_nb.values.revisions import Revision, short
-from kserve_nb.widgets.drawing.frame import card, observed_shares, revision_role, with_state
+from kserve_nb.widgets.drawing.frame import card, revision_role, with_state
 from kserve_nb.widgets.drawing.markup import checkbox, safe, table, toolbar
 from kserve_nb.widgets.drawing.palette import revision_mark
 from kserve_nb.widgets.drawing.pod_rows import pod_glyph
+from kserve_nb.widgets.drawing.shares import observed_shares
 from kserve_nb.widgets.sheet.rollout_widget import RolloutWidget
 from kserve_nb.widgets.sheet.sheet import Handler
 from kserve_nb.widgets.status_line import GLYPHS, headline, phase_chip

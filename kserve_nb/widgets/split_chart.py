@@ -1,4 +1,4 @@
-"""Send requests and count live which revision answers, with the interval in which the true share lies."""
+"""Send requests and count live which revision answers, with the band in which the true share lies."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import traitlets as T  # noqa: N812 - short, as traits fill these lines
 from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.rollout.sampling import Tally
+from kserve_nb.rollout.statistics import Verdict
 from kserve_nb.values.render import split_line
 from kserve_nb.values.revisions import short
-from kserve_nb.widgets.drawing.frame import CARD_PADDING, card, share_text, with_state
+from kserve_nb.widgets.drawing.frame import CARD_PADDING, card, with_state
 from kserve_nb.widgets.drawing.markup import button, note, safe, toolbar
 from kserve_nb.widgets.drawing.share_chart import chart
+from kserve_nb.widgets.drawing.shares import latest_share, share_of
 from kserve_nb.widgets.drawing.svg import WIDTH
 from kserve_nb.widgets.feed.request_sender import RequestSender
 from kserve_nb.widgets.sheet.rollout_widget import RolloutWidget
@@ -111,7 +113,7 @@ def text(snapshot: Snapshot) -> str:
     lines = [split_line(tally.split)]
     for name in sorted(tally.split.counts):
         hits = tally.split.counts[name]
-        lines.append(f"{short(name)} {_bar(hits, sent)} {share_text(hits, sent)}")
+        lines.append(f"{short(name)} {_bar(hits, sent)} {share_of(tally, name)}")
     return with_state(snapshot, "\n".join([*lines, *_verdict_lines(snapshot, tally)]))
 
 
@@ -132,7 +134,19 @@ def _verdict_lines(snapshot: Snapshot, tally: Tally) -> list[str]:
     verdict = tally.verdict()
     mixed = snapshot.observed.mixed if snapshot.observed else 0
     left_out = [f"{mixed} more requests are not counted: the traffic moved while they were sent"] if mixed else []
-    return [f"{_GLYPHS.get(verdict.word, '·')} {verdict!r}", f"how we know: {tally.how}", *left_out]
+    return [f"{_GLYPHS.get(verdict.word, '·')} {_verdict_text(verdict, tally)}", f"how we know: {tally.how}", *left_out]
+
+
+def _verdict_text(verdict: Verdict, tally: Tally) -> str:
+    """The verdict, with the band that is valid while the count grows."""
+    if verdict.word == "unseen":
+        return repr(verdict)
+    seen = f"{verdict.hits} of {verdict.sent} = {latest_share(tally)}"
+    if verdict.word == "too few":
+        return f"too few requests to tell {verdict.percent} %: {seen}. Send {verdict.more} more"
+    if verdict.word == "not":
+        return f"not {verdict.percent} %: {seen}"
+    return f"consistent with {verdict.percent} %: {seen}. The band is valid however often you look"
 
 
 def _no_requests(snapshot: Snapshot) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from kserve_nb.observe.snapshot import Snapshot
-from kserve_nb.rollout.statistics import judge
 from kserve_nb.values.foreign_text import last_line
 from kserve_nb.values.revisions import short
-from kserve_nb.widgets.drawing.frame import card, share_text, with_state
+from kserve_nb.widgets.drawing.frame import card, with_state
 from kserve_nb.widgets.drawing.markup import chip, safe
+from kserve_nb.widgets.drawing.shares import failed_text, latest_share
 from kserve_nb.widgets.sheet.rollout_widget import RolloutWidget
 
 GLYPHS = {"settled": "✔", "moving": "◌", "failed": "✖", "absent": "·", "not seen yet": "…"}
@@ -85,9 +85,7 @@ def _observed(snapshot: Snapshot) -> str:
     tally = snapshot.sample
     if tally is None:
         return "observed: not measured"
-    verdict = judge(tally.hits, tally.split.attributed, tally.percent).word
-    word = {"consistent": "verified", "not": "not the routed percent", "too few": "too few requests to tell"}[verdict]
-    failed = (
-        f"{tally.split.failed} of {tally.split.sent} requests failed" if tally.split.failed else "no request failed"
-    )
-    return f"observed {share_text(tally.hits, tally.split.attributed)}, {word} · {failed}"
+    if tally.alike:
+        return f"observed: cannot be seen, the revisions answer alike · {failed_text(tally.split)}"
+    word = {"consistent": "verified", "not": "not the routed percent", "too few": "too few requests to tell"}
+    return f"observed {latest_share(tally)}, {word[tally.verdict().word]} · {failed_text(tally.split)}"

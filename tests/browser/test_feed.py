@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from tests.browser.jupyter import Jupyter, Notebook, notebook, until
 from tests.browser.lab import ON_A_FAKE
-from tests.fake_api import PODS, FakeApi, recorded
+from tests.fake_api import ISVC, PODS, FakeApi, one, recorded
 
 CELLS = ("table = PodTable(rollout)\ntable", "slider = TrafficSlider(rollout)\nslider")
 WATCHES = 6  # one a kind of object
@@ -19,6 +20,12 @@ window.redraws = [];
 const shown = document.querySelector(".jp-NotebookPanel:not(.lm-mod-hidden) table").closest(".knb");
 new MutationObserver(() => window.redraws.push(performance.now())).observe(shown, {childList: true, subtree: true});
 """
+
+# Select the words before the number box, as a mouse does.
+SELECT = """() => {
+    const label = document.querySelector(".jp-NotebookPanel:not(.lm-mod-hidden) label[data-key=number]").firstChild;
+    getSelection().setBaseAndExtent(label, 0, label, "canary percent".length);
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +98,22 @@ def test_a_thousand_pods_are_one_screen_and_four_redraws_a_second(fake: tuple[No
 
     shown.panel.get_by_label("revision").select_option("00002")
     until(lambda: shown.panel.get_by_text("500 of 500 pods ready").count() == 1)
+
+
+def test_focus_and_selected_text_survive_a_hundred_updates(fake: tuple[Notebook, FakeApi]) -> None:
+    shown, api = fake
+    shown.drag(25)
+    shown.shows("10 → 25 %")
+    shown.button("Pin previous").focus()
+    shown.page.evaluate(SELECT)
+    isvc = one("02-canary-10", "isvc")
+
+    for number in range(100):
+        isvc["spec"]["predictor"]["canaryTrafficPercent"] = 30 + number % 50
+        isvc["metadata"]["generation"] += 1
+        api.put(f"{ISVC}/sklearn-iris", json.loads(json.dumps(isvc)))
+        until(lambda number=number: f"requested {30 + number % 50} %" in shown.panel.inner_text())
+
+    assert shown.page.evaluate("getSelection().toString()") == "canary percent"
+    assert shown.page.evaluate("document.activeElement.innerText") == "Pin previous"
+    assert shown.handle.input_value() == "25"

@@ -60,12 +60,12 @@ def test_requested_routed_and_observed_stand_side_by_side() -> None:
     snapshot = counted(at(50), hits=96, sent=1000)
 
     assert rollout_tree.text(snapshot).splitlines()[2:] == [
-        "├─ ✔ 00001 PREV           model     90 %        90 %     90.4 % [88.4–92.1]",
+        "├─ ✔ 00001 PREV           model     90 %        90 %     90.4 % [87.4–93.0]",
         "│  └─ ✔ pod 2/2 Running",
-        "└─ ✔ 00002 LATEST         model-2   10 %        10 %     9.6 % [7.9–11.6]",
+        "└─ ✔ 00002 LATEST         model-2   10 %        10 %     9.6 % [7.0–12.6]",
         "   └─ ✔ pod 2/2 Running",
     ]
-    percents = "requested 10 % → routed 10 % → observed 9.6 % [7.9–11.6], verified · no request failed"
+    percents = "requested 10 % → routed 10 % → observed 9.6 % [7.0–12.6], verified · no request failed"
     assert percents in status_line.text(snapshot)
 
 
@@ -83,9 +83,9 @@ def test_the_chart_says_who_answered() -> None:
 
     assert split_chart.text(snapshot) == (
         "300 requests: 00001 269 · 00002 31\n"
-        "00001 ███████████████████████████··· 89.7 % [85.7–92.6]\n"
-        "00002 ███··························· 10.3 % [7.4–14.3]\n"
-        "◌ too few to tell 10 %: 31 of 300 = 10.3 % [7.4–14.3]. Send 565 more\n"
+        "00001 ███████████████████████████··· 89.7 % [84.0–93.9]\n"
+        "00002 ███··························· 10.3 % [6.1–16.0]\n"
+        "◌ too few requests to tell 10 %: 31 of 300 = 10.3 % [6.1–16.0]. Send 565 more\n"
         "how we know: for [6.5] 00001 says 0, 00002 says 1"
     )
     drawn = split_chart.html(snapshot)

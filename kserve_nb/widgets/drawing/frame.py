@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from kserve_nb.observe.snapshot import Snapshot, clock
-from kserve_nb.rollout.statistics import interval
 from kserve_nb.values.foreign_text import last_line
 from kserve_nb.widgets.drawing.markup import note, safe
 
@@ -49,18 +48,3 @@ def revision_role(snapshot: Snapshot, revision: str) -> str:
     latest, previous = (status.latest, status.previous) if status else (None, None)
     named = (("PREV", previous), ("LATEST", latest))
     return "+".join(word for word, target in named if target and target.revision == revision)
-
-
-def share_text(hits: int, sent: int) -> str:
-    """A share with its 95 % interval: `9.6 % [8.1–11.4]`."""
-    low, high = interval(hits, sent)
-    return f"{100 * hits / sent if sent else 0:.1f} % [{low:.1f}–{high:.1f}]"
-
-
-def observed_shares(snapshot: Snapshot) -> dict[str, str]:
-    """The share of the requests that each revision answered, by revision name; empty before any were sent."""
-    tally = snapshot.sample
-    if tally is None or not tally.split.attributed:
-        return {}
-    sent = tally.split.attributed
-    return {name: share_text(count, sent) for name, count in tally.split.counts.items()}

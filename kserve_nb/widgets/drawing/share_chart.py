@@ -1,14 +1,15 @@
-"""The share of requests that LATEST answered, over the number of requests, with its narrowing interval."""
+"""The share of requests that LATEST answered, over the number of requests, with its narrowing band."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from kserve_nb.observe.snapshot import Observed
-from kserve_nb.rollout.statistics import Verdict, interval
+from kserve_nb.rollout.statistics import Verdict
 from kserve_nb.values.revisions import short
 from kserve_nb.widgets.drawing import svg
 from kserve_nb.widgets.drawing.palette import FAINT, INK, LINE, PAPER, revision_colour, revision_shape
+from kserve_nb.widgets.drawing.shares import band
 from kserve_nb.widgets.drawing.svg import WIDTH
 
 _LEFT, _RIGHT, _TOP, _HEIGHT = 44.0, 116.0, 12.0, 150.0  # px around and of the plot
@@ -24,7 +25,7 @@ def chart(observed: Observed | None, verdict: Verdict | None, width: float = WID
         return _empty(width)
     right = width - _RIGHT
     most = observed.path[-1][0]
-    bands = [(sent, hits, *interval(hits, sent)) for sent, hits in observed.path if sent]
+    bands = [(sent, hits, *band(hits, sent, verdict.percent)) for sent, hits in observed.path if sent]
     top = min(100.0, max(verdict.percent * 1.5, 10.0, *(high for *_, high in bands)))
 
     def x(sent: float) -> float:
@@ -72,7 +73,7 @@ def _band(bands: list[tuple[int, int, float, float]], x: _Scale, y: _Scale, colo
     return [
         f"<polygon points='{' '.join(lower + upper)}' fill='{colour}' opacity='.22'/>",
         f"<polyline points='{middle}' fill='none' stroke='{colour}' stroke-width='2'/>",
-        svg.rect(x(sent) - 1, y(high), 2, y(low) - y(high), colour, title=f"95 % interval: {low:.1f} to {high:.1f} %"),
+        svg.rect(x(sent) - 1, y(high), 2, y(low) - y(high), colour, title=f"95 % band: {low:.1f} to {high:.1f} %"),
     ]
 
 

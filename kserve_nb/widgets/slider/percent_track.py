@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from kserve_nb.rollout.statistics import interval
 from kserve_nb.values.revisions import short
 from kserve_nb.widgets.drawing.markup import safe
 from kserve_nb.widgets.drawing.palette import revision_colour
+from kserve_nb.widgets.drawing.shares import band, latest_share
 from kserve_nb.widgets.slider.slider_state import SliderState
 from kserve_nb.widgets.slider.traffic_change import requested_percent
 
@@ -36,10 +36,10 @@ def _marks(state: SliderState) -> str:
     tally = snapshot.sample
     if tally is None or not tally.split.attributed:
         return marks + _mark("knb-lowest", 0, "observed: not measured", "")
-    low, high = interval(tally.hits, tally.split.attributed)
+    low, high = band(tally.hits, tally.split.attributed, tally.percent)
     share = 100 * tally.hits / tally.split.attributed
-    band = f"<div class='knb-band' style='left:{low:.1f}%;width:{high - low:.1f}%'></div>"
-    return marks + band + _mark("knb-lowest", share, f"◆ observed {share:.1f} % [{low:.1f}–{high:.1f}]", "")
+    bar = f"<div class='knb-band' style='left:{low:.1f}%;width:{high - low:.1f}%'></div>"
+    return marks + bar + _mark("knb-lowest", share, f"◆ observed {latest_share(tally)}", "")
 
 
 def _mark(row: str, percent: float, words: str, colour: str) -> str:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kserve_nb.observe.snapshot import Snapshot
-from kserve_nb.rollout.statistics import interval, judge
 from kserve_nb.values.foreign_text import last_line
 from kserve_nb.values.revisions import short
-from kserve_nb.widgets.drawing.frame import share_text
+from kserve_nb.widgets.drawing.shares import latest_share
 from kserve_nb.widgets.slider.slider_state import STALLED_S, SliderState
 from kserve_nb.widgets.slider.traffic_change import TrafficChange, requested_percent
 
@@ -128,8 +127,8 @@ def _cluster_phase(state: SliderState) -> SliderPhase:
     if snapshot.missing:
         return SliderPhase("routing", f"{_progress(snapshot)}{then}")
     tally = snapshot.sample
-    if tally and judge(tally.hits, tally.split.attributed, tally.percent).word == "consistent":
-        share = share_text(tally.hits, tally.split.attributed)
+    if tally and tally.verdict().word == "consistent":
+        share = latest_share(tally)
         return SliderPhase(
             "verified", f"{percent} % is routed to {_latest(snapshot)}, and it answered {share} of the requests"
         )
@@ -145,12 +144,11 @@ def _progress(snapshot: Snapshot) -> str:
 
 def _observed_step(snapshot: Snapshot) -> ChangeStep:
     tally = snapshot.sample
+    if tally and tally.alike:
+        return ChangeStep("open", "observed", "cannot be seen: the revisions answer alike")
     if tally is None or not tally.split.attributed:
         return ChangeStep("open", "observed", "not measured")
-    sent = tally.split.attributed
-    low, high = interval(tally.hits, sent)
-    share = f"{100 * tally.hits / sent:.1f} % [{low:.1f}–{high:.1f}]"
-    word = judge(tally.hits, sent, tally.percent).word
+    word, share = tally.verdict().word, latest_share(tally)
     if word == "consistent":
         return ChangeStep("done", "observed", share)
     if word == "not":
