@@ -28,7 +28,7 @@ WIDGETS = {
     "diff": 'YamlDiff(rollout, manifest.inference_service("sklearn-iris", manifest.MODEL_2, percent=25))',
     "doctor": "DoctorPanel(lambda **more: report)", "panel": "Panel(rollout)",
 }
-WIDTHS = (1280, 1024, 390)
+WIDTHS = (1280, 1024)
 HEIGHT = 900
 SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 # Elements of a cell's output that are wider than the cell; a part that scrolls by itself is as wide as it is shown.
