@@ -91,7 +91,7 @@ async def _broken(lab: Lab) -> None:
     await rollout.wait()
     rollout.canary(f"{MODEL}-that-is-not-there", percent=10)
 
-    with pytest.raises(NotReadyError, match=r"00002 does not get ready: .*Users are served by 00001"):
+    with pytest.raises(NotReadyError, match=r"00002 does not become ready: .*Users are served by 00001"):
         await rollout.wait(timeout_s=120)
 
     assert rollout.predict() == [1, 1]
@@ -104,7 +104,7 @@ def test_widgets_follow_the_cluster(lab: Lab) -> None:
     asyncio.run(lab.ensure("canary-10"))
     table, slider = PodTable(rollout), TrafficSlider(rollout)
 
-    _until(slider, "status", lambda: slider.status is not None and slider.value == 10)
+    _until(slider, "value", lambda: slider.status is not None and slider.value == 10)
     _until(table, "snapshot", lambda: len([pod for pod in table.snapshot.pods if pod.is_ready]) == 2)
     slider.value = 20
     slider.apply(confirm=True)
