@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TESTS ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help venv lab test quick test-minimum tutorial lint bench soak conformance clean
+.PHONY: help venv lab test quick test-minimum tutorial lint bench faults soak conformance clean
 .DEFAULT_GOAL := help
 
 help: ## say what each target does
@@ -44,6 +44,9 @@ lint: venv ## check style, types, imports, dependencies and notebooks
 
 bench: venv ## measure speed and memory, printed as tables
 	$(BIN)/python -m bench
+
+faults: venv ## run the fault suite: no fault loses an object or leaves a process (5 minutes)
+	$(BIN)/python -m pytest tests/faults
 
 soak: venv ## show that nothing grows or fails: 30 minutes of updates, 20 runs of the course (1 hour)
 	$(BIN)/python -m bench.soak

@@ -19,7 +19,7 @@ from tests.fake_api import ISVC, FakeApi, one
 
 TIMES = 60
 GAPS_S = (0.4, 0.55, 0.7, 0.85)  # pause between two changes; irregular, so that they do not follow a timer
-WIDGETS = {"StatusLine": "asked {} %", "TrafficSlider": "{} % is what is asked"}
+WIDGETS = {"StatusLine": "requested {} %", "TrafficSlider": "{} % is requested already"}
 NOTE_DRAWINGS = """
 window.drawn = [];
 new MutationObserver(() => requestAnimationFrame(() => {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import os
 import sys
 import time
@@ -19,6 +20,7 @@ from kserve_nb.doctor import Report, summary
 from kserve_nb.rollout.errors import NotReadyError
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.rollout.sampling import Tally
+from kserve_nb.rollout.waiting import interruptible
 from kserve_nb.values import manifest, render
 from kserve_nb.values.cluster import Cluster
 from kserve_nb.values.pods import Pod
@@ -68,6 +70,7 @@ class Lab:
         self.ingress = gateway_discovery.find(cluster, self.client, os.environ)
         self.cluster = replace(cluster, ingress=self.ingress.address, read_only=self.client.read_only)
         self.check = Checks(self.client, self.ingress, doctor=lambda: summary.in_a_line(self.cluster))
+        self.stopped_kernels: tuple[str, ...] = ()  # of earlier notebooks of the course
 
     @property
     def read_only(self) -> str:
@@ -163,10 +166,15 @@ class Lab:
         )  # fmt: skip
 
     def __repr__(self) -> str:
-        return render.cluster_line(self.cluster)
+        return "\n".join([render.cluster_line(self.cluster), *self._notes()])
 
     def _repr_html_(self) -> str:
-        return render.cluster_html(self.cluster)
+        notes = "".join(f"<div>{html.escape(note)}</div>" for note in self._notes())
+        return render.cluster_html(self.cluster) + notes
+
+    def _notes(self) -> list[str]:
+        stopped = ", ".join(self.stopped_kernels)
+        return [f"stopped the kernels of finished notebooks, to save memory: {stopped}"] if stopped else []
 
     async def _make_namespace(self, timeout_s: float) -> None:
         """Create the namespace if it does not exist; wait first if it is being deleted."""
@@ -212,10 +220,11 @@ class Lab:
 async def _until_not(holds: Callable[[], bool], timeout_s: float, late: str) -> None:
     """Wait until a condition no longer holds. Raises NotReadyError with this message after timeout_s."""
     deadline = time.monotonic() + timeout_s
-    while await asyncio.to_thread(holds):
-        if time.monotonic() > deadline:
-            raise NotReadyError(late)
-        await asyncio.sleep(_POLL_S)
+    with interruptible("the deletion goes on."):
+        while await asyncio.to_thread(holds):
+            if time.monotonic() > deadline:
+                raise NotReadyError(late)
+            await asyncio.sleep(_POLL_S)
 
 
 def connect(
@@ -252,8 +261,10 @@ def connect(
     shell = _shell()
     if shell is not None:
         from kserve_nb.magics import magics  # imports IPython, which a script does not need
+        from kserve_nb.magics.finished_kernels import stop_finished_kernels
 
         magics.load(shell, lab.cluster)
+        lab.stopped_kernels = stop_finished_kernels()
         _register_formatters(shell)
     return lab
 

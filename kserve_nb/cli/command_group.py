@@ -6,13 +6,17 @@ from importlib import import_module
 
 import click
 
+from kserve_nb import clusters
+from kserve_nb.cli.kind_group import kind_group
 from kserve_nb.clusters import ClusterError
 
 # The module of each command; the command is the attribute of its name there.
 _MODULES = {
     "up": "up_command",
     "down": "cluster_commands",
+    "stop": "cluster_commands",
     "status": "cluster_commands",
+    "ls": "list_command",
     "env": "cluster_commands",
     "lab": "lab_command",
     "run": "run_command",
@@ -33,12 +37,12 @@ class CommandGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of the commands, in the order of the help."""
-        return list(_MODULES)
+        return [*_MODULES, *(kind for kind in clusters.kinds() if clusters.backend(kind).commands)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name."""
         if cmd_name not in _MODULES:
-            return None
+            return kind_group(cmd_name) if cmd_name in clusters.kinds() else None
         found: click.Command = getattr(import_module(f"kserve_nb.cli.{_MODULES[cmd_name]}"), cmd_name)
         return found
 
@@ -57,7 +61,7 @@ def main() -> None:
 
     \b
     kserve-nb lab      open the tutorial (starts an embedded cluster if none is running)
-    kserve-nb up       start a cluster in the background;  kserve-nb down  deletes it
+    kserve-nb up       start a cluster in the background;  stop  stops it,  down  deletes it
     eval "$(kserve-nb env)" && kubectl get pods    use the cluster from a terminal
     kserve-nb doctor   find out what is wrong, and what to do
     """

@@ -45,6 +45,7 @@ def lab(name: str, folder: Path, fresh: bool, in_place: bool, browser: bool, jup
             *([] if browser else ["--no-browser"]),
             *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []), *jupyter_options]
     environment = {**os.environ, "KSERVE_NB_NAME": name, "KUBECONFIG": record.kubeconfig,
+                   "KSERVE_NB_COURSE": "" if in_place else "1",
                    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     sys.stdout.flush()
     os.execve(sys.executable, argv, environment)  # Jupyter becomes this process, which is the cluster's owner

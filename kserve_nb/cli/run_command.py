@@ -34,7 +34,8 @@ def run(name: str, parameters: tuple[tuple[str, str], ...], workers: str | None,
         notebooks: tuple[Path, ...]) -> None:
     """Run notebooks from top to bottom, without a browser; without arguments all of the tutorial, in order.
 
-    Starts a cluster if none is running, and deletes the one that it created. The exit code is 1 if a notebook failed.
+    Starts a cluster if none is running. Afterwards it deletes what it created: that cluster, or on a cluster that
+    existed the InferenceServices of the notebooks. The exit code is 1 if a notebook failed.
     """
     count, chosen = _chosen(workers, notebooks)
     try:
@@ -42,12 +43,13 @@ def run(name: str, parameters: tuple[tuple[str, str], ...], workers: str | None,
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     plan = runner.Plan(chosen, output.resolve(), summary.in_full, values, sys.stderr.isatty())
+    clusters.delete_abandoned()
     signal.signal(signal.SIGTERM, _exit)
     with runner.reporting(plan, click.echo, junit) as collector:
         if count:
             runner.run_parallel(plan, clusters.read(name), count, collector)
         else:
-            with _cluster(name) as record:
+            with _cluster(name, values.get("namespace")) as record:
                 runner.run_all(plan, record, collector)
     click.echo(f"report: {plan.report}\n{runner.verdict(collector.runs)}")
     sys.exit(0 if all(done.passed for done in collector.runs) else 1)
@@ -80,12 +82,18 @@ def _chosen(workers: str | None, notebooks: tuple[Path, ...]) -> tuple[int, tupl
 
 
 @contextmanager
-def _cluster(name: str) -> Iterator[Record]:
-    """The named cluster. If it did not exist, it is created, and deleted afterwards."""
+def _cluster(name: str, namespace: str | None) -> Iterator[Record]:
+    """The named cluster. If it did not exist, it is created, and deleted afterwards.
+
+    On a cluster that is kept, the InferenceServices that the notebooks create are deleted afterwards.
+    """
     created = clusters.read(name) is None
     record = usable_or_started(name, temporary=True)
+    if not created:
+        with runner.deleting_created(clusters.cluster_of(record, namespace), click.echo):
+            yield record
+        return
     try:
         yield record
     finally:
-        if created:
-            clusters.delete(name, only=record.id)
+        clusters.delete(name, only=record.id)

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
 from kserve_nb import clusters
+from kserve_nb.cli.backend_options import with_option
 from kserve_nb.cli.common_options import NAME, notify, show
 from kserve_nb.clusters import ClusterError, Option
 
 _KINDS = "; ".join(f"{kind}: {clusters.backend(kind).summary}" for kind in clusters.kinds())
-
-
-class Number(click.FloatRange):
-    """A number in a range. `nan` is not one: it passes FloatRange, because every comparison with it is false."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number that was typed."""
-        number = float(super().convert(value, param, ctx))
-        return self.fail(f"{value} is not a number.", param, ctx) if math.isnan(number) else number
 
 
 def _backend_options() -> dict[Option, list[str]]:
@@ -34,26 +24,10 @@ def _backend_options() -> dict[Option, list[str]]:
     return found
 
 
-def _type(option: Option) -> click.ParamType[Any] | type[str]:
-    if option.choices:
-        return click.Choice(option.choices)
-    if option.type is Path:
-        return click.Path(path_type=Path)
-    if option.type is int:
-        low, high = option.minimum, option.maximum
-        return click.IntRange(None if low is None else int(low), None if high is None else int(high))
-    if option.type is float:
-        return Number(option.minimum, option.maximum, min_open=option.above_minimum)
-    return str
-
-
 def _with_backend_options(command: Callable[..., None]) -> Callable[..., None]:
     """The command with an option for each option of a backend."""
     for option, kinds in reversed(_backend_options().items()):
-        default = f"  [default: {option.default}]" if option.default else ""
-        decorate = click.option(option.flag, option.name, type=_type(option), metavar=option.metavar,
-                                help=f"{', '.join(kinds)}: {option.help}{default}")
-        command = decorate(command)
+        command = with_option(command, option, f"{', '.join(kinds)}: ")
     return command
 
 
@@ -69,6 +43,7 @@ def up(name: str, kind: str | None, namespace: str, **options: Any) -> None:
 
     A cluster that was stopped is resumed with its objects. If the cluster is running already, nothing is started.
     """
+    clusters.delete_abandoned()
     record = clusters.read(name)
     kind = kind or (record.cluster if record is not None else clusters.DEFAULT)
     taken = {option.name for option in clusters.backend(kind).options}

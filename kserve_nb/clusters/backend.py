@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -40,12 +40,34 @@ INGRESS_PORT = Option("ingress_port", "The port of the ingress gateway on 127.0.
 
 
 @dataclass(frozen=True)
+class PartStatus:
+    """The state of one part of a cluster, for example of its gateway."""
+
+    name: str
+    state: str
+    since: float = 0.0  # POSIX seconds
+    restarts: int = 0
+    problem: str = ""  # why it ended or cannot start, with the last line of its log
+
+
+@dataclass(frozen=True)
 class Status:
     """Whether a cluster can be used now."""
 
     state: str  # running, stopped, or what else its backend calls it
     ready: bool
     reason: str = ""  # why it is not ready, and what to do
+    parts: tuple[PartStatus, ...] = ()
+
+
+@dataclass(frozen=True)
+class BackendCommand:
+    """A command that exists for one kind of cluster only: `kserve-nb KIND NAME`."""
+
+    name: str
+    help: str
+    run: Callable[[Mapping[str, Any]], Iterable[str]]  # receives the options that were given; returns lines
+    options: tuple[Option, ...] = ()
 
 
 class Backend(Protocol):
@@ -54,6 +76,7 @@ class Backend(Protocol):
     name: str  # the value of --cluster
     summary: str  # where such a cluster runs, for the help of --cluster
     options: tuple[Option, ...]  # those of `kserve-nb up` that it takes
+    commands: tuple[BackendCommand, ...]
     side_by_side: bool  # whether notebooks can run at the same time, each on a new cluster of this kind
     deleted: str  # what has become of a cluster after `kserve-nb down`: "deleted", "forgotten here"
 

@@ -32,6 +32,7 @@ def connect(kind: str | None = None, *, name: str | None = None, namespace: str 
     wanted = _kind_for(given, record) if kind in (None, "auto") else str(kind)
     if record is None or record.cluster != wanted or given or not backend(wanted).usable(record):
         record = lifecycle.start(name, wanted, namespace=namespace, **given)
+    state.note_use(name)
     return cluster_of(record, namespace)
 
 

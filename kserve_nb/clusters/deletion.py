@@ -7,7 +7,7 @@ import secrets
 import shutil
 from pathlib import Path
 
-from kserve_nb.clusters import state
+from kserve_nb.clusters import process_identity, state
 from kserve_nb.clusters.registry import backend, kinds
 from kserve_nb.clusters.state import ClusterError, Record, RecordError
 
@@ -37,6 +37,17 @@ def delete(name: str, only: str | None = None) -> str:
             return ""
         _remove(place, record)
     return backend(record.cluster).deleted if record is not None else "deleted"
+
+
+def delete_abandoned() -> None:
+    """Delete what killed commands have left: temporary clusters whose owner has ended, and unused lock files."""
+    for name in state.names():
+        with contextlib.suppress(ClusterError):  # another process deletes it too, or its record cannot be read
+            record = state.read(name)
+            if record is not None and record.temporary and record.owner is not None \
+                    and not process_identity.is_running(record.owner, record.owner_started):
+                delete(name, only=record.id)
+    state.remove_unused_locks()
 
 
 def _read(name: str) -> Record | None:

@@ -32,7 +32,9 @@ def start(name: str, kind: str | None = None, *, namespace: str = "kserve-test",
         if before is not None:
             _must_be(before, used.name)
             _must_agree(name, {o.name: o for o in used.options}, used.settings(before), given)
-        return used.start(name, before, namespace, given, notify)
+        record = used.start(name, before, namespace, given, notify)
+        state.note_use(name)
+        return record
 
 
 def stop(name: str) -> Record:
@@ -59,7 +61,7 @@ def existing(name: str) -> Record:
     """The record of the named cluster. Raises ClusterError if there is none."""
     record = state.read(name)
     if record is None:
-        raise ClusterError(f"Cluster {name!r} does not exist. Start it: kserve-nb up --name {name}")
+        raise ClusterError(f"cluster {name!r} is not running. Start it: kserve-nb up --name {name}")
     return record
 
 

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -25,6 +27,8 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
+_FILE, _SECOND_FILE = "cluster.json", "cluster.copy.json"
+_USED = "used"  # its modification time is the last use
 RECORD_FORMAT = 1  # raised when an older version would misread a record; further fields need no new format
 
 
@@ -52,6 +56,7 @@ class Record:
     speed: float = 1.0
     gateway: str = "istio"
     id: str = field(default_factory=lambda: secrets.token_hex(8))  # differs from that of any other cluster of this name
+    created: float = field(default_factory=time.time)  # POSIX seconds
     pid: int | None = None  # of the supervisor; None if no process of ours has to run
     started: str | None = None  # the start mark of that process
     owner: int | None = None  # the process with which the cluster stops
@@ -64,7 +69,10 @@ class Record:
     unknown: Mapping[str, Any] = field(default_factory=dict)  # fields that a newer version wrote, kept for it
 
 
-_KNOWN = {each.name for each in fields(Record)} - {"unknown"}
+_JSON_TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,), "int": (int,), "float": (int, float), "bool": (bool,), "int | None": (int, type(None)),
+    "str | None": (str, type(None)), "Mapping[str, Any]": (dict,)}
+_TYPES = {each.name: _JSON_TYPES[str(each.type)] for each in fields(Record) if each.name != "unknown"}
 
 
 def check_name(name: str) -> str:
@@ -83,16 +91,34 @@ def folder(name: str) -> Path:
 
 def names() -> list[str]:
     """The names of all clusters that exist, running or not, in alphabetical order."""
-    return sorted(path.parent.name for path in _base().glob("*/cluster.json"))
+    return sorted(path.name for path in _base().glob("*") if NAME.fullmatch(path.name) and path.is_dir())
 
 
 def read(name: str) -> Record | None:
     """The record of the named cluster; None if there is none.
 
+    A record that was removed or damaged is read from its second copy.
+
     Raises:
         RecordError: there is one, and it cannot be read.
     """
-    file = folder(name) / "cluster.json"
+    problem = None
+    for file in (_FILE, _SECOND_FILE):
+        try:
+            found = _parse(folder(name) / file, name)
+        except RecordError as error:
+            if error.newer:
+                raise
+            problem = problem or error
+        else:
+            if found is not None:
+                return found
+    if problem is not None:
+        raise problem
+    return None
+
+
+def _parse(file: Path, name: str) -> Record | None:
     try:
         row = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -101,13 +127,20 @@ def read(name: str) -> Record | None:
         raise _unreadable(file, str(error)) from None
     if not isinstance(row, dict):
         raise _unreadable(file, f"it holds a {type(row).__name__}, not an object")
-    if row.pop("format", 1) > RECORD_FORMAT:
+    if not isinstance(written := row.pop("format", 1), int):
+        raise _unreadable(file, f"its format is {written!r}")
+    if written > RECORD_FORMAT:
         raise RecordError(
             f"Cannot use cluster {name!r}: a newer version of kserve-nb wrote {file}. Use that version for it, "
             "or update this one. Nothing was changed.", newer=True)
-    known = {key: value for key, value in row.items() if key in _KNOWN}
+    for key, value in row.items():
+        if key in _TYPES and not isinstance(value, _TYPES[key]):
+            raise _unreadable(file, f"its field {key!r} is {value!r}")
+    if row.get("name") != name:
+        raise _unreadable(file, f"it is the record of cluster {row.get('name')!r}")
+    known = {key: value for key, value in row.items() if key in _TYPES}
     try:
-        return Record(**known, unknown={key: value for key, value in row.items() if key not in _KNOWN})
+        return Record(**known, unknown={key: value for key, value in row.items() if key not in _TYPES})
     except TypeError as error:
         raise _unreadable(file, str(error)) from None
 
@@ -118,9 +151,38 @@ def write(record: Record) -> None:
     unknown = row.pop("unknown")
     text = json.dumps({"format": RECORD_FORMAT, **row, **unknown}, indent=1)
     try:
-        private_files.write(folder(record.name) / "cluster.json", text)
+        for file in (_SECOND_FILE, _FILE):
+            private_files.write(folder(record.name) / file, text)
     except OSError as error:
-        raise ClusterError(f"Cannot write {folder(record.name)}/cluster.json: {error.strerror}.") from None
+        raise ClusterError(_disk_problem(record.name, error)) from None
+
+
+def remove_unused_locks() -> None:
+    """Remove the lock files of clusters that no longer exist."""
+    for file in _base().glob(".*.lock") if fcntl is not None else ():
+        with contextlib.suppress(OSError), open(file, "w", encoding="utf-8") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises BlockingIOError if it is in use
+            if not file.with_name(file.name[1:].removesuffix(".lock")).exists():
+                file.unlink()
+
+
+def remove(name: str) -> None:
+    """Remove the record, for a cluster that could not be created: nothing of it is left."""
+    for file in (_FILE, _SECOND_FILE):
+        (folder(name) / file).unlink(missing_ok=True)
+
+
+def note_use(name: str) -> None:
+    """Store that the cluster is used now. An embedded cluster does so itself at each request."""
+    with contextlib.suppress(OSError):
+        (folder(name) / _USED).touch()
+
+
+def last_use(name: str) -> float:
+    """When the cluster was last used, in POSIX seconds."""
+    times = [path.stat().st_mtime for path in (folder(name), folder(name) / _FILE, folder(name) / _USED)
+             if path.exists()]
+    return max(times, default=0.0)
 
 
 @contextlib.contextmanager
@@ -142,10 +204,18 @@ def lock(name: str) -> Iterator[None]:
     with stream:
         try:
             yield
+        except OSError as error:
+            raise ClusterError(_disk_problem(name, error)) from error
         finally:
             if not place.exists():  # deleted, or never created
                 with contextlib.suppress(OSError):  # Windows keeps open files
                     file.unlink(missing_ok=True)
+
+
+def _disk_problem(name: str, error: OSError) -> str:
+    advice = "Free space there, then run the command again." if error.errno == errno.ENOSPC else \
+        "Make it accessible, or choose another state folder: XDG_STATE_HOME=/some/folder kserve-nb up"
+    return f"Cannot use the files of cluster {name!r}: {error.filename or folder(name)}: {error.strerror}. {advice}"
 
 
 def _locked(file: Path) -> IO[str]:

@@ -1,4 +1,4 @@
-"""What a rollout went through: moments kept small, and what they say when laid side by side. Pure."""
+"""The history of a rollout: small frames, and the lanes and sentences made of them. Pure."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from kserve_nb.values.pods import Pod
 from kserve_nb.values.revisions import short
 
 _PODS_KEPT = 30
-_RUN_S = 5.0  # batches of requests that are no further apart are one run
+_RUN_S = 5.0  # batches of requests at most this far apart are one run
 PodWord = Literal["ready", "starting", "ending", "failing"]
 
 
 @dataclass(frozen=True)
 class TimelineFrame:
-    """What a snapshot showed, as little of it as a picture of the whole course needs."""
+    """The part of a snapshot that a picture of the whole history needs."""
 
     at: float
-    seen: bool  # False where the cluster did not answer: nothing below is known then
-    asked: str = ""  # "10 %"
+    seen: bool  # False if the cluster did not respond: the fields below are unknown then
+    requested: str = ""  # "10 %"
     model: str = ""
     phase: str = ""
     traffic: tuple[tuple[str, int], ...] = ()  # routed: revision and percent
     pods: tuple[tuple[str, str, PodWord], ...] = ()  # name, revision, state
-    why: str = ""  # what is still missing, or what failed
+    why: str = ""  # what is missing, or what failed
 
     @classmethod
     def of(cls, snapshot: Snapshot, at: float) -> TimelineFrame:
@@ -37,54 +37,54 @@ class TimelineFrame:
             return cls(at, seen=False)
         status = snapshot.status
         percent = None if status is None else status.requested_percent
-        asked = "" if status is None else "100 %" if percent is None else f"{percent} %"
+        requested = "" if status is None else "100 %" if percent is None else f"{percent} %"
         return cls(
             at=at,
             seen=True,
-            asked=asked,
+            requested=requested,
             model=status.model if status else "",
             phase=snapshot.phase,
             traffic=tuple(sorted(snapshot.routed.items())),
             pods=tuple((pod.name, pod.revision, pod_word(pod)) for pod in snapshot.pods[:_PODS_KEPT]),
-            why=last_line(snapshot.failure) or snapshot.left,
+            why=last_line(snapshot.failure) or snapshot.missing,
         )
 
     def same(self, other: TimelineFrame) -> bool:
-        """Whether nothing but the time differs."""
+        """Whether only the time differs."""
         return self == TimelineFrame(self.at, *(getattr(other, name) for name in _WHAT))
 
 
-_WHAT = ("seen", "asked", "model", "phase", "traffic", "pods", "why")
+_WHAT = ("seen", "requested", "model", "phase", "traffic", "pods", "why")
 
 
 @dataclass(frozen=True)
 class RequestBatch:
-    """A batch of requests, as it was answered."""
+    """How a batch of requests was answered."""
 
     at: float
     latest: str  # revision name
-    hits: int  # answers of it
-    sent: int  # requests of known answerers
+    hits: int  # requests that it answered
+    sent: int  # attributed requests
     failed: int = 0
 
     @property
     def percent(self) -> float:
-        """The share that LATEST answered."""
+        """The percent of the requests that LATEST answered."""
         return 100 * self.hits / self.sent if self.sent else 0.0
 
 
 @dataclass(frozen=True)
 class RolloutHistory:
-    """Frames in order, the events that the cluster itself kept, and until when they hold."""
+    """Frames in order, the cluster's own events, and the moment at which the history ends."""
 
     name: str
     frames: tuple[TimelineFrame, ...] = ()
     events: tuple[Event, ...] = ()
     until: float = 0.0
-    samples: tuple[RequestBatch, ...] = ()  # requests that were sent meanwhile
+    samples: tuple[RequestBatch, ...] = ()  # requests sent meanwhile
 
     def since(self, at: float) -> RolloutHistory:
-        """The part of it after a moment; what held at that moment begins it."""
+        """The part after a moment; the state at that moment is its first frame."""
         before = [frame for frame in self.frames if frame.at <= at][-1:]
         frames = [TimelineFrame(at, *(getattr(frame, name) for name in _WHAT)) for frame in before]
         frames += [frame for frame in self.frames if frame.at > at]
@@ -93,13 +93,13 @@ class RolloutHistory:
         return replace(self, frames=tuple(frames), events=events, samples=samples)
 
     def at(self, moment: float) -> TimelineFrame | None:
-        """What was known at a moment."""
+        """The last frame before a moment."""
         return next((frame for frame in reversed(self.frames) if frame.at <= moment), None)
 
 
 @dataclass(frozen=True)
 class Span:
-    """Something that held from one moment to another."""
+    """Something that stayed the same from one moment to another."""
 
     start: float
     end: float
@@ -108,8 +108,8 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Course:
-    """A history by lane: the traffic and the pods of each revision, what was asked, what nobody saw."""
+class TimelineLanes:
+    """A history as lanes on one axis: traffic and pods of each revision, requests for changes, unobserved times."""
 
     start: float
     end: float
@@ -119,8 +119,8 @@ class Course:
     unobserved: tuple[Span, ...] = ()
 
 
-def course_of(history: RolloutHistory) -> Course:
-    """Lay a history out in lanes on one axis of time."""
+def lanes_of(history: RolloutHistory) -> TimelineLanes:
+    """Arrange a history as lanes on one axis of time."""
     ends = [*(frame.at for frame in history.frames[1:]), history.until]
     timed = list(zip(history.frames, ends, strict=True)) if history.frames else []
     traffic: dict[str, list[Span]] = {}
@@ -133,7 +133,7 @@ def course_of(history: RolloutHistory) -> Course:
             _join(traffic.setdefault(revision, []), Span(frame.at, end, f"{percent} %", percent))
         for name, revision, word in frame.pods:
             _join(pods.setdefault(revision, {}).setdefault(name, []), Span(frame.at, end, word))
-    return Course(
+    return TimelineLanes(
         start=history.frames[0].at if history.frames else history.until,
         end=history.until,
         traffic={name: tuple(traffic.get(name, ())) for name in sorted({*traffic, *pods})},
@@ -144,21 +144,21 @@ def course_of(history: RolloutHistory) -> Course:
 
 
 def narrative(history: RolloutHistory) -> tuple[tuple[float, str], ...]:
-    """The course as sentences, one a change: what was asked, what was routed, which pods came and went."""
+    """The history as sentences, one per change: requested, routed, and pods that started or ended."""
     lines: list[tuple[float, str]] = []
     known = [frame for frame in history.frames if frame.seen]
     for frame in known[:1]:
         lines += [(frame.at, f"found {text}") for text in _all(TimelineFrame(0.0, True), frame)]
     for before, now in pairwise(known):
         lines += [(now.at, text) for text in _all(before, now)]
-    lines += [(frame.at, "the cluster does not respond: nothing is known from here on")
+    lines += [(frame.at, "the cluster does not respond: what follows is unknown")
               for frame in history.frames[1:] if not frame.seen]  # fmt: skip
     lines += [(run.at, _answered(run)) for run in runs(history.samples)]
     return tuple(sorted(lines, key=lambda line: line[0]))
 
 
 def runs(samples: Sequence[RequestBatch]) -> tuple[RequestBatch, ...]:
-    """Batches that followed each other, added up; each stands where it began."""
+    """Batches that followed each other closely, added up; each sum has the time of its first batch."""
     added: list[RequestBatch] = []
     for before, now in zip((None, *samples), samples, strict=False):
         if before and before.latest == now.latest and now.at - before.at < _RUN_S:
@@ -176,13 +176,12 @@ def _answered(run: RequestBatch) -> str:
 
 
 def pod_word(pod: Pod) -> PodWord:
-    """A pod's state in one of four words."""
+    """A pod's state: ready, starting, ending or failing."""
     if pod.terminating or pod.status in ("Succeeded", "Completed"):
         return "ending"
     if pod.is_ready:
         return "ready"
-    failing = "BackOff" in pod.status or "Err" in pod.status or pod.status in ("Failed", "OOMKilled")
-    return "failing" if failing else "starting"
+    return "failing" if pod.failing else "starting"
 
 
 def _by_start(pods: dict[str, list[Span]]) -> dict[str, tuple[Span, ...]]:
@@ -190,7 +189,7 @@ def _by_start(pods: dict[str, list[Span]]) -> dict[str, tuple[Span, ...]]:
 
 
 def _join(spans: list[Span], new: Span) -> None:
-    """Add a span, or make the last one longer where it goes on unchanged."""
+    """Add a span, or extend the last one if it continues unchanged."""
     if spans and spans[-1].end == new.start and spans[-1].what == new.what:
         spans[-1] = Span(spans[-1].start, new.end, new.what, new.percent)
     else:
@@ -198,26 +197,26 @@ def _join(spans: list[Span], new: Span) -> None:
 
 
 def _all(before: TimelineFrame, now: TimelineFrame) -> list[str]:
-    return [*_asked(before, now), *_moved(before, now), *_pods(before, now)]
+    return [*_requested(before, now), *_moved(before, now), *_pods(before, now)]
 
 
 def _actions(frames: Sequence[TimelineFrame]) -> Iterable[tuple[float, str]]:
     known = [frame for frame in frames if frame.seen]
     for frame in known[:1]:
-        yield from ((frame.at, f"found {text}") for text in _asked(TimelineFrame(0.0, True), frame))
+        yield from ((frame.at, f"found {text}") for text in _requested(TimelineFrame(0.0, True), frame))
     for before, now in pairwise(known):
-        for text in _asked(before, now):
+        for text in _requested(before, now):
             yield now.at, text
 
 
-def _asked(before: TimelineFrame, now: TimelineFrame) -> list[str]:
-    if (before.asked, before.model) == (now.asked, now.model):
+def _requested(before: TimelineFrame, now: TimelineFrame) -> list[str]:
+    if (before.requested, before.model) == (now.requested, now.model):
         return []
-    if not now.asked:
+    if not now.requested:
         return ["deleted"]
-    percent = [now.asked] if now.asked != before.asked else []
+    percent = [now.requested] if now.requested != before.requested else []
     model = [now.model.rpartition("/")[2]] if now.model != before.model else []
-    return ["asked: " + " for ".join(percent + model)]
+    return ["requested: " + " for ".join(percent + model)]
 
 
 def _moved(before: TimelineFrame, now: TimelineFrame) -> list[str]:

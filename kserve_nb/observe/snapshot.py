@@ -1,4 +1,4 @@
-"""All that is known of one rollout at one moment, as one value: what widgets, their texts and their JSON come from."""
+"""Everything known about one rollout at one moment, as one value: the source of widgets, texts and JSON."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from kserve_nb.access.api_client import (
     Object,
     Resource,
 )
-from kserve_nb.observe.conditions import Rung, rungs_of
+from kserve_nb.observe.conditions import LadderCondition, ladder_of
 from kserve_nb.rollout import progress
 from kserve_nb.rollout.sampling import Tally
+from kserve_nb.values.knative_service import event_is_about, predictor_service
 from kserve_nb.values.labels import INFERENCE_SERVICE_LABEL
 from kserve_nb.values.pods import Pod
 from kserve_nb.values.revisions import Revision
@@ -35,9 +36,9 @@ _STEPS_KEPT = 200
 
 @dataclass(frozen=True)
 class Event:
-    """One row of `kubectl get events`, of an object of the rollout."""
+    """One row of `kubectl get events` about an object of the rollout."""
 
-    at: float  # when it was seen last, seconds since 1970
+    at: float  # when it last occurred, seconds since 1970
     kind: str
     name: str
     reason: str
@@ -47,13 +48,13 @@ class Event:
 
     @classmethod
     def of(cls, obj: Mapping[str, Any]) -> Event:
-        """The value of an Event object of the core API."""
-        whom = obj.get("involvedObject") or {}
+        """Read an Event object of the core API."""
+        involved = obj.get("involvedObject") or {}
         times = (obj.get("lastTimestamp"), obj.get("eventTime"), obj["metadata"].get("creationTimestamp"))
         return cls(
             at=moment(next((text for text in times if text), "")),
-            kind=whom.get("kind") or "",
-            name=whom.get("name") or "",
+            kind=involved.get("kind") or "",
+            name=involved.get("name") or "",
             reason=obj.get("reason") or "",
             message=obj.get("message") or "",
             warning=obj.get("type") == "Warning",
@@ -62,23 +63,23 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Ghost:
-    """A pod that is no more, and when it went: a learner who looked away still sees that it was there."""
+class DeletedPod:
+    """A pod that has been deleted, and when: it stays visible for a while, for a learner who looked away."""
 
     pod: Pod
-    gone_at: float
+    deleted_at: float
 
 
 @dataclass(frozen=True)
 class Observed:
-    """Who answered the requests sent since traffic last moved, and how that became clear."""
+    """The answers to the requests sent since traffic last moved, batch by batch."""
 
     tally: Tally
-    path: tuple[tuple[int, int], ...] = ()  # (requests of known answerers, those of LATEST) after each batch
-    mixed: int = 0  # requests that count for nothing, as traffic moved under way
+    path: tuple[tuple[int, int], ...] = ()  # after each batch: (attributed requests, those that LATEST answered)
+    mixed: int = 0  # requests that do not count, because traffic moved meanwhile
 
     def plus(self, batch: Tally) -> Observed:
-        """With one more batch: a batch sent under another split begins anew."""
+        """With one more batch. A batch sent under another split starts a new count."""
         if batch.moved:
             return replace(self, mixed=self.mixed + batch.split.sent)
         mine = self.tally
@@ -91,66 +92,66 @@ class Observed:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A rollout as it was seen: equal to another one where nothing that can be shown differs."""
+    """A rollout at one moment. Two snapshots are equal if nothing that can be shown differs."""
 
     name: str
     namespace: str = ""
-    source: str = ""  # HOST:PORT of the API server that said so
-    document: Mapping[str, Any] = field(default_factory=dict)  # the InferenceService as it is asked for
+    source: str = ""  # HOST:PORT of the API server
+    document: Mapping[str, Any] = field(default_factory=dict)  # the InferenceService without its status
     status: RolloutStatus | None = None
-    route: tuple[TrafficTarget, ...] = ()  # what Knative's Route has: who gets what
+    route: tuple[TrafficTarget, ...] = ()  # the traffic targets of Knative's Route
     revisions: tuple[Revision, ...] = ()
     pods: tuple[Pod, ...] = ()
-    ghosts: tuple[Ghost, ...] = ()
+    deleted_pods: tuple[DeletedPod, ...] = ()
     events: tuple[Event, ...] = ()
-    rungs: tuple[Rung, ...] = ()  # the conditions, the deepest first
-    left: str = ""  # what is still missing until traffic has moved
-    failure: str = ""  # the controller's words where it will not move by itself
+    conditions: tuple[LadderCondition, ...] = ()  # the deepest first
+    missing: str = ""  # what is missing until traffic has moved
+    failure: str = ""  # the controller's message, if traffic will not move without help
     observed: Observed | None = None
     state: State = "loading"
-    age_s: int = 0  # how old it is, where it is stale
-    reason: str = ""  # why it is stale or wrong
+    age_s: int = 0  # how old a stale snapshot is
+    reason: str = ""  # why it is stale, or what the error is
     seq: int = field(default=0, compare=False)
-    at: float = field(default=0.0, compare=False)  # when the cluster was last heard of, seconds since 1970
+    at: float = field(default=0.0, compare=False)  # when the cluster last responded, seconds since 1970
 
     @property
     def phase(self) -> Phase:
-        """How far the rollout is, in one word."""
+        """How far the rollout has come, in one word."""
         if self.status is None:
             return "not seen yet" if self.state == "loading" else "absent"
-        return "failed" if self.failure else "moving" if self.left else "settled"
+        return "failed" if self.failure else "moving" if self.missing else "settled"
 
     @property
-    def asked(self) -> dict[str, int]:
-        """Percent by revision name, once what the spec asks for has been done."""
+    def requested(self) -> dict[str, int]:
+        """Percent by revision name, once the controllers have done what the spec requests."""
         if self.status is None or not self.status.latest_created:
             return {}
         return _sums(progress.expected_traffic(self.status))
 
     @property
     def routed(self) -> dict[str, int]:
-        """Percent by revision name, as Knative's Route has it now (the InferenceService's list where there is none)."""
+        """Percent by revision name in Knative's Route; without a Route, in the InferenceService's traffic list."""
         rows = self.route or (self.status.traffic if self.status else ())
         return _sums((target.revision, target.percent) for target in rows)
 
     @property
     def sample(self) -> Tally | None:
-        """The requests seen under the split of now; None where there are none."""
+        """The requests sent under the present split; None if there are none."""
         latest = self.status.latest if self.status else None
         seen = self.observed.tally if self.observed else None
         fits = seen and latest and (seen.latest, seen.percent) == (latest.revision, latest.percent)
         return seen if fits else None
 
     def as_json(self) -> dict[str, Any]:
-        """The same as JSON's own types."""
+        """The snapshot in JSON's types."""
         found: dict[str, Any] = json.loads(json.dumps(asdict(self), default=dict))
-        return {**found, "phase": self.phase, "asked": self.asked, "routed": self.routed}
+        return {**found, "phase": self.phase, "requested": self.requested, "routed": self.routed}
 
 
 def snapshot_of(name: str, objects: Mapping[Resource, Sequence[Object]]) -> Snapshot:
-    """What the objects of a namespace say of one InferenceService; the times and the state are the caller's."""
-    isvc, knative = _named(objects, INFERENCE_SERVICE, name), _named(objects, KNATIVE_SERVICE, f"{name}-predictor")
-    route = _named(objects, ROUTE, f"{name}-predictor")
+    """The snapshot of one InferenceService, from the objects of its namespace. The caller adds times and state."""
+    isvc, knative = _named(objects, INFERENCE_SERVICE, name), predictor_service(objects.get(KNATIVE_SERVICE, ()), name)
+    route = _named(objects, ROUTE, knative["metadata"]["name"]) if knative else None
     status = RolloutStatus.of(isvc) if isvc else None
     return Snapshot(
         name=name,
@@ -159,32 +160,35 @@ def snapshot_of(name: str, objects: Mapping[Resource, Sequence[Object]]) -> Snap
         route=tuple(TrafficTarget.of(row) for row in ((route or {}).get("status") or {}).get("traffic") or []),
         revisions=tuple(sorted(map(Revision.of, objects.get(REVISION, ())), key=lambda revision: revision.name)),
         pods=tuple(sorted(map(Pod.of, objects.get(POD, ())), key=lambda pod: (pod.revision, pod.name))),
-        events=_events(objects.get(EVENT, ())),
-        rungs=rungs_of(isvc, knative, route, objects.get(REVISION, ()), objects.get(POD, ())) if isvc else (),
-        left=progress.missing(status, knative) if status else "",
+        events=_events(event for event in objects.get(EVENT, ()) if event_is_about(event, name, knative)),
+        conditions=ladder_of(isvc, knative, route, objects.get(REVISION, ()), objects.get(POD, ())) if isvc else (),
+        missing=progress.missing(status, knative) if status else "",
         failure=progress.failure(status, knative) if status else "",
         state="live",
     )
 
 
-def concerns(name: str, kind: Resource, obj: Mapping[str, Any]) -> bool:
-    """Whether an object is one of this InferenceService's."""
+def belongs_to(name: str, kind: Resource, obj: Mapping[str, Any]) -> bool:
+    """Whether an object belongs to this InferenceService."""
     meta = obj["metadata"]
     if kind == EVENT:
-        whom = (obj.get("involvedObject") or {}).get("name") or ""
-        return bool(whom == name or whom.startswith(f"{name}-predictor"))
+        return True  # its Knative Service can have any name: `snapshot_of` chooses
     if kind == INFERENCE_SERVICE:
         return bool(meta["name"] == name)
     return bool((meta.get("labels") or {}).get(INFERENCE_SERVICE_LABEL) == name)
 
 
 def moment(text: str) -> float:
-    """Seconds since 1970 of a time as the API writes it; 0 where there is none."""
+    """Seconds since 1970 of an RFC 3339 time; 0 for an empty text.
+
+    >>> moment("2026-11-23T09:14:51Z")
+    1795425291.0
+    """
     return datetime.fromisoformat(text).timestamp() if text else 0.0
 
 
 def clock(at: float) -> str:
-    """The time of day, on this machine's clock."""
+    """The local time of day, `HH:MM:SS`."""
     return datetime.fromtimestamp(at).strftime("%H:%M:%S")
 
 

@@ -1,0 +1,1 @@
+"""Change a rollout, wait for it, send it requests, and judge the answers. Imports `access` and `values`."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 
-class NotReadyError(TimeoutError):
+from kserve_nb.values.readable_error import ReadableError, wrapped
+
+
+class NotReadyError(ReadableError, TimeoutError):
     """A rollout that did not finish in time, or that failed; the message quotes the controller."""
 
 
-class NotPossibleError(RuntimeError):
+class NotPossibleError(ReadableError, RuntimeError):
     """A change that makes no sense in the rollout's present state, or would do harm. Nothing was written.
 
     >>> from kserve_nb import NotPossibleError
@@ -19,5 +23,13 @@ class NotPossibleError(RuntimeError):
     """
 
 
-class ChangedError(RuntimeError):
+class ChangedError(ReadableError, RuntimeError):
     """Somebody else changed the InferenceService after it was read. Nothing was written."""
+
+
+class WaitInterrupted(asyncio.CancelledError):
+    """A wait that was interrupted; in a notebook it shows one line. The rollout itself goes on."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows instead of a traceback."""
+        return wrapped(str(self))

@@ -8,8 +8,9 @@ from typing import Any, Literal
 from kserve_nb.access.api_client import INFERENCE_SERVICE, KNATIVE_SERVICE, POD, REVISION, Client
 from kserve_nb.access.ingress import IRIS_INPUT, Ingress, Protocol, Response, Rows, host_of
 from kserve_nb.rollout.errors import NotPossibleError
-from kserve_nb.values import kserve_versions, manifest
+from kserve_nb.values import manifest
 from kserve_nb.values.change_plan import ChangePlan
+from kserve_nb.values.knative_service import predictor_service
 from kserve_nb.values.labels import INFERENCE_SERVICE_LABEL
 from kserve_nb.values.pods import Pod
 from kserve_nb.values.revisions import Revision
@@ -99,6 +100,5 @@ class RolloutReader:
     def status_and_service(self) -> tuple[RolloutStatus, dict[str, Any] | None]:
         """The status, and the Knative Service to compare it with (None before KServe has created one)."""
         # Read the Knative Service first: it is then never newer than the status it is compared with.
-        named = (self.client.find(KNATIVE_SERVICE, name) for name in kserve_versions.knative_services(self.name))
-        knative = next((found for found in named if found is not None), None)
-        return self.status(), knative
+        services = self.client.find_all(KNATIVE_SERVICE, f"{INFERENCE_SERVICE_LABEL}={self.name}")
+        return self.status(), predictor_service(services, self.name)

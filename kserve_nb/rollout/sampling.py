@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kserve_nb.access.ingress import LostError, PredictError, Response, Rows
+from kserve_nb.rollout import sequential
 from kserve_nb.rollout.discriminating_input import IRIS_CANDIDATES, DiscriminatingInput, find_discriminating_input
 from kserve_nb.rollout.reader import RolloutReader
 from kserve_nb.rollout.statistics import Verdict, judge
@@ -42,6 +43,11 @@ class Tally:
     def hits(self) -> int:
         """Requests that the latest revision answered."""
         return self.split.counts.get(self.latest, 0)
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """The anytime-valid 95 % band of LATEST's share, in percent: valid however often you look at it."""
+        return sequential.band(self.hits, self.split.attributed, self.percent)
 
     def verdict(self, percent: int | None = None) -> Verdict:
         """Compare the split with a percent, by default with the one in the traffic list."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 from kserve_nb.access.api_client import RefusedError
 from kserve_nb.rollout import progress
-from kserve_nb.rollout.errors import NotReadyError
+from kserve_nb.rollout.errors import NotReadyError, WaitInterrupted
 from kserve_nb.rollout.reader import RolloutReader
 from kserve_nb.values.foreign_text import last_line
 from kserve_nb.values.pods import Pod
@@ -45,6 +46,17 @@ class MonotonicClock:
         await asyncio.sleep(seconds)
 
 
+@contextmanager
+def interruptible(what: str) -> Iterator[None]:
+    """Let an interrupt of the cell end in one line that names what goes on without it."""
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        if isinstance(error, WaitInterrupted):
+            raise
+        raise WaitInterrupted(f"Interrupted: {what} Run the cell again to keep waiting.") from None
+
+
 async def wait_traffic(rollout: RolloutReader, timeout_s: float, clock: WaitClock) -> RolloutStatus:
     """Wait until two readings in a row show the traffic that the spec requests; return the second.
 
@@ -56,18 +68,19 @@ async def wait_traffic(rollout: RolloutReader, timeout_s: float, clock: WaitCloc
     deadline = clock.now() + timeout_s
     settled: RolloutStatus | None = None
     failing = _Failing(clock)
-    while True:
-        status, knative = await _patiently(rollout.status_and_service, deadline, clock)
-        left = progress.missing(status, knative)
-        if not left and settled is not None and settled.traffic == status.traffic:
-            return status
-        settled = None if left else status
-        failed = progress.failure(status, knative)
-        if failing.lasts(failed):
-            raise NotReadyError(_failed(status, failed))
-        if clock.now() > deadline:
-            raise NotReadyError(_late(status, failed or left, timeout_s))
-        await clock.sleep(POLL_S)
+    with interruptible(f"the rollout of {rollout.name} goes on."):
+        while True:
+            status, knative = await _patiently(rollout.status_and_service, deadline, clock)
+            left = progress.missing(status, knative)
+            if not left and settled is not None and settled.traffic == status.traffic:
+                return status
+            settled = None if left else status
+            failed = progress.failure(status, knative)
+            if failing.lasts(failed):
+                raise NotReadyError(_failed(status, failed))
+            if clock.now() > deadline:
+                raise NotReadyError(_late(status, failed or left, timeout_s))
+            await clock.sleep(POLL_S)
 
 
 async def wait_pods(rollout: RolloutReader, timeout_s: float, clock: WaitClock) -> tuple[Pod, ...]:
@@ -76,15 +89,16 @@ async def wait_pods(rollout: RolloutReader, timeout_s: float, clock: WaitClock) 
     Terminating pods do not count.
     """
     deadline = clock.now() + timeout_s
-    while True:
-        status, pods = await _patiently(lambda: (rollout.status(), rollout.pods()), deadline, clock)
-        named = {target.revision for target in status.traffic}
-        alive = [pod for pod in pods if not pod.terminating]
-        if {pod.revision for pod in alive} == named and all(pod.is_ready for pod in alive):
-            return pods
-        if clock.now() > deadline:
-            raise NotReadyError(_late_pods(rollout.name, pods, named, timeout_s))
-        await clock.sleep(POLL_S)
+    with interruptible(f"the pods of {rollout.name} still start or stop."):
+        while True:
+            status, pods = await _patiently(lambda: (rollout.status(), rollout.pods()), deadline, clock)
+            named = {target.revision for target in status.traffic}
+            alive = [pod for pod in pods if not pod.terminating]
+            if {pod.revision for pod in alive} == named and all(pod.is_ready for pod in alive):
+                return pods
+            if clock.now() > deadline:
+                raise NotReadyError(_late_pods(rollout.name, pods, named, timeout_s))
+            await clock.sleep(POLL_S)
 
 
 async def _patiently(read: Callable[[], T], deadline: float, clock: WaitClock) -> T:

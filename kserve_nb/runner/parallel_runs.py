@@ -67,7 +67,7 @@ def _prepare_worker(rows: multiprocessing.Queue[int]) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this worker, its cluster and with it its kernel when the parent has ended, even by SIGKILL."""
+    """When the parent has ended, even by SIGKILL, delete this worker's cluster and end it. Its kernel ends too."""
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid is not None:
         parent.join()

@@ -1,26 +1,18 @@
-"""What differs between KServe 0.11 and 0.21 for those who use it from outside. Nothing else asks for a version.
+"""What differs between KServe 0.11 and 0.21 for its clients.
 
-The lab never needs to know which KServe it is on: each difference is met by what holds for all of them.
+The lab never checks the version: for each difference it does what works on all of them.
 """
 
 from __future__ import annotations
 
-# Since 0.11 the model server reads a body as JSON only where the header says so, compared as it stands; older ones do
-# not mind. Tutorials of before then leave it out, and get a 500 that speaks of a 2D array.
+# Since 0.11 the model server parses a body as JSON only if this header has exactly this value. Tutorials from before
+# 0.11 leave it out; the response is then a 500 that mentions a 2D array.
 JSON_HEADERS = {"Content-Type": "application/json"}
 
-# Since 0.16 `status.deploymentMode` says Standard; 0.11 to 0.15 have the annotation alone, and called it RawDeployment.
+# Since 0.16 `status.deploymentMode` is Standard. 0.11 to 0.15 only have the annotation, with the value RawDeployment.
 _WITHOUT_CANARY = ("Standard", "RawDeployment")
 
 
-def knative_services(name: str) -> tuple[str, ...]:
-    """The names that an InferenceService's Knative Service may have, the likeliest first.
-
-    `NAME-predictor` since 0.11. What was created with 0.10 or before keeps `NAME-predictor-default` until 0.15.
-    """
-    return f"{name}-predictor", f"{name}-predictor-default"
-
-
 def ignores_canary(deployment_mode: str) -> bool:
-    """Whether canaryTrafficPercent does nothing in this mode; the field is empty before 0.16, where nobody can tell."""
+    """Whether canaryTrafficPercent has no effect in this mode. Before 0.16 the mode is empty, and this is unknown."""
     return deployment_mode in _WITHOUT_CANARY

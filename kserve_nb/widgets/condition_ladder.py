@@ -7,7 +7,7 @@ from typing import Any
 
 import traitlets as T  # noqa: N812 - short, as traits fill these lines
 
-from kserve_nb.observe.conditions import Rung
+from kserve_nb.observe.conditions import LadderCondition
 from kserve_nb.observe.snapshot import Snapshot, clock, moment
 from kserve_nb.values import render
 from kserve_nb.values.revisions import short
@@ -55,7 +55,7 @@ class ConditionLadder(RolloutWidget):
 
 def text(snapshot: Snapshot, *, every: bool = False) -> str:
     """One sentence, and the table of conditions below it."""
-    below = render.text(_table(snapshot, every)) if snapshot.rungs else ""
+    below = render.text(_table(snapshot, every)) if snapshot.conditions else ""
     return with_state(snapshot, "\n".join(filter(None, (sentence(snapshot), below))))
 
 
@@ -69,22 +69,22 @@ def html(snapshot: Snapshot, *, every: bool = False) -> str:
 
 def sentence(snapshot: Snapshot) -> str:
     """Whether a condition delays the rollout, and the deepest one that does."""
-    unmet = [rung for rung in snapshot.rungs if rung.word != "holds"]
-    if not snapshot.rungs:
+    unmet = [rung for rung in snapshot.conditions if rung.state != "holds"]
+    if not snapshot.conditions:
         return f"· {snapshot.name}: no conditions: it is {snapshot.phase}"
     if not unmet:
-        return f"✔ {snapshot.name}: all {len(snapshot.rungs)} conditions are met"
-    deepest = next((rung for rung in unmet if rung.word == "fails"), unmet[0])
+        return f"✔ {snapshot.name}: all {len(snapshot.conditions)} conditions are met"
+    deepest = next((rung for rung in unmet if rung.state == "fails"), unmet[0])
     why = ": ".join(filter(None, (deepest.reason, deepest.message))) or f"{deepest.type} is {deepest.status}"
-    verb = "failed" if deepest.word == "fails" else "is not ready yet"
-    return f"{_GLYPHS[deepest.word]} {snapshot.name}: {_object(deepest)} {verb}: {why}"
+    verb = "failed" if deepest.state == "fails" else "is not ready yet"
+    return f"{_GLYPHS[deepest.state]} {snapshot.name}: {_object(deepest)} {verb}: {why}"
 
 
 def _table(snapshot: Snapshot, every: bool) -> tuple[render.Rows, render.Rows]:
-    shown = [rung for rung in snapshot.rungs if every or rung.word != "holds" or rung.type == "Ready"]
+    shown = [rung for rung in snapshot.conditions if every or rung.state != "holds" or rung.type == "Ready"]
     return (_HEAD,), [
         (
-            _GLYPHS[rung.word], _object(rung), rung.type, rung.status, clock(moment(rung.since)) if rung.since else "",
+            _GLYPHS[rung.state], _object(rung), rung.type, rung.status, clock(moment(rung.since)) if rung.since else "",
             ": ".join(filter(None, (rung.reason, rung.message)))[:300],
         )
         for rung in shown
@@ -99,7 +99,7 @@ def _row_html(*cells: str) -> str:
     return f"<tr>{shown}</tr>{below}"
 
 
-def _object(rung: Rung) -> str:
+def _object(rung: LadderCondition) -> str:
     if rung.kind == "Pod":
         return f"Pod of {short(rung.name.partition('-deployment-')[0])}"
     if rung.kind == "Revision":

@@ -81,7 +81,7 @@ def rows(snapshot: Snapshot) -> tuple[RevisionRow, ...]:
     """One row per revision, the oldest first."""
     known = {revision.name: revision for revision in snapshot.revisions}
     pods = {name: tuple(p for p in snapshot.pods if p.revision == name) for name in {p.revision for p in snapshot.pods}}
-    names = sorted({*known, *snapshot.asked, *snapshot.routed, *pods})
+    names = sorted({*known, *snapshot.requested, *snapshot.routed, *pods})
     observed = observed_shares(snapshot)
     return tuple(
         RevisionRow(
@@ -89,7 +89,7 @@ def rows(snapshot: Snapshot) -> tuple[RevisionRow, ...]:
             glyph=_glyph(known.get(name)),
             role=revision_role(snapshot, name),
             model=known[name].model.rpartition("/")[2] if name in known else "",
-            requested=_percent(snapshot.asked, name),
+            requested=_percent(snapshot.requested, name),
             routed=_percent(snapshot.routed, name),
             observed=observed.get(name, ""),
             pods=pods.get(name, ()),

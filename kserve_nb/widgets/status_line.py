@@ -61,7 +61,7 @@ def headline(snapshot: Snapshot) -> str:
 
 def why_unsettled(snapshot: Snapshot) -> str:
     """What the rollout is waiting for, or why it failed; empty if it is settled."""
-    return last_line(snapshot.failure)[:240] or snapshot.left
+    return last_line(snapshot.failure)[:240] or snapshot.missing
 
 
 def _place(snapshot: Snapshot) -> str:

@@ -14,6 +14,7 @@ import requests
 
 DEADLINE_S = 60.0  # of one condition, on a machine that does much else
 _LOOK_S = 0.1
+_HANDLE = 16  # px, its width
 _PANEL = ".jp-NotebookPanel:not(.lm-mod-hidden)"
 
 
@@ -126,11 +127,22 @@ class Notebook:
 
     def drag(self, percent: int) -> None:
         """Drag the slider's handle with the mouse."""
-        until(self._grasp)
-        along = self.panel.locator(".noUi-base").bounding_box()
-        middle = along["y"] + along["height"] / 2
-        self.page.mouse.move(along["x"] + along["width"] * percent / 100, middle, steps=12)
+        begin = int(self.handle.input_value())
+        self.handle.scroll_into_view_if_needed()
+        self.page.mouse.move(*self.place_of(begin))
+        self.page.mouse.down()
+        self.page.mouse.move(*self.place_of(percent), steps=12)
         self.page.mouse.up()
+
+    @property
+    def handle(self) -> Any:
+        """The handle of the first traffic slider."""
+        return self.panel.get_by_role("slider", name="canary percent").first
+
+    def place_of(self, percent: int) -> tuple[float, float]:
+        """Where the handle is on the page at a percent."""
+        along = self.handle.bounding_box()
+        return along["x"] + _HANDLE / 2 + (along["width"] - _HANDLE) * percent / 100, along["y"] + along["height"] / 2
 
     def button(self, name: str) -> Any:
         """A button of the notebook by its name."""
@@ -139,15 +151,6 @@ class Notebook:
     def shows(self, text: str | re.Pattern[str]) -> None:
         """Wait until the notebook shows this text; cells of a table stand in it without a space."""
         self.panel.locator(".jp-OutputArea-output").filter(has_text=text).first.wait_for(timeout=DEADLINE_S * 1000)
-
-    def _grasp(self) -> bool:
-        """Press the mouse on the handle; JupyterLab may move the page at that very moment."""
-        self.panel.locator(".noUi-handle").hover()
-        self.page.mouse.down()
-        if self.panel.locator(".noUi-handle.noUi-active").count() == 1:
-            return True
-        self.page.mouse.up()
-        return False
 
     def _menu(self, menu: str, item: str) -> None:
         self.page.get_by_role("menuitem", name=menu, exact=True).click()

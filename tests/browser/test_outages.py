@@ -105,11 +105,11 @@ def test_a_lost_cluster_is_stale_and_comes_back_by_itself(live: Notebook, lone: 
     server = next(p for p in psutil.Process(lone.pid).children() if any("embedded.server" in w for w in p.cmdline()))
 
     with stopped(server):
-        live.shows(re.compile(r"90/10 settled.*✖ stale: nothing was heard for \d+ s, last seen at \d\d:\d\d:\d\d"))
-        live.shows(re.compile(r"00002\s*2/2\s*✔ Running.*✖ stale"))
-        live.panel.get_by_text("stale: the cluster was not heard").wait_for()
+        live.shows(re.compile(r"90/10 settled.*✖ out of date: no answer for \d+ s, last state from \d\d:\d\d:\d\d"))
+        live.shows(re.compile(r"00002\s*2/2\s*✔ Running.*✖ out of date"))
+        live.panel.get_by_text("no connection").first.wait_for()
 
-    until(lambda: live.panel.get_by_text("stale:").count() == 0)
+    until(lambda: live.panel.get_by_text("out of date").count() == 0)
     kubectl(lone, "delete", "pod", pod_of(lone, "00001"), "--wait=false")
     live.shows(re.compile(r"00001\s*† gone at"))
 

@@ -22,22 +22,23 @@ REFUSED = """
 rollout._patch = lambda predictor, *more, whole=rollout._patch, **named: whole(
     {**predictor, "minReplicas": 3, "maxReplicas": 2}, *more, **named)
 """
-# All but the handle, which ipywidgets gives no name: the number beside it does the same.
 NAMED = """
-panel => [...panel.querySelectorAll(".widget-button, input")].filter(e => e.offsetParent).map(e =>
-    e.innerText || e.ariaLabel || [...(e.labels || [])].map(l => l.innerText).join("") || "?" + e.outerHTML)
+panel => [...panel.querySelectorAll(".knb button, .knb input, .knb select")].filter(e => e.offsetParent).map(e =>
+    e.ariaLabel || e.innerText || [...(e.labels || [])].map(l => l.innerText).join("") || "?" + e.outerHTML)
 """
 
 
-# When Yes was clicked, and when the view said that it is being written.
+# When Yes was clicked, and when the view said that the change is being sent.
 TIMED = """
 panel => {
     let yes = 0;
     panel.addEventListener("click", () => yes = performance.now(), true);
-    new MutationObserver(() => { if (yes && !window.applying && panel.innerText.includes("applying:"))
-        window.applying = performance.now() - yes; }).observe(panel, {subtree: true, childList: true});
+    new MutationObserver(() => { if (yes && !window.sending && panel.innerText.includes("◌ sending"))
+        window.sending = performance.now() - yes;
+    }).observe(panel, {subtree: true, childList: true, characterData: true});
 }
 """
+TOPS = "panel => [...panel.querySelectorAll('.knb-row button')].map(button => button.getBoundingClientRect().top)"
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +55,11 @@ def opened(new_page: Any, jupyter: Jupyter, cluster: Record) -> Iterator[Noteboo
 
 @pytest.fixture
 def slider(opened: Notebook, cluster: Record, shoot: Any) -> Iterator[Notebook]:
-    """A slider on a canary of 10 % and without a wish."""
+    """A slider on a canary of 10 % and with the handle there."""
     ensure_canary(cluster)
-    opened.shows("LATEST 10 % → 00002 · ✔ READY True")
+    opened.shows("LATEST 10 % → 00002 · READY True")
     opened.button("10 %").click()
-    opened.shows("nothing to apply: 10 % is what is asked")
+    opened.shows("nothing to apply: 10 % is requested already")
     yield opened
     shoot(opened.page)
 
@@ -70,73 +71,74 @@ def test_drags_presets_and_typed_numbers_write_nothing(slider: Notebook, cluster
     slider.shows("10 → 40 %: only traffic: LATEST gets 40 %, PREV the other 60 %")
     slider.button("25 %").click()
     slider.shows(re.compile(r"-\s+canaryTrafficPercent: 10\s*\+\s+canaryTrafficPercent: 25"))
-    number = slider.panel.get_by_role("spinbutton")
+    number = slider.panel.get_by_role("textbox", name="canary percent")
     number.fill("33")
     number.press("Enter")
     slider.shows('kubectl patch isvc sklearn-iris -n kserve-test --type=merge -p \'{"spec":{"predictor":{"canary'
                  'TrafficPercent":33}}}\'')
-    slider.button("Apply").click()
-    slider.shows("Apply: LATEST (00002) gets 33 % of the users, PREV (00001) the other 67 %. Do it?")
+    slider.button("Apply 33 %").click()
+    slider.shows("Apply? LATEST (00002) gets 33 % of the traffic, PREV (00001) 67 %.")
     slider.button("Cancel").click()
 
-    slider.shows("nothing to apply: 10 % is what is asked")
+    slider.shows("nothing to apply: 10 % is requested already")
     assert asked(cluster) == before
 
 
 def test_a_promote_and_the_way_back_and_a_pin(slider: Notebook, cluster: Record) -> None:
     slider.button("Promote").click()
-    slider.shows("Promote LATEST (00002): all users get it, and a roll back leads to it from then on.")
+    slider.shows("Promote LATEST (00002)? It gets all traffic, and later rollbacks return to it.")
+    assert slider.handle.input_value() == "100"  # it shows the state that is asked about
     slider.button("Yes, do it").click()
-    slider.shows("That is 90 points at once: of 100 users 90 more meet LATEST (00002)")
+    slider.shows("This moves 90 points at once, more than 25: 90 of 100 requests more reach LATEST")
     slider.button("Yes, 90 points at once").click()
     until(lambda: row(cluster)[0] == "100")
-    slider.shows("Promote is blocked: LATEST has all users already")
-    slider.button("Send 300").click()
-    slider.shows("✔ asked 100 % → ✔ accepted → ✔ routed 100 % → ✔ observed 100.0 % [98.7–100.0]")
-    slider.shows("verified: 100 % is asked and routed, and 100.0 % [98.7–100.0] of the users got 00002")
+    until(lambda: slider.button("Promote").get_attribute("title") == "LATEST has all traffic already")
+    slider.button("Measure: 100 requests").click()
+    slider.shows(re.compile(r"✔ requested\s*100 %\s*✔ accepted\s*✔ routed\s*100 %\s*✔ observed\s*100.0 % \["))
+    slider.shows("settled and verified")
 
     slider.button("Back to 10 %").click()
-    slider.shows("Back to the last split: LATEST (00002) gets 10 % of the users")
+    slider.shows("Return to the last split? LATEST (00002) gets 10 % of the traffic")
     slider.button("Yes, do it").click()
     until(lambda: row(cluster) == ["90", "10"])
-    slider.shows("settled: 10 % is asked and routed to 00002")
+    slider.shows("10 % is requested and routed to 00002")
 
     slider.button("Pin previous").click()
-    slider.shows("Pin previous: all users go back to PREV (00001); LATEST (00002) keeps its pod and gets nobody.")
+    slider.shows("Pin the previous revision? PREV (00001) gets all traffic; LATEST (00002) keeps its pod")
     slider.button("Yes, do it").click()
     until(lambda: row(cluster) == ["100", "0"])
-    slider.shows("Pin previous is blocked: PREV has all users already")
+    until(lambda: slider.button("Pin previous").get_attribute("title") == "PREV has all traffic already")
 
 
-def test_asked_accepted_routed_and_observed_are_seen_without_a_cell_being_run(
+def test_requested_accepted_routed_and_observed_are_seen_without_a_cell_being_run(
     slider: Notebook, cluster: Record
 ) -> None:
     slider.button("25 %").click()
-    slider.button("Apply").click()
+    slider.button("Apply 25 %").click()
     slider.panel.evaluate(TIMED)
     slider.button("Yes, do it").click()
 
-    slider.shows("✔ asked 25 % → ✔ accepted → ✔ routed 25 % → · observed: nobody has looked")
-    slider.shows(re.compile(r"asked for 25 %; no answer yet.*the cluster took 25 %.*25 % is asked and routed", re.S))
+    slider.shows(re.compile(r"✔ requested\s*25 %\s*✔ accepted\s*✔ routed\s*25 %\s*· observed\s*not measured"))
+    slider.shows(re.compile(r"25 % is requested and routed.*has stored 25 %.*25 % was sent to the API server", re.S))
     assert row(cluster) == ["75", "25"]
-    print(f"Yes to 'applying': {slider.page.evaluate('window.applying'):.0f} ms")
+    print(f"Yes to 'sending': {slider.page.evaluate('window.sending'):.0f} ms")
 
 
 def test_a_conflict_says_who_wrote_and_leaves_the_choice(slider: Notebook, cluster: Record) -> None:
     slider.button("25 %").click()
-    slider.button("Apply").click()
+    slider.button("Apply 25 %").click()
     slider.button("Yes, do it").wait_for()
 
     patch(cluster, 30)
     slider.shows("somebody else (kubectl-patch) changed it meanwhile: the requested percent is 30 %, it was 10 %")
     slider.button("Reload").click()
-    slider.shows("nothing to apply: 30 % is what is asked")
+    slider.shows("nothing to apply: 30 % is requested already")
 
     slider.button("50 %").click()
-    slider.button("Apply").click()
+    slider.button("Apply 50 %").click()
     slider.button("Yes, do it").wait_for()
     patch(cluster, 35)
-    slider.button("Overwrite: 50 % all the same").click()
+    slider.button("Overwrite: 50 % anyway").click()
     until(lambda: row(cluster) == ["50", "50"])
 
 
@@ -151,7 +153,7 @@ def test_a_refusal_of_the_webhook_is_shown_word_for_word(
     before = asked(cluster)
 
     refused.button("25 %").click()
-    refused.button("Apply").click()
+    refused.button("Apply 25 %").click()
     refused.button("Yes, do it").click()
 
     refused.shows('admission webhook "inferenceservice.kserve-webhook-server.validator" denied the request: '
@@ -165,8 +167,8 @@ def test_every_control_has_a_name_and_every_disabled_one_says_why(slider: Notebo
     names = slider.panel.evaluate(NAMED)
 
     assert [name for name in names if name.startswith("?")] == []
-    assert {"Apply", "Promote", "Pin previous", "0 %", "100 %", "or type it"} <= set(names)
-    assert "blocked: nothing to apply" in str(slider.button("Apply").get_attribute("title"))
+    assert {"Apply", "Promote", "Pin previous", "0 %", "100 %", "canary percent"} <= set(names)
+    assert slider.button("Apply").get_attribute("title") == "10 % is requested already: move the handle"
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
@@ -181,11 +183,29 @@ def test_it_fits_its_place_in_light_and_dark(
     shown = Notebook(page, jupyter, "shown.ipynb")
     shown.open()
     shown.run_all()
-    shown.button("50 %").click()
-    shown.button("Apply").click()
+    before = shown.panel.evaluate(TOPS)
+    shown.drag(50)
+    shown.button("Apply 50 %").wait_for()
+    assert shown.panel.evaluate(TOPS)[:4] == before[:4]  # nothing moves under the pointer
+    shown.button("Apply 50 %").click()
     shown.button("Yes, do it").click()
-    shown.shows("That is 40 points at once")
+    shown.shows("This moves 40 points at once")
+    assert shown.panel.evaluate(TOPS)[:4] == before[:4]
 
     shown.button("Yes, 40 points at once").scroll_into_view_if_needed()
-    assert shown.panel.locator(".widget-vbox").first.evaluate("box => box.scrollWidth <= box.clientWidth")
+    assert shown.panel.locator(".knb").first.evaluate("box => box.scrollWidth <= box.clientWidth")
     jupyter.end_kernel("shown.ipynb")
+
+
+def test_a_number_that_is_not_whole_is_explained_and_never_read_as_another_one(slider: Notebook) -> None:
+    number = slider.panel.get_by_role("textbox", name="canary percent")
+    number.click()
+    number.press("Control+a")
+    slider.page.keyboard.type("2.5")
+    slider.page.keyboard.press("Tab")
+
+    slider.shows("'2.5' is not a whole number from 0 to 100. KServe takes whole percents only.")
+    assert slider.handle.input_value() == "10" and number.input_value() == "2.5"
+    slider.button("5 %").click()
+    slider.shows("10 → 5 %")
+    assert number.input_value() == "5"

@@ -67,13 +67,13 @@ def test_notebook_03_runs_and_its_slider_moves_traffic_when_confirmed(
 
     canary.drag(40)
     canary.shows("10 → 40 %: only traffic: LATEST gets 40 %, PREV the other 60 %")
-    canary.button("Apply").click()
+    canary.button("Apply 40 %").click()
     canary.button("Yes, do it").wait_for()
     assert asked(cluster) == before and row(cluster) == ["90", "10"]
 
     canary.button("Yes, do it").click()
     canary.button("Yes, 30 points at once").click()
-    canary.shows("PREV 60 % → 00001 · ■ LATEST 40 % → 00002")
+    canary.shows("PREV 60 % → 00001 · ◆ LATEST 40 % → 00002")
     assert row(cluster) == ["60", "40"]
     assert asked(cluster)["spec"]["predictor"]["canaryTrafficPercent"] == 40
     jupyter.end_kernel("03_canary.ipynb")
@@ -94,33 +94,53 @@ def opened(new_page: Any, jupyter: Jupyter, cluster: Record) -> Iterator[Noteboo
 
 @pytest.fixture
 def live(opened: Notebook, cluster: Record, shoot: Any) -> Iterator[Notebook]:
-    """That notebook, on a canary of 10 % and without a wish."""
+    """That notebook, on a canary of 10 % and with the handle there."""
     ensure_canary(cluster)
-    opened.shows("LATEST 10 % → 00002 · ✔ READY True")
+    opened.shows("LATEST 10 % → 00002 · READY True")
     opened.drag(10)
-    opened.shows("nothing to apply: 10 % is what is asked")
+    opened.shows("nothing to apply: 10 % is requested already")
     yield opened
     shoot(opened.page)
 
 
-def test_the_keyboard_does_what_the_mouse_does(live: Notebook, cluster: Record) -> None:
-    live.panel.locator(".noUi-handle").focus()
+def test_the_keyboard_alone_does_it_all(live: Notebook, cluster: Record) -> None:
+    live.handle.focus()
     live.page.keyboard.press("ArrowRight")
     live.shows("10 → 11 %")
-    live.button("Apply").focus()
+    tab_to(live, "Apply 11 %")
     live.page.keyboard.press("Enter")
     live.button("Yes, do it").wait_for()
     live.page.keyboard.press("Tab")
     live.page.keyboard.press("Space")
-
     live.shows("✔ the spec requests 11 %")
     until(lambda: row(cluster) == ["89", "11"])
+
+    until(lambda: focused(live) == "how far the change has come", lambda: focused(live))
+    live.shows("11 % is requested and routed to 00002")
+    live.page.keyboard.press("Tab")
+    assert focused(live).startswith("Measure: ")
+    live.page.keyboard.press("Enter")
+    live.shows(re.compile(r"◆ observed \d+\.\d % \["))
+
+
+def focused(shown: Notebook) -> str:
+    """What a screen reader calls the element with the focus."""
+    return str(shown.page.evaluate("e => e.ariaLabel || e.innerText || e.tagName", shown.page.evaluate_handle(
+        "document.activeElement")))
+
+
+def tab_to(shown: Notebook, name: str) -> None:
+    """Press Tab until the focus is on this control."""
+    for _ in range(20):
+        shown.page.keyboard.press("Tab")
+        if focused(shown) == name:
+            return
+    raise AssertionError(f"Tab does not lead to {name!r}: the focus is on {focused(shown)!r}")
 
 
 def test_an_edit_of_somebody_else_is_seen_and_not_written_over(live: Notebook, cluster: Record) -> None:
     live.drag(40)
-    live.shows("10 → 40 %")  # the last step of a drag comes after those before it were taken
-    live.button("Apply").click()
+    live.button("Apply 40 %").click()
     live.button("Yes, do it").wait_for()
 
     patch(cluster, 30)
@@ -138,14 +158,14 @@ def test_a_saved_notebook_shows_its_widgets_without_their_kernel(live: Notebook,
 
     mine = Notebook(page, jupyter, "mine.ipynb")
     mine.open()
-    mine.shows("■ LATEST 10 % → 00002")
-    assert mine.panel.locator(".widget-slider").count() == 1  # JupyterLab trusts it: the picture that was saved
+    mine.shows("◆ LATEST 10 % → 00002")
+    assert mine.panel.get_by_role("slider").count() == 1  # JupyterLab trusts it: the picture that was saved
 
     other = Notebook(page, jupyter, "of-somebody-else.ipynb")
     other.open()
-    other.shows("■ LATEST 10 % → 00002")
+    other.shows("LATEST 10 % → 00002")
     other.shows(re.compile(r"00002\s*2/2\s*✔ Running"))
-    assert other.panel.locator(".widget-slider").count() == 0  # not trusted: the words beside the widget
+    assert other.panel.get_by_role("slider").count() == 0  # not trusted: the words beside the widget
     for name in ("mine.ipynb", "of-somebody-else.ipynb"):
         jupyter.end_kernel(name)
 
@@ -155,12 +175,12 @@ def test_pods_come_and_go_without_a_cell_being_run(live: Notebook, cluster: Reco
 
     kubectl(cluster, "delete", "isvc", "sklearn-iris")
     live.shows("no pods")
-    live.shows("locked: sklearn-iris: there is none in kserve-test")
+    live.shows("not possible: sklearn-iris: there is no such InferenceService in namespace kserve-test")
 
     document = manifest.to_yaml(manifest.inference_service("sklearn-iris", manifest.MODEL))
     kubectl(cluster, "apply", "-f", "-", stdin=document)
     live.shows(re.compile(r"00001\s*2/2\s*✔ Running"))
-    live.shows("locked: first rollout: nothing to split with")
+    live.shows("not possible: there is only one revision")
 
 
 def test_a_namespace_that_goes_is_said_in_the_slider(live: Notebook, cluster: Record) -> None:
@@ -168,5 +188,5 @@ def test_a_namespace_that_goes_is_said_in_the_slider(live: Notebook, cluster: Re
 
     kubectl(cluster, "delete", "namespace", "kserve-test")
 
-    live.shows("locked: sklearn-iris: there is none in kserve-test")
+    live.shows("not possible: sklearn-iris: there is no such InferenceService in namespace kserve-test")
     assert live.button("Apply").is_disabled()

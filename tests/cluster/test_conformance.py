@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -19,16 +20,29 @@ from tests.conformance import conformance
 FOLDER = Path(conformance.__file__).parent
 SCENARIOS = sorted((FOLDER / "scenarios").glob("*.yaml"))
 AT_ONCE = 3  # each has a cluster of its own: 350 MB
+REMOVED_S = 120
 
 
 def play(scenario: dict[str, Any], target: Target) -> list[Any]:
-    """Go through one scenario from its beginning; what was seen of each step."""
+    """Go through one scenario from its beginning, and return what each step showed. Leaves no pod behind."""
     namespace = scenario.get("namespace", "kserve-test")
     cluster = conformance.Cluster(target.kubeconfig, namespace, target.ingress)
     if cluster.kubectl("get", "ns", namespace).returncode:
         cluster.kubectl("create", "ns", namespace)
-    cluster.kubectl("delete", "isvc", scenario["name"], "--ignore-not-found")
-    return conformance.play(cluster, scenario, target.speed)
+    remove(cluster, scenario["name"])
+    try:
+        return conformance.play(cluster, scenario, target.speed)
+    finally:
+        remove(cluster, scenario["name"])
+
+
+def remove(cluster: conformance.Cluster, name: str) -> None:
+    """Delete the InferenceService and wait until its pods are gone: on two processors the next play needs the room."""
+    cluster.kubectl("delete", "isvc", name, "--ignore-not-found")
+    deadline = time.monotonic() + REMOVED_S
+    while cluster.isvc(name) is not None or cluster.pods(name):
+        assert time.monotonic() < deadline, f"{name} still has pods after {REMOVED_S} s"
+        time.sleep(0.2)
 
 
 def play_alone(file: Path) -> list[Any]:

@@ -52,17 +52,12 @@ def _nothing(_document: Object) -> None:
     """As it is."""
 
 
-def _standard(document: Object) -> None:
-    document["metadata"]["annotations"] = {"serving.kserve.io/deploymentMode": "RawDeployment"}
-
-
 _HUGE = {"requests": {"cpu": "900"}, "limits": {"cpu": "900"}}
 
 # What is applied to a namespace of its own → the rule that names it.
 APPLIED: tuple[tuple[str, Object], ...] = (
     ("K13", _made("not-there", _nothing, f"{MODEL}-that-is-not-there")),
     ("K04", _made("too-big", _model("resources", _HUGE))),
-    ("K06", _made("standard", _standard)),
     ("K17", _made("no-runtime", _model("runtime", "nosuch"))),
     ("K17", _made("bad-scheme", _nothing, "ftp://a/b")),
     ("C01", _made("percent-first", _nothing, percent=10)),

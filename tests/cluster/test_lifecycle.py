@@ -96,7 +96,7 @@ def ending() -> Iterator[Record]:
 
 
 def test_a_second_up_finds_the_first_ones_cluster(record: Record) -> None:
-    assert clusters.start(record.name, speed=10, gateway="istio") == record
+    assert clusters.start(record.name, speed=10, gateway="istio", owner=os.getpid()) == record
 
 
 def test_other_flags_than_it_was_started_with_are_refused(record: Record) -> None:

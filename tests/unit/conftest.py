@@ -12,6 +12,9 @@ from kserve_nb.access.ingress import Ingress
 from kserve_nb.rollout.rollout import Rollout
 from tests.fake_api import FakeApi
 from tests.fake_gateway import FakeGateway
+from tests.unit.kind_fixtures import machine, manifests, world
+
+__all__ = ["machine", "manifests", "world"]  # fixtures
 from tests.virtual_clock import VirtualClock
 
 

@@ -14,8 +14,8 @@ from kserve_nb.clusters.embedded.control.kubernetes import (
     replica_set,
     scheduler,
 )
-from kserve_nb.clusters.embedded.kinds import POD, REVISION
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.kinds import CONFIGURATION, POD, REVISION
+from kserve_nb.clusters.embedded.objects import Object, owner_reference
 from tests.unit.world import NS, World, recorded_one
 
 MODULES = (revision, pod_autoscaler, serverless_service, deployment, replica_set, scheduler, endpoints, endpoint_slices,
@@ -34,10 +34,18 @@ def start(world: World, name: str = TWO, routing: str = "active", **annotations:
     body["metadata"]["labels"]["serving.knative.dev/routingState"] = routing
     body["metadata"]["annotations"] |= {f"autoscaling.knative.dev/{k.replace('_', '-')}": v
                                         for k, v in annotations.items()}
-    body["metadata"].pop("ownerReferences")
+    body["metadata"]["ownerReferences"] = [owner_reference(_configuration_of(world, body))]
     created = world.adopt(REVISION, body)
     world.settle()
     return created
+
+
+def _configuration_of(world: World, revision_: Object) -> Object:
+    """The Configuration that owns a revision: it is not reconciled here."""
+    name = revision_["metadata"]["labels"]["serving.knative.dev/configuration"]
+    found = world.objects.find(CONFIGURATION, NS, name)
+    return found or world.objects.create(CONFIGURATION, {
+        "metadata": {"name": name, "namespace": NS}, "spec": {"template": {"spec": copy.deepcopy(revision_["spec"])}}})
 
 
 def ready(name: str = TWO, routing: str = "active", **annotations: str) -> World:

@@ -9,9 +9,17 @@ from typing import Any
 import pytest
 
 from kserve_nb.clusters.embedded.api.admission.chain import admit
-from kserve_nb.clusters.embedded.api.admission.core_kinds import SERVICE_NETWORK
-from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, KINDS, NAMESPACE, PERSISTENT_VOLUME_CLAIM, SERVICE
-from kserve_nb.clusters.embedded.objects import Object, StatusError
+from kserve_nb.clusters.embedded.api.admission.kubernetes.core_kinds import SERVICE_NETWORK
+from kserve_nb.clusters.embedded.kinds import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    KINDS,
+    NAMESPACE,
+    PERSISTENT_VOLUME_CLAIM,
+    SECRET,
+    SERVICE,
+)
+from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
 from kserve_nb.clusters.embedded.quantity import canonical
 from tests.unit.api_lab import items, new_store
 
@@ -124,6 +132,62 @@ def test_a_selector_cannot_change() -> None:
 def test_a_service_without_ports_is_invalid() -> None:
     with pytest.raises(StatusError, match=r"spec\.ports: Required value"):
         new_store("kserve-test").create(SERVICE, service())
+
+
+def test_every_port_of_a_load_balancer_gets_a_node_port() -> None:
+    stored = new_store("kserve-test").create(SERVICE, service(type="LoadBalancer", ports=[
+        {"name": "a", "port": 80}, {"name": "b", "port": 81}]))
+
+    assert len({port["nodePort"] for port in stored["spec"]["ports"]} & set(range(30000, 32768))) == 2
+
+
+@pytest.mark.parametrize("change", [{"clusterIP": "198.19.9.9"}, {"clusterIP": "None"}])
+def test_a_cluster_ip_cannot_change(change: Object) -> None:
+    store = new_store("kserve-test")
+    stored = store.create(SERVICE, service(ports=[{"port": 80}]))
+
+    with pytest.raises(StatusError) as refused:
+        store.update(SERVICE, stored | {"spec": stored["spec"] | change})
+
+    address = change["clusterIP"]
+    assert (refused.value.code, refused.value.message) == (422, (
+        f'Service "x" is invalid: spec.clusterIPs[0]: Invalid value: ["{address}"]: may not change once set'))
+
+
+@pytest.mark.parametrize("change", [{"clusterIP": ""}, {"type": "ExternalName", "externalName": "a.example.com"}])
+def test_a_cluster_ip_stays_and_an_external_name_has_none(change: Object) -> None:
+    store = new_store("kserve-test")
+    stored = store.create(SERVICE, service(ports=[{"port": 80}]))
+
+    changed = store.update(SERVICE, stored | {"spec": stored["spec"] | change})
+
+    expected = None if "type" in change else stored["spec"]["clusterIP"]
+    assert changed["spec"].get("clusterIP") == expected
+
+
+@pytest.mark.parametrize(("kind", "field", "text", "where"), [
+    (CONFIG_MAP, "data", "x", "[]"), (CONFIG_MAP, "data", "ü", "[]"), (CONFIG_MAP, "binaryData", "AAAA", "[]"),
+    (SECRET, "data", "AAAA", "data")])
+def test_a_config_map_or_secret_holds_a_mebibyte(kind: Kind, field: str, text: str, where: str) -> None:
+    store, mebibyte = new_store("kserve-test"), 2**20
+    bytes_each = 3 if text == "AAAA" else len(text.encode())
+    fits, too_long = text * (mebibyte // bytes_each), text * (mebibyte // bytes_each + 1)
+
+    store.create(kind, {"metadata": {"name": "a", "namespace": "kserve-test"}, field: {"k": fits}})
+    with pytest.raises(StatusError) as refused:
+        store.create(kind, {"metadata": {"name": "b", "namespace": "kserve-test"}, field: {"k": too_long}})
+
+    assert (refused.value.code, refused.value.message) == (
+        422, f'{kind.kind} "b" is invalid: {where}: Too long: may not be more than {mebibyte} bytes')
+
+
+def test_the_data_of_a_secret_is_base64() -> None:
+    with pytest.raises(StatusError) as refused:
+        new_store("kserve-test").create(
+            SECRET, {"metadata": {"name": "a", "namespace": "kserve-test"}, "data": {"k": "ab c"}})
+
+    assert (refused.value.code, refused.value.message) == (
+        400, 'Secret in version "v1" cannot be handled as a Secret: illegal base64 data at input byte 2')
 
 
 @pytest.mark.parametrize(("written", "stored"), [

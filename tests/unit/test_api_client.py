@@ -112,3 +112,30 @@ def test_wait_goes_on_after_a_response_that_breaks_off(api: FakeApi, rollout: Ro
     status = asyncio.run(rollout.wait(timeout_s=20))
 
     assert status.latest_ready.endswith("00002") and api.break_off == 0
+
+
+def test_a_client_follows_a_cluster_that_was_created_again(api: FakeApi, tmp_path: Path) -> None:
+    client = Client(api.cluster())
+    assert client.find_all(POD) == []
+    (tmp_path / "again").mkdir()
+    again = FakeApi(tmp_path / "again")
+    again.load("02-canary-10")
+
+    api.close()
+    api.kubeconfig.write_text(again.kubeconfig.read_text())
+
+    try:
+        assert len(client.find_all(POD)) == 2
+    finally:
+        again.close()
+
+
+def test_a_cluster_that_is_gone_is_reported_at_once(api: FakeApi) -> None:
+    client = Client(api.cluster())
+    api.close()
+    api.kubeconfig.unlink()
+
+    with pytest.raises(RefusedError) as error:
+        client.find_all(POD)
+
+    assert error.value.reason == UNREACHABLE

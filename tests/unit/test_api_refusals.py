@@ -133,10 +133,11 @@ def local(body: Any) -> Any:
 def test_what_nothing_here_acts_on_is_listed_and_not_taken(kind: Kind, server: ApiServer) -> None:
     where = f"namespaces/demo/{kind.plural}" if kind.namespaced else kind.plural
     path = f"/{'apis' if kind.group else 'api'}/{kind.api_version}/{where}"
-    body = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": "some"}}
+    body = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": "some"}, "rules": [{"verbs": []}]}
 
     assert server.request("GET", path).json()["items"] == []
-    answer = server.request("POST", path, body | ({"spec": {}} if "knative" in kind.group else {}))
+    answer = server.request("POST", f"{path}?fieldValidation=Strict", body)
 
     assert answer.status_code == 403
-    assert "Use a kind cluster for it" in answer.json()["message"]
+    assert f"nothing would act on the {kind.kind} 'some'" in answer.json()["message"]
+    assert answer.json()["message"].endswith("Use a kind cluster: kserve-nb up --cluster kind")

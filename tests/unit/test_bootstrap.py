@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -47,7 +48,8 @@ def test_the_gateways_service_says_where_to_send_requests(gateway: str, namespac
 @pytest.mark.parametrize(("gateway", "namespace", "name"), [
     ("istio", "istio-system", "istio-ingressgateway"), ("kourier", "kourier-system", "kourier")])
 def test_the_gateways_service_leads_to_its_pods_by_port_80_too(gateway: str, namespace: str, name: str) -> None:
-    store = started(Settings(gateway=gateway))  # type: ignore[arg-type]
+    settings = Settings(gateway=gateway, ingress_port=31234)  # type: ignore[arg-type]
+    store = started(settings)
 
     service = store.get(SERVICE, namespace, name)
 
@@ -56,7 +58,7 @@ def test_the_gateways_service_leads_to_its_pods_by_port_80_too(gateway: str, nam
     (container,) = template["spec"]["containers"]
     targets = {port["targetPort"] for port in service["spec"]["ports"]}
     assert targets == {port["containerPort"] for port in container["ports"]}
-    assert [port.get("nodePort") for port in service["spec"]["ports"] if port["port"] == 80] == [None]
+    assert [port["nodePort"] for port in service["spec"]["ports"]] == 2 * [settings.ingress_port]
 
 
 def test_the_istio_gateway_is_found_by_the_tutorials_labels() -> None:
@@ -123,3 +125,14 @@ def test_all_of_it_has_known_fields_only() -> None:
     for kind in KINDS:
         for obj in store.list(kind):
             assert validate(kind, obj, "Strict")[1] == []
+
+
+def test_a_full_disk_does_not_keep_a_cluster_from_serving(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = Store(tmp_path / "store.db", admission=admit)
+    pages = store._database._connection.execute("PRAGMA page_count").fetchone()[0]
+    store._database._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+
+    populate(store, Settings())
+
+    assert store.find(NAMESPACE, None, "default") is not None
+    assert "database or disk is full" in caplog.text

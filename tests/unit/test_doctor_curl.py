@@ -30,6 +30,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("R04", GOOD.replace(":predict", "")),
     ("R04", GOOD.replace("/sklearn-iris:predict", "/sklearn-iris/predict")),
     ("R04", GOOD.replace("/models/", "/model/")),
+    ("R14", GOOD.replace("curl -v", "curl -v -X GET")),
     ("R01", GOOD.replace(INGRESS, ":")),
     ("R01", GOOD.replace(INGRESS, ":").replace(HOST, "")),
     ("R09", GOOD.replace("http://", "https://")),

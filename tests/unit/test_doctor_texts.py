@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+import subprocess
 from typing import Any
 
 import ipywidgets
@@ -15,25 +17,29 @@ from papermill.parameterize import parameterize_notebook
 
 from kserve_nb.doctor import explain, titles
 from kserve_nb.doctor.finding import HOPS
-from kserve_nb.doctor.messages.message_table import rows
+from kserve_nb.doctor.messages.http_answers import http_rows
+from kserve_nb.doctor.messages.message_table import Names, rows
 from kserve_nb.rollout.sampling import Tally
 from kserve_nb.values.split import Split
 from tests.unit.doctor_fixtures import DATA
 
 TEXTS: list[dict[str, str]] = yaml.safe_load((DATA / "texts.yaml").read_text(encoding="utf-8"))
-_NAMES = [f"{row['rule']} {row['said_by']}" for row in TEXTS]
+TEXTS += [dict(zip(("rule", "said_by", "text"), row, strict=True))
+          for row in yaml.safe_load((DATA / "messages.yaml").read_text(encoding="utf-8"))]  # fmt: skip
+NAMES = [f"{row['rule']} {row['said_by']}" for row in TEXTS]
+KNOWN = Names("kserve-test", "sklearn-iris", "sklearn-iris-predictor-00001", "pod-1", "a.example.com", "127.0.0.1:80")
 
 
-@pytest.mark.parametrize("row", TEXTS, ids=_NAMES)
-def test_a_message_is_known_by_its_rule(row: dict[str, str]) -> None:
-    found = list(explain(row["text"]))
+@pytest.mark.parametrize("row", TEXTS, ids=NAMES)
+def test_a_message_is_explained_by_its_rule(row: dict[str, str]) -> None:
+    found = explain(row["text"])
 
     assert found and found[0].id == row["rule"], [finding.id for finding in found]
     assert found[0].saw in row["text"]
 
 
-@pytest.mark.parametrize("row", TEXTS, ids=_NAMES)
-def test_a_message_is_known_beside_another(row: dict[str, str]) -> None:
+@pytest.mark.parametrize("row", TEXTS, ids=NAMES)
+def test_a_message_is_explained_beside_another(row: dict[str, str]) -> None:
     other = "{\"error\":\"could not convert string to float: np.str_('a')\"}"
 
     found = {finding.id for finding in explain(f"{other}\n{row['text']}")}
@@ -41,11 +47,46 @@ def test_a_message_is_known_beside_another(row: dict[str, str]) -> None:
     assert {row["rule"], "R08"} <= found
 
 
-def test_a_404_with_a_body_is_not_the_gateways() -> None:
+def test_every_row_of_the_tables_explains_a_message() -> None:
+    causes = {(finding.id, finding.why) for row in TEXTS for finding in explain(row["text"])[:1]}
+
+    for table in (rows(), http_rows()):
+        missed = [row.why for row in table if not any(
+            id_ == row.id and _fits(row.why, why) for id_, why in causes)]  # fmt: skip
+        assert not missed
+
+
+@pytest.mark.parametrize("row", TEXTS, ids=NAMES)
+def test_a_command_has_no_placeholder_and_can_be_parsed(row: dict[str, str]) -> None:
+    for finding in explain(row["text"], names=KNOWN):
+        for command in (finding.remedy.shell, finding.remedy.cell):
+            assert not re.search(r"\{\w+\}|\b(?:NAME|POD|NAMESPACE|HOST)\b|…", command), command
+        assert subprocess.run(["bash", "-n", "-c", finding.remedy.shell]).returncode == 0, finding.remedy.shell
+
+
+@pytest.mark.parametrize("row", TEXTS, ids=NAMES)
+def test_a_command_with_an_unknown_name_is_left_out(row: dict[str, str]) -> None:
+    for finding in explain(row["text"], names=Names()):
+        assert "{name}" not in finding.remedy.shown() and "{namespace}" not in finding.remedy.shown(notebook=True)
+
+
+def test_a_404_with_a_body_does_not_come_from_the_gateway() -> None:
     head = "HTTP/1.1 404 Not Found\nserver: envoy\n\n"
 
     assert [finding.hop for finding in explain(head)] == ["host"]
     assert [finding.hop for finding in explain(head + '{"detail":"Not Found"}')] == ["model"]
+
+
+def test_the_last_answer_of_several_counts() -> None:
+    text = "< HTTP/1.1 302 Found\n< location: /next\n\n< HTTP/1.1 503 Service Unavailable\n"
+
+    assert [finding.id for finding in explain(text)] == ["R10"]
+
+
+def test_the_first_match_in_a_line_counts() -> None:
+    text = 'strict decoding error: unknown field "spec.predictor.model.canaryTrafficPercent"'
+
+    assert [finding.id for finding in explain(text)] == ["C12"]
 
 
 def test_papermill_without_a_cell_for_parameters(caplog: pytest.LogCaptureFixture) -> None:
@@ -80,13 +121,24 @@ def test_a_sample_that_is_too_small() -> None:
     assert _first(repr(tally)) == "C02"
 
 
-def test_unknown_words_are_nothing() -> None:
-    assert not list(explain("Everything is fine."))
+@pytest.mark.parametrize("text", ["Everything is fine.", "", "HTTP/1.1 200 OK", "lorem ipsum dolor sit amet"])
+def test_other_texts_have_no_finding(text: str) -> None:
+    assert explain(text) == ()
 
 
 def test_every_row_has_a_rule_a_hop_and_a_cause() -> None:
-    for row in rows():
+    for row in (*rows(), *http_rows()):
         assert row.id in titles() and row.hop in HOPS and row.why, row
+
+
+def test_a_cause_and_a_sentence_contain_no_command() -> None:
+    for row in (*rows(), *http_rows()):
+        assert not re.search(r"\b(?:kubectl|curl|kserve-nb) (?!-d|patch)[a-z-]+ ", f"{row.do}"), row.do
+
+
+def _fits(template: str, why: str) -> bool:
+    """Whether a cause was made of this template."""
+    return re.fullmatch(re.sub(r"\\\{\d\\\}", ".*", re.escape(template)), why, re.DOTALL) is not None
 
 
 def _notebook(source: str) -> Any:

@@ -87,13 +87,16 @@ def examples() -> list[Any]:
 
 
 @pytest.fixture
-def names(api: FakeApi, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def names(
+    api: FakeApi, gateway: FakeGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Any]:
     """What the examples start from: a cluster in the tutorial's third step, and the lab connected to it."""
     api.load("02-canary-10")
     isvc = api.objects[f"{ISVC}/sklearn-iris"]
     del isvc["spec"]["predictor"]["model"]["resources"]
     isvc["metadata"]["annotations"].clear()
     monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     lab = Lab(api.cluster(gateway.address))
     return {"asyncio": asyncio, "kubeconfig": api.kubeconfig, "ingress": gateway.address, "MODEL_2": MODEL_2,
             "lab": lab, "rollout": lab.rollout()}

@@ -187,7 +187,7 @@ def test_all_of_a_revision_goes_with_it() -> None:
         world.run_pods()
 
     left = {kind.kind: world.names(kind) for kind in KINDS if kind.namespaced and world.names(kind)}
-    assert set(left) <= {"ServiceAccount", "ConfigMap"}
+    assert set(left) <= {"ServiceAccount", "ConfigMap", "Configuration"}  # the last one owns the revision
 
 
 def test_a_sandbox_goes_with_its_pod() -> None:

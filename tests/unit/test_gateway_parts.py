@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import orjson
 import pytest
 from aiohttp import web
 
+from kserve_nb.clusters.embedded.addresses import of_socket
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.gateway.activator import Activator
 from kserve_nb.clusters.embedded.gateway.envoy_admin import ConfigurationRejectedError, Discovery, EnvoyAdmin
@@ -50,7 +52,7 @@ class Files:
     """Envoy's files in a folder, with a clock that a test sets."""
 
     def __init__(self, folder: Path):
-        write_bootstrap(folder, Settings(), 1)
+        write_bootstrap(folder, Settings(), folder)
         self.folder, self.now, self.admin = folder, 0.0, Admin()
         self._files = EnvoyFiles(folder, self.admin, lambda: self.now)
 
@@ -220,40 +222,37 @@ async def _serve(_request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def upstream(port: int) -> AsyncIterator[None]:
-    """A model server on that port."""
+async def upstream(pod: Path) -> AsyncIterator[None]:
+    """A model server on that socket."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", _serve)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True).start()
+    await web.UnixSite(runner, pod).start()
     try:
         yield
     finally:
         await runner.cleanup()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def play(scene: Callable[[RequestQueues, int, Callable[[], Awaitable[str]]], Awaitable[None]]) -> None:
-    """Run a scene with an activator, a pod's port on which nothing listens yet, and a function that sends a request."""
-    async def run() -> None:
-        pod_port, port, queues = free_port(), free_port(), RequestQueues(lambda key: None)
-        queues.update({KEY: Backend((f"127.0.0.1:{pod_port}",), concurrency=1)})
+def play(scene: Callable[[RequestQueues, Path, Callable[[], Awaitable[str]]], Awaitable[None]]) -> None:
+    """Run a scene with an activator, a pod's socket without a listener, and a function that sends a request."""
+    async def run(folder: Path) -> None:
+        pod, activator, queues = folder / "pod", folder / "activator", RequestQueues(lambda key: None)
+        queues.update({KEY: Backend((of_socket(pod),), concurrency=1)})
         headers = {"Knative-Serving-Namespace": KEY[0], "Knative-Serving-Revision": KEY[1]}
-        async with asyncio.timeout(DEADLINE_S), Activator(queues).listening(port), aiohttp.ClientSession() as session:
+        connector = aiohttp.UnixConnector(str(activator))
+        async with (asyncio.timeout(DEADLINE_S), Activator(queues).listening(activator),
+                    aiohttp.ClientSession(connector=connector) as session):
 
             async def send() -> str:
-                async with session.get(f"http://127.0.0.1:{port}/", headers=headers) as response:
+                async with session.get("http://activator/", headers=headers) as response:
                     return await response.text()
 
-            await scene(queues, pod_port, send)
+            await scene(queues, pod, send)
 
-    asyncio.run(run())
+    with tempfile.TemporaryDirectory() as folder:  # the path of a socket is short
+        asyncio.run(run(Path(folder)))
 
 
 async def refused_once(queues: RequestQueues) -> None:
@@ -265,11 +264,11 @@ async def refused_once(queues: RequestQueues) -> None:
 
 
 def test_a_pod_that_refuses_connections_gets_its_slot_back() -> None:
-    async def scene(queues: RequestQueues, pod_port: int, send: Callable[[], Awaitable[str]]) -> None:
+    async def scene(queues: RequestQueues, pod: Path, send: Callable[[], Awaitable[str]]) -> None:
         request = asyncio.ensure_future(send())
         await refused_once(queues)
 
-        async with upstream(pod_port):
+        async with upstream(pod):
             assert await request == "served"
             assert await send() == "served"
 
@@ -277,8 +276,10 @@ def test_a_pod_that_refuses_connections_gets_its_slot_back() -> None:
 
 
 def test_a_client_that_hangs_up_gives_its_slot_back() -> None:
-    async def scene(queues: RequestQueues, pod_port: int, send: Callable[[], Awaitable[str]]) -> None:
-        with socket.create_server(("127.0.0.1", pod_port), backlog=1):  # accepts connections and never responds
+    async def scene(queues: RequestQueues, pod: Path, send: Callable[[], Awaitable[str]]) -> None:
+        with socket.socket(socket.AF_UNIX) as silent:  # accepts connections and never responds
+            silent.bind(str(pod))
+            silent.listen(1)
             request = asyncio.ensure_future(send())
             while not queues._used_slots:
                 await asyncio.sleep(0)
@@ -286,7 +287,8 @@ def test_a_client_that_hangs_up_gives_its_slot_back() -> None:
             while queues._used_slots:
                 await asyncio.sleep(0.001)
 
-        async with upstream(pod_port):
+        pod.unlink(missing_ok=True)
+        async with upstream(pod):
             assert await send() == "served"
 
     play(scene)

@@ -97,7 +97,7 @@ def test_the_nodes_of_the_gateways_pods_go_before_others(api: FakeApi, port: int
 def test_addresses_that_do_not_answer_are_passed_over(
     api: FakeApi, no_forward: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway_discovery, "_LOOK_S", 0.2)
+    monkeypatch.setattr(gateway_discovery, "_PROBE_S", 0.2)
     api.put(ISTIO, service("istio-ingressgateway", 9, 9, loadBalancer={"ingress": [{"ip": "127.0.0.1"}]}))
 
     with pytest.raises(NoGatewayError) as refused:
@@ -109,7 +109,7 @@ def test_addresses_that_do_not_answer_are_passed_over(
 
 
 def test_no_gateway_at_all_says_where_it_was_looked_for(api: FakeApi, no_forward: list[str]) -> None:
-    with pytest.raises(NoGatewayError, match="-n kourier-system get service kourier: there is none"):
+    with pytest.raises(NoGatewayError, match="-n kourier-system get service kourier: not found"):
         find(api)
 
     assert no_forward == []
@@ -131,4 +131,4 @@ def test_the_story_is_told_in_order(api: FakeApi, port: int) -> None:
 
     assert story[0] == f"gateway at 127.0.0.1:{port} (LoadBalancer)"
     assert [line.strip()[:2] for line in story[1:-1]] == ["1.", "2.", "3."]
-    assert "istio-system get service istio-ingressgateway: there is none" in story[2]
+    assert "istio-system get service istio-ingressgateway: not found" in story[2]

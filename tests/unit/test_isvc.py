@@ -8,7 +8,6 @@ import pytest
 
 from kserve_nb.clusters.embedded.control.kserve.canary_traffic import make_traffic
 from kserve_nb.clusters.embedded.control.kserve.inference_service_ingress import short_url
-from kserve_nb.clusters.embedded.control.kserve.predictor_pod import merge_containers
 from kserve_nb.clusters.embedded.control.kserve.serving_runtime import PredictorError, choose_runtime
 from kserve_nb.clusters.embedded.kinds import (
     CLUSTER_SERVING_RUNTIME,
@@ -22,6 +21,7 @@ from kserve_nb.clusters.embedded.kinds import (
     VIRTUAL_SERVICE,
 )
 from kserve_nb.clusters.embedded.objects import Object, condition
+from kserve_nb.clusters.embedded.storage_initializer import merge_containers
 from tests.unit.recorded import FOLDER, differences, load, masked
 from tests.unit.simulator import BROKEN, MODEL, MODEL_2, NAME, NS, Simulator, isvc
 
@@ -265,18 +265,6 @@ def test_a_predictor_without_a_model_is_told_where_its_models_will_be_listed() -
     template = cluster.store.get(KNATIVE_SERVICE, NS, f"{NAME}-predictor")["spec"]["template"]
     assert template["metadata"]["annotations"]["internal.serving.kserve.io/configVolumeName"] == f"modelconfig-{NAME}-0"
     assert cluster.store.get(CONFIG_MAP, NS, f"modelconfig-{NAME}-0")["data"] == {"models.json": "[]"}
-
-
-def test_a_transformer_is_refused_in_so_many_words() -> None:
-    cluster = Simulator()
-    body = isvc()
-    body["spec"]["transformer"] = {"containers": [{"name": "kserve-container", "image": "a"}]}
-
-    cluster.apply(body)
-    cluster.settle(3)
-
-    assert cluster.store.list(KNATIVE_SERVICE, NS) == []
-    assert [e["message"].split(":")[0] for e in cluster.store.list(EVENT, NS)] == ["spec.transformer"]
 
 
 def test_a_broken_canary_blocks_the_model_and_serves_from_the_first_revision() -> None:

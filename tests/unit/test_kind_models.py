@@ -31,10 +31,12 @@ def test_the_ingress_key_keeps_all_but_what_is_changed() -> None:
 
     changed = settings.kserve(before, "istio")
 
-    assert list(changed) == ["ingress"]
+    assert set(changed) == {"ingress", "storageInitializer"}
     was, now = json.loads(before["ingress"]), json.loads(changed["ingress"])
     assert now == was | {"disableIstioVirtualHost": False} and was["disableIstioVirtualHost"] is True
-    assert settings.kserve(before, "kourier") == {}
+    was, now = (json.loads(data["storageInitializer"]) for data in (before, changed))
+    assert now == was | {"cpuRequest": "10m"}
+    assert settings.kserve(before | changed, "istio") == {}
 
 
 @pytest.mark.parametrize(("mode", "after"), [("Standard", "Serverless"), ("Knative", None), ("Serverless", None)])
@@ -55,11 +57,24 @@ def test_the_runtime_keeps_its_container_but_asks_for_little() -> None:
 
 
 def test_one_storage_container_alone_takes_gs() -> None:
-    theirs = settings.without_gs(recorded("clusterstoragecontainer")["spec"])["spec"]["supportedUriFormats"]
+    patch = settings.storage_container(recorded("clusterstoragecontainer")["spec"])["spec"]
+    theirs = patch["supportedUriFormats"]
     ours = next(each for each in models.objects() if each["kind"] == "ClusterStorageContainer")["spec"]
 
     assert {"prefix": "gs://"} not in theirs and {"prefix": "s3://"} in theirs
     assert ours["supportedUriFormats"] == [{"prefix": "gs://"}]
+
+
+def test_twelve_model_pods_fit_on_a_node_with_two_cpus() -> None:
+    system, queue_proxy = 1210, 25  # millicores; the first was measured on a kind cluster with KServe
+    initializer = next(each for each in models.objects() if each["kind"] == "ClusterStorageContainer")["spec"]
+    released = settings.storage_container(recorded("clusterstoragecontainer")["spec"])["spec"]
+
+    model, *downloads = (int(resources["requests"]["cpu"].removesuffix("m")) for resources in (
+        settings.MODEL_RESOURCES, initializer["container"]["resources"], released["container"]["resources"]))
+
+    assert system + 12 * max(model + queue_proxy, *downloads) <= 2000
+    assert all(10 <= each <= 25 for each in (model, *downloads))
 
 
 def test_images_are_ones_that_are_needed_anyway() -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
-from kserve_nb.access.api_client import Client
+from kserve_nb.access.api_client import EVENT, INFERENCE_SERVICE, KNATIVE_SERVICE, ROUTE, Client
 from kserve_nb.access.ingress import Ingress
 from kserve_nb.doctor.facts import services_of
+from kserve_nb.observe.snapshot import snapshot_of
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values import kserve_versions
+from kserve_nb.values.knative_service import predictor_service
 from tests.fake_api import KSVC, FakeApi, one
 from tests.fake_gateway import MAIN, FakeGateway
 
@@ -20,15 +25,50 @@ def test_modes_have_two_spellings(mode: str, ignores: bool) -> None:
     assert kserve_versions.ignores_canary(mode) is ignores
 
 
-@pytest.mark.parametrize("name", ["sklearn-iris-predictor", "sklearn-iris-predictor-default"])
-def test_a_knative_service_is_found_by_its_old_and_new_name(name: str, api: FakeApi, rollout: Rollout) -> None:
+NAMES = (
+    "sklearn-iris-predictor", "sklearn-iris-predictor-default", "sklearn-iris-blue-predictor", "a-long-name-1f2e3d")
+
+
+def named(name: str) -> dict[str, Any]:
+    """The recorded Knative Service under another name, as `spec.predictor.name` or a long name causes it."""
+    service = one("02-canary-10", "ksvc")
+    service["metadata"]["name"] = name
+    return service
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_knative_service_is_found_whatever_its_name(name: str, api: FakeApi, rollout: Rollout) -> None:
     api.load("02-canary-10")
     del api.objects[f"{KSVC}/sklearn-iris-predictor"]
-    api.put(f"{KSVC}/{name}", one("02-canary-10", "ksvc"))
+    api.put(f"{KSVC}/{name}", named(name))
 
     _, knative = rollout.status_and_service()
 
-    assert knative is not None
+    assert knative is not None and asyncio.run(rollout.wait(timeout_s=5)).canary_percent == 10
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_snapshot_has_the_service_the_route_and_the_events_of_that_name(name: str) -> None:
+    route = {"metadata": {"name": name}, "status": {"traffic": [{"revisionName": f"{name}-00001", "percent": 100}]}}
+    events = [event(f"{name}-00001"), event("sklearn-iris"), event("other-predictor-00001")]
+
+    seen = snapshot_of("sklearn-iris", {
+        INFERENCE_SERVICE: [one("02-canary-10", "isvc")], KNATIVE_SERVICE: [named(name)], ROUTE: [route],
+        EVENT: events})
+
+    assert seen.missing == "" and seen.routed == {f"{name}-00001": 100}
+    assert [found.name for found in seen.events] == [f"{name}-00001", "sklearn-iris"]
+
+
+def test_the_service_of_another_component_is_not_the_predictors() -> None:
+    transformer = named("sklearn-iris-transformer")
+    transformer["metadata"]["labels"]["component"] = "transformer"
+
+    assert predictor_service([transformer], "sklearn-iris") is None
+
+
+def event(about: str) -> dict[str, Any]:
+    return {"metadata": {"name": f"{about}.1"}, "involvedObject": {"name": about, "kind": "Revision"}}
 
 
 def test_a_status_of_before_016_names_no_mode(api: FakeApi) -> None:

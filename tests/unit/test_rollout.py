@@ -311,6 +311,42 @@ def test_wait_that_is_too_short_says_what_is_missing(api: FakeApi, rollout: Roll
         asyncio.run(rollout.wait(timeout_s=1))
 
 
+@pytest.mark.parametrize("verb", ["wait", "wait_pods"])
+def test_an_interrupted_wait_ends_in_one_line_and_is_a_cancellation(
+    api: FakeApi, rollout: Rollout, verb: str
+) -> None:
+    api.load("02-canary-10")
+    api.forget_pods()
+    rollout.canary(percent=30)
+
+    async def interrupt() -> list[str]:
+        waiting_cell = asyncio.create_task(shown())
+        await asyncio.sleep(0)
+        waiting_cell.cancel()
+        return await waiting_cell
+
+    async def shown() -> list[str]:
+        try:
+            await getattr(rollout, verb)(timeout_s=10**9)
+        except asyncio.CancelledError as error:
+            return error._render_traceback_()  # type: ignore[attr-defined]  # WaitInterrupted has it
+        raise AssertionError("it was not interrupted")
+
+    (line,) = asyncio.run(interrupt())
+    assert line.startswith("Interrupted: the ") and line.endswith("Run the cell again to keep waiting.")
+
+
+def test_an_error_is_shown_as_its_message(api: FakeApi, rollout: Rollout) -> None:
+    api.load("01-create")
+
+    with pytest.raises(NotPossibleError) as error:
+        rollout.canary(percent=10)
+
+    shown = error.value._render_traceback_()
+    assert shown[0].startswith("NotPossibleError: sklearn-iris: it has only one revision")
+    assert max(map(len, shown)) <= 100
+
+
 def test_wait_pods_ignores_those_that_are_ending(api: FakeApi, rollout: Rollout) -> None:
     api.load("06-tag")
 

@@ -21,7 +21,7 @@ from kserve_nb.clusters.embedded.kinds import (
     ROUTE,
     SERVICE,
 )
-from kserve_nb.clusters.embedded.objects import Kind, Object, Settings, condition, utc
+from kserve_nb.clusters.embedded.objects import Kind, Object, Settings, StatusError, condition, utc
 
 NS, NAME = "test", "iris"
 NOW = 1_800_000_000.0
@@ -40,7 +40,7 @@ class Knative:
     def serve(self, image: str = "a", traffic: list[Object] | None = None,
               labels: dict[str, str] | None = None) -> None:
         """What a user does: create the Service, or change it."""
-        spec: Object = {"template": {"spec": {"containers": [{"image": image}]}}}
+        spec: Object = {"template": {"spec": {"containers": [{"image": f"app/{image}"}]}}}
         if traffic is not None:
             spec["traffic"] = traffic
         existing = self.store.find(KNATIVE_SERVICE, NS, NAME)
@@ -360,3 +360,51 @@ def test_old_revisions_in_reserve_are_collected_down_to_twenty(knative: Knative)
     left = [r["metadata"]["name"] for r in knative.store.list(REVISION, NS)]
     assert left == ["iris-00001", *(f"iris-{number:05d}" for number in range(7, 27))]
     assert changes.requeue_after_s is not None
+
+
+def named(knative: Knative, name: str | None, image: str) -> None:
+    """Create or change the Service, with a name for its revision."""
+    template: Object = {"spec": {"containers": [{"image": image}]}, **({"metadata": {"name": name}} if name else {})}
+    existing = knative.store.find(KNATIVE_SERVICE, NS, NAME)
+    if existing is None:
+        knative.store.create(KNATIVE_SERVICE, {
+            "metadata": {"name": NAME, "namespace": NS}, "spec": {"template": template}})
+    else:
+        knative.store.update(KNATIVE_SERVICE, {**existing, "spec": {"template": template}})
+    knative.rest()
+
+
+def test_a_template_may_name_its_revision() -> None:
+    knative = Knative()
+    named(knative, f"{NAME}-blue", "example.com/web:a")
+    named(knative, None, "example.com/web:b")
+    named(knative, f"{NAME}-green", "example.com/web:c")
+
+    assert [r["metadata"]["name"] for r in knative.store.list(REVISION, NS)] == [
+        f"{NAME}-00002", f"{NAME}-blue", f"{NAME}-green"]
+    status = knative.store.get(CONFIGURATION, NS, NAME)["status"]
+    assert status["latestCreatedRevisionName"] == f"{NAME}-green"
+
+
+@pytest.mark.parametrize(("name", "words"), [
+    (f"{NAME}-blue", "Saw the following changes without a name change"),
+    ("other", f'"other" must have prefix "{NAME}-": spec.template.metadata.name'),
+    (f"{NAME}-UP", "not a DNS 1035 label"),
+])
+def test_a_name_of_a_revision_that_cannot_be_used_is_refused(name: str, words: str) -> None:
+    knative = Knative()
+    named(knative, f"{NAME}-blue", "example.com/web:a")
+
+    with pytest.raises(StatusError, match=words):
+        named(knative, name, "example.com/web:b")
+
+
+def test_a_name_that_another_revision_has_fails_the_configuration() -> None:
+    knative = Knative()
+    named(knative, f"{NAME}-blue", "example.com/web:a")
+    named(knative, f"{NAME}-green", "example.com/web:b")
+    named(knative, f"{NAME}-blue", "example.com/web:c")
+
+    ready = condition(knative.store.get(CONFIGURATION, NS, NAME), "Ready")
+    assert (ready["status"], ready["message"]) == (
+        "False", f'Revision creation failed with message: revisions.serving.knative.dev "{NAME}-blue" already exists.')

@@ -110,6 +110,29 @@ def test_a_schema_refuses_wrong_types_where_no_webhook_does() -> None:
         'spec.disabled in body must be of type boolean: "string"')
 
 
+@pytest.mark.parametrize(("predictor", "problem"), [
+    ({"name": "Blue"}, "spec.predictor.name: Invalid value: \"Blue\": spec.predictor.name in body should match "
+                       "'^[a-z]([-a-z0-9]*[a-z0-9])?$'"),
+    ({"storageUris": []}, "spec.predictor.storageUris: Invalid value: 0: spec.predictor.storageUris in body should "
+                          "have at least 1 items"),
+    ({"storageUris": [{"mountPath": "models"}]}, "[spec.predictor.storageUris[0].uri: Required value, "
+     "spec.predictor.storageUris[0].mountPath: Invalid value: \"models\": spec.predictor.storageUris[0].mountPath in "
+     "body should match '^/.*']"),
+    ({"volumes": [{"emptyDir": {}}]}, "spec.predictor.volumes[0].name: Required value"),
+])
+def test_kserves_schema_limits_values(predictor: Object, problem: str) -> None:
+    with pytest.raises(StatusError) as refused:
+        check_values(INFERENCE_SERVICE, isvc(**predictor))
+
+    assert refused.value.message == f'InferenceService.serving.kserve.io "iris" is invalid: {problem}'
+
+
+def test_a_default_of_the_schema_is_filled_in() -> None:
+    body, _ = validate(INFERENCE_SERVICE, isvc(storageUris=[{"uri": "gs://a/b"}]), "Strict")
+
+    assert body["spec"]["predictor"]["storageUris"] == [{"uri": "gs://a/b", "mountPath": "/mnt/models"}]
+
+
 def test_labels_of_a_wrong_type_are_a_bad_request_everywhere() -> None:
     for kind in (POD, INFERENCE_SERVICE):
         with pytest.raises(StatusError, match="cannot unmarshal number into Go struct field ObjectMeta"):

@@ -25,7 +25,10 @@ def test_a_record_is_read_back_as_it_was_written():
     assert (state.folder("one") / "cluster.json").stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "null", "3", '{"name": "one"}', "", '{"name": '])
+@pytest.mark.parametrize("text", ["{", "[]", "null", "3", '{"name": "one"}', "", '{"name": ',
+                                  '{"name": "one", "cluster": "kind"}', '{"format": null}',
+                                  '{"name": "two", "cluster": "embedded", "kubeconfig": "/k", "ingress": "h:1"}',
+                                  '{"name": "one", "cluster": "embedded", "kubeconfig": "/k", "ingress": 5}'])
 def test_a_damaged_record_is_reported_and_nobody_is_advised_to_delete_it(text):
     state.folder("one").mkdir(parents=True)
     (state.folder("one") / "cluster.json").write_text(text)
@@ -59,6 +62,23 @@ def test_a_record_of_a_newer_format_is_refused_without_advice_to_delete_it():
         state.read("one")
 
     assert raised.value.newer and "down" not in str(raised.value)
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]"])
+def test_a_record_that_was_removed_or_damaged_is_read_from_its_second_copy(text):
+    state.folder("one").mkdir(parents=True)
+    record = Record("one", "embedded", "/k", "127.0.0.1:8080")
+    state.write(record)
+    file = state.folder("one") / "cluster.json"
+    file.unlink() if text is None else file.write_text(text)
+
+    assert state.read("one") == record
+    assert state.names() == ["one"]
+
+
+def test_a_record_that_cannot_be_written_is_a_cluster_error(tmp_path):
+    with pytest.raises(ClusterError, match=r"Cannot use the files of cluster 'one': .*cluster.*No such file"):
+        state.write(Record("one", "embedded", "/k", "127.0.0.1:8080"))
 
 
 @pytest.mark.parametrize("name", ["", "Capital", "-a", "a/b", "..", "a" * 33])
@@ -97,3 +117,15 @@ def test_a_lock_is_one_starters_at_a_time_though_its_file_comes_and_goes():
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(start, range(400)))
+
+
+def test_locks_of_clusters_that_no_longer_exist_are_removed_but_none_that_is_in_use():
+    base = state.folder("one").parent
+    base.mkdir(parents=True)
+    for name in ("gone", "kept", "starting"):
+        (base / f".{name}.lock").touch()
+    (base / "kept").mkdir()
+
+    with state.lock("starting"):
+        state.remove_unused_locks()
+        assert sorted(path.name for path in base.glob(".*")) == [".kept.lock", ".starting.lock"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import tracemalloc
@@ -16,6 +17,7 @@ import pytest
 from kserve_nb.clusters.embedded.api.entry import encode
 from kserve_nb.clusters.embedded.api.store import store as store_module
 from kserve_nb.clusters.embedded.api.store import watch_history as history_module
+from kserve_nb.clusters.embedded.api.store.database import SCHEMA_VERSION, StoreError
 from kserve_nb.clusters.embedded.api.store.store import FIRST_VERSION, Store
 from kserve_nb.clusters.embedded.kinds import CONFIG_MAP, EVENT, INFERENCE_SERVICE, NAMESPACE, POD
 from kserve_nb.clusters.embedded.objects import (
@@ -140,17 +142,21 @@ def test_a_dry_run_stores_nothing(store: Store) -> None:
 def test_admission_sees_and_changes_every_write_but_status() -> None:
     seen: list[str] = []
 
-    def admit(operation: str, kind: Kind, new: Object, old: Object | None, objects: Objects) -> Object:
+    def admit(operation: str, kind: Kind, new: Object, old: Object | None, objects: Objects, *, dry_run: bool = False,
+              warnings: list[str] | None = None) -> Object:
         seen.append(f"{operation} {kind.plural} {'old' if old else 'new'}")
+        if warnings is not None:
+            warnings.append("admitted")
         return new | {"spec": {"admitted": True}}
 
-    store = Store(None, admission=admit)
+    store, warnings = Store(None, admission=admit), []
     store.create(NAMESPACE, {"metadata": {"name": "demo"}})
-    made = store.create(INFERENCE_SERVICE, isvc())
+    made = store.create(INFERENCE_SERVICE, isvc(), warnings=warnings)
     store.update_status(INFERENCE_SERVICE, made | {"status": {"a": 1}})
     store.delete(INFERENCE_SERVICE, "demo", "a")
 
     assert made["spec"] == {"admitted": True}
+    assert warnings == ["admitted"]
     assert seen == ["CREATE namespaces new", "CREATE inferenceservices new", "DELETE inferenceservices old"]
 
 
@@ -346,3 +352,90 @@ def test_owners_are_whole(store: Store) -> None:
 
     assert refused.value.code == 422
     assert 'metadata.ownerReferences.uid: Invalid value: "": must not be empty' in refused.value.message
+
+
+@pytest.mark.parametrize("version", ["v1", "0", "-1", ""])
+def test_a_resource_version_that_is_no_version_is_ignored_when_creating(version: str) -> None:
+    body = {"metadata": {"name": "demo", "resourceVersion": version}}
+
+    assert Store(None).create(NAMESPACE, body)["metadata"]["resourceVersion"].isdecimal()
+
+
+def test_a_resource_version_is_refused_when_creating() -> None:
+    with pytest.raises(StatusError, match="resourceVersion should not be set on objects to be created") as refused:
+        Store(None).create(NAMESPACE, {"metadata": {"name": "demo", "resourceVersion": "7"}})
+
+    assert (refused.value.code, refused.value.reason) == (500, "")
+
+
+def damage(path: Path, statement: str) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute(statement)
+    connection.close()
+
+
+@pytest.mark.parametrize("data", ["x'7b'", "x'5b5d'", "x'7b7d'"])
+def test_a_row_that_cannot_be_read_costs_one_object_and_is_reported(
+        data: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = Store(tmp_path / "store.db")
+    for name in ("good", "bad"):
+        store.create(NAMESPACE, {"metadata": {"name": name}})
+    store.close()
+    damage(tmp_path / "store.db", f"UPDATE objects SET data = {data} WHERE name = 'bad'")
+
+    reopened = Store(tmp_path / "store.db")
+
+    assert [obj["metadata"]["name"] for obj in reopened.list(NAMESPACE)] == ["good"]
+    assert "Cannot read namespaces bad from the store" in caplog.text
+    reopened.create(NAMESPACE, {"metadata": {"name": "bad"}})
+
+
+def test_a_store_without_a_schema_version_is_migrated(tmp_path: Path) -> None:
+    Store(tmp_path / "store.db").create(NAMESPACE, {"metadata": {"name": "demo"}})
+    damage(tmp_path / "store.db", "PRAGMA user_version = 0")
+
+    assert [obj["metadata"]["name"] for obj in Store(tmp_path / "store.db").list(NAMESPACE)] == ["demo"]
+    with sqlite3.connect(tmp_path / "store.db") as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+    connection.close()
+
+
+def test_a_store_of_a_newer_version_is_refused_and_kept(tmp_path: Path) -> None:
+    Store(tmp_path / "store.db").create(NAMESPACE, {"metadata": {"name": "demo"}})
+    damage(tmp_path / "store.db", "PRAGMA user_version = 99")
+
+    with pytest.raises(StoreError, match=r"a newer version of kserve-nb wrote it \(schema 99; this version reads"):
+        Store(tmp_path / "store.db")
+
+
+def test_a_file_that_is_no_database_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "store.db").write_bytes(b"garbage " * 1000)
+
+    with pytest.raises(StoreError, match=r"Cannot open the cluster's store .*store.db: file is not a database"):
+        Store(tmp_path / "store.db")
+
+
+def test_a_full_disk_is_named_and_changes_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store.db")
+    store.create(NAMESPACE, {"metadata": {"name": "demo"}})
+    pages = store._database._connection.execute("PRAGMA page_count").fetchone()[0]
+    store._database._connection.execute(f"PRAGMA max_page_count = {pages}")
+    version = store.version
+
+    with pytest.raises(StatusError, match=r"Cannot store namespaces 'big' in .*store.db: database or disk is full"):
+        store.create(NAMESPACE, {"metadata": {"name": "big", "annotations": {"a": "x" * 100_000}}})
+
+    assert (store.version, [obj["metadata"]["name"] for obj in store.list(NAMESPACE)]) == (version, ["demo"])
+    store._database._connection.execute("PRAGMA max_page_count = 100000")
+    store.create(NAMESPACE, {"metadata": {"name": "small"}})
+
+
+def test_a_reader_that_stops_is_closed_before_it_fills_memory() -> None:
+    async def run() -> tuple[bool, int]:
+        store = Store(None)
+        subscription = store.history.subscribe([NAMESPACE], most_bytes=50_000)
+        for number in range(100):
+            store.create(NAMESPACE, {"metadata": {"name": f"n{number}", "annotations": {"a": "x" * 1000}}})
+        return subscription.closed, len(await subscription.batch())
+
+    assert asyncio.run(run()) == (True, 0)

@@ -157,7 +157,7 @@ def test_what_a_killed_process_has_started_ends_with_it(record: Record) -> None:
 
 def test_a_stopped_cluster_says_why_and_keeps_its_objects(record: Record) -> None:
     folder = state.folder("lab")
-    state.write(replace(record, owner=2**22 - 1, owner_started=1.0))
+    state.write(replace(record, owner=2**22 - 1, owner_started="an earlier process"))
 
     async def scene(supervisor: Supervisor) -> None:
         await until(lambda: (health.read(folder) or health.Health()).stopped, "it has stopped")

@@ -226,7 +226,7 @@ def test_a_deleted_definition_takes_its_objects_along(lab: ApiLab) -> None:
      "object fields"),
     (lambda body: body["spec"].update(conversion={"strategy": "Webhook", "webhook": {
         "conversionReviewVersions": ["v1"], "clientConfig": {"url": "https://example.com"}}}),
-     "the embedded cluster runs no conversion webhooks"),
+     "conversion webhooks: nothing would convert objects"),
 ])
 def test_invalid_definitions_are_refused(lab: ApiLab, change: Any, text: str) -> None:
     body = definition("invalids", "Invalid")

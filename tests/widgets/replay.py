@@ -11,7 +11,7 @@ from typing import Any
 
 from kserve_nb.access.api_client import EVENT, INFERENCE_SERVICE, KNATIVE_SERVICE, POD, REVISION, ROUTE, Resource
 from kserve_nb.observe.history import RolloutHistory, TimelineFrame
-from kserve_nb.observe.snapshot import Snapshot, concerns, snapshot_of
+from kserve_nb.observe.snapshot import Snapshot, belongs_to, snapshot_of
 
 DATA = Path(__file__).parents[1] / "data" / "widgets"
 NAME = "sklearn-iris"
@@ -28,7 +28,7 @@ def replay() -> Sequence[tuple[float, Snapshot]]:
     for line in (DATA / "tutorial.jsonl").read_text().splitlines():
         row = json.loads(line)
         kind, obj = KINDS[row["object"]["kind"]], row["object"]
-        if not concerns(NAME, kind, obj):
+        if not belongs_to(NAME, kind, obj):
             continue
         objects[kind][obj["metadata"]["name"]] = obj
         if row["type"] == "DELETED":

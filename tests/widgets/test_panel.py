@@ -10,7 +10,7 @@ import pytest
 
 from kserve_nb import widgets
 from kserve_nb.access.api_client import POD, REVISION
-from kserve_nb.observe.snapshot import Ghost, snapshot_of
+from kserve_nb.observe.snapshot import DeletedPod, snapshot_of
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values.pods import Pod
 from kserve_nb.widgets import rollout_tree
@@ -41,7 +41,7 @@ def test_its_parts_show_one_snapshot_and_end_together(api: FakeApi, rollout: Rol
 
     assert panel.tree.snapshot is panel.line.snapshot
     known = ("90/10 settled", "00001 PREV", "no requests counted",
-             "REVISION   READY", "found asked: 10 % for model-2", "conditions are met")
+             "REVISION   READY", "found requested: 10 % for model-2", "conditions are met")
     assert [words for words in known if words not in bundle["text/plain"]] == []
     assert "state at" in bundle["text/html"] and panel.json["phase"] == "settled"
     assert "application/vnd.jupyter.widget-view+json" in bundle
@@ -102,8 +102,8 @@ def test_those_that_are_not_ready_come_first() -> None:
 
 
 def test_ghosts_are_struck_through() -> None:
-    ghost = Ghost(at(50).pods[0], 1795425290.0)
+    ghost = DeletedPod(at(50).pods[0], 1795425290.0)
 
-    html = pod_rows.html(replace(at(50), ghosts=(ghost,)))
+    html = pod_rows.html(replace(at(50), deleted_pods=(ghost,)))
 
     assert "† gone at 09:14:50" in html and "<s>" in html and "knb-gone" in html

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kserve_nb.observe.history import RequestBatch, RolloutHistory, TimelineFrame, course_of
+from kserve_nb.observe.history import RequestBatch, RolloutHistory, TimelineFrame, lanes_of
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.widgets import revision_timeline
 from kserve_nb.widgets.drawing import timeline_picture
@@ -21,21 +21,22 @@ from tests.widgets.seen import until
 
 
 def test_bands_follow_the_traffic() -> None:
-    course = course_of(history())
+    course = lanes_of(history())
 
     bands = {name[-5:]: [s.percent for s in spans] for name, spans in course.traffic.items()}
     assert bands == {"00001": [100, 90, 100, 90], "00002": [10, 100, 0, 10], "00003": [10]}
     pods = {name[-5:]: [[s.what for s in spans] for spans in found.values()] for name, found in course.pods.items()}
     assert pods["00001"] == [["starting", "ready", "ending"], ["starting", "ready"]]
     assert [text for _, text in course.actions] == [
-        "asked: 100 % for model", "asked: 10 % for model-2", "asked: 100 %", "asked: 0 %", "asked: 10 %"]
+        "requested: 100 % for model", "requested: 10 % for model-2",
+        "requested: 100 %", "requested: 0 %", "requested: 10 %"]
 
 
 def test_what_nobody_saw_is_a_gap() -> None:
     known = TimelineFrame(0, True, "10 %", "m", "settled", (("a-00001", 100),))
     seen = RolloutHistory("x", (known, TimelineFrame(10, False), replace(known, at=20)), (), 30)
 
-    course = course_of(seen)
+    course = lanes_of(seen)
 
     assert [(span.start, span.end) for span in course.unobserved] == [(10, 20)]
     assert [(span.start, span.end) for span in course.traffic["a-00001"]] == [(0, 10), (20, 30)]
@@ -71,7 +72,7 @@ def test_the_last_minutes_begin_with_what_held_then() -> None:
 
     part = whole.since(whole.until - 60)
 
-    assert part.frames[0].at == whole.until - 60 and part.frames[0].asked == "0 %"
+    assert part.frames[0].at == whole.until - 60 and part.frames[0].requested == "0 %"
     assert all(event.at >= whole.until - 60 for event in part.events)
 
 
@@ -89,7 +90,7 @@ def test_a_timeline_that_comes_late_shows_what_the_feed_has_seen(api: FakeApi, r
 
     timeline = RevisionTimeline(rollout)
 
-    assert "found asked: 10 % for model-2" in timeline.text and "<svg" in timeline.content
+    assert "found requested: 10 % for model-2" in timeline.text and "<svg" in timeline.content
     timeline.close()
     line.close()
 
@@ -103,13 +104,13 @@ def test_a_hand_looks_back_and_saves(
     until(timeline, lambda snapshot: snapshot.state == "live")
     api.put(f"{ISVC}/sklearn-iris", one("05-rollback", "isvc"))
     until(timeline, lambda snapshot: snapshot.status.requested_percent == 0)
-    assert "found asked: 10 % for model-2" in timeline.text and "asked: 0 %" in timeline.text
+    assert "found requested: 10 % for model-2" in timeline.text and "requested: 0 %" in timeline.text
 
     drag(timeline, 0, "look back")
     assert timeline.back_s >= 1 and " s ago, at " in text_of(timeline)
     press(timeline, "Save as HTML")
 
     assert timeline.saved == "saved as sklearn-iris-timeline.html"
-    assert "asked: 0 %" in (tmp_path / "sklearn-iris-timeline.html").read_text()
+    assert "requested: 0 %" in (tmp_path / "sklearn-iris-timeline.html").read_text()
     timeline.close()
     assert timeline._subscription.feed.closed

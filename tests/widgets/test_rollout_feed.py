@@ -96,7 +96,8 @@ def test_a_lost_cluster_is_stale_and_comes_back(tmp_path: Path, monkeypatch: pyt
 
     again = FakeApi(tmp_path, port=api.port)
     again.load("04-promote")
-    until(line, lambda snapshot: snapshot.state == "live" and snapshot.asked == {"sklearn-iris-predictor-00002": 100})
+    promoted = {"sklearn-iris-predictor-00002": 100}
+    until(line, lambda snapshot: snapshot.state == "live" and snapshot.requested == promoted)
     assert [frame.seen for frame in line._subscription.feed.history().frames].count(False) == 1
     line.close()
     again.close()
@@ -178,5 +179,5 @@ def test_text_and_json_are_of_the_same_snapshot(line: StatusLine) -> None:
     found = line.json
 
     assert json.loads(json.dumps(found)) == found
-    assert found["phase"] == "settled" and found["asked"] == found["routed"]
+    assert found["phase"] == "settled" and found["requested"] == found["routed"]
     assert found["status"]["requested_percent"] == 10 and len(found["pods"]) == 2

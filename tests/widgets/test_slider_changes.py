@@ -130,7 +130,7 @@ def test_a_second_order_waits_until_traffic_has_moved_and_a_third_takes_its_plac
     api: FakeApi, slider: TrafficSlider
 ) -> None:
     quiet(slider)
-    moving = replace(slider.snapshot, left="traffic is 10 / 90")
+    moving = replace(slider.snapshot, missing="traffic is 10 / 90")
     apply(slider, 20)
     confirm(slider)
     slider._on_snapshot(replace(moving, status=slider.status))
@@ -143,32 +143,32 @@ def test_a_second_order_waits_until_traffic_has_moved_and_a_third_takes_its_plac
     assert slider.phase.word == "routing" and slider.phase.sentence.endswith("; next: 40 %")
     assert slider.json["queued"] == {"action": "apply", "percent": 40} and "next: 40 %" in slider.text
 
-    slider._on_snapshot(replace(slider.snapshot, left=""))
+    slider._on_snapshot(replace(slider.snapshot, missing=""))
     until_written(slider)
     assert written(api) == [20, 40] and slider.json["queued"] is None
 
 
 def test_what_waits_can_be_dropped(api: FakeApi, slider: TrafficSlider) -> None:
     quiet(slider)
-    slider._on_snapshot(replace(slider.snapshot, left="traffic is 10 / 90"))
+    slider._on_snapshot(replace(slider.snapshot, missing="traffic is 10 / 90"))
     apply(slider, 20)
     press(slider, "Yes, do it")
     assert "Drop it" in buttons(slider)
 
     press(slider, "Drop it")
-    slider._on_snapshot(replace(slider.snapshot, left=""))
+    slider._on_snapshot(replace(slider.snapshot, missing=""))
 
     assert written(api) == [] and slider.value == 10 and "Drop it" not in buttons(slider)
 
 
 def test_what_waits_is_not_written_over_somebody_elses_edit(api: FakeApi, slider: TrafficSlider) -> None:
     quiet(slider)
-    slider._on_snapshot(replace(slider.snapshot, left="traffic is 10 / 90"))
+    slider._on_snapshot(replace(slider.snapshot, missing="traffic is 10 / 90"))
     apply(slider, 20)
     press(slider, "Yes, do it")
 
     api.put(ISVC_PATH, edited(30))
-    slider._on_snapshot(replace(slider.snapshot, left="", status=RolloutStatus.of(edited(30))))
+    slider._on_snapshot(replace(slider.snapshot, missing="", status=RolloutStatus.of(edited(30))))
     until_written(slider)
 
     assert written(api) == [] and slider.phase.word == "conflict" and "30 %" in slider.phase.sentence
@@ -176,7 +176,7 @@ def test_what_waits_is_not_written_over_somebody_elses_edit(api: FakeApi, slider
 
 def test_what_waits_for_a_canary_that_fails_is_not_asked_for(api: FakeApi, slider: TrafficSlider) -> None:
     quiet(slider)
-    slider._on_snapshot(replace(slider.snapshot, left="revision 00002 is not ready yet"))
+    slider._on_snapshot(replace(slider.snapshot, missing="revision 00002 is not ready yet"))
     apply(slider, 20)
     press(slider, "Yes, do it")
 
@@ -188,7 +188,7 @@ def test_what_waits_for_a_canary_that_fails_is_not_asked_for(api: FakeApi, slide
 
 def test_traffic_that_does_not_move_leads_to_the_doctor(slider: TrafficSlider) -> None:
     quiet(slider)
-    waiting = replace(slider.snapshot, left="traffic is 10 / 90")
+    waiting = replace(slider.snapshot, missing="traffic is 10 / 90")
     slider._on_snapshot(waiting)
     assert slider.phase.word == "routing"
 
@@ -218,8 +218,8 @@ def test_each_transition_adds_one_sentence_to_the_story(slider: TrafficSlider) -
     quiet(slider)
     apply(slider, 20)
     confirm(slider)
-    slider._on_snapshot(replace(slider.snapshot, status=slider.status, left="traffic is 10 / 90"))
-    slider._on_snapshot(replace(slider.snapshot, left=""))
+    slider._on_snapshot(replace(slider.snapshot, status=slider.status, missing="traffic is 10 / 90"))
+    slider._on_snapshot(replace(slider.snapshot, missing=""))
 
     assert [state["word"] for state in slider.json["journal"]] == [
         "settled", "edited", "confirming", "writing", "accepted", "routing", "settled"]

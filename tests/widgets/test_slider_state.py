@@ -22,7 +22,7 @@ TWENTY, PIN = TrafficChange("apply", 20), TrafficChange("pin", 0)
 FORTY = TrafficChange("apply", 40)
 UID = NOW.status.uid if NOW.status else ""
 LATEST = "sklearn-iris-predictor-00002"
-MOVING = replace(NOW, left="no pod is ready")
+MOVING = replace(NOW, missing="no pod is ready")
 
 
 def status(step: str = "02-canary-10", **changes: object) -> RolloutStatus:
@@ -145,7 +145,7 @@ def phase(found: SliderState) -> SliderPhase:
 
 def test_a_starting_canary_prepares_and_then_switches() -> None:
     assert phase(state(at(34.5))).sentence.startswith("the new revision is starting (revision 00002 is not ready yet")
-    assert phase(state(replace(NOW, left="traffic is …"))).sentence == "Knative is switching the traffic"
+    assert phase(state(replace(NOW, missing="traffic is …"))).sentence == "Knative is switching the traffic"
 
 
 def test_a_failed_canary_says_who_serves_the_users() -> None:

@@ -14,7 +14,7 @@ from kserve_nb.values.rollout_status import RolloutStatus
 from kserve_nb.widgets.slider.traffic_change import TrafficChange
 from kserve_nb.widgets.slider.traffic_slider import TrafficSlider
 from tests.fake_api import ISVC, FakeApi, one
-from tests.widgets.page import buttons, control, drag, is_enabled, press, text_of
+from tests.widgets.page import buttons, control, drag, is_enabled, press, report, text_of
 from tests.widgets.play import DEADLINE_S, can_apply, confirm, edited, press_apply, until, written
 
 CHANGE = TrafficChange("apply", 30)
@@ -218,7 +218,7 @@ def test_somebody_elses_edit_is_a_conflict_until_it_is_cancelled(api: FakeApi, s
 def test_json_has_what_is_seen_and_the_draft(slider: TrafficSlider) -> None:
     drag(slider, 20)
 
-    assert slider.json["draft"] == 20 and slider.json["asked"]["sklearn-iris-predictor-00002"] == 10
+    assert slider.json["draft"] == 20 and slider.json["requested"]["sklearn-iris-predictor-00002"] == 10
 
 
 def test_an_outage_is_said_beside_the_last_status(slider: TrafficSlider) -> None:
@@ -261,3 +261,20 @@ def test_where_nothing_may_be_changed_it_is_locked_and_says_why(api: FakeApi, ro
     assert "not possible: read-only: RBAC does not let you patch" in text_of(slider)
     assert not can_apply(slider) and not is_enabled(slider, "Pin previous")
     slider.close()
+
+
+def test_a_view_that_draws_while_the_feed_publishes_does_not_wait_for_ever(slider: TrafficSlider) -> None:
+    """The browser's messages and the feed draw on two threads: neither may hold what the other one needs."""
+    snapshot = slider.snapshot
+
+    def publish() -> None:
+        for _ in range(300):
+            slider._on_snapshot(snapshot)
+
+    feed = threading.Thread(target=publish, daemon=True)
+    feed.start()
+    for number in range(300):
+        report(slider, "resize", "width", str(400 + 20 * (number % 10)))
+
+    feed.join(DEADLINE_S)
+    assert not feed.is_alive()

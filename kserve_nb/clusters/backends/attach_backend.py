@@ -28,6 +28,7 @@ class AttachBackend:
                default="its current context"),
         Option("ingress", "The address of the cluster's ingress gateway.", metavar="HOST:PORT", default="found at use"),
     )
+    commands = ()
     side_by_side = False
     deleted = "forgotten here; it keeps running"
 

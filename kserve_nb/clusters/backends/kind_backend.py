@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kserve_nb.clusters.backend import GATEWAY, INGRESS_PORT, Notify, Option, Status
-from kserve_nb.clusters.kind import docker_node, installation, tools
-from kserve_nb.clusters.state import Record
+from kserve_nb.clusters import state
+from kserve_nb.clusters.backend import GATEWAY, INGRESS_PORT, BackendCommand, Notify, Option, Status
+from kserve_nb.clusters.kind import docker_node, kind_installation, required_images
+from kserve_nb.clusters.kind.install_manifests import Manifests, cache_folder
+from kserve_nb.clusters.kind.versions import installed, part
+from kserve_nb.clusters.state import ClusterError, Record
+
+MANIFESTS = Option("manifests", "A folder with the manifests to install.", Path, default="from the network")
+
+
+def images(options: Mapping[str, Any]) -> Iterator[str]:
+    """The versions and the images that a kind cluster needs; with --save they are also saved as archives."""
+    gateway = options.get("gateway", "istio")
+    yield "\n".join(f"# {name} {part(name).version}" for name in ("kind", "node"))
+    yield "\n".join(f"# {each.name} {each.version}" for each in installed(gateway))
+    found = required_images.required(Manifests(cache_folder(), options.get("manifests")).fetch_all(installed(gateway)))
+    yield from found
+    if options.get("save") is not None:
+        for name in required_images.save(found, options["save"]):
+            yield f"# saved {options['save'] / name}"
 
 
 class KindBackend:
@@ -19,7 +36,13 @@ class KindBackend:
     options = (
         GATEWAY,
         INGRESS_PORT,
-        Option("manifests", "A folder with the manifests to install.", Path, default="from the network"),
+        MANIFESTS,
+        Option("images", "A folder with archives of `docker save`, for a machine without a network.", Path,
+               default="from the network"),
+    )
+    commands = (
+        BackendCommand("images", "List the images and versions that a kind cluster needs.", images, (
+            GATEWAY, MANIFESTS, Option("save", "Also save each image as an archive in this folder.", Path))),
     )
     side_by_side = False
     deleted = "deleted"
@@ -27,7 +50,7 @@ class KindBackend:
     def start(self, name: str, before: Record | None, namespace: str, options: Mapping[str, Any],
               notify: Notify) -> Record:
         """Create the cluster with KServe in it, or continue where an earlier start ended."""
-        return installation.install(name, before, namespace, options, notify)
+        return kind_installation.install(name, before, namespace, options, notify)
 
     def stop(self, record: Record) -> None:
         """Stop the node's container; its objects stay in it."""
@@ -37,19 +60,29 @@ class KindBackend:
         """Delete the kind cluster that this record created. Another one of its name is left alone."""
         if record is not None:
             docker_node.delete(record)
+        elif state.folder(name).exists() and docker_node.exists(name):
+            raise docker_node.not_ours(name)
 
     def status(self, record: Record) -> Status:
-        """Whether everything is installed and the API server answers."""
-        if step := installation.missing(record):
+        """Whether everything is installed and answers now: the webhooks a dry run, the gateway a request."""
+        if step := kind_installation.missing(record):
             return Status("incomplete", False, f"{step} is not installed yet. Continue: "
                           f"kserve-nb up --cluster kind --name {record.name}")
-        if tools.Kubectl(Path(record.kubeconfig)).ask("--request-timeout=5s", "get", "--raw", "/version").returncode:
-            return Status("stopped", False, f"it does not answer. Start it: kserve-nb up --name {record.name}")
-        return Status("running", True)
+        start = f"Start it: kserve-nb up --name {record.name}"
+        try:
+            node = docker_node.find(record.name)
+            if node is None:
+                return Status("gone", False, f"its node {docker_node.node_name(record.name)} was deleted. {start}")
+            if not node[1]:
+                return Status("stopped", False, f"its node is stopped. {start}")
+            problem = kind_installation.problem(record)
+        except ClusterError as error:
+            return Status("unknown", False, str(error))
+        return Status("running", not problem, problem)
 
     def usable(self, record: Record) -> bool:
-        """Whether everything was installed."""
-        return not installation.missing(record)
+        """Whether everything was installed, and the gateway answers now."""
+        return not kind_installation.missing(record) and not kind_installation.ask_gateway(record)
 
     def settings(self, record: Record) -> Mapping[str, Any]:
         """The options that it was created with."""

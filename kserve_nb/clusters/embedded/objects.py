@@ -1,7 +1,7 @@
-"""What all parts of the embedded cluster share: the kinds it knows, the store's contract, small helpers for objects.
+"""The interface between the parts of the embedded cluster: kinds, the store's methods and errors, object helpers.
 
-Objects are plain dicts in the shape of their JSON. The API server, the reconcilers, the node and the gateway meet
-only through them: each gets an `Objects` and knows nothing of the others.
+Objects are plain dicts in the shape of their JSON. The API server, the reconcilers, the node and the gateway exchange
+data only through them: each receives an `Objects` and imports none of the others.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Settings:
-    """What a cluster was started with, as its parts need it."""
+    """The options with which a cluster was started."""
 
-    speed: float = 10  # divides the windows below; never pod start, ages or timestamps
+    speed: float = 10  # divides waiting periods; never pod start, ages or timestamps
     gateway: Literal["istio", "kourier"] = "istio"  # the form of the InferenceService's URLs
     ingress_host: str = "127.0.0.1"
     ingress_port: int = 8080
@@ -27,7 +27,7 @@ class Settings:
     node: str = "embedded"  # the node's name
 
     def window_s(self, real_s: float) -> float:
-        """A waiting time of a real cluster (stable window, grace, drain, progress deadline, back-off) at this speed."""
+        """A waiting period of a real cluster (stable window, grace, drain, deadline, back-off) divided by the speed."""
         return real_s / self.speed
 
 
@@ -90,7 +90,7 @@ class Kind:
 
     @property
     def resource(self) -> str:
-        """`inferenceservices.serving.kserve.io`, `pods`: how messages of the API server name the kind."""
+        """`inferenceservices.serving.kserve.io`, `pods`: the kind in messages of the API server."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
     @property
@@ -100,7 +100,7 @@ class Kind:
 
     @property
     def is_custom(self) -> bool:
-        """Whether a CustomResourceDefinition defines the kind: a user's, or of a group outside Kubernetes."""
+        """Whether a CustomResourceDefinition defines the kind."""
         return self.schema is not None or ("." in self.group and not self.group.endswith(".k8s.io"))
 
 
@@ -118,12 +118,12 @@ class Kinds:
         return iter(dict.fromkeys(self._kinds.values()))
 
     def add(self, kind: Kind) -> None:
-        """Serve a kind from now on, in place of an equal one."""
+        """Add a kind, or replace an equal one."""
         self._kinds[kind.group, kind.version, kind.plural] = kind
         self._derived.clear()
 
     def remove(self, kind: Kind) -> None:
-        """Serve a kind no longer."""
+        """Remove a kind. Objects of it stay in the store."""
         self._kinds.pop((kind.group, kind.version, kind.plural), None)
         self._derived.clear()
 
@@ -153,7 +153,7 @@ class Kinds:
 
 
 class StatusError(Exception):
-    """What an API server refuses with: an HTTP code, a reason and a message, as a `Status` object carries them."""
+    """An error of the API server: the HTTP code, reason and message of a `Status` object."""
 
     def __init__(self, code: int, reason: str, message: str, details: Object | None = None):
         super().__init__(message)
@@ -182,7 +182,7 @@ class ConflictError(StatusError):
 
 
 class ExpiredError(StatusError):
-    """A watch asked to begin at a version that is no longer kept."""
+    """The start of a watch is older than the changes that are kept."""
 
 
 class WatchEvent(NamedTuple):
@@ -193,11 +193,10 @@ class WatchEvent(NamedTuple):
 
 
 class Objects(Protocol):
-    """The store as the other parts see it. Returned objects are theirs to change: they are copies.
+    """The methods of the store that the other parts use. Returned objects are copies, which callers may change.
 
-    Calls do not block on anything but memory and a local database, so they are plain functions; every call but the
-    reads runs admission (defaulting, validation) and bumps metadata.generation when the spec changed, exactly as a
-    request over HTTP does.
+    Calls wait only for memory and a local database, so they are plain functions. Every write runs admission
+    (defaulting, validation) and raises metadata.generation when the spec changed, as a request over HTTP does.
     """
 
     kinds: Kinds
@@ -206,57 +205,58 @@ class Objects(Protocol):
         """The object. Raises NotFoundError."""
 
     def find(self, kind: Kind, namespace: str | None, name: str) -> Object | None:
-        """The object, or None where there is none."""
+        """The object, or None if it does not exist."""
 
     def list(self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> list[Object]:
-        """All objects of a kind, in a namespace or everywhere, that carry all of `labels`; by namespace and name."""
+        """All objects of a kind that have all of `labels`, in a namespace or in all, by namespace and name."""
 
     def create(self, kind: Kind, body: Object, *, dry_run: bool = False) -> Object:
-        """Store a new object (metadata.generateName is honoured). Raises AlreadyExistsError, StatusError.
-        With `dry_run` all is done but the storing."""
+        """Store a new object; metadata.generateName is supported. Raises AlreadyExistsError, StatusError.
+        With `dry_run`, do everything except storing it."""
 
     def update(self, kind: Kind, body: Object, *, dry_run: bool = False) -> Object:
-        """Replace all but status. Where body carries a resourceVersion it must be the current one: ConflictError.
-        Writes nothing, and sends no event, when nothing changes. With `dry_run` all is done but the storing."""
+        """Replace everything except status. Raises ConflictError if the body has a resourceVersion that is not current.
+        If nothing changes, nothing is written and no event is sent. With `dry_run`, do everything except storing."""
 
     def update_status(self, kind: Kind, body: Object) -> Object:
-        """Replace status alone; otherwise as `update`."""
+        """Replace only status; otherwise like `update`."""
 
     def delete(self, kind: Kind, namespace: str | None, name: str, *, uid: str | None = None,
                grace_period_s: float | None = None) -> Object | None:
-        """Mark for deletion, or remove at once where neither finalizers nor (pods) a grace period keep the object.
-        For a pod that runs on a node, a first call sets metadata.deletionTimestamp and deletionGracePeriodSeconds, and
-        the node ends it with `grace_period_s=0`. Returns what is left, None when it is gone. Raises NotFoundError."""
+        """Mark an object for deletion, or remove it at once if it has no finalizers and (pods) no grace period.
+        For a pod that runs on a node, the first call sets metadata.deletionTimestamp and deletionGracePeriodSeconds,
+        and the node removes it with `grace_period_s=0`. Returns the marked object, None if it is removed. Raises
+        NotFoundError."""
 
     def watch(self, *kinds: Kind) -> AsyncIterator[WatchEvent]:
-        """First an ADDED for each object there is, then every change as it happens, until the iterator is closed.
-        Without kinds: of all kinds, also of those that are added meanwhile."""
+        """An ADDED for each existing object, then every change as it happens, until the iterator is closed.
+        Without kinds: the objects of all kinds, including those that are added later."""
 
 
 def utc(moment: float) -> str:
-    """A POSIX time as the API writes times: whole seconds, UTC."""
+    """A POSIX time in the format of the API: whole seconds, UTC."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def key_of(obj: Mapping[str, Any]) -> tuple[str | None, str]:
-    """Namespace and name of an object."""
+    """The namespace and name of an object."""
     meta = obj["metadata"]
     return meta.get("namespace"), meta["name"]
 
 
 def owner_reference(owner: Object) -> Object:
-    """The controller reference that makes `owner` the object that a child goes away with."""
+    """The reference by which a child is deleted together with its owner and controller."""
     meta = owner["metadata"]
     return {"apiVersion": owner["apiVersion"], "blockOwnerDeletion": True, "controller": True,
             "kind": owner["kind"], "name": meta["name"], "uid": meta["uid"]}
 
 
 def condition(obj: Mapping[str, Any], type_: str) -> Object:
-    """The condition of that type, or an empty dict."""
+    """The condition of a type, or an empty dict."""
     conditions = (obj.get("status") or {}).get("conditions") or []
     return next((c for c in conditions if c["type"] == type_), {})
 
 
 def is_true(obj: Mapping[str, Any], type_: str) -> bool:
-    """Whether the condition of that type is True."""
+    """Whether the condition of a type is True."""
     return condition(obj, type_).get("status") == "True"

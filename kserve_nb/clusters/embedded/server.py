@@ -23,6 +23,7 @@ from kserve_nb.clusters import state
 from kserve_nb.clusters.embedded import control
 from kserve_nb.clusters.embedded.api.admission.chain import admit
 from kserve_nb.clusters.embedded.api.initial_objects import populate
+from kserve_nb.clusters.embedded.api.store.database import StoreError
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.api.verbs.app import make_app
 from kserve_nb.clusters.embedded.cluster_settings import settings_of
@@ -99,6 +100,8 @@ def main() -> None:
         asyncio.run(run(sys.argv[1], socket.socket(fileno=int(sys.argv[2]))))
     except asyncio.CancelledError:
         pass
+    except StoreError as error:
+        sys.exit(str(error))  # the last line of the log, which `kserve-nb up` and `status` show
 
 
 if __name__ == "__main__":

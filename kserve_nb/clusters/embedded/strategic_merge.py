@@ -1,10 +1,11 @@
-"""Strategic merge patch, for the built-in kinds: lists of named items are merged by their keys.
+"""Strategic merge patch for the built-in kinds: lists of objects are merged by a key, other lists are replaced.
 
-Keys and directives: kubernetes docs, "Strategic merge patch"; keys are the API's patchMergeKey.
+Source: apimachinery pkg/util/strategicpatch/patch.go.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from kserve_nb.clusters.embedded.list_keys import list_keys
@@ -15,7 +16,7 @@ _ORDER = "$setElementOrder/"
 
 
 def merge(current: Object, patch: Object) -> Object:
-    """The object with the patch merged in. Raises ValueError for directives that make no sense."""
+    """The object with the patch merged in. Raises ValueError if a directive of the patch is invalid."""
     directive = patch.get("$patch")
     if directive == "replace":
         return {key: value for key, value in patch.items() if key != "$patch"}
@@ -27,7 +28,7 @@ def merge(current: Object, patch: Object) -> Object:
     for key, value in patch.items():
         if not key.startswith("$"):
             _merge_field(merged, key, value)
-    _take_from_lists(merged, patch)
+    _apply_list_directives(merged, current, patch)
     retained = patch.get("$retainKeys")
     if isinstance(retained, list):
         merged = {key: value for key, value in merged.items() if key in retained}
@@ -51,7 +52,7 @@ def _merge_list(field: str, current: list[Any], patch: list[Any]) -> list[Any]:
     if keys is None or (keys and not all(isinstance(item, dict) for item in patch)):
         return patch
     if not keys:
-        return [*current, *(item for item in patch if item not in current)]
+        return _ordered([*current, *(item for item in patch if item not in current)], patch, current)
     return _merge_items([item for item in current if isinstance(item, dict)], patch, keys[0])
 
 
@@ -62,18 +63,18 @@ def _merge_items(current: list[Object], patch: list[Object], key: str) -> list[O
     for change in patch:
         if key not in change:
             raise ValueError(f"map: {change} does not contain declared merge key: {key}")
-        place = next((i for i, item in enumerate(items) if item.get(key) == change[key]), None)
+        index = next((i for i, item in enumerate(items) if item.get(key) == change[key]), None)
         if change.get("$patch") == "delete":
-            if place is not None:
-                del items[place]
-        elif place is None:
+            if index is not None:
+                del items[index]
+        elif index is None:
             items.append(merge({}, change))
         else:
-            items[place] = merge(items[place], change)
-    return items
+            items[index] = merge(items[index], change)
+    return _ordered(items, patch, current, lambda item: item.get(key) if isinstance(item, dict) else item)
 
 
-def _take_from_lists(merged: Object, patch: Object) -> None:
+def _apply_list_directives(merged: Object, current: Object, patch: Object) -> None:
     for directive, values in patch.items():
         if not isinstance(values, list):
             continue
@@ -84,16 +85,36 @@ def _take_from_lists(merged: Object, patch: Object) -> None:
         elif directive.startswith(_ORDER):
             name = directive.removeprefix(_ORDER)
             if isinstance(merged.get(name), list):
-                merged[name] = _ordered(merged[name], values)
+                before = current.get(name)
+                merged[name] = _ordered(merged[name], values, before if isinstance(before, list) else [],
+                                        _identity(name, [*merged[name], *values]))
 
 
-def _ordered(items: list[Any], order: list[Any]) -> list[Any]:
-    """Items in the order of the patch; those that it does not name come last, as they were."""
-    def place(item: Any) -> int:
-        for index, wanted in enumerate(order):
-            same = item == wanted
-            if same or (isinstance(item, dict) and isinstance(wanted, dict) and wanted.items() <= item.items()):
-                return index
-        return len(order)
+def _identity(field: str, items: list[Any]) -> Callable[[Any], Any]:
+    """What identifies an item of a list: the value of its merge key, or the item itself."""
+    keys = list_keys(field, items)
+    if not keys:
+        return lambda item: item
+    return lambda item: item.get(keys[0]) if isinstance(item, dict) else item
 
-    return sorted(items, key=place)
+
+def _ordered(items: list[Any], patch: list[Any], before: list[Any],
+             identity: Callable[[Any], Any] = lambda item: item) -> list[Any]:
+    """Items in the order of the patch, with the other items in between (`normalizeElementOrder`).
+
+    An item that the patch does not contain is placed before the first item of the patch that followed it before, and
+    at the end if there is none. Items that only the patch contains therefore come first.
+    """
+    wanted, old = [identity(item) for item in patch], [identity(item) for item in before]
+    ours = sorted((i for i in items if identity(i) in wanted), key=lambda i: wanted.index(identity(i)))
+    others = [item for item in items if identity(item) not in wanted]
+    result = []
+    for item in ours:
+        while others and _precedes(identity(others[0]), identity(item), old):
+            result.append(others.pop(0))
+        result.append(item)
+    return [*result, *others]
+
+
+def _precedes(one: Any, other: Any, order: list[Any]) -> bool:
+    return one in order and other in order and order.index(one) < order.index(other)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import ssl
 import subprocess
 import sys
-import urllib.error
-import urllib.request
+import time
 from pathlib import Path
 
 import psutil
@@ -20,7 +18,7 @@ from kserve_nb.clusters.state import ClusterError, Record
 
 _MODULE = "kserve_nb.clusters.embedded.supervisor"
 _MARK = "KSERVE_NB_CLUSTER_ID"  # in the environment of all processes of a cluster
-_STOP_S, _KILL_S = 8.0, 5.0
+_STOP_S, _KILL_S, _POLL_S = 8.0, 5.0, 0.05
 
 
 def launch(record: Record, folder: Path) -> subprocess.Popen[bytes]:
@@ -37,28 +35,6 @@ def is_running(record: Record, folder: Path) -> bool:
     return recorded or lock_is_held(folder)
 
 
-def answers(record: Record, folder: Path, timeout_s: float = 5.0) -> bool:
-    """Whether the API server reports that it is ready, and Envoy answers at the ingress."""
-    ready = urllib.request.Request(f"https://127.0.0.1:{record.api_port}/readyz",
-                                   headers={"Authorization": f"Bearer {record.token}"})
-    try:
-        context = ssl.create_default_context(cafile=str(folder / "tls.crt"))
-        opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
-        with opener.open(ready, timeout=timeout_s) as answer:
-            return answer.status == 200 and _gateway_answers(opener, record, timeout_s)
-    except (OSError, ValueError):
-        return False
-
-
-def _gateway_answers(opener: urllib.request.OpenerDirector, record: Record, timeout_s: float) -> bool:
-    try:
-        with opener.open(f"http://{record.ingress}/", timeout=timeout_s):
-            return True
-    except urllib.error.HTTPError:  # Envoy has no route for this host and responds with 404
-        return True
-
-
 def terminate(name: str, record: Record | None, folder: Path) -> None:
     """End the supervisor and all its processes. Raises ClusterError if one is left."""
     found = {process.pid: process for process in _supervisors(record, folder)}
@@ -66,16 +42,35 @@ def terminate(name: str, record: Record | None, folder: Path) -> None:
     for supervisor in found.values():
         with contextlib.suppress(psutil.NoSuchProcess):
             supervisor.send_signal(signal.SIGTERM)
-    _, left = psutil.wait_procs(list(family.values()), timeout=_STOP_S)
-    left += _marked(record)
+    left = [*_wait(list(family.values()), _STOP_S), *_marked(record)]
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    _, left = psutil.wait_procs(left, timeout=_KILL_S)
+    left = _wait(left, _KILL_S)
     if left or lock_is_held(folder):
         who = ", ".join(str(process.pid) for process in left) or f"the one that has locked {folder / LOCK_FILE}"
         raise ClusterError(f"Cannot stop cluster {name!r}: it still has processes ({who}). Nothing was removed. "
                            "End them yourself, then run the same command again.")
+
+
+def _wait(processes: list[psutil.Process], timeout_s: float) -> list[psutil.Process]:
+    """Wait until the processes have ended; return those that have not.
+
+    A zombie has ended: its parent, for example the process of a notebook server, may never collect it.
+    """
+    deadline = time.monotonic() + timeout_s
+    while left := [process for process in processes if _is_alive(process)]:
+        if time.monotonic() > deadline:
+            return left
+        psutil.wait_procs(left, timeout=_POLL_S)  # collects those that are children of this process
+    return []
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _supervisors(record: Record | None, folder: Path) -> list[psutil.Process]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from pathlib import Path
 from typing import IO
 
 from kserve_nb.clusters.state import ClusterError
+
+try:
+    import fcntl
+except ImportError:  # Windows, where the embedded cluster does not run
+    fcntl = None  # type: ignore[assignment]
 
 LOCK_FILE = "supervisor.lock"
 _TRIES, _PAUSE_S = 10, 0.05

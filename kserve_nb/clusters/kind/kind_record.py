@@ -33,6 +33,6 @@ def discard(record: Record) -> None:
     """Remove the record of a cluster that kind could not create: there is nothing to resume or to delete."""
     folder = state.folder(record.name)
     (folder / "kubeconfig").unlink(missing_ok=True)
-    (folder / "cluster.json").unlink()
+    state.remove(record.name)
     with contextlib.suppress(OSError):  # it has other files
         folder.rmdir()

@@ -1,7 +1,7 @@
 """Fetch models of `gs://` URIs: the tutorial's from the cluster's own model server, all others as KServe does.
 
-This file runs by itself in KServe's storage-initializer image: it imports nothing of this project.
-Its arguments are those of the storage initializer: URI and folder, in turn.
+This file runs as a script in KServe's storage-initializer image, so it imports nothing of this project. Its arguments
+are those of the storage initializer: pairs of a URI and a folder.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ TRIES = 5
 
 
 def fetch(server: str, uri: str, folder: str) -> bool:
-    """Put the model of that URI into the folder; False where it is not the server's to have.
+    """Put the model of that URI into the folder; return False if the server has no models of that folder.
 
     Raises:
-        RuntimeError: the server should have it, and has not; in the words of KServe's storage initializer.
-        OSError: there is no server.
+        RuntimeError: the server has models of that folder, but not this one. The message is KServe's own.
+        OSError: the server does not answer.
     """
     address = f"{server}/{uri.removeprefix('gs://').rstrip('/')}/{FILE}"
     for left in reversed(range(TRIES)):
@@ -47,7 +47,7 @@ def fetch(server: str, uri: str, folder: str) -> bool:
 
 
 def main(arguments: list[str]) -> None:
-    """Fetch each; hand over to KServe's own initializer where one of them is not the tutorial's."""
+    """Fetch all models, or run KServe's own initializer if one of them is not the tutorial's."""
     pairs = list(zip(arguments[::2], arguments[1::2], strict=True))
     if not all(fetch(os.environ["MODEL_SERVER"], uri, folder) for uri, folder in pairs):
         os.execv(INITIALIZER, [INITIALIZER, *arguments])

@@ -1,7 +1,8 @@
-"""Serve the tutorial's two iris models inside the cluster, trained by the scikit-learn that will load them.
+"""Serve the files of the tutorial's two iris models inside the cluster.
 
-This file runs by itself in KServe's scikit-learn server image: it imports nothing of this project.
-`MODELS` holds, as JSON, the kernel of each model by the path under which it is asked for.
+The models are trained when the server starts, by the same scikit-learn that will load them. This file runs as a script
+in KServe's scikit-learn server image, so it imports nothing of this project. The environment variable `MODELS` has, as
+JSON, the kernel of each model by the path of its file.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ PORT = 8080
 
 
 def trained(kernels: dict[str, str]) -> dict[str, bytes]:
-    """The bytes of a model file by path."""
+    """The bytes of each model file, by its path."""
     features, species = load_iris(return_X_y=True)
     files = {}
     for path, kernel in kernels.items():
@@ -31,12 +32,12 @@ def trained(kernels: dict[str, str]) -> dict[str, bytes]:
 
 
 def handler(files: dict[str, bytes]) -> type[BaseHTTPRequestHandler]:
-    """A handler that answers with those files; 404 for what their folders lack, 421 for what is in other folders."""
+    """A handler that serves those files: 404 for a missing file in their folders, 421 for any other folder."""
     folders = tuple(path.rsplit("/", 2)[0] + "/" for path in files if path.count("/") > 1)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            """Answer with the file of this path."""
+            """Send the file of this path."""
             data = files.get(self.path)
             absent = HTTPStatus.NOT_FOUND if self.path.startswith(folders) else HTTPStatus.MISDIRECTED_REQUEST
             self.send_response(absent if data is None else HTTPStatus.OK)
@@ -48,9 +49,9 @@ def handler(files: dict[str, bytes]) -> type[BaseHTTPRequestHandler]:
 
 
 def main() -> None:
-    """Train, then serve until the container ends."""
+    """Train the models, then serve them until the container ends."""
     files = trained(json.loads(os.environ["MODELS"])) | {"/ready": b"ok"}
-    # Other pods fetch from here: inside its container every address is the pod's own.
+    # Other pods fetch from here, so it listens on all addresses of its pod.
     ThreadingHTTPServer(("", PORT), handler(files)).serve_forever()
 
 

@@ -1,4 +1,4 @@
-"""The objects by which the cluster answers the tutorial's `gs://` URIs itself, with two models that differ."""
+"""The objects that serve the tutorial's `gs://` URIs from inside the cluster, with two models that differ."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from importlib.resources import files
 from typing import Any
 
-from kserve_nb.clusters.kind.settings import MODEL_RESOURCES
+from kserve_nb.clusters.kind.settings import INITIALIZER_RESOURCES, MODEL_RESOURCES
 from kserve_nb.clusters.kind.versions import part
 from kserve_nb.clusters.tutorial_models import BUCKETS, FILE, FOLDER, KERNELS
 
@@ -17,7 +17,7 @@ Object = dict[str, Any]
 
 
 def objects() -> list[Object]:
-    """Namespace, script, Deployment, Service, and the ClusterStorageContainer for `gs://`, in the order to apply."""
+    """The objects in the order in which they are applied: first the namespace, last the ClusterStorageContainer."""
     labels = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/managed-by": "kserve-nb"}
 
     def meta(name: str, namespaced: bool = True) -> Object:
@@ -51,20 +51,20 @@ def _deployment(labels: dict[str, str]) -> Object:
 
 
 def _storage_container() -> Object:
-    """KServe merges this over its init container, whose arguments stay (pkg/webhook/admission/pod)."""
+    """The container that KServe merges over its init container, whose arguments stay (pkg/webhook/admission/pod)."""
     container = {
         "name": "storage-initializer", "image": f"kserve/storage-initializer:v{part('kserve').version}",
         "imagePullPolicy": "IfNotPresent",
         "command": ["python", "-c", _script("model_fetcher.py")],
         "env": [{"name": "MODEL_SERVER", "value": f"http://{NAME}.{NAMESPACE}.svc.cluster.local"}],
-        "resources": {"requests": {"cpu": "100m", "memory": "100Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
+        "resources": INITIALIZER_RESOURCES,
     }
     return {"container": container, "supportedUriFormats": [{"prefix": "gs://"}], "workloadType": "initContainer",
             "supportsMultiModelDownload": True}
 
 
 def _kernels() -> dict[str, str]:
-    """The kernel of each model by the path that its `gs://` URIs become."""
+    """The kernel of each model, by the path that the model server serves it under."""
     return {f"/{bucket}/{FOLDER}/{name}/{FILE}": kernel for bucket in BUCKETS for name, kernel in KERNELS.items()}
 
 

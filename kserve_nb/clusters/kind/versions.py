@@ -1,7 +1,7 @@
-"""What is installed: every version and address stands in `versions.json`, and nowhere else.
+"""The versions and addresses of all that is installed, read from `versions.json`, their only place.
 
-KServe 0.20 is tested by its authors with this cert-manager, Knative and kind (kserve-deps.env of its release); Istio is
-the one that this net-istio brings for kind: one replica and small requests, where its release file has three of each.
+KServe's authors test 0.20 with this cert-manager and Knative (kserve-deps.env of the release). Istio is the variant for
+kind of this net-istio release: one replica with small requests, where the normal variant has three.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Part:
-    """One thing that is installed, at its pinned version."""
+    """One program or image that is installed, at its pinned version."""
 
     name: str
     version: str
-    manifests: tuple[tuple[str, str], ...] = ()  # file name and address, in the order in which they are applied
+    manifests: tuple[tuple[str, str], ...] = ()  # file name and address, in the order of application
     image: str = ""
 
 

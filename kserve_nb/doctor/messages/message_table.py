@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any
 
@@ -21,6 +21,7 @@ from kserve_nb.doctor.rule import declare, rule_of
 TABLES = ("embedded", "storage", "scheduler", "pods", "models", "manifests", "knative", "kserve", "kubectl", "network",
           "clients", "notebooks", "questions")  # fmt: skip
 CONTAINER_TABLES = ("storage", "models", "pods")  # what a container's log or state can contain
+_MAX_TEXT = 64 * 1024  # the end of a longer text: of a log, it is what matters
 _PLACEHOLDER = re.compile(r"\{(\d|[a-z]+)\}")
 
 
@@ -61,10 +62,15 @@ class MessageRow:
     general: bool = False
     table: str = ""
 
-    def find(self, text: str) -> re.Match[str] | None:
-        """The first match of the first pattern that matches."""
-        searched = (re.search(pattern, text, re.MULTILINE | re.IGNORECASE) for pattern in self.patterns)
-        return next(filter(None, searched), None)
+    @cached_property
+    def compiled(self) -> tuple[re.Pattern[str], ...]:
+        """The patterns, compiled once: there are more than `re` keeps."""
+        return tuple(re.compile(pattern, re.MULTILINE | re.IGNORECASE) for pattern in self.patterns)
+
+    def matches(self, text: str) -> Iterator[re.Match[str]]:
+        """The matches of the patterns, in the order of the patterns."""
+        for pattern in self.compiled:
+            yield from pattern.finditer(text)
 
     def remedy(self, groups: Mapping[str, str], values: Mapping[str, str]) -> Remedy:
         """What to do. A command that needs an unknown value is left out."""
@@ -92,27 +98,29 @@ def explain(
         where: the object that printed the text.
         tables: the tables to search; HTTP statuses are explained only when all are searched.
     """
-    fill = (names or Names()).values()
-    matches = [(row, found) for row in rows() if row.table in tables and (found := row.find(text))]
-    specific = [(row, found) for row, found in matches if not row.general]
-    findings = list(_findings(specific, text, fill, where, taken := set[int]()))
+    text, fill = text[-_MAX_TEXT:], (names or Names()).values()
+    searched = [row for row in rows() if row.table in tables]
+    taken: set[int] = set()
+    specific = list(_found([row for row in searched if not row.general], text, taken))
+    findings = [_finding(row, found, fill, where) for row, found in specific]
     answer = answer_in(text) if tables is TABLES else None
     if answer is not None and not any(found.start() >= answer.start for _, found in specific):
         findings += explain_answer(answer, fill, where)
-    findings += _findings([pair for pair in matches if pair[0].general], text, fill, where, taken)
+    general = _found([row for row in searched if row.general], text, taken)
+    findings += [_finding(row, found, fill, where) for row, found in general]
     return tuple(finding for number, finding in enumerate(findings)
                  if finding.id not in {earlier.id for earlier in findings[:number]})  # fmt: skip
 
 
-def _findings(
-    matches: Sequence[tuple[MessageRow, re.Match[str]]], text: str, fill: Mapping[str, str], where: str, taken: set[int]
-) -> Iterator[Finding]:
-    """The findings of these matches; in each line of the text the first match counts."""
-    for row, found in matches:
-        lines = _lines(text, found)
-        if taken.isdisjoint(lines):
-            taken.update(lines)
-            yield _finding(row, found, fill, where)
+def _found(
+    searched: Sequence[MessageRow], text: str, taken: set[int]
+) -> Iterator[tuple[MessageRow, re.Match[str]]]:
+    """The rows that match, with their match. In each line of the text the first one counts: `taken` has its number."""
+    for row in searched:
+        found = next((match for match in row.matches(text) if taken.isdisjoint(_lines(text, match))), None)
+        if found is not None:
+            taken.update(_lines(text, found))
+            yield row, found
 
 
 def _finding(row: MessageRow, found: re.Match[str], fill: Mapping[str, str], where: str) -> Finding:

@@ -42,7 +42,7 @@ def unscheduled(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
             why = found.why
             if found.id == _NO_ROOM and requests:
                 why = f"The pod requests {requests}; the node has {_allocatable(facts)} in all. {why}"
-            yield Finding(found.rule, "blocker", "pod", pod, message, f"{why} {_users(service)}", found.remedy)
+            yield Finding(found.rule, "blocker", "pod", pod, message, f"{_users(service)} {why}", found.remedy)
 
 
 def _unscheduled(service: ServiceFacts) -> Iterator[tuple[str, str, str]]:
@@ -70,7 +70,7 @@ def failed_containers(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
             continue
         yield Finding(
             found.rule, "blocker", "pod", failure.pod, failure.last_words,
-            f"{_first_line(service)}{_container(failure)}{found.why} {_users(service)}", found.remedy,
+            f"{_users(service)} {_container(failure)}{found.why}", found.remedy,
         )  # fmt: skip
 
 
@@ -78,6 +78,8 @@ def failed_containers(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
 def no_model(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
     """K13: the storage-initializer failed."""
     failure = next((failure for failure in service.failures if failure.container == DOWNLOADER), None)
+    if failure is not None and _explained(facts, service, failure) is not None:
+        return  # its image cannot be pulled, or it ran out of memory
     message = service.status.failure if not service.failures and _failing(service) else ""
     if failure is None and "torage" not in message:
         return
@@ -107,7 +109,7 @@ def no_revision(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
     remedy = cause.remedy if cause and cause.remedy.text else Remedy("read the events of its objects", events)
     why = cause.why if cause else "This is the deepest cause that Kubernetes records."
     yield Finding(
-        NO_REVISION, "blocker", "revision", where, saw, f"{_first_line(service)}{why} {_users(service)}", remedy,
+        NO_REVISION, "blocker", "revision", where, saw, f"{_first_line(service)}{_users(service)} {why}", remedy,
     )  # fmt: skip
 
 
@@ -122,7 +124,7 @@ def in_progress(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
     yield Finding(
         IN_PROGRESS, "progress", "pod" if waiting else "rollout", where,
         _waiting_in_words(facts, service, waiting) if waiting else left,
-        f"Nothing has failed yet: {left}. {_users(service)} Knative gives a new revision 10 minutes.",
+        f"{_users(service)} Nothing has failed yet: {left}. Knative gives a new revision 10 minutes.",
         Remedy("wait for it, or read the log", _progress_command(facts, service, waiting), "await rollout.wait()"),
     )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from kserve_nb.observe.snapshot import Ghost, Snapshot, clock
+from kserve_nb.observe.snapshot import DeletedPod, Snapshot, clock
 from kserve_nb.values import render
 from kserve_nb.values.foreign_text import last_line
 from kserve_nb.values.pods import Pod
@@ -33,14 +33,14 @@ def text(snapshot: Snapshot, revision: str = "", order: PodOrder = POD_ORDERS[0]
     hidden_counts = {short(name): len(pods) - _ROWS_SHOWN for name, pods in groups.items()}
     more = [f"{name}: and {count} more" for name, count in hidden_counts.items() if count > 0]
     pods_text = render.text((header, rows)) if rows else f"{snapshot.name}: no pods"
-    gone = [f"gone at {clock(ghost.gone_at)}: pod of {short(ghost.pod.revision)}" for ghost in snapshot.ghosts]
+    gone = [f"gone at {clock(ghost.deleted_at)}: pod of {short(ghost.pod.revision)}" for ghost in snapshot.deleted_pods]
     return with_state(snapshot, "\n".join(filter(None, (pods_text, *more, expected_pods(snapshot), *gone))))
 
 
 def html(snapshot: Snapshot, revision: str = "", order: PodOrder = POD_ORDERS[0], picked: str = "") -> str:
     """The same as a table; deleted pods are struck through for a while. A click on a row selects its pod."""
     groups = _groups(snapshot, revision, order)
-    gone = [ghost for ghost in snapshot.ghosts if revision in ("", ghost.pod.revision)]
+    gone = [ghost for ghost in snapshot.deleted_pods if revision in ("", ghost.pod.revision)]
     body = ""
     for name in sorted({*groups, *(ghost.pod.revision for ghost in gone)}):
         body += _group_html(snapshot, name, groups.get(name, []), picked)
@@ -56,7 +56,7 @@ def expected_pods(snapshot: Snapshot) -> str:
     if status is None:
         return ""
     newer = {pod.revision for pod in snapshot.pods if pod.revision > status.latest_created}  # not in the status yet
-    named = sorted({*(target.revision for target in status.traffic), *snapshot.asked, *newer} - {""})
+    named = sorted({*(target.revision for target in status.traffic), *snapshot.requested, *newer} - {""})
     least = ((snapshot.document.get("spec") or {}).get("predictor") or {}).get("minReplicas")
     least = 1 if least is None else least
     parts = [f"{short(name)} ×{least}{'+' * (least == 0)} {_mark(snapshot, name, least)}" for name in named]
@@ -120,11 +120,11 @@ def _pod_row(pod: Pod, *, is_picked: bool) -> str:
     return f"<tr data-key='{safe(pod.name)}' {reports}{look}>{shown}<td>{arrow} {button}</td>{why}</tr>"
 
 
-def _gone_row(ghost: Ghost) -> str:
+def _gone_row(ghost: DeletedPod) -> str:
     revision, name = short(ghost.pod.revision), _name_end(ghost.pod)
     return (
         f"<tr data-key='gone {safe(ghost.pod.name)}' class='knb-gone'><td><s>{safe(revision)}</s></td><td></td>"
-        f"<td>† gone at {clock(ghost.gone_at)}</td><td></td><td><s>{name}</s></td><td></td></tr>"
+        f"<td>† gone at {clock(ghost.deleted_at)}</td><td></td><td><s>{name}</s></td><td></td></tr>"
     )
 
 

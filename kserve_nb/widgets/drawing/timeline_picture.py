@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kserve_nb.observe.history import Course, RolloutHistory, Span, TimelineFrame, course_of, narrative
+from kserve_nb.observe.history import RolloutHistory, Span, TimelineFrame, TimelineLanes, lanes_of, narrative
 from kserve_nb.observe.snapshot import Event, clock
 from kserve_nb.values.revisions import short
 from kserve_nb.widgets.drawing import svg
@@ -30,7 +30,7 @@ _X = Callable[[float], float]
 
 def picture(history: RolloutHistory, cursor: float | None = None, width: float = WIDTH) -> str:
     """The lanes on one axis of time; `cursor` marks a moment."""
-    course = course_of(history)
+    course = lanes_of(history)
     span = max(course.end - course.start, 1.0)
     right = width - RIGHT
 
@@ -78,7 +78,7 @@ def key(*, has_requests: bool) -> str:
 
 def label(history: RolloutHistory) -> str:
     """The picture in one sentence."""
-    course = course_of(history)
+    course = lanes_of(history)
     now = " · ".join(f"{spans[-1].percent} % → {short(name)}" for name, spans in course.traffic.items()
                      if spans and spans[-1].end == course.end)  # fmt: skip
     state = "unknown" if _is_unseen(course) else now or "no traffic"
@@ -97,18 +97,18 @@ def frame_text(frame: TimelineFrame | None) -> str:
         return "no data: the cluster did not answer at this moment"
     routed = " · ".join(f"{percent} % → {short(name)}" for name, percent in frame.traffic) or "none"
     pods = " · ".join(f"{short(revision)} {word}" for _, revision, word in frame.pods) or "none"
-    requested = f"{frame.asked or 'nothing'} of {frame.model.rpartition('/')[2] or 'no model'}"
+    requested = f"{frame.requested or 'nothing'} of {frame.model.rpartition('/')[2] or 'no model'}"
     phase = f"{frame.phase}: {frame.why}" if frame.why else frame.phase
     return f"requested {requested}\nrouted {routed}\npods {pods}\n{phase}"
 
 
-def is_drain(event: Event, course: Course) -> bool:
+def is_drain(event: Event, course: TimelineLanes) -> bool:
     """Whether a warning is normal: the readiness probe of a pod that is draining fails on purpose."""
     spans = [span for pods in course.pods.values() for span in pods.get(event.name, ()) if span.what == "ending"]
     return event.reason == "Unhealthy" and any(span.start - _DRAIN_MARGIN_S <= event.at for span in spans)
 
 
-def _requested(course: Course, x: _X, right: float) -> tuple[list[str], float]:
+def _requested(course: TimelineLanes, x: _X, right: float) -> tuple[list[str], float]:
     """The requested changes, in as many rows as their labels need."""
     ends = [0.0] * _ROWS
     parts: list[str] = []
@@ -127,7 +127,7 @@ def _requested(course: Course, x: _X, right: float) -> tuple[list[str], float]:
     return [svg.text_at(0, 16, "requested", more="font-weight='600'"), *parts], 14 + used * _ROW
 
 
-def _lane(course: Course, revision: str, x: _X, y: float, right: float) -> tuple[list[str], float]:
+def _lane(course: TimelineLanes, revision: str, x: _X, y: float, right: float) -> tuple[list[str], float]:
     """A revision's share of the traffic as a band, and a line for each of its pods."""
     base, colour = y + _BAND, revision_colour(revision)
     spans = course.traffic[revision]
@@ -153,7 +153,7 @@ def _lane(course: Course, revision: str, x: _X, y: float, right: float) -> tuple
     return parts, base + 10 + _POD * min(len(pods), _PODS_SHOWN)
 
 
-def _is_unseen(course: Course) -> bool:
+def _is_unseen(course: TimelineLanes) -> bool:
     return any(span.end == course.end for span in course.unobserved)
 
 
@@ -175,7 +175,7 @@ def _pod(x: _X, y: float, name: str, state: Span) -> str:
     return svg.grouped(title, svg.line(x(state.start), y, end, y, INK, _STROKES[state.what]))
 
 
-def _requests(history: RolloutHistory, course: Course, x: _X, y: float, right: float) -> list[str]:
+def _requests(history: RolloutHistory, course: TimelineLanes, x: _X, y: float, right: float) -> list[str]:
     """A stroke per batch of requests, filled to the share that LATEST answered; a mark above it if some failed."""
     base = y + 18
     parts = [svg.text_at(0, y + 14, "requests", more="font-weight='600'"), svg.line(LEFT, base, right, base, FAINT)]
@@ -189,7 +189,7 @@ def _requests(history: RolloutHistory, course: Course, x: _X, y: float, right: f
     return parts
 
 
-def _events(history: RolloutHistory, course: Course, x: _X, y: float) -> list[str]:
+def _events(history: RolloutHistory, course: TimelineLanes, x: _X, y: float) -> list[str]:
     shown = [event for event in history.events if course.start <= event.at <= course.end][-_EVENTS_SHOWN:]
     parts = [svg.text_at(0, y + 14, "events", more="font-weight='600'")]
     for event in shown:
@@ -203,7 +203,7 @@ def _events(history: RolloutHistory, course: Course, x: _X, y: float) -> list[st
     return parts
 
 
-def _axis(course: Course, x: _X, y: float, right: float) -> list[str]:
+def _axis(course: TimelineLanes, x: _X, y: float, right: float) -> list[str]:
     span = max(course.end - course.start, 1.0)
     most = max((right - LEFT) / _TICK_PX, 1)
     step = next((step for step in _STEPS_S if span / step <= most), _STEPS_S[-1])

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from kserve_nb.access.api_client import Client, RefusedError
 from kserve_nb.observe.history import RequestBatch, RolloutHistory, TimelineFrame
-from kserve_nb.observe.snapshot import KINDS, Ghost, Observed, Snapshot, concerns, snapshot_of
+from kserve_nb.observe.snapshot import KINDS, DeletedPod, Observed, Snapshot, belongs_to, snapshot_of
 from kserve_nb.rollout.sampling import Tally
 from kserve_nb.values.split import Split
 from kserve_nb.widgets.feed.object_watch import ObjectWatch
@@ -38,7 +38,7 @@ class RolloutFeed:
         self._subscribers: list[Subscriber] = []
         self._frames: deque[TimelineFrame] = deque(maxlen=_FRAMES_KEPT)
         self._samples: deque[RequestBatch] = deque(maxlen=_FRAMES_KEPT)
-        self._gone_pods: tuple[Ghost, ...] = ()
+        self._gone_pods: tuple[DeletedPod, ...] = ()
         self._observed: Observed | None = None
         self._last_contact, self._outage = 0.0, ""  # when the API server last answered; why it does not answer now
         self._last_published = self._clock.now()
@@ -46,7 +46,8 @@ class RolloutFeed:
         self.snapshot = self._base = Snapshot(name, client.namespace, client.server)
         self._throttle = Throttle(self._update, self._clock, f"feed of {name}")
         self._watches = {
-            kind: ObjectWatch(client, kind, functools.partial(concerns, name, kind), self._on_change) for kind in KINDS
+            kind: ObjectWatch(client, kind, functools.partial(belongs_to, name, kind), self._on_change)
+            for kind in KINDS
         }
         self._ping_thread = threading.Thread(target=self._ping, name=f"ping for {name}", daemon=True)
         self._ping_thread.start()
@@ -159,15 +160,15 @@ class RolloutFeed:
             return replace(self._base, state="error", reason=error, observed=self._observed)
         found = snapshot_of(self._name, {kind: watch.objects() for kind, watch in self._watches.items()})
         present = {pod.name for pod in found.pods}
-        gone = [Ghost(pod, self._clock.now()) for pod in self._base.pods if pod.name not in present]
+        gone = [DeletedPod(pod, self._clock.now()) for pod in self._base.pods if pod.name not in present]
         self._gone_pods = (*self._gone_pods, *gone)[-_GONE_PODS_KEPT:]
         return replace(found, namespace=self._client.namespace, source=self._client.server, observed=self._observed)
 
     def _with_ages(self) -> Snapshot:
         """The snapshot with what changes by time alone: its age, and which deleted pods are still shown."""
         now = self._clock.now()
-        self._gone_pods = tuple(gone for gone in self._gone_pods if now - gone.gone_at < GONE_POD_S)
-        timed = replace(self._base, ghosts=self._gone_pods, at=self._last_contact)
+        self._gone_pods = tuple(gone for gone in self._gone_pods if now - gone.deleted_at < GONE_POD_S)
+        timed = replace(self._base, deleted_pods=self._gone_pods, at=self._last_contact)
         silent_s = now - self._last_contact if self._last_contact else 0.0
         if silent_s > STALE_S or (self._outage and not self._last_contact):
             return replace(timed, state="stale", age_s=int(silent_s // STALE_S * STALE_S), reason=self._outage)

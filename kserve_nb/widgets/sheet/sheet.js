@@ -171,6 +171,14 @@ function render({ model, el }) {
     if (event.key === "Enter" && event.target.type === "text" && event.target.dataset.change) event.target.blur();
   });
 
+  // JupyterLab's shortcuts for single keys (arrows, Enter, A, B, …) would take the keys that the controls need. It
+  // listens on the document, so the attribute that stops it is set before that. Shift+Enter and Ctrl+S stay its own.
+  function onKey(event) {
+    const isShortcut = event.ctrlKey || event.metaKey || (event.shiftKey && event.key === "Enter");
+    if (root.contains(event.target)) event.target.toggleAttribute("data-lm-suppress-shortcuts", !isShortcut);
+  }
+  window.addEventListener("keydown", onKey, true);
+
   let reported = 0;
   const sizes = new ResizeObserver(() => {
     const width = Math.floor(root.clientWidth / WIDTH_STEP) * WIDTH_STEP;
@@ -186,6 +194,7 @@ function render({ model, el }) {
   draw();
   return () => {
     sizes.disconnect();
+    window.removeEventListener("keydown", onKey, true);
     clearTimeout(late);
     model.off("change:content", draw);
     model.off("change:handled", onHandled);

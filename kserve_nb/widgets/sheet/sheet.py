@@ -41,7 +41,9 @@ class Sheet(SavedOutput, anywidget.AnyWidget):  # type: ignore[misc]  # anywidge
     _focus_count = 0
 
     def __init__(self, **traits: Any) -> None:
-        self._draw_lock = threading.RLock()
+        # The feed, background work and the kernel's main thread all draw. One lock per widget: with a second one of a
+        # subclass, two threads could take them in opposite order and wait for each other.
+        self._lock = threading.RLock()
         super().__init__(**traits)
         self.on_msg(self._on_message)
 
@@ -69,7 +71,7 @@ class Sheet(SavedOutput, anywidget.AnyWidget):  # type: ignore[misc]  # anywidge
 
     def redraw(self) -> None:
         """Draw, and send the result if it differs from what is shown. An exception is shown instead of the picture."""
-        with self._draw_lock:
+        with self._lock:
             try:
                 fault = note("✖", self._fault, urgent=True) if self._fault else ""
                 self.content = self._draw() + fault

@@ -72,7 +72,7 @@ def steps_of(state: SliderState) -> tuple[ChangeStep, ...]:
         return requested, accepted, ChangeStep("open", "routed"), ChangeStep("open", "observed")
     routed = f"{snapshot.routed.get(snapshot.status.latest_created, 0)} %"
     accepted = ChangeStep("done", "accepted")
-    if snapshot.failure or snapshot.left:
+    if snapshot.failure or snapshot.missing:
         mark: StepMark = "failed" if snapshot.failure else "active"
         return requested, accepted, ChangeStep(mark, "routed", routed), ChangeStep("open", "observed")
     return requested, accepted, ChangeStep("done", "routed", routed), _observed_step(snapshot)
@@ -122,9 +122,10 @@ def _cluster_phase(state: SliderState) -> SliderPhase:
         serving = ", ".join(short(name) for name, share in sorted(snapshot.routed.items()) if share) or "no revision"
         why = last_line(snapshot.failure).rstrip(".")
         return SliderPhase("canary-failed", f"the new revision fails: {why}. Users are served by {serving}")
-    if snapshot.left and state.stalled:
-        return SliderPhase("stalled", f"no progress for {STALLED_S:.0f} s: {snapshot.left}. Find out why: lab.doctor()")
-    if snapshot.left:
+    if snapshot.missing and state.stalled:
+        since = f"no progress for {STALLED_S:.0f} s"
+        return SliderPhase("stalled", f"{since}: {snapshot.missing}. Find out why: lab.doctor()")
+    if snapshot.missing:
         return SliderPhase("routing", f"{_progress(snapshot)}{then}")
     tally = snapshot.sample
     if tally and judge(tally.hits, tally.split.attributed, tally.percent).word == "consistent":
@@ -138,7 +139,7 @@ def _cluster_phase(state: SliderState) -> SliderPhase:
 def _progress(snapshot: Snapshot) -> str:
     status = snapshot.status
     if status is None or not status.latest_created or status.latest_created != status.latest_ready:
-        return f"the new revision is starting ({snapshot.left})"
+        return f"the new revision is starting ({snapshot.missing})"
     return "Knative is switching the traffic"
 
 

@@ -77,7 +77,7 @@ class SliderState:
         """Whether an earlier change is not routed yet and may still be."""
         if self.writing or self.awaits_own_write:
             return True
-        return bool(self.snapshot.left) and not self.snapshot.failure and not self.stalled
+        return bool(self.snapshot.missing) and not self.snapshot.failure and not self.stalled
 
     @property
     def after_yes(self) -> Next:
@@ -138,7 +138,7 @@ class SliderState:
             state = state._with_status(status)
         if change.action != "apply" and state.queued is None:
             state = replace(state._cleared(), draft_percent=change.latest_percent)
-        return replace(state, message=Message("✔", f"{change.latest_percent} % is requested"))
+        return replace(state, message=Message("✔", f"the spec requests {change.latest_percent} %"))
 
     def write_failed(self, change: TrafficChange, error: Exception) -> SliderState:
         """The change was not stored, or the answer was lost."""
@@ -167,8 +167,8 @@ class SliderState:
 
     def seen(self, snapshot: Snapshot, now_s: float) -> SliderState:
         """A snapshot has arrived."""
-        since = self.waiting_since_s if snapshot.left == self.snapshot.left else now_s
-        stalled = bool(snapshot.left) and now_s - since >= STALLED_S
+        since = self.waiting_since_s if snapshot.missing == self.snapshot.missing else now_s
+        stalled = bool(snapshot.missing) and now_s - since >= STALLED_S
         state = replace(self, snapshot=snapshot, waiting_since_s=since, stalled=stalled)
         if snapshot.state == "live":
             state = replace(state, synced=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -47,7 +46,6 @@ class TrafficSlider(RolloutWidget):
 
     def __init__(self, rollout: Rollout):
         self._rollout = rollout
-        self._lock = threading.RLock()  # the feed, the writer's threads and the kernel's main thread change the state
         self._state = SliderState(Snapshot(rollout.name))
         self._journal: Journal = ()
         self._number_problem = ""  # what is wrong with the number typed last

@@ -1,9 +1,10 @@
-"""The objects that every new cluster has: what Kubernetes, Knative Serving and KServe bring along when installed."""
+"""The objects of a new cluster: those that installing Kubernetes, Knative Serving and KServe creates."""
 
 from __future__ import annotations
 
 import copy
 import json
+import logging
 import platform
 import time
 import uuid
@@ -12,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from kserve_nb.clusters.embedded.api.admission.core_kinds import SERVICE_NETWORK
+from kserve_nb.clusters.embedded.api.admission.kubernetes.core_kinds import SERVICE_NETWORK
 from kserve_nb.clusters.embedded.api.schema.custom_resources import definitions, established
 from kserve_nb.clusters.embedded.kinds import (
     CLUSTER_SERVING_RUNTIME,
@@ -25,7 +26,7 @@ from kserve_nb.clusters.embedded.kinds import (
     NODE,
     SERVICE,
 )
-from kserve_nb.clusters.embedded.objects import Kind, NotFoundError, Object, Objects, Settings, utc
+from kserve_nb.clusters.embedded.objects import Kind, NotFoundError, Object, Objects, Settings, StatusError, utc
 
 KUBERNETES_VERSION, KNATIVE_VERSION, KSERVE_VERSION = "v1.35.4", "1.21.3", "v0.20.0"
 
@@ -39,18 +40,29 @@ _STORAGE_FORMATS = (
 NODE_CPU, NODE_MEMORY_KI = 64, 128 * 2**20  # advertised, at least
 GATEWAY_PORT = 8080
 
+log = logging.getLogger(__name__)
+
 
 def populate(objects: Objects, settings: Settings) -> None:
-    """Give a new cluster its objects, and a resumed one what depends on how it was started: gateway and node."""
+    """Create the objects of a new cluster. In a resumed cluster, update those that depend on its settings."""
     for kind, body in initial_objects(settings):
-        status = body.pop("status", None)
-        stored = _store(kind, body, objects)
-        if status is not None and stored is not None and stored.get("status") != status:
-            objects.update_status(kind, stored | {"status": status})
+        try:
+            _populate_one(kind, body, objects)
+        except StatusError as error:
+            if error.code != 500:
+                raise
+            log.error("%s", error.message)  # the disk is full: serve what there is, and report the rest
+
+
+def _populate_one(kind: Kind, body: Object, objects: Objects) -> None:
+    status = body.pop("status", None)
+    stored = _store(kind, body, objects)
+    if status is not None and stored is not None and stored.get("status") != status:
+        objects.update_status(kind, stored | {"status": status})
 
 
 def initial_objects(settings: Settings) -> list[tuple[Kind, Object]]:
-    """All objects of a new cluster, in the order in which they can be created; some with a status."""
+    """All objects of a new cluster, some with a status, in the order in which they can be created."""
     now = utc(time.time())
     return [
         *((NAMESPACE, namespace) for namespace in _namespaces(settings)),
@@ -67,7 +79,7 @@ def initial_objects(settings: Settings) -> list[tuple[Kind, Object]]:
 
 
 def _store(kind: Kind, body: Object, objects: Objects) -> Object | None:
-    """The object after it was created or, if it tells how the cluster was started, replaced; None if it was kept."""
+    """Create an object, or update it if it depends on the settings. Returns it, or None if it was kept as it is."""
     meta = body["metadata"]
     try:
         current = objects.get(kind, meta.get("namespace"), meta["name"])
@@ -99,7 +111,7 @@ def _namespaces(settings: Settings) -> list[Object]:
 
 
 def node(settings: Settings, now: str) -> Object:
-    """The one node: this machine."""
+    """The cluster's only node: this machine."""
     labels = {"beta.kubernetes.io/arch": _architecture(), "beta.kubernetes.io/os": "linux",
               "kubernetes.io/arch": _architecture(), "kubernetes.io/hostname": settings.node,
               "kubernetes.io/os": "linux", "node-role.kubernetes.io/control-plane": ""}
@@ -121,7 +133,7 @@ def node(settings: Settings, now: str) -> Object:
 
 
 def _lease(settings: Settings, now: str) -> Object:
-    """What a kubelet says that it lives by."""
+    """The lease that a kubelet renews to show that its node is alive."""
     return {"apiVersion": LEASE.api_version, "kind": "Lease", "metadata": _meta(settings.node, "kube-node-lease"),
             "spec": {"holderIdentity": settings.node, "leaseDurationSeconds": 40,
                      "renewTime": now.replace("Z", ".000000Z")}}
@@ -207,12 +219,11 @@ def _services(settings: Settings) -> list[Object]:
 
 
 def _outside(settings: Settings, selector: dict[str, str]) -> Object:
-    # The pages that explain LoadBalancer, NodePort and port-forward (of port 80) all end where our gateway listens.
+    # The ways that tutorials describe (LoadBalancer, NodePort, port-forward of port 80) all lead to the same listener.
+    ports = (("http2", settings.ingress_port), ("http", 80))
     return {"type": "LoadBalancer", "selector": dict(selector),
-            "allocateLoadBalancerNodePorts": False,
-            "ports": [{"name": "http2", "nodePort": settings.ingress_port, "port": settings.ingress_port,
-                       "protocol": "TCP", "targetPort": GATEWAY_PORT},
-                      {"name": "http", "port": 80, "protocol": "TCP", "targetPort": GATEWAY_PORT}]}
+            "ports": [{"name": name, "nodePort": settings.ingress_port, "port": port, "protocol": "TCP",
+                       "targetPort": GATEWAY_PORT} for name, port in ports]}
 
 
 def _inside(selector: dict[str, str]) -> Object:
@@ -221,7 +232,7 @@ def _inside(selector: dict[str, str]) -> Object:
 
 
 def _gateway(settings: Settings) -> Object:
-    """The gateway's Deployment: its pod stands for our Envoy, so that it can be looked at and forwarded to."""
+    """The Deployment of the gateway, whose pod represents the cluster's Envoy for kubectl get and port-forward."""
     if settings.gateway == "istio":
         name, labels = "istio-ingressgateway", {"app": "istio-ingressgateway", "istio": "ingressgateway"}
         container: Object = {"name": "istio-proxy", "image": "docker.io/istio/proxyv2:1.27.1"}

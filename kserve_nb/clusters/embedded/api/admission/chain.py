@@ -1,31 +1,34 @@
-"""What happens to an object on its way into the store: defaulting and mutating webhooks, then validation.
+"""The admission of an object: defaults, webhooks and validation, in the API server's order.
 
-The order is the API server's: built-in defaults and mutating webhooks change the object, then the built-in rules and
-the schema, then the validating webhooks look at what would be stored.
+Built-in defaults and mutating webhooks change the object first. Then built-in validation and the schema check it, and
+validating webhooks after them. The refusal of what the embedded cluster cannot run comes last, so that an object that a
+real cluster refuses gets the real message.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, Literal
+from typing import Any
 
-from kserve_nb.clusters.embedded.api.admission import (
+from kserve_nb.clusters.embedded.api.admission import unsupported
+from kserve_nb.clusters.embedded.api.admission.knative import knative_config, knative_defaults, knative_validation
+from kserve_nb.clusters.embedded.api.admission.kserve import isvc_defaults, isvc_validation, serving_runtimes
+from kserve_nb.clusters.embedded.api.admission.kubernetes import (
     core_kinds,
     custom_resource_definitions,
-    knative_webhook,
-    kserve_webhook,
     pod_admission,
+    pod_validation,
 )
-from kserve_nb.clusters.embedded.api.admission.refusals import denied
+from kserve_nb.clusters.embedded.api.admission.review import Operation, Review
 from kserve_nb.clusters.embedded.api.schema import structural_schemas
 from kserve_nb.clusters.embedded.kinds import (
+    CLUSTER_SERVING_RUNTIME,
+    CONFIG_MAP,
     CONFIGURATION,
     CUSTOM_RESOURCE_DEFINITION,
     DEPLOYMENT,
     INFERENCE_SERVICE,
     INGRESS,
-    KINDS,
     KNATIVE_SERVICE,
     NAMESPACE,
     PERSISTENT_VOLUME_CLAIM,
@@ -34,28 +37,17 @@ from kserve_nb.clusters.embedded.kinds import (
     REPLICA_SET,
     REVISION,
     ROUTE,
+    SECRET,
     SERVERLESS_SERVICE,
     SERVICE,
+    SERVING_RUNTIME,
 )
 from kserve_nb.clusters.embedded.objects import Kind, Object, Objects
 
-Default = Callable[[Object, Object | None, Objects], Object]
-Validate = Callable[[Object, Object | None], None]
+Step = Callable[[Review], None]
 
 _KNATIVE_KINDS = (KNATIVE_SERVICE, CONFIGURATION, REVISION, ROUTE, POD_AUTOSCALER, INGRESS, SERVERLESS_SERVICE)
-
-
-def _refuse_idle(kind: Kind, new: Object, old: Object | None) -> None:
-    """Refuse what a real cluster acts on and this one would only keep."""
-    raise denied("embedded-cluster.kserve-nb.dev", f"an embedded cluster runs InferenceServices alone: nothing here "
-                 f"would act on the {kind.kind} {new['metadata'].get('name', '')!r}. Use a kind cluster for it.")
-
-
-def _knative_default(kind: Kind) -> Default:
-    return lambda new, old, objects: knative_webhook.default(kind, new, old)
-
-
-_DEFAULTS: Mapping[Kind, Default] = {
+_DEFAULTS: Mapping[Kind, Step] = {
     CUSTOM_RESOURCE_DEFINITION: custom_resource_definitions.default,
     NAMESPACE: core_kinds.default_namespace,
     POD: pod_admission.default,
@@ -63,46 +55,54 @@ _DEFAULTS: Mapping[Kind, Default] = {
     REPLICA_SET: core_kinds.default_replica_set,
     SERVICE: core_kinds.default_service,
     PERSISTENT_VOLUME_CLAIM: core_kinds.default_claim,
-    INFERENCE_SERVICE: kserve_webhook.default,
-    **{kind: _knative_default(kind) for kind in _KNATIVE_KINDS},
+    INFERENCE_SERVICE: isvc_defaults.default,
+    **dict.fromkeys(_KNATIVE_KINDS, knative_defaults.default),
 }
-_VALIDATIONS: Mapping[Kind, Validate] = {
-    CUSTOM_RESOURCE_DEFINITION: custom_resource_definitions.validate,
-    POD: pod_admission.validate,
-    DEPLOYMENT: core_kinds.validate_deployment,
-    REPLICA_SET: core_kinds.validate_replica_set,
-    SERVICE: core_kinds.validate_service,
-    INFERENCE_SERVICE: kserve_webhook.validate,
-    **{kind: partial(knative_webhook.validate, kind) for kind in _KNATIVE_KINDS},
-    **{kind: partial(_refuse_idle, kind) for kind in KINDS if kind.idle},
+_VALIDATIONS: Mapping[Kind, tuple[Step, ...]] = {
+    CUSTOM_RESOURCE_DEFINITION: (custom_resource_definitions.validate,),
+    POD: (pod_validation.validate,),
+    DEPLOYMENT: (core_kinds.validate_workload,),
+    REPLICA_SET: (core_kinds.validate_workload,),
+    SERVICE: (core_kinds.validate_service,),
+    CONFIG_MAP: (core_kinds.validate_data, knative_config.validate),
+    SECRET: (core_kinds.validate_data,),
+    INFERENCE_SERVICE: (isvc_validation.validate,),
+    SERVING_RUNTIME: (serving_runtimes.validate,),
+    CLUSTER_SERVING_RUNTIME: (serving_runtimes.validate,),
+    **dict.fromkeys(_KNATIVE_KINDS, (knative_validation.validate,)),
 }
 
 
-def admit(operation: Literal["CREATE", "UPDATE", "DELETE"], kind: Kind, new: Object, old: Object | None,
-          objects: Objects) -> Object:
-    """The object as it is stored. Raises StatusError, in the real words, where a real cluster would refuse it."""
-    if operation == "DELETE":
+def admit(operation: Operation, kind: Kind, new: Object, old: Object | None, objects: Objects, *,
+          dry_run: bool = False, warnings: list[str] | None = None) -> Object:
+    """The object as it is stored. Appends to `warnings`. Raises StatusError if the object is refused.
+
+    An object that is being deleted is not checked, so that its finalizers can always be removed.
+    """
+    if operation == "DELETE" or "deletionTimestamp" in new["metadata"]:
         return new
     for part in ("metadata", "spec"):
         if new.get(part) is None:
             new.pop(part, None)
         elif part == "metadata" or not _takes_nulls(kind):
             new[part] = without_nulls(new[part])
+    review = Review(operation, kind, new, old, objects, dry_run, [] if warnings is None else warnings)
     if kind in _DEFAULTS:
-        new = _DEFAULTS[kind](new, old, objects)
+        _DEFAULTS[kind](review)
     structural_schemas.check_values(kind, new)
-    if kind in _VALIDATIONS:
-        _VALIDATIONS[kind](new, old)
+    for step in _VALIDATIONS.get(kind, ()):
+        step(review)
+    unsupported.refuse(review)
     return new
 
 
 def _takes_nulls(kind: Kind) -> bool:
-    """Whether a null is a value: in schemas, and in objects that no Go program decodes."""
+    """Whether a null is a value: in schemas, and in objects that are not decoded into Go structs."""
     return kind == CUSTOM_RESOURCE_DEFINITION or kind.schema is not None
 
 
 def without_nulls(value: Any) -> Any:
-    """The value without the fields and items that are null: to Go they are as good as absent."""
+    """The value without fields and items that are null, which Go treats as absent."""
     if isinstance(value, dict):
         return {key: without_nulls(item) for key, item in value.items() if item is not None}
     return [without_nulls(item) for item in value if item is not None] if isinstance(value, list) else value

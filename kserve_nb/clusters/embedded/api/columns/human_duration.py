@@ -1,4 +1,4 @@
-"""How long ago something was, as kubectl's columns say it (k8s.io/apimachinery pkg/util/duration HumanDuration)."""
+"""Ages as kubectl prints them (k8s.io/apimachinery pkg/util/duration HumanDuration)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 
 def since(timestamp: str | None, now: float) -> str:
-    """`4m22s` for an RFC 3339 time; `<unknown>` without one."""
+    """The age of an RFC 3339 time, such as `4m22s`; `<unknown>` without a time."""
     if not timestamp:
         return "<unknown>"
     try:
@@ -17,7 +17,7 @@ def since(timestamp: str | None, now: float) -> str:
 
 
 def human(duration_s: float) -> str:
-    """A duration in at most two units, coarser the longer it is."""
+    """A duration in at most two units; the longer it is, the coarser the units."""
     seconds = int(duration_s)
     if seconds < -1:
         return "<invalid>"

@@ -1,4 +1,4 @@
-"""The cells of the built-in kinds, column by column (kubernetes pkg/printers/internalversion/printers.go)."""
+"""The cells of the built-in kinds in `kubectl get` (kubernetes pkg/printers/internalversion/printers.go)."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _endpoint_slice(obj: Object, now: float) -> list[Any]:
 
 
 def _first(words: list[str], none: str) -> str:
-    """The first three words, and how many more there are (`formatDiscoveryPorts`, `formatDiscoveryEndpoints`)."""
+    """The first three words and the number of the others (`formatDiscoveryPorts`, `formatDiscoveryEndpoints`)."""
     more = f" + {len(words) - 3} more..." if len(words) > 3 else ""
     return ",".join(words[:3]) + more if words else none
 

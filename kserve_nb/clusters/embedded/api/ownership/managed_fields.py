@@ -1,4 +1,4 @@
-"""metadata.managedFields: who wrote which field last, and who applies which."""
+"""metadata.managedFields: the manager that last wrote or applied each field."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MISSING = object()
 
 
 class Writer(NamedTuple):
-    """Who writes: a field manager's name, and through which subresource."""
+    """A field manager: its name, the subresource it writes through, and whether it applies or updates."""
 
     name: str
     subresource: str = ""
@@ -23,7 +23,7 @@ class Writer(NamedTuple):
 
 @dataclass
 class Entry:
-    """One manager's fields."""
+    """One entry of managedFields: a manager and the fields it owns."""
 
     writer: Writer
     api_version: str
@@ -31,7 +31,7 @@ class Entry:
     paths: set[Path]
 
     def shown(self) -> Object:
-        """As it stands in metadata.managedFields."""
+        """The entry as JSON."""
         body: Object = {"apiVersion": self.api_version, "fieldsType": "FieldsV1", "manager": self.writer.name,
                         "fieldsV1": field_paths.to_fields_v1(self.paths), "operation": self.writer.operation}
         if self.writer.subresource:
@@ -39,7 +39,7 @@ class Entry:
         return body | ({"time": self.time} if self.time else {})
 
     def called(self) -> str:
-        """How a conflict names the manager."""
+        """The manager as a conflict message names it."""
         name = f'"{self.writer.name}"'
         if self.writer.subresource:
             name += f' with subresource "{self.writer.subresource}"'
@@ -47,7 +47,7 @@ class Entry:
 
 
 def entries_of(obj: Object | None) -> list[Entry]:
-    """The managers of an object; entries that cannot be read are left out."""
+    """The entries of an object's managedFields, without those that cannot be read."""
     found = []
     for item in ((obj or {}).get("metadata") or {}).get("managedFields") or ():
         writer = Writer(str(item.get("manager", "")), str(item.get("subresource", "")), str(item.get("operation")))
@@ -58,14 +58,14 @@ def entries_of(obj: Object | None) -> list[Entry]:
 
 
 def shown(entries: list[Entry]) -> list[Object]:
-    """metadata.managedFields; managers that own nothing any more are left out."""
+    """The entries as metadata.managedFields, without managers that own nothing any more."""
     order = {"Apply": 0, "Update": 1}
     return [entry.shown() for entry in sorted(entries, key=lambda e: (order[e.writer.operation], e.time or ""))
             if entry.paths]
 
 
 def after_update(kind: Kind, old: Object | None, new: Object, manager: str, subresource: str = "") -> list[Object]:
-    """managedFields after an update: what the writer changed is its own now, and nobody else's."""
+    """managedFields after an update: the writer alone owns the fields that it changed."""
     given = new["metadata"].get("managedFields")
     entries = entries_of(new) if given else entries_of(old)
     before, after = field_paths.leaves(kind, old, subresource), field_paths.leaves(kind, new, subresource)
@@ -76,13 +76,13 @@ def after_update(kind: Kind, old: Object | None, new: Object, manager: str, subr
 
 def conflicts(entries: list[Entry], writer: Writer, live: dict[Path, Any],
               applied: dict[Path, Any]) -> list[tuple[Entry, Path]]:
-    """The fields that an apply would change though another manager owns them."""
+    """The fields of other managers that an apply would change."""
     changing = {path for path, value in applied.items() if _differs(live.get(path, _MISSING), value)}
     return [(entry, path) for entry in entries if entry.writer != writer for path in sorted(entry.paths & changing)]
 
 
 def conflict_error(found: list[tuple[Entry, Path]]) -> StatusError:
-    """The 409 of an apply that is not forced."""
+    """The 409 error of an apply that is not forced."""
     causes = [{"reason": "FieldManagerConflict", "message": f"conflict with {entry.called()}",
                "field": field_paths.readable(path)} for entry, path in found]
     if len(found) == 1:

@@ -1,7 +1,7 @@
-"""What Go's JSON decoder says about a value of the wrong type.
+"""Error messages of Go's JSON decoder about values of the wrong type.
 
-KServe's and Knative's webhooks and the API server itself decode objects into Go structs, and users are shown the
-decoder's own words; so they are made here, from the type tables, field by field.
+KServe's and Knative's webhooks and the API server decode objects into Go structs, and users see the decoder's
+messages. This module produces the same messages from the type tables.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _OWN_FIELDS = {"V1beta1PredictorSpec": {"name"}, "V1beta1ModelSpec": {"modelForm
 
 
 def type_error(type_name: str, value: Any, *, embedded_names: bool = False) -> str | None:
-    """The decoder's message about the first field of a wrong type, None where all is well."""
+    """The decoder's message about the first field of a wrong type, None if there is none."""
     return next(_errors(type_name, value, "", (), embedded_names), None)
 
 

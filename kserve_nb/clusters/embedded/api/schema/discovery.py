@@ -36,7 +36,7 @@ class _Resource(NamedTuple):
 
 
 class _Subresource(NamedTuple):
-    """The kind that requests to a subresource carry ("" for the resource's own) and what can be done with it."""
+    """The kind in the body of requests to a subresource ("": the resource's own kind), and its verbs."""
 
     kind: str
     verbs: list[str]
@@ -62,24 +62,24 @@ _WITHOUT_OBJECTS: dict[GroupVersion, list[_Resource]] = {
 
 
 def versions(address: str) -> Object:
-    """/api, plain."""
+    """The plain document at /api."""
     return {"kind": "APIVersions", "versions": ["v1"],
             "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}]}
 
 
 def group_list(kinds: Kinds) -> Object:
-    """/apis, plain."""
+    """The plain document at /apis."""
     return {"kind": "APIGroupList", "apiVersion": "v1",
             "groups": [_group(kinds, name) for name in _groups(kinds) if name]}
 
 
 def group(kinds: Kinds, name: str) -> Object | None:
-    """/apis/GROUP, None if there is no such group."""
+    """The document at /apis/GROUP, None if there is no such group."""
     return {"kind": "APIGroup", "apiVersion": "v1", **_group(kinds, name)} if name and name in _groups(kinds) else None
 
 
 def resource_list(kinds: Kinds, group: str, version: str) -> Object | None:
-    """/api/v1 or /apis/GROUP/VERSION, plain; None if there is no such version."""
+    """The plain document at /api/v1 or /apis/GROUP/VERSION, None if there is no such version."""
     resources = _resources(kinds).get((group, version))
     if resources is None:
         return None
@@ -88,7 +88,7 @@ def resource_list(kinds: Kinds, group: str, version: str) -> Object | None:
 
 
 def aggregated(kinds: Kinds, core: bool) -> Object:
-    """/api or /apis, aggregated: all groups with all their resources in one document."""
+    """The aggregated document at /api or /apis: all groups with all their resources."""
     names = [name for name in _groups(kinds) if (name == "") == core]
     return {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {},
             "items": [_aggregated_group(kinds, name) for name in names]}
@@ -115,7 +115,7 @@ def _group_rank(group: str) -> tuple[int, str]:
 
 
 def _version_rank(version: str) -> tuple[int, int, int, str]:
-    """v2, v1, v1beta2, v1alpha1, other names (apimachinery pkg/version `CompareKubeAwareVersionStrings`)."""
+    """The order v2, v1, v1beta2, v1alpha1, other names (apimachinery pkg/version `CompareKubeAwareVersionStrings`)."""
     parts = re.fullmatch(r"v(\d+)(?:(alpha|beta)(\d+))?", version)
     if parts is None:
         return 1, 0, 0, version

@@ -1,8 +1,8 @@
-"""Writes data/sdk_types.json: the fields of every kind, read from the models of the installed SDKs.
+"""Generates data/sdk_types.json: the fields of every kind, read from the models of the installed SDKs.
 
 Run as `python -m kserve_nb.clusters.embedded.api.schema.generate_schemas` when `kserve` or `kubernetes` is
-upgraded; a test compares the file with the installed SDKs. The API server reads the file alone: importing the SDKs
-would cost it 100 MB.
+upgraded; a test compares the file with the installed SDKs. The API server reads only the file, because importing the
+SDKs takes 100 MB.
 
 A type is a mapping of field names to types; a name that ends in `*` is required. `[]T` is a list and `{}T` a map.
 """
@@ -26,7 +26,7 @@ _FURTHER_ROOTS = (
     "V1DeleteOptions", "V1Status", "V1ListMeta",
     "V1beta1ComponentExtensionSpec", "V1beta1PredictorExtensionSpec", "V1beta1PodSpec")
 
-# Names in kserve's models of types that live elsewhere, or nowhere: `own_types.json` has the latter.
+# Names in kserve's models of types that other models define. `own_types.json` has those that none defines.
 _RENAMED = {
     "K8sIoApiAppsV1DeploymentStrategy": "V1DeploymentStrategy",
     "K8sIoApiAutoscalingV2HorizontalPodAutoscalerBehavior": "V2HorizontalPodAutoscalerBehavior",
@@ -36,7 +36,7 @@ _RENAMED = {
 _PRIMITIVES = {"str": "string", "bool": "bool", "int": "int32", "float": "number", "object": "any",
                "datetime": "time", "bytes": "string", "file": "string"}
 
-# The models say `int`, `str` and `object` where Go says more; the names below are unambiguous.
+# The models declare `int`, `str` and `object` for Go types that are narrower. These field names are unambiguous.
 _INT64 = frozenset((
     "activeDeadlineSeconds", "canaryTrafficPercent", "containerConcurrency", "deletionGracePeriodSeconds",
     "expirationSeconds", "fsGroup", "generation", "gracePeriodSeconds", "maxItems", "maxLength", "maxProperties",
@@ -74,7 +74,7 @@ def _fields(model: type[Any]) -> dict[str, str]:
 
 
 def sdk_types() -> dict[str, dict[str, str]]:
-    """The types of all kinds and of everything in them, as the installed SDKs declare them."""
+    """The types of all kinds and of their fields, as the installed SDKs declare them."""
     import kserve.models
     import kubernetes.client.models
 

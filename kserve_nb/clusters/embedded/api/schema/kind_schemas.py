@@ -1,4 +1,4 @@
-"""The OpenAPI schema of a kind's objects, written out in full: validation, pruning and `kubectl explain` read it."""
+"""The OpenAPI schema of each kind, written out in full, for validation, pruning and `kubectl explain`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _inlined: dict[str, Object] = {}
 
 
 def schema_of(kind: Kind) -> Object:
-    """The schema of a kind's objects, with those of apiVersion, kind and metadata.
+    """The schema of a kind's objects, including apiVersion, kind and metadata.
 
     The schemas of two fields that have the same type are one object; a type that contains itself is a cycle.
     """
@@ -36,7 +36,7 @@ def schema_of(kind: Kind) -> Object:
 
 
 def inline(type_: str) -> Object:
-    """The schema of a type, with those of all its fields in it."""
+    """The schema of a type, with the schemas of all its fields written out."""
     if type_.startswith("[]"):
         return _list_of(type_[2:])
     if type_.startswith("{}"):
@@ -44,7 +44,7 @@ def inline(type_: str) -> Object:
     if type_ in _INLINE_SCALARS:
         return _INLINE_SCALARS[type_]
     if type_ not in _inlined:
-        schema = _inlined[type_] = {}  # before its fields: one of them may be of this type
+        schema = _inlined[type_] = {}  # first, because a field of it may have this type
         schema |= object_schema(type_, {name: inline(field.type) for name, field in fields_of(type_).items()})
         if type_ in _WITHOUT_REQUIRED:
             del schema["required"]

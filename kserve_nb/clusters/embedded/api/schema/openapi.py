@@ -53,6 +53,6 @@ def _data() -> bytes:
 
 
 def _hash(kinds: Kinds, path: str) -> str:
-    """A name of a document's content: kubectl keeps documents on disk by it."""
+    """A hash of a document's content, by which kubectl caches documents on disk."""
     rows = "".join(f"{kind}{kind.schema}" for kind in _described(kinds, path))
     return hashlib.sha512(rows.encode() + _data()).hexdigest().upper()

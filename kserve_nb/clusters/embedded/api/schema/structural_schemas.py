@@ -1,4 +1,4 @@
-"""Structural schemas: the API server drops or refuses fields that a kind does not have, and refuses wrong values."""
+"""Structural schemas: unknown fields are dropped or refused, defaults are set, and invalid values are refused."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check_values(kind: Kind, body: Object, part: Literal["spec", "status"] = "sp
 
     Raises StatusError 422 with all of them.
     """
-    if not kind.is_custom or kind.internal:
+    if not kind.is_custom or kind.internal or kind.idle:
         return
     schema = schema_of(kind)
     checked = {name: inner for name, inner in schema["properties"].items()
@@ -90,7 +90,7 @@ def fill_defaults(schema: Mapping[str, Any], value: Any) -> None:
 
 
 def _takes_anything(schema: Mapping[str, Any]) -> bool:
-    """Whether a value is no object by its schema, so that it has no fields to prune."""
+    """Whether the schema does not describe an object, so that there are no fields to prune."""
     return "properties" not in schema and "additionalProperties" not in schema and schema.get("type") != "object"
 
 

@@ -1,4 +1,4 @@
-"""Kinds that users define while the cluster runs: from a CustomResourceDefinition to rows like those of the table."""
+"""Kinds that users define: rows like those of the table of kinds, made from CustomResourceDefinitions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TABLE = {kind.resource: kind for kind in KINDS if kind.is_custom and not kind.i
 
 
 def update(kinds: Kinds, definition: Object) -> None:
-    """Serve the kind of a definition as it is now: in all its versions once it is Established."""
+    """Serve the kind of a new or changed definition in all its versions, once the definition is Established."""
     current = kinds_of(definition) if is_true(definition, "Established") else []
     versions = {kind.version for kind in current}
     for kind in kinds.served:
@@ -29,7 +29,7 @@ def remove(kinds: Kinds, definition: Object) -> None:
 
 
 def kinds_of(definition: Object) -> list[Kind]:
-    """One row for each version that a definition serves; the row of the table for a kind that the cluster brings."""
+    """One row for each version that a definition serves. Kinds of the table keep their row there."""
     known = _TABLE.get(definition["metadata"]["name"])
     if known is not None:
         return [known]
@@ -37,7 +37,7 @@ def kinds_of(definition: Object) -> list[Kind]:
 
 
 def hold_deletion(definition: Object, moment: str) -> None:
-    """Mark a definition that is about to be deleted: its objects have to be deleted first."""
+    """Add the finalizer that keeps a deleted definition until its objects are deleted."""
     finalizers = definition["metadata"].get("finalizers") or []
     if CRD_FINALIZER in finalizers or "deletionTimestamp" in definition["metadata"]:
         return

@@ -1,4 +1,4 @@
-"""Which values an OpenAPI v3 schema allows, with the messages of a Kubernetes API server.
+"""Checks values against an OpenAPI v3 schema, with the messages of a Kubernetes API server.
 
 Source: k8s.io/kube-openapi pkg/validation/{validate,errors}, and ValidateCustomResource of apiextensions-apiserver
 (pkg/apiserver/validation/validation.go).
@@ -19,7 +19,7 @@ _INTEGER_BITS = {"int32": 32, "int64": 64}
 
 
 def problems_of(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
-    """What is wrong with a value, field by field."""
+    """The problems of a value and of all fields in it."""
     if value is None and schema.get("nullable"):
         return
     if schema.get("x-kubernetes-int-or-string"):
@@ -82,7 +82,7 @@ def _list_problems(schema: Schema, value: list[Any], path: str) -> Iterator[Caus
 
 
 def _duplicates(schema: Schema, value: list[Any], path: str) -> Iterator[Cause]:
-    """Items of a set, or of a list with keys, that occur twice (pkg/apiserver/schema/listtype)."""
+    """Duplicate items of a set or of a list with keys (pkg/apiserver/schema/listtype)."""
     list_type, keys = schema.get("x-kubernetes-list-type"), schema.get("x-kubernetes-list-map-keys") or ()
     if list_type not in ("set", "map"):
         return
@@ -109,7 +109,7 @@ def _object_problems(schema: Schema, value: dict[str, Any], path: str) -> Iterat
 
 
 def _combination_problems(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
-    """allOf, anyOf, oneOf and not."""
+    """The problems that allOf, anyOf, oneOf and not find."""
     def fits(inner: Schema) -> bool:
         return next(problems_of(inner, value, path), None) is None
 

@@ -6,19 +6,20 @@ stored by accident.
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import orjson
 
 from kserve_nb.clusters.embedded.api import object_metadata
 from kserve_nb.clusters.embedded.api.entry import Entry, encode
 from kserve_nb.clusters.embedded.api.schema import user_kinds
-from kserve_nb.clusters.embedded.api.store.database import Database
+from kserve_nb.clusters.embedded.api.store.database import Database, Row
 from kserve_nb.clusters.embedded.api.store.watch_history import Change, History
 from kserve_nb.clusters.embedded.kinds import CUSTOM_RESOURCE_DEFINITION, EVENT, KINDS, NAMESPACE, POD
 from kserve_nb.clusters.embedded.objects import (
@@ -34,8 +35,10 @@ from kserve_nb.clusters.embedded.objects import (
     utc,
 )
 
+log = logging.getLogger(__name__)
+
 Operation = Literal["CREATE", "UPDATE", "DELETE"]
-Admit = Callable[[Operation, Kind, Object, Object | None, Objects], Object]
+Warnings = list[str] | None
 Key = tuple[str | None, str]
 
 FIRST_VERSION = 1000  # a new cluster's resourceVersion: watches from 1 are too old, as on a real one
@@ -43,6 +46,13 @@ _PROPAGATION = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}  # final
 EVENT_LIFE_S = 3600.0  # a kube-apiserver forgets Events after an hour (--event-ttl)
 _SERVER_FIELDS = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
 _PERMANENT_NAMESPACES = {"default", "kube-system", "kube-public"}
+
+
+class Admit(Protocol):
+    """Admission: returns the object as it is to be stored, and appends to `warnings`. Raises StatusError."""
+
+    def __call__(self, operation: Operation, kind: Kind, new: Object, old: Object | None, objects: Objects, *,
+                 dry_run: bool = False, warnings: list[str] | None = None) -> Object: ...
 
 
 class Store(Objects):
@@ -62,7 +72,7 @@ class Store(Objects):
         self._load()
 
     def _load(self) -> None:
-        rows = [(row.resource, Entry.of(orjson.loads(row.data), row.data)) for row in self._database.rows()]
+        rows = [(row.resource, entry) for row in self._database.rows() if (entry := _entry_of(row)) is not None]
         for resource, entry in rows:  # first, for they define kinds of other rows
             if resource == CUSTOM_RESOURCE_DEFINITION.resource:
                 user_kinds.update(self.kinds, entry.copy())
@@ -116,7 +126,7 @@ class Store(Objects):
 
     # Writing
 
-    def create(self, kind: Kind, body: Object, *, dry_run: bool = False) -> Object:
+    def create(self, kind: Kind, body: Object, *, dry_run: bool = False, warnings: Warnings = None) -> Object:
         new: Object = orjson.loads(encode(body))
         meta = self._name_new(kind, new)
         object_metadata.check(kind, meta)
@@ -124,12 +134,12 @@ class Store(Objects):
         meta |= {"uid": str(uuid.uuid4()), "creationTimestamp": utc(time.time())}
         if kind.has_generation:
             meta["generation"] = 1
-        new = self._admit("CREATE", kind, new, None)
+        new = self._admit("CREATE", kind, new, None, dry_run, warnings)
         if (new["metadata"].get("namespace"), new["metadata"]["name"]) in self._entries[kind]:
             raise AlreadyExistsError(kind, new["metadata"]["name"])
         return self._commit(kind, "ADDED", new, None, dry_run)
 
-    def update(self, kind: Kind, body: Object, *, dry_run: bool = False) -> Object:
+    def update(self, kind: Kind, body: Object, *, dry_run: bool = False, warnings: Warnings = None) -> Object:
         old = self._current(kind, body)
         new: Object = orjson.loads(encode(body)) | {"apiVersion": kind.api_version, "kind": kind.kind}
         if kind.has_status:
@@ -138,7 +148,7 @@ class Store(Objects):
                 new["status"] = old["status"]
         new["metadata"] = self._system_fields(kind, new["metadata"], old["metadata"])
         object_metadata.check(kind, new["metadata"])
-        new = self._admit("UPDATE", kind, new, old)
+        new = self._admit("UPDATE", kind, new, old, dry_run, warnings)
         if "generation" in old["metadata"] and _intent(kind, new) != _intent(kind, old):
             new["metadata"]["generation"] = old["metadata"]["generation"] + 1
         return self._replace(kind, new, old, dry_run)
@@ -163,7 +173,7 @@ class Store(Objects):
         if kind == NAMESPACE and name in _PERMANENT_NAMESPACES:
             raise StatusError(403, "Forbidden", f'namespaces "{name}" is forbidden: this namespace may not be deleted',
                               {"name": name, "kind": "namespaces"})
-        self._admit("DELETE", kind, old, old)
+        self._admit("DELETE", kind, old, old, dry_run, None)
         grace = _grace_s(kind, old, grace_period_s)
         new: Object = orjson.loads(encode(old))
         finalizers = new["metadata"].get("finalizers") or []
@@ -182,14 +192,18 @@ class Store(Objects):
 
     # Steps of a write
 
-    def _admit(self, operation: Operation, kind: Kind, new: Object, old: Object | None) -> Object:
-        return new if self._admission is None else self._admission(operation, kind, new, old, self)
+    def _admit(self, operation: Operation, kind: Kind, new: Object, old: Object | None, dry_run: bool,
+               warnings: Warnings) -> Object:
+        if self._admission is None:
+            return new
+        return self._admission(operation, kind, new, old, self, dry_run=dry_run, warnings=warnings)
 
     def _name_new(self, kind: Kind, new: Object) -> Object:
         new |= {"apiVersion": kind.api_version, "kind": kind.kind}
         meta: Object = new.setdefault("metadata", {})
-        if meta.get("resourceVersion"):
-            raise StatusError(400, "BadRequest", "resourceVersion should not be set on objects to be created")
+        version = str(meta.get("resourceVersion") or "")
+        if version.isdecimal() and int(version):  # others are ignored (apiserver pkg/storage/etcd3/store.go `Create`)
+            raise StatusError(500, "", "resourceVersion should not be set on objects to be created")
         for field in (*_SERVER_FIELDS, "resourceVersion", "selfLink"):
             meta.pop(field, None)
         if not kind.namespaced:
@@ -286,6 +300,16 @@ class Store(Objects):
     def _forget_old_events(self) -> None:
         for entry in list(_take_while_older(self._entries[EVENT], time.time() - EVENT_LIFE_S)):
             self._remove(EVENT, entry.copy(), dry_run=False)
+
+
+def _entry_of(row: Row) -> Entry | None:
+    """The entry of a stored row. A row that cannot be read costs its object only: it is reported and left out."""
+    try:
+        return Entry.of(orjson.loads(row.data), row.data)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        where = f"{row.namespace}/{row.name}" if row.namespace else row.name
+        log.error("Cannot read %s %s from the store: %s. It is left out: apply it again", row.resource, where, error)
+        return None
 
 
 def _take_while_older(entries: Mapping[Key, Entry], moment: float) -> Iterator[Entry]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import orjson
 from aiohttp import web
 
+from kserve_nb.clusters.embedded.api.admission import unsupported
 from kserve_nb.clusters.embedded.api.ownership import field_paths, managed_fields
 from kserve_nb.clusters.embedded.api.ownership.field_paths import Path
 from kserve_nb.clusters.embedded.api.ownership.field_rules import rules_of
@@ -34,6 +35,7 @@ async def apply(request: web.Request, store: Store, target: Target) -> web.Respo
     mode = request_options.field_validation(request, "PatchOptions")
     config, duplicates = await _read_configuration(request, kind)
     check_same(config, target)
+    unsupported.refuse_kind(kind, target.name or "")  # before its fields are checked
     checked, warnings = structural_schemas.validate(kind, orjson.loads(orjson.dumps(config)), mode, duplicates)
     writer = Writer(request_options.manager(request), target.subresource or "", "Apply")
     live = store.find(kind, target.namespace, target.name or "")
@@ -46,12 +48,12 @@ async def apply(request: web.Request, store: Store, target: Target) -> web.Respo
             checked.pop("status", None)
         checked["metadata"]["managedFields"] = managed_fields.shown(
             [Entry(writer, kind.api_version, utc(time.time()), set(field_paths.leaves(kind, checked)))])
-        created = store.create(kind, checked, dry_run=dry_run)
+        created = store.create(kind, checked, dry_run=dry_run, warnings=warnings)
         return object_response(request, target, created, status=201, warnings=warnings)
     new = applied(kind, live, checked, writer, force=request_options.flag(request, "force"))
     new, more = structural_schemas.validate(kind, new, mode)
-    return object_response(
-        request, target, store_changed(store, target, new, dry_run), warnings=dict.fromkeys([*warnings, *more]))
+    stored = store_changed(store, target, new, dry_run, more)
+    return object_response(request, target, stored, warnings=dict.fromkeys([*warnings, *more]))
 
 
 def applied(kind: Kind, live: Object, config: Object, writer: Writer, *, force: bool) -> Object:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import orjson
 from aiohttp import web
 
+from kserve_nb.clusters.embedded.api.admission.fields_without_effect import warnings_for
 from kserve_nb.clusters.embedded.api.columns import tables
 from kserve_nb.clusters.embedded.api.entry import Entry
 from kserve_nb.clusters.embedded.api.wire.content_negotiation import representation
@@ -17,7 +18,12 @@ from kserve_nb.clusters.embedded.objects import Object
 
 def object_response(request: web.Request, target: Target, obj: Object, *, status: int = 200,
                     warnings: Iterable[str] = ()) -> web.Response:
-    """An object as JSON, as a Table of one row, or as its metadata alone."""
+    """An object as JSON, as a Table of one row, or as its metadata alone.
+
+    The response to a write has a warning for each field that has no effect on an embedded cluster.
+    """
+    if request.method in ("POST", "PUT", "PATCH") and not target.subresource:
+        warnings = dict.fromkeys([*warnings, *warnings_for(target.kind, obj)])
     wanted = representation(request.headers.get("Accept", ""))
     body = orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)
     if wanted != "object":

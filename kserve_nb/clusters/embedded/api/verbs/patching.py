@@ -48,7 +48,7 @@ async def patch(request: web.Request, store: Store, target: Target) -> web.Respo
     body = bodies.checked(kind, change(entry.copy()))
     check_same(body, target)
     body, warnings = structural_schemas.validate(kind, body, mode, duplicate_keys.messages(data))
-    new = write(store, target, entry.copy(), body, writer, dry_run)
+    new = write(store, target, entry.copy(), body, writer, dry_run, warnings)
     return object_response(request, target, new, warnings=warnings)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from kserve_nb.clusters.embedded.api.admission import unsupported
 from kserve_nb.clusters.embedded.api.field_errors import Cause, invalid
 from kserve_nb.clusters.embedded.api.ownership import managed_fields
 from kserve_nb.clusters.embedded.api.schema import structural_schemas
@@ -21,11 +22,12 @@ async def create(request: web.Request, store: Store, target: Target) -> web.Resp
     mode, manager = request_options.field_validation(request, "CreateOptions"), request_options.manager(request)
     body, duplicates = await bodies.read_object(request, kind)
     _set_namespace(body, target)
+    unsupported.refuse_kind(kind, str(body["metadata"].get("name") or ""))  # before its fields are checked
     body, warnings = structural_schemas.validate(kind, body, mode, duplicates)
     if kind.has_status:
         body.pop("status", None)
     body["metadata"]["managedFields"] = managed_fields.after_update(kind, None, body, manager)
-    created = store.create(kind, body, dry_run=dry_run)
+    created = store.create(kind, body, dry_run=dry_run, warnings=warnings)
     return object_response(request, target, created, status=201, warnings=warnings)
 
 
@@ -40,26 +42,25 @@ async def replace(request: web.Request, store: Store, target: Target) -> web.Res
     if kind.is_custom and not body["metadata"].get("resourceVersion"):
         raise _without_version(kind, target.name or "")
     body, warnings = structural_schemas.validate(kind, body, mode, duplicates)
-    new = write(store, target, old, body, managed_fields.Writer(manager, subresource), dry_run)
+    new = write(store, target, old, body, managed_fields.Writer(manager, subresource), dry_run, warnings)
     return object_response(request, target, new, warnings=warnings)
 
 
-def write(
-    store: Store, target: Target, old: Object, body: Object, writer: managed_fields.Writer, dry_run: bool
-) -> Object:
+def write(store: Store, target: Target, old: Object, body: Object, writer: managed_fields.Writer, dry_run: bool,
+          warnings: list[str]) -> Object:
     """Store a changed object and record in managedFields which manager changed which fields."""
     kind = target.kind
     body["metadata"]["managedFields"] = managed_fields.after_update(kind, old, body, writer.name, writer.subresource)
-    return store_changed(store, target, body, dry_run)
+    return store_changed(store, target, body, dry_run, warnings)
 
 
-def store_changed(store: Store, target: Target, body: Object, dry_run: bool) -> Object:
-    """Store a changed object, or only its status if that is the target."""
+def store_changed(store: Store, target: Target, body: Object, dry_run: bool, warnings: list[str]) -> Object:
+    """Store a changed object, or only its status if that is the target. Appends admission's warnings to `warnings`."""
     kind = target.kind
     if target.subresource == "status":
         structural_schemas.check_values(kind, body, "status")
         return store.update_status(kind, body, dry_run=dry_run)
-    return store.update(kind, body, dry_run=dry_run)
+    return store.update(kind, body, dry_run=dry_run, warnings=warnings)
 
 
 def check_same(body: Object, target: Target) -> None:

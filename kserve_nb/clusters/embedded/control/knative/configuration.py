@@ -40,6 +40,13 @@ def reconcile(configuration: Object, view: Objects, moment: Moment) -> Changes:
     revisions = view.list(REVISION, meta["namespace"], {CONFIGURATION_LABEL: meta["name"]})
     latest = next((r for r in revisions if generation_of(r) == meta["generation"]), None)
     if latest is None:
+        latest = _named(configuration, view)
+        if latest is not None and not _is_for(configuration, latest):
+            message = f'revisions.serving.knative.dev "{latest["metadata"]["name"]}" already exists'
+            conditions.mark_false("Ready", "RevisionFailed", f"Revision creation failed with message: {message}.")
+            finish(CONFIGURATION, configuration, status, changes)
+            return changes
+    if latest is None:
         latest = make_revision(configuration, moment.now)
         changes.create(REVISION, latest)
         changes.event(configuration, "Normal", "Created", f'Created Revision "{latest["metadata"]["name"]}"', COMPONENT)
@@ -48,6 +55,19 @@ def reconcile(configuration: Object, view: Objects, moment: Moment) -> Changes:
     _set_latest_ready(configuration, revisions, status, conditions, changes)
     finish(CONFIGURATION, configuration, status, changes)
     return changes
+
+
+def _named(configuration: Object, view: Objects) -> Object | None:
+    """The existing Revision with the name that the template gives."""
+    name = (configuration["spec"]["template"].get("metadata") or {}).get("name")
+    return view.find(REVISION, configuration["metadata"]["namespace"], name) if name else None
+
+
+def _is_for(configuration: Object, revision: Object) -> bool:
+    """Whether a Revision with the template's name can be used for it (`CheckNameAvailability`)."""
+    owners = revision["metadata"].get("ownerReferences") or []
+    owned = any(o.get("controller") and o["uid"] == configuration["metadata"]["uid"] for o in owners)
+    return owned and bool(revision["spec"] == configuration["spec"]["template"]["spec"])
 
 
 def generation_of(revision: Object) -> int:
@@ -69,7 +89,8 @@ def make_revision(configuration: Object, now: float) -> Object:
     annotations[ROUTING_STATE_MODIFIED] = utc(now)
     return {
         "apiVersion": REVISION.api_version, "kind": REVISION.kind, "spec": template["spec"],
-        "metadata": {"name": child_name(meta["name"], f"-{meta['generation']:05d}"), "namespace": meta["namespace"],
+        "metadata": {"name": (template.get("metadata") or {}).get("name")
+                     or child_name(meta["name"], f"-{meta['generation']:05d}"), "namespace": meta["namespace"],
                      "labels": labels, "annotations": annotations,
                      "ownerReferences": [owner_reference(configuration)]},
     }

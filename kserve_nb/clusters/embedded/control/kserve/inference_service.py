@@ -19,14 +19,12 @@ from kserve_nb.clusters.embedded.control.kserve.inference_service_status import 
     propagate_model,
     set_invalid,
 )
-from kserve_nb.clusters.embedded.control.kserve.predictor_service import (
-    ON_SERVICE,
+from kserve_nb.clusters.embedded.control.kserve.predictor_annotations import (
     is_multi_model,
-    make_service,
     model_config_name,
-    service_name,
-    source_annotations,
+    predictor_annotations,
 )
+from kserve_nb.clusters.embedded.control.kserve.predictor_service import ON_SERVICE, make_service, service_name
 from kserve_nb.clusters.embedded.control.kserve.serving_runtime import PredictorError, Runtime, choose_runtime
 from kserve_nb.clusters.embedded.kinds import (
     CLUSTER_SERVING_RUNTIME,
@@ -34,19 +32,24 @@ from kserve_nb.clusters.embedded.kinds import (
     INFERENCE_SERVICE,
     KNATIVE_SERVICE,
     POD,
+    SERVING_RUNTIME,
 )
-from kserve_nb.clusters.embedded.objects import Object, Objects, StatusError, condition, is_true, owner_reference
-from kserve_nb.values.labels import (
-    CREATOR,
-    INFERENCE_SERVICE_LABEL,
-    LAST_MODIFIER,
-    REVISION_LABEL,
+from kserve_nb.clusters.embedded.objects import (
+    Kind,
+    Object,
+    Objects,
+    StatusError,
+    condition,
+    is_true,
+    key_of,
+    owner_reference,
 )
+from kserve_nb.values.labels import CREATOR, DEPLOYMENT_MODE, INFERENCE_SERVICE_LABEL, LAST_MODIFIER, REVISION_LABEL
 
 COMPONENT = "v1beta1Controllers"
 FINALIZER = "inferenceservice.finalizers"
 STOP, NO_AUTO_UPDATE = "serving.kserve.io/stop", "serving.kserve.io/disable-auto-update"
-DEPLOYMENT_MODE, KNATIVE, KNATIVE_MODES = "serving.kserve.io/deploymentMode", "Knative", ("Knative", "Serverless")
+KNATIVE, KNATIVE_MODES = "Knative", ("Knative", "Serverless")
 DELAYS_S = {INFERENCE_SERVICE: 0.1}  # as with KServe, the status is that of the old spec for a moment
 MODEL_STATUS_RETRY_S = 1.0
 
@@ -94,24 +97,24 @@ def _set_finalizer(isvc: Object, changes: Changes, *, present: bool) -> None:
 
 
 def _annotation(isvc: Object, key: str) -> str:
-    return str((isvc["metadata"].get("annotations") or {}).get(key, "")).lower()
+    return str((isvc["metadata"].get("annotations") or {}).get(key, ""))
 
 
 def is_stopped(isvc: Object) -> bool:
     """Whether the stop annotation is set (`GetForceStopRuntime`)."""
-    return _annotation(isvc, STOP) == "true"
+    return _annotation(isvc, STOP).lower() == "true"
 
 
 def _predictor(isvc: Object, status: Object, conditions: Conditions, view: Objects, changes: Changes) -> bool:
     """Reconcile the predictor. False: the model's state must be read again soon. Raises PredictorError."""
-    _check_supported(isvc)
-    annotations = source_annotations(isvc, view)
+    _check_supported(isvc, status, conditions)
+    annotations = predictor_annotations(isvc, view)
     runtime = _runtime(isvc, status, view)
     _write_model_config(isvc, view, changes)
     rolled_out = ((isvc.get("status") or {}).get("components") or {}).get("predictor", {}).get(
         "latestRolledoutRevision", "")
     try:
-        desired = make_service(isvc, runtime, annotations, rolled_out)
+        desired = make_service(isvc, runtime, annotations, rolled_out, view)
     except PredictorError as error:
         _note_failure(status, error)
         raise
@@ -132,15 +135,23 @@ def _predictor(isvc: Object, status: Object, conditions: Conditions, view: Objec
     return propagate_model(status, conditions, service, pods)
 
 
-def _check_supported(isvc: Object) -> None:
-    """Raise PredictorError for components and modes that the embedded cluster does not run."""
-    beside = [f"spec.{field}" for field in ("transformer", "explainer") if isvc["spec"].get(field)]
+def _check_supported(isvc: Object, status: Object, conditions: Conditions) -> None:
+    """Report components and modes that the embedded cluster does not run. Raises PredictorError.
+
+    They are refused when an object is applied; this is for objects that are stored nevertheless.
+    """
+    unsupported = [f"spec.{field}" for field in ("transformer", "explainer", "canary") if isvc["spec"].get(field)]
+    if isvc["spec"]["predictor"].get("workerSpec"):
+        unsupported.append("spec.predictor.workerSpec")
     mode = (isvc["metadata"].get("annotations") or {}).get(DEPLOYMENT_MODE, KNATIVE)
     if mode not in KNATIVE_MODES:
-        beside.append(f"deployment mode {mode}")
-    if beside:
-        raise PredictorError(f"{' and '.join(beside)}: the embedded cluster runs predictors in Knative mode alone. "
-                             "Leave it out, or use a kind cluster.")
+        unsupported.append(f"deployment mode {mode}")
+    if unsupported:
+        message = (f"the embedded cluster does not run {' and '.join(unsupported)}, only predictors in Knative mode. "
+                   "Use a kind cluster: kserve-nb up --cluster kind")
+        status.setdefault("components", {}).setdefault("predictor", {})
+        conditions.mark_false("PredictorReady", "ReconcileFailed", message)
+        raise PredictorError(message)
 
 
 def _runtime(isvc: Object, status: Object, view: Objects) -> Runtime | None:
@@ -260,13 +271,25 @@ def owner_of_service(service: Object, view: Objects) -> Iterable[Key]:
                 yield service["metadata"]["namespace"], owner["name"]
 
 
+def users_of_cluster_runtime(runtime: Object, view: Objects) -> Iterable[Key]:
+    """The InferenceServices that use a ClusterServingRuntime (`clusterServingRuntimeFunc`)."""
+    return _users_of(runtime, CLUSTER_SERVING_RUNTIME, "clusterServingRuntimeName", view)
+
+
 def users_of_runtime(runtime: Object, view: Objects) -> Iterable[Key]:
-    """The InferenceServices that use a ClusterServingRuntime."""
-    for isvc in view.list(INFERENCE_SERVICE):
-        if (isvc.get("status") or {}).get("clusterServingRuntimeName") == runtime["metadata"]["name"]:
-            yield isvc["metadata"]["namespace"], isvc["metadata"]["name"]
+    """The InferenceServices of a namespace that use a ServingRuntime (`servingRuntimeFunc`)."""
+    return _users_of(runtime, SERVING_RUNTIME, "servingRuntimeName", view)
+
+
+def _users_of(runtime: Object, kind: Kind, field: str, view: Objects) -> Iterable[Key]:
+    namespace, name = key_of(runtime)
+    if view.find(kind, namespace, name) is not None:  # a deleted runtime changes nothing by itself
+        for isvc in view.list(INFERENCE_SERVICE, namespace):
+            if (isvc.get("status") or {}).get(field) == name:
+                yield key_of(isvc)
 
 
 RECONCILERS = (Reconciler(
     "inference service", INFERENCE_SERVICE, reconcile, delays_s=DELAYS_S,
-    watches={KNATIVE_SERVICE: owner_of_service, POD: service_of_pod, CLUSTER_SERVING_RUNTIME: users_of_runtime}),)
+    watches={KNATIVE_SERVICE: owner_of_service, POD: service_of_pod, SERVING_RUNTIME: users_of_runtime,
+             CLUSTER_SERVING_RUNTIME: users_of_cluster_runtime}),)

@@ -1,7 +1,8 @@
 """The pod spec of a predictor's revisions, from the InferenceService and its serving runtime.
 
 Sources: kserve pkg/controller/v1beta1/inferenceservice/components/predictor.go `buildPodSpec`, utils/utils.go
-`MergeRuntimeContainers`, `MergePodSpec`, `ReplacePlaceholders`, `UpdateImageTag`, and pkg/utils/container_merge.go.
+`MergeServingRuntimeAndInferenceServiceSpecs`, `MergePodSpec`, `ReplacePlaceholders`, `UpdateImageTag`,
+pkg/apis/serving/v1beta1/predictor_custom.go.
 """
 
 from __future__ import annotations
@@ -9,79 +10,130 @@ from __future__ import annotations
 import copy
 import json
 import re
+from collections.abc import Mapping
 
 from kserve_nb.clusters.embedded import strategic_merge
-from kserve_nb.clusters.embedded.control.kserve.serving_runtime import PredictorError, Runtime, runtime_defaults
+from kserve_nb.clusters.embedded.control.kserve.serving_runtime import (
+    PredictorError,
+    Runtime,
+    model_defaults,
+    server_type,
+)
 from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.storage_initializer import SERVER, TRANSFORMER, merge_containers
 
-CONTAINER = "kserve-container"
-NOT_OF_CONTAINER = {"modelFormat", "runtime", "storageUri", "storage", "protocolVersion", "runtimeVersion"}
-POD_FIELDS = (
-    "serviceAccountName", "nodeSelector", "tolerations", "affinity", "volumes", "imagePullSecrets", "schedulerName",
-    "initContainers", "securityContext", "automountServiceAccountToken", "hostAliases", "dnsPolicy", "dnsConfig",
-    "priorityClassName", "runtimeClassName", "topologySpreadConstraints", "terminationGracePeriodSeconds",
-    "enableServiceLinks", "shareProcessNamespace")
-PLACEHOLDER = re.compile(r"\{\{\s*\.(\w+)(?:\.(\w+))?\s*\}\}")
-TAG = re.compile(r":[\w.\-]*$")
+_MODEL_FIELDS = {"modelFormat", "runtime", "storageUri", "storage", "protocolVersion", "runtimeVersion", "confidential"}
+_COMPONENT_FIELDS = {  # of a predictor, beside the fields of a pod spec
+    "name", "model", "sklearn", "xgboost", "tensorflow", "pytorch", "triton", "onnx", "huggingface", "pmml", "lightgbm",
+    "paddle", "storageUris", "storageContainerName", "workerSpec", "minReplicas", "maxReplicas", "scaleTarget",
+    "scaleMetric", "scaleMetricType", "autoScaling", "containerConcurrency", "timeout", "canaryTrafficPercent",
+    "logger", "batcher", "labels", "annotations", "deploymentStrategy"}
+_RUNTIME_FIELDS = ("nodeSelector", "affinity", "tolerations", "volumes", "imagePullSecrets", "schedulerName")
+_METADATA = {"name", "namespace", "labels", "annotations", "uid", "generation", "resourceversion", "generatename"}
+_PLACEHOLDER = re.compile(r"\{\{\s*\.(\w+)(?:\.(\w+))?\s*\}\}")
+_TAG = re.compile(r":[\w.\-]*$")
+_WITH_GPU_TAG = ("tensorflow-serving", "torchserve", "huggingfaceserver")
 
 
 def build_pod_spec(isvc: Object, runtime: Runtime | None) -> Object:
-    """The pod spec of a predictor. Raises PredictorError if the runtime lacks the model's container."""
-    predictor, name = isvc["spec"]["predictor"], isvc["metadata"]["name"]
-    pod = {field: copy.deepcopy(predictor[field]) for field in POD_FIELDS if predictor.get(field) is not None}
-    own = copy.deepcopy(predictor.get("containers") or [])
+    """The pod spec of a predictor. Raises PredictorError if it cannot be built.
+
+    Args:
+        runtime: the runtime of the predictor's model; None for a predictor with its own container.
+    """
+    predictor = isvc["spec"]["predictor"]
+    own = {field: copy.deepcopy(value) for field, value in predictor.items() if field not in _COMPONENT_FIELDS}
+    containers = own.pop("containers", None) or []
     if runtime is None:
-        containers = [{"name": CONTAINER, **own[0]}, *own[1:]]
+        pod = {**own, "containers": _custom_containers(containers)}
     else:
-        pod = {field: runtime.spec[field] for field in POD_FIELDS if field in runtime.spec} | pod
-        others = [c for c in runtime.spec["containers"] if c["name"] != CONTAINER]
-        containers = [_model_container(isvc, runtime), *copy.deepcopy(others), *own]
-    return {**pod, "containers": [_with_variable(c, "INFERENCE_SERVICE_NAME", name) for c in containers]}
+        defaults = {field: runtime.spec[field] for field in _RUNTIME_FIELDS if field in runtime.spec}
+        pod = {**strategic_merge.merge(defaults, own), "containers": _containers(isvc, runtime, containers)}
+    for container in pod["containers"]:
+        _set_variable(container, "INFERENCE_SERVICE_NAME", isvc["metadata"]["name"])
+    return pod
 
 
-def _model_container(isvc: Object, runtime: Runtime) -> Object:
-    base = next((c for c in runtime.spec.get("containers") or [] if c["name"] == CONTAINER), None)
-    if base is None:
-        message = f"failed to find {CONTAINER} in ServingRuntime containers"
+def _custom_containers(own: list[Object]) -> list[Object]:
+    """The containers of a predictor without a model; the first one is the model server."""
+    server = next((c for c in own if c.get("name") == SERVER), own[0])
+    return [{"name": SERVER, **server}, *own[1:]]
+
+
+def _containers(isvc: Object, runtime: Runtime, own: list[Object]) -> list[Object]:
+    """The model server, a transformer beside it, the runtime's other containers, and the predictor's other ones."""
+    theirs = copy.deepcopy(runtime.spec.get("containers") or [])
+    if not theirs:
+        message = "no container configuration found in selected serving runtime"
         raise PredictorError(message, ("InvalidPredictorSpec", message))
-    model = isvc["spec"]["predictor"]["model"]
-    env, labels = runtime_defaults(isvc, runtime)
-    overlay = {k: v for k, v in model.items() if k not in NOT_OF_CONTAINER and v not in ("", {}, [], None)}
-    if env:
-        overlay = merge_containers({"env": env}, overlay)
+    containers = [_model_server(isvc, runtime, theirs)]
+    transformers = [c for c in (*theirs, *own) if c["name"] == TRANSFORMER]
+    if transformers:
+        merged = _merge_with_args(transformers[0], transformers[1]) if len(transformers) > 1 else transformers[0]
+        containers.append(_fill(merged, isvc["metadata"], runtime))
+    return [*containers, *(c for c in theirs if c["name"] not in (SERVER, TRANSFORMER)),
+            *(c for c in own if c["name"] != TRANSFORMER)]
+
+
+def _model_server(isvc: Object, runtime: Runtime, theirs: list[Object]) -> Object:
+    base = next((c for c in theirs if c["name"] == SERVER), None)
+    if base is None:
+        message = f"failed to find {SERVER} in ServingRuntime containers"
+        raise PredictorError(message, ("InvalidPredictorSpec", message))
+    model, defaults = isvc["spec"]["predictor"]["model"], model_defaults(isvc, runtime)
+    overlay = {k: v for k, v in model.items() if k not in _MODEL_FIELDS and v not in ("", {}, [], None)}
+    env = list(overlay.get("env") or [])
+    env += [variable for variable in defaults.env if all(variable["name"] != known["name"] for known in env)]
+    args = [*(overlay.get("args") or []), *defaults.args]
+    overlay |= ({"env": env} if env else {}) | ({"args": args} if args else {})
+    labels = {**(isvc["metadata"].get("labels") or {}), **defaults.labels}
+    server = _fill(_merge_with_args(base, overlay), {**isvc["metadata"], "labels": labels}, runtime)
+    if "@sha256:" not in server["image"]:
+        server["image"] = _tagged(server, model.get("runtimeVersion"), server_type(runtime))
+    return server
+
+
+def _merge_with_args(base: Object, overlay: Object) -> Object:
+    """The overlay merged into the base, with the arguments of both (`MergeRuntimeContainers`)."""
     merged = merge_containers(base, overlay)
     args = [*(base.get("args") or []), *(overlay.get("args") or [])]
-    if args:
-        merged["args"] = args
-    container = _fill(merged, {**isvc["metadata"], "labels": {**(isvc["metadata"].get("labels") or {}), **labels}})
-    if model.get("runtimeVersion") and "@sha256:" not in container["image"]:
-        container["image"] = TAG.sub("", container["image"]) + f":{model['runtimeVersion']}"
-    return container
+    return {**merged, "args": args} if args else merged
 
 
-def merge_containers(base: Object, overlay: Object) -> Object:
-    """The overlay merged into the base by strategic merge patch (`MergeContainerWithPatch`).
-
-    An environment variable gets the overlay's `value` or `valueFrom`, never both.
-    """
-    merged = strategic_merge.merge(copy.deepcopy(base), copy.deepcopy(overlay))
-    given = {variable["name"]: variable for variable in overlay.get("env") or []}
-    for variable in merged.get("env") or []:
-        if variable.get("value") and variable.get("valueFrom") and variable["name"] in given:
-            variable.pop("value" if given[variable["name"]].get("valueFrom") else "valueFrom")
-    return merged
-
-
-def _with_variable(container: Object, name: str, value: str) -> Object:
-    """The container with an environment variable set (`AddEnvVarToPodSpec`)."""
-    return merge_containers(container, {"env": [{"name": name, "value": value}]})
+def _tagged(server: Object, version: str | None, type_: str) -> str:
+    """The image with the requested version, or with the variant for or without GPUs (`UpdateImageTag`)."""
+    image = str(server["image"])
+    repository, tag = _TAG.sub("", image), "".join(_TAG.findall(image))
+    if version is not None:
+        return f"{repository}:{version}"
+    limits = (server.get("resources") or {}).get("limits") or {}
+    has_gpu = any(name == "nvidia.com/gpu" or name.startswith("nvidia.com/mig") for name in limits)
+    if tag and has_gpu and type_ in _WITH_GPU_TAG and not image.endswith("-gpu"):
+        return f"{image}-gpu"
+    if tag and not has_gpu and type_ == "vllmserver" and not repository.endswith("-cpu"):
+        return f"{repository}-cpu{tag}"
+    return image
 
 
-def _fill(container: Object, meta: Object) -> Object:
-    """Replace `{{.Name}}`, `{{.Namespace}}`, `{{.Labels.KEY}}`, `{{.Annotations.KEY}}`."""
+def _set_variable(container: Object, name: str, value: str) -> None:
+    """Set an environment variable, in its place or as the last one (`AddEnvVarToPodSpec`)."""
+    variables = container.setdefault("env", [])
+    known = next((variable for variable in variables if variable["name"] == name), None)
+    if known is None:
+        variables.append({"name": name, "value": value})
+    else:
+        known["value"] = value
+
+
+def _fill(container: Object, meta: Mapping[str, object], runtime: Runtime) -> Object:
+    """Replace `{{.Name}}`, `{{.Namespace}}`, `{{.Labels.KEY}}`, `{{.Annotations.KEY}}`. Raises PredictorError."""
     def value(match: re.Match[str]) -> str:
         field, key = match.group(1).lower(), match.group(2)
-        found = (meta.get(field) or {}).get(key, "") if key else meta.get(field, "")
+        if field not in _METADATA:
+            message = f"failed to replace placeholders in serving runtime {runtime.name} Container {container['name']}"
+            raise PredictorError(message, ("InvalidPredictorSpec", message))
+        holder = meta.get(field)
+        found = (holder.get(key, "") if isinstance(holder, dict) else "") if key else holder or ""
         return json.dumps(str(found))[1:-1]
-    filled: Object = json.loads(PLACEHOLDER.sub(value, json.dumps(container)))
+    filled: Object = json.loads(_PLACEHOLDER.sub(value, json.dumps(container)))
     return filled

@@ -6,12 +6,16 @@ pkg/apis/serving/v1beta1/predictor_model.go `GetSupportingRuntimes`, inference_s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from kserve_nb.clusters.embedded.kinds import CLUSTER_SERVING_RUNTIME, SERVING_RUNTIME
 from kserve_nb.clusters.embedded.objects import Kind, Object, Objects
 
 SERVER_TYPE = "serving.kserve.io/server-type"
+SERVER_TYPES = {"kserve-mlserver": "mlserver", "kserve-torchserve": "torchserve",
+                "kserve-tritonserver": "tritonserver", "kserve-tensorflow-serving": "tensorflow-serving",
+                "kserve-huggingfaceserver": "huggingfaceserver", "kserve-vllmserver": "vllmserver"}  # by runtime name
 MODEL_CLASSES = {"xgboost": "mlserver_xgboost.XGBoostModel", "lightgbm": "mlserver_lightgbm.LightGBMModel",
                  "mlflow": "mlserver_mlflow.MLflowRuntime"}
 SKLEARN_CLASS = "mlserver_sklearn.SKLearnModel"
@@ -118,16 +122,45 @@ def _protocol_order(spec: Object) -> int:
 def _priority(spec: Object, model: Object) -> int:
     name = (model.get("modelFormat") or {}).get("name")
     found: Object = next((f for f in spec.get("supportedModelFormats") or [] if f["name"] == name), {})
-    return int(found.get("priority") or -1)
+    priority = found.get("priority")
+    return -1 if priority is None else int(priority)
 
 
-def runtime_defaults(isvc: Object, runtime: Runtime) -> tuple[list[Object], dict[str, str]]:
-    """Environment variables and labels that KServe adds for MLServer runtimes (`SetMlServerDefaults`)."""
-    if ((runtime.obj["metadata"].get("annotations") or {}).get(SERVER_TYPE)) != "mlserver":
-        return [], {}
+@dataclass(frozen=True)
+class ModelDefaults:
+    """What KServe adds to a model and its InferenceService for some model servers (`SetRuntimeDefaults`)."""
+
+    env: tuple[Object, ...] = ()  # added unless the model sets the variable
+    args: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def model_defaults(isvc: Object, runtime: Runtime) -> ModelDefaults:
+    """The defaults for the runtime's model server, which an annotation or the runtime's name identifies."""
     model = isvc["spec"]["predictor"]["model"]
-    label = {"modelClass": MODEL_CLASSES.get(model["modelFormat"]["name"], SKLEARN_CLASS)}
-    if not model.get("storageUri") and not model.get("storage"):
-        return [{"name": "MLSERVER_LOAD_MODELS_AT_STARTUP", "value": "false"}], label
-    return [{"name": "MLSERVER_MODEL_NAME", "value": isvc["metadata"]["name"]},
-            {"name": "MLSERVER_MODEL_URI", "value": "/mnt/models"}], label
+    has_files = bool(model.get("storageUri") or model.get("storage"))
+    match server_type(runtime):
+        case "mlserver":
+            label = {"modelClass": MODEL_CLASSES.get(model["modelFormat"]["name"], SKLEARN_CLASS)}
+            values = {"MLSERVER_MODEL_NAME": isvc["metadata"]["name"], "MLSERVER_MODEL_URI": "/mnt/models"}
+            if not has_files:
+                values = {"MLSERVER_LOAD_MODELS_AT_STARTUP": "false"}
+            return ModelDefaults(env=_variables(values), labels=label)
+        case "tritonserver":
+            return ModelDefaults(args=() if has_files else ("--model-control-mode=explicit",))
+        case "torchserve":
+            protocol = model.get("protocolVersion") or "v1"
+            envelope = "kservev2" if protocol in ("v2", "grpc-v2") else "kserve"
+            return ModelDefaults(env=_variables({"PROTOCOL_VERSION": protocol}), labels={"serviceEnvelope": envelope})
+        case _:
+            return ModelDefaults()
+
+
+def server_type(runtime: Runtime) -> str:
+    """The kind of model server of a runtime; empty if KServe does not know it (`GetServerTypeFromRuntimeName`)."""
+    annotations = runtime.obj["metadata"].get("annotations") or {}
+    return str(annotations.get(SERVER_TYPE) or SERVER_TYPES.get(runtime.name, ""))
+
+
+def _variables(values: Mapping[str, str]) -> tuple[Object, ...]:
+    return tuple({"name": name, "value": value} for name, value in values.items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-Role = Literal["server", "storage-initializer", "queue-proxy", "gateway"]
+Role = Literal["server", "storage-initializer", "queue-proxy", "gateway", "agent"]
 
 _ROLES: dict[str, Role] = {
     "sklearnserver": "server",
@@ -14,6 +14,7 @@ _ROLES: dict[str, Role] = {
     "queue-proxy": "queue-proxy",
     "proxyv2": "gateway",  # Istio's
     "envoy": "gateway",  # Kourier's
+    "agent": "agent",  # KServe's, for the logger, the batcher and multi-model servers
 }
 _TAG = re.compile(r"latest|v?\d+(\.\d+)*([-+.].*)?")
 

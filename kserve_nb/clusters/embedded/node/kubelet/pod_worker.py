@@ -26,7 +26,7 @@ BACK_OFF_RESET_S = 600  # after a run of this length, the next back-off is the f
 BACK_OFF_SHOWN_S = 75  # a failed container shows Error until the kubelet's next sync, at most this long
 PULL_ERROR_SHOWN_S = 12
 PROBE_FIRST_S = 0.1
-WITHOUT_PROCESS = ("queue-proxy", "gateway")  # Envoy, outside of all pods, does their work
+WITHOUT_PROCESS = ("queue-proxy", "gateway", "agent")  # Envoy, outside of all pods, does their work
 
 
 class PodWorker:
@@ -160,7 +160,7 @@ class PodWorker:
                 continue
             self.record.begin(container)
             self.record.has_started(container)
-            container.ready = role == "gateway"
+            container.ready = role in ("gateway", "agent")
             if role == "queue-proxy":
                 queue_proxy.log_start(self.record, container)
 

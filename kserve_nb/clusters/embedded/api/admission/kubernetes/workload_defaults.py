@@ -1,4 +1,4 @@
-"""What the API server fills in for pods and pod templates.
+"""The API server's defaults for pods and pod templates.
 
 Source: kubernetes 1.35 pkg/apis/core/v1/defaults.go (`SetDefaults_PodSpec`, `SetDefaults_Container`, …).
 """
@@ -23,7 +23,7 @@ def containers_of(spec: Object) -> Iterator[Object]:
 
 
 def canonical_resources(container: Object) -> None:
-    """Give a container `resources`, and write its quantities in their canonical form."""
+    """Set a container's `resources` if absent, and write quantities in canonical form."""
     resources = container["resources"] = container.get("resources") or {}
     for name in ("limits", "requests"):
         if name in resources:
@@ -31,7 +31,7 @@ def canonical_resources(container: Object) -> None:
 
 
 def default_pod_spec(spec: Object) -> None:
-    """Fill in a pod spec, of a pod or of a template."""
+    """Set the defaults of a pod spec, in a pod or a template."""
     for field, value in (("dnsPolicy", "ClusterFirst"), ("restartPolicy", "Always"), ("securityContext", {}),
                          ("schedulerName", "default-scheduler"), ("terminationGracePeriodSeconds", 30)):
         spec.setdefault(field, value)
@@ -45,7 +45,7 @@ def default_pod_spec(spec: Object) -> None:
 
 
 def default_container(container: Object) -> None:
-    """Fill in one container."""
+    """Set the defaults of a container."""
     container.setdefault("imagePullPolicy", pull_policy(container.get("image", "")))
     container.setdefault("terminationMessagePath", "/dev/termination-log")
     container.setdefault("terminationMessagePolicy", "File")
@@ -61,8 +61,8 @@ def default_container(container: Object) -> None:
         _default_handler(hook)
 
 
-def request_what_is_limited(spec: Object) -> None:
-    """In a pod, though not in a template, a limit without a request is a request as well."""
+def request_limits(spec: Object) -> None:
+    """Make each limit without a request a request as well. This holds for pods, not for templates."""
     for container in containers_of(spec):
         resources = container["resources"]
         if resources.get("limits"):
@@ -70,7 +70,7 @@ def request_what_is_limited(spec: Object) -> None:
 
 
 def qos_class(spec: Object) -> str:
-    """Guaranteed, Burstable or BestEffort: pkg/apis/core/v1/helper/qos."""
+    """The quality of service of a pod: Guaranteed, Burstable or BestEffort (pkg/apis/core/v1/helper/qos)."""
     resources = [container["resources"] for container in containers_of(spec)]
     if not any(r.get("requests") or r.get("limits") for r in resources):
         return "BestEffort"
@@ -81,7 +81,7 @@ def qos_class(spec: Object) -> str:
 
 def _default_env(env: Object) -> None:
     if not env.get("value"):
-        env.pop("value", None)  # Go leaves out empty strings
+        env.pop("value", None)  # Go does not write empty strings
     field: Any = (env.get("valueFrom") or {}).get("fieldRef")
     if field:
         field.setdefault("apiVersion", "v1")

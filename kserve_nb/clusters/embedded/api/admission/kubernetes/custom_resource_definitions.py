@@ -12,37 +12,37 @@ from collections.abc import Iterator
 from typing import Any
 
 from kserve_nb.clusters.embedded import dns_names
-from kserve_nb.clusters.embedded.api.admission.refusals import denied
+from kserve_nb.clusters.embedded.api.admission.review import Review
+from kserve_nb.clusters.embedded.api.admission.unsupported_text import refusal
 from kserve_nb.clusters.embedded.api.field_errors import Cause, forbidden, invalid, invalid_value, required
 from kserve_nb.clusters.embedded.kinds import CUSTOM_RESOURCE_DEFINITION
-from kserve_nb.clusters.embedded.objects import Object, Objects
+from kserve_nb.clusters.embedded.objects import Object
 
 _SCOPES = ("Cluster", "Namespaced")
 
 
-def default(new: Object, old: Object | None, objects: Objects) -> Object:
-    """Fill in the singular and list names and the conversion strategy."""
-    spec = new.setdefault("spec", {})
+def default(review: Review) -> None:
+    """Set the singular and list names and the conversion strategy."""
+    spec = review.new.setdefault("spec", {})
     names = spec.setdefault("names", {})
     kind = names.get("kind") or ""
     names.setdefault("singular", kind.lower())
     names.setdefault("listKind", f"{kind}List")
     spec.setdefault("conversion", {"strategy": "None"})
-    return new
 
 
-def validate(new: Object, old: Object | None) -> None:
+def validate(review: Review) -> None:
     """Refuse definitions whose names, versions or schemas are invalid, and those that need a conversion webhook."""
-    name, spec = new["metadata"]["name"], new["spec"]
-    causes = [*_name_problems(name, spec), *_version_problems(spec), *_changes(spec, (old or new)["spec"])]
+    name, spec = review.name, review.new["spec"]
+    before = (review.old or review.new)["spec"]
+    causes = [*_name_problems(name, spec), *_version_problems(spec), *_changes(spec, before)]
     for index, version in enumerate(spec.get("versions") or ()):
         causes += _schema_of_version_problems(version, f"spec.versions[{index}]")
     if causes:
         raise invalid(CUSTOM_RESOURCE_DEFINITION, name, causes)
     if spec["conversion"].get("strategy") == "Webhook":
-        raise denied("embedded-cluster.kserve-nb.dev",
-                     f"the embedded cluster runs no conversion webhooks, which the CustomResourceDefinition {name!r} "
-                     "needs. Use conversion strategy None, or a kind cluster: kserve-nb up --cluster kind")
+        raise refusal(f"conversion webhooks: nothing would convert objects of the CustomResourceDefinition {name!r}",
+                      "Use conversion strategy None")
 
 
 def _name_problems(name: str, spec: Object) -> Iterator[Cause]:

@@ -1,4 +1,4 @@
-"""What the API server fills in for, and refuses of, its own kinds other than pods.
+"""Defaults and validation of Kubernetes' kinds other than pods.
 
 Source: kubernetes 1.35 pkg/apis/{core,apps}/v1/defaults.go, pkg/registry/core/service (cluster IPs),
 pkg/apis/{core,apps}/validation/validation.go.
@@ -6,29 +6,33 @@ pkg/apis/{core,apps}/validation/validation.go.
 
 from __future__ import annotations
 
+import base64
 import ipaddress
+import re
 import secrets
 
-from kserve_nb.clusters.embedded.api.admission.workload_defaults import default_pod_spec
+from kserve_nb.clusters.embedded.api.admission.kubernetes.workload_defaults import default_pod_spec
+from kserve_nb.clusters.embedded.api.admission.review import Review
 from kserve_nb.clusters.embedded.api.field_errors import Cause, invalid, invalid_value, required
-from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, REPLICA_SET, SERVICE
-from kserve_nb.clusters.embedded.objects import Kind, Object, Objects
+from kserve_nb.clusters.embedded.kinds import SECRET, SERVICE
+from kserve_nb.clusters.embedded.objects import Object, Objects, StatusError
 
-SERVICE_NETWORK = ipaddress.ip_network("198.19.0.0/16")  # of the kind that is never routed: RFC 2544
+SERVICE_NETWORK = ipaddress.ip_network("198.19.0.0/16")  # RFC 2544: never routed
+_DATA_LIMIT = 2**20  # bytes in a ConfigMap or Secret
 
 
-def default_namespace(new: Object, old: Object | None, objects: Objects) -> Object:
-    """A namespace is Active, labelled with its name, and held by a finalizer."""
+def default_namespace(review: Review) -> None:
+    """Set a namespace's phase, the label with its name, and its finalizer."""
+    new = review.new
     new["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = new["metadata"]["name"]
-    if old is None:
+    if review.old is None:
         new["spec"] = {"finalizers": ["kubernetes"]}
         new["status"] = {"phase": "Active"}
-    return new
 
 
-def default_deployment(new: Object, old: Object | None, objects: Objects) -> Object:
-    """Replicas, strategy, deadline, and the pod template's own defaults."""
-    spec = new.setdefault("spec", {})
+def default_deployment(review: Review) -> None:
+    """Set a Deployment's replicas, strategy and deadline, and the defaults of its pod template."""
+    spec = review.new.setdefault("spec", {})
     spec.setdefault("replicas", 1)
     spec.setdefault("revisionHistoryLimit", 10)
     spec.setdefault("progressDeadlineSeconds", 600)
@@ -38,23 +42,22 @@ def default_deployment(new: Object, old: Object | None, objects: Objects) -> Obj
         rolling.setdefault("maxSurge", "25%")
         rolling.setdefault("maxUnavailable", "25%")
     default_pod_spec(spec.setdefault("template", {}).setdefault("spec", {}))
-    if old is None:
-        new["status"] = {}
-    return new
+    if review.old is None:
+        review.new["status"] = {}
 
 
-def default_replica_set(new: Object, old: Object | None, objects: Objects) -> Object:
-    """Replicas, and the pod template's own defaults."""
-    spec = new.setdefault("spec", {})
+def default_replica_set(review: Review) -> None:
+    """Set a ReplicaSet's replicas, and the defaults of its pod template."""
+    spec = review.new.setdefault("spec", {})
     spec.setdefault("replicas", 1)
     default_pod_spec(spec.setdefault("template", {}).setdefault("spec", {}))
-    if old is None:
-        new["status"] = {"replicas": 0}
-    return new
+    if review.old is None:
+        review.new["status"] = {"replicas": 0}
 
 
-def default_service(new: Object, old: Object | None, objects: Objects) -> Object:
-    """Type, ports and, but for an ExternalName, a cluster IP that no other Service has."""
+def default_service(review: Review) -> None:
+    """Set a Service's type and ports and, except for an ExternalName, a cluster IP that no other Service has."""
+    new, old = review.new, review.old or {}
     spec = new.setdefault("spec", {})
     spec.setdefault("sessionAffinity", "None")
     spec.setdefault("type", "ClusterIP")
@@ -65,25 +68,23 @@ def default_service(new: Object, old: Object | None, objects: Objects) -> Object
         for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"):
             spec.pop(field, None)
     else:
-        _default_addresses(spec, (old or {}).get("spec") or {}, objects)
+        _default_addresses(spec, old.get("spec") or {}, review.objects)
     if spec["type"] in ("LoadBalancer", "NodePort"):
-        _default_outside(spec, objects)
-    if old is None:
+        _default_node_ports(spec, review.objects)
+    if review.old is None:
         new["status"] = new.get("status") or {"loadBalancer": {}}
-    return new
 
 
-def default_claim(new: Object, old: Object | None, objects: Objects) -> Object:
-    """A new PersistentVolumeClaim is Pending."""
-    new.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
-    if old is None:
-        new["status"] = {"phase": "Pending"}
-    return new
+def default_claim(review: Review) -> None:
+    """Set a PersistentVolumeClaim's volume mode and, when it is created, the phase Pending."""
+    review.new.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
+    if review.old is None:
+        review.new["status"] = {"phase": "Pending"}
 
 
-def validate_workload(kind: Kind, new: Object, old: Object | None) -> None:
-    """Refuse a Deployment or ReplicaSet whose selector is missing, changed, or not that of its pods."""
-    spec = new["spec"]
+def validate_workload(review: Review) -> None:
+    """Refuse a Deployment or ReplicaSet without a selector, or with one that has changed or selects other pods."""
+    spec, old = review.new["spec"], review.old
     selector, labels = spec.get("selector"), (spec["template"].get("metadata") or {}).get("labels") or {}
     wanted = (selector or {}).get("matchLabels") or {}
     causes: list[Cause] = []
@@ -99,22 +100,12 @@ def validate_workload(kind: Kind, new: Object, old: Object | None) -> None:
     if spec["replicas"] < 0:
         causes.append(invalid_value("spec.replicas", spec["replicas"], "must be greater than or equal to 0"))
     if causes:
-        raise invalid(kind, new["metadata"]["name"], causes)
+        raise invalid(review.kind, review.name, causes)
 
 
-def validate_deployment(new: Object, old: Object | None) -> None:
-    """See `validate_workload`."""
-    validate_workload(DEPLOYMENT, new, old)
-
-
-def validate_replica_set(new: Object, old: Object | None) -> None:
-    """See `validate_workload`."""
-    validate_workload(REPLICA_SET, new, old)
-
-
-def validate_service(new: Object, old: Object | None) -> None:
-    """Refuse a Service without ports that needs some, and ports that cannot be."""
-    spec = new["spec"]
+def validate_service(review: Review) -> None:
+    """Refuse a Service without ports that needs some, with an invalid port, or whose cluster IP changes."""
+    spec, old = review.new["spec"], (review.old or {}).get("spec") or {}
     causes: list[Cause] = []
     if spec["type"] == "ExternalName":
         if not spec.get("externalName"):
@@ -127,12 +118,41 @@ def validate_service(new: Object, old: Object | None) -> None:
             causes.append(invalid_value(f"spec.ports[{index}].port", number, "must be between 1 and 65535, inclusive"))
         if not port.get("name") and len(spec["ports"]) > 1:
             causes.append(required(f"spec.ports[{index}].name"))
+    if "ExternalName" not in (spec["type"], old.get("type")):
+        before, after = old.get("clusterIPs") or [], spec["clusterIPs"]
+        causes += [invalid_value(f"spec.clusterIPs[{index}]", after, "may not change once set")
+                   for index, address in enumerate(before) if after[index:index + 1] != [address]]
     if causes:
-        raise invalid(SERVICE, new["metadata"]["name"], causes)
+        raise invalid(SERVICE, review.name, causes)
+
+
+def validate_data(review: Review) -> None:
+    """Refuse a ConfigMap or Secret with too much data, or a Secret whose data is not base64."""
+    new = review.new
+    size = sum(len(str(value).encode()) for value in (new.get("data") or {}).values())
+    size += sum(len(str(value)) for value in (new.get("binaryData") or {}).values()) * 3 // 4
+    if review.kind == SECRET:
+        for value in (new.get("data") or {}).values():
+            _check_base64(str(value))
+        size = size * 3 // 4
+    if size > _DATA_LIMIT:
+        raise invalid(review.kind, review.name, [Cause(
+            "data" if review.kind == SECRET else "[]", "FieldValueTooLong",
+            f"Too long: may not be more than {_DATA_LIMIT} bytes")])
+
+
+def _check_base64(value: str) -> None:
+    try:
+        base64.b64decode(value, validate=True)
+    except ValueError:
+        bad = re.search(r"[^A-Za-z0-9+/=]", value)
+        offset = bad.start() if bad else len(value) // 4 * 4
+        raise StatusError(400, "BadRequest", 'Secret in version "v1" cannot be handled as a Secret: illegal base64 '
+                                             f"data at input byte {offset}") from None
 
 
 def _default_addresses(spec: Object, old: Object, objects: Objects) -> None:
-    if "clusterIP" not in spec:
+    if not spec.get("clusterIP"):
         spec["clusterIP"] = old.get("clusterIP") or _free_address(objects)
     spec["clusterIPs"] = [spec["clusterIP"]]
     spec.setdefault("internalTrafficPolicy", "Cluster")
@@ -148,7 +168,7 @@ def _free_address(objects: Objects) -> str:
             return address
 
 
-def _default_outside(spec: Object, objects: Objects) -> None:
+def _default_node_ports(spec: Object, objects: Objects) -> None:
     spec.setdefault("externalTrafficPolicy", "Cluster")
     if spec["type"] == "LoadBalancer" and not spec.setdefault("allocateLoadBalancerNodePorts", True):
         return

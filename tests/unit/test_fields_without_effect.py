@@ -1,0 +1,65 @@
+"""Fields that the embedded cluster accepts but does not act on: each has a warning and a line in the documentation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kserve_nb.clusters.embedded.api.admission import differences
+from kserve_nb.clusters.embedded.api.admission.fields_without_effect import DIFFERENCES, Difference, warnings_for
+from kserve_nb.clusters.embedded.kinds import INFERENCE_SERVICE, VIRTUAL_SERVICE
+from kserve_nb.clusters.embedded.objects import Kind, Object
+
+PAGE = Path(__file__).parents[2] / "docs" / "differences.md"
+EXAMPLES = {"spec.type": "NodePort", "spec.multiModel": True, "metadata.namespace": "knative-serving"}
+EACH = [pytest.param(kind, item, id=f"{kind.kind} {item.path}") for item in DIFFERENCES for kind in item.kinds]
+
+
+def with_field(path: str, value: Any) -> Object:
+    """An object that has one field."""
+    if ".annotations." in path:
+        holder, _, key = path.partition(".annotations.")
+        return with_field(f"{holder}.annotations", {key: value})
+    name, _, rest = path.partition(".")
+    inner = with_field(rest, value) if rest else value
+    return {name.removesuffix("[]"): [inner] if name.endswith("[]") else inner}
+
+
+def example(item: Difference) -> Any:
+    if item.path.endswith(".image"):
+        return "kserve/sklearnserver:v0.19.0"
+    return EXAMPLES.get(item.path, "hpa.autoscaling.knative.dev" if item.path.endswith("/class") else "x")
+
+
+@pytest.mark.parametrize(("kind", "item"), EACH)
+def test_a_field_without_effect_earns_its_warning(kind: Kind, item: Difference) -> None:
+    told = warnings_for(kind, with_field(item.path, example(item)))
+
+    if item.warns:
+        assert f"{item.path}: {item.effect}. {item.instead}." in told
+    else:
+        assert not [text for text in told if text.startswith(item.path)]
+
+
+@pytest.mark.parametrize("spec", [
+    {"model": {"modelFormat": {"name": "sklearn"}, "storageUri": "gs://a/b", "image": "kserve/sklearnserver:v0.20.0",
+               "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}, "canaryTrafficPercent": 10, "minReplicas": 1},
+    {"containers": [{"image": "mine:1", "name": "kserve-container"}], "volumes": [{"name": "a", "emptyDir": {}}]},
+])
+def test_what_has_an_effect_earns_none(spec: Object) -> None:
+    annotations = {"autoscaling.knative.dev/class": "kpa.autoscaling.knative.dev", "a": "b"}
+
+    assert warnings_for(INFERENCE_SERVICE, {
+        "metadata": {"annotations": annotations}, "spec": {"predictor": spec}}) == []
+
+
+def test_a_virtual_service_of_ones_own_earns_a_warning() -> None:
+    assert warnings_for(VIRTUAL_SERVICE, {"metadata": {}, "spec": {"hosts": ["a"]}}) == [
+        "spec: the gateway serves only the VirtualServices that KServe writes. "
+        "Use a kind cluster: kserve-nb up --cluster kind."]
+
+
+def test_the_page_has_the_lines_of_the_table() -> None:
+    assert PAGE.read_text() == "\n".join(differences.lines()) + "\n"
