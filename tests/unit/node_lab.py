@@ -19,7 +19,7 @@ from typing import Any
 
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.kinds import EVENT, NAMESPACE, POD, SANDBOX
-from kserve_nb.clusters.embedded.node.kubelet.agent import Node
+from kserve_nb.clusters.embedded.node.kubelet.agent import Kubelet
 from kserve_nb.clusters.embedded.objects import Settings, is_true
 
 POD_FILE = Path(__file__).parents[1] / "data" / "node" / "pod-ready.json"
@@ -158,7 +158,7 @@ class Lab:
     @asynccontextmanager
     async def node(self) -> AsyncIterator[None]:
         """A node agent, until the end of the block."""
-        task = asyncio.create_task(Node(self.store, self.settings, self.folder, self.socket).run())
+        task = asyncio.create_task(Kubelet(self.store, self.settings, self.folder, self.socket).run())
         try:
             yield
         finally:

@@ -375,7 +375,7 @@ def test_what_a_process_writes_after_its_pods_end_is_removed(tmp_path: Path) -> 
         async def order(what: str) -> tuple[dict[str, Any], asyncio.StreamWriter]:
             while True:
                 said, writer = await asyncio.wait_for(asked.get(), 10)
-                if said["do"] == what:
+                if said["action"] == what:
                     return said, writer
 
         def tell(writer: asyncio.StreamWriter, **message: object) -> None:

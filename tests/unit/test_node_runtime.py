@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
-from kserve_nb.clusters.embedded.node.kubelet.runtime_client import Runtime
+from kserve_nb.clusters.embedded.node.kubelet.runtime_client import RuntimeClient
 from kserve_nb.clusters.embedded.node.protocol import Task
 from kserve_nb.clusters.embedded.node.runtime import iris_models
 from tests.unit.node_lab import call, runtime
@@ -49,7 +49,7 @@ class Client:
                 return process  # type: ignore[no-any-return]
 
     def list(self) -> list[dict[str, Any]]:
-        self.send(do="list")
+        self.send(action="list")
         while "processes" not in (message := json.loads(self._lines.readline())):
             pass
         return message["processes"]  # type: ignore[no-any-return]
@@ -75,7 +75,7 @@ def server_task(folder: Path, id_: str, name: str = "model", **env: str) -> Task
 
 
 def start(client: Client, task: Task) -> dict[str, Any]:
-    client.send(do="start", task=asdict(task))
+    client.send(action="start", task=asdict(task))
     return client.hear("address")
 
 
@@ -133,7 +133,7 @@ def test_the_table_outlives_a_client(shared: tuple[psutil.Process, Path], tmp_pa
 
     row = next(p for p in second.list() if p["id"] == "out/lives/0")
     assert (row["exit_code"], row["signal"], row["out_of_memory"]) == (137, signal.SIGKILL, False)
-    second.send(do="forget", id="out/lives/0")
+    second.send(action="forget", id="out/lives/0")
     assert "out/lives/0" not in [p["id"] for p in second.list()]
 
 
@@ -148,7 +148,7 @@ def test_starting_the_same_twice_starts_one(shared: tuple[psutil.Process, Path],
 def test_whoever_holds_an_abandoned_process_is_told_of_its_end(
         shared: tuple[psutil.Process, Path], tmp_path: Path) -> None:
     async def play() -> None:
-        client = Runtime(shared[1], lambda _: None)
+        client = RuntimeClient(shared[1], lambda _: None)
         connected = asyncio.create_task(client.run())
         running = await client.start(server_task(tmp_path, "abandoned"))
 
@@ -268,7 +268,7 @@ def test_two_model_files_are_one_too_many(shared: tuple[psutil.Process, Path], t
     client, task = Client(shared[1]), server_task(tmp_path, "two/files/0")
     iris_models.save("model-2", tmp_path / "mnt/models/other.pkl")
 
-    client.send(do="start", task=asdict(task))
+    client.send(action="start", task=asdict(task))
 
     assert client.hear("finished")["exit_code"] == 1
     assert "RuntimeError: More than one model file is detected" in (tmp_path / "log").read_text()
@@ -280,7 +280,7 @@ def test_a_crash_names_the_containers_paths_and_none_of_ours(
     (tmp_path / "mnt/models/model.joblib").unlink()
     (tmp_path / "mnt/models").rmdir()
 
-    client.send(do="start", task=asdict(task))
+    client.send(action="start", task=asdict(task))
 
     assert client.hear("finished")["exit_code"] == 1
     log = (tmp_path / "log").read_text()

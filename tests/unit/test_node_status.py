@@ -32,9 +32,9 @@ def without_image_ids(status: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("pod", recorded())
 def test_a_recorded_status_is_written_as_it_was_read(pod: dict[str, Any]) -> None:
-    seen = from_pod(pod, "10.0.0.1", NOW)
+    state = from_pod(pod, "10.0.0.1", NOW)
 
-    status = pod_status(pod, seen, NOW)
+    status = pod_status(pod, state, NOW)
 
     generation = {"observedGeneration": pod["metadata"]["generation"]}
     expected = {**pod["status"], **generation,

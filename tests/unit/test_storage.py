@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import ipaddress
 import tarfile
 import threading
 import zipfile
@@ -13,12 +14,31 @@ from pathlib import Path
 import joblib
 import pytest
 
-from kserve_nb.clusters.embedded.node.runtime import iris_models, storage
+from kserve_nb.clusters.embedded.node.runtime import downloads, iris_models, storage
 
 pytestmark = pytest.mark.slow
 
 TYPES = {".joblib": "application/octet-stream", ".tgz": "application/x-gzip", ".zip": "application/zip",
          ".txt": "text/plain"}
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Serves the files of a folder; `/moved/NAME` leads to `/NAME` on 127.0.0.1, and `/circle/NAME` to itself."""
+
+    extensions_map = TYPES
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        kind, _, name = self.path.removeprefix("/").rpartition("/")
+        if not kind:
+            super().do_GET()
+            return
+        here = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.send_response(302)
+        self.send_header("Location", f"{here}/{name}" if kind == "moved" else self.path)
+        self.end_headers()
 
 
 @pytest.fixture
@@ -40,9 +60,8 @@ def shelf(tmp_path: Path) -> Path:
 def url(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The folder, served over HTTP, behind a proxy that answers nobody."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    handler = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {
-        "log_message": lambda *_: None, "extensions_map": TYPES})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(shelf))) as server:
+    monkeypatch.setenv(downloads.LOCAL_URLS, "allow")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(shelf))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
@@ -128,9 +147,69 @@ def test_a_recorded_failure_ends_with_the_recorded_words(tmp_path: Path, capsys:
         "GCS resource 'kfserving-examples' not found.")
 
 
-def test_a_host_that_does_not_answer_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_host_that_does_not_answer_is_said(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(downloads.LOCAL_URLS, "allow")
+
     assert storage.run(["http://127.0.0.1:9/own.joblib", "/mnt/models"], tmp_path) == 1
 
     assert "Storage initialization failed" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "0.0.0.0", "169.254.169.254", "[fe80::1]",
+                                  "[::ffff:127.0.0.1]", "127.1", "2130706433"])
+def test_urls_of_this_machine_and_its_link_are_refused(
+        host: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert storage.run([f"http://{host}:9/latest/own.joblib", "/mnt/models"], tmp_path) == 1
+
+    assert "reads no models. Use file:// or pvc://, or start the cluster with KSERVE_NB_LOCAL_URLS=allow" in (
+        capsys.readouterr().err)
+
+
+def test_a_redirect_to_this_machine_is_refused(
+        url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(downloads.LOCAL_URLS)
+    monkeypatch.delenv("HTTP_PROXY")
+    public = [ipaddress.ip_address("203.0.113.1")]
+    resolve = downloads._addresses
+    monkeypatch.setattr(downloads, "_addresses", lambda host: public if host == "localhost" else resolve(host))
+
+    code = storage.run([f"{url.replace('127.0.0.1', 'localhost')}/moved/own.joblib", "/mnt/models"], tmp_path)
+
+    assert code == 1
+    assert f"by a redirect to {url}/own.joblib, an address of this machine" in capsys.readouterr().err
+
+
+def test_a_redirect_is_followed_and_a_circle_is_not(
+        url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert storage.run([f"{url}/moved/own.joblib", "/mnt/models"], tmp_path) == 0
+    assert storage.run([f"{url}/circle/own.joblib", "/mnt/models"], tmp_path) == 1
+
+    assert "redirects more than 5 times" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("limit", "value", "message"), [
+    ("MAX_BYTES", 10, "own.joblib is larger than the limit of an embedded cluster"),
+    ("TOTAL_S", -1.0, "own.joblib was not downloaded within the limit of an embedded cluster"),
+])
+def test_a_download_has_a_limit_of_size_and_time(
+        limit: str, value: float, message: str, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, limit, value)
+
+    assert storage.run([f"{url}/own.joblib", "/mnt/models"], tmp_path) == 1
+
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["own.zip", "own.tgz"])
+@pytest.mark.parametrize("limit", ["MAX_UNPACKED_BYTES", "MAX_UNPACKED_FILES"])
+def test_an_archive_unpacks_within_limits(
+        name: str, limit: str, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, limit, 0)
+
+    assert storage.run([f"{url}/{name}", "/mnt/models"], tmp_path) == 1
+
+    assert f"{name} unpacks to more than the limit of an embedded cluster" in capsys.readouterr().err
+    assert files(tmp_path) == [name]

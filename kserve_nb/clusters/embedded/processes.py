@@ -1,6 +1,6 @@
 """How processes of an embedded cluster end together: with their parent, and with everything they started.
 
-Linux reports the death of a parent and hands orphans to an ancestor; on other systems these functions do nothing.
+Linux reports the death of a parent and hands orphans to an ancestor; on other systems these functions do little.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Collection
-
-import psutil
+from collections.abc import Callable, Collection
+from pathlib import Path
 
 END_S = 2.0  # how long killed orphans may take to disappear
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
@@ -37,32 +36,30 @@ def adopt_orphans() -> None:
         _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def end_orphans(known: Collection[int]) -> int:
-    """Kill all children of this process that are not `known`, and their children. Return how many were killed."""
+def end_orphans(known: Collection[int], keep: Callable[[int], bool] = lambda _: False) -> int:
+    """Kill all children of this process that are neither `known` nor to `keep`, and then the orphans they leave.
+
+    Returns how many were killed. Does nothing where orphans are not handed to an ancestor.
+    """
     killed: set[int] = set()
     deadline = time.monotonic() + END_S
-    while orphans := [child for child in _children() if child.pid not in known]:
-        for orphan in orphans:
-            killed.update(_kill_tree(orphan))
+    while orphans := [pid for pid in _children() if pid not in known and not keep(pid)]:
+        for pid in orphans:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
-                os.waitpid(orphan.pid, os.WNOHANG)
+                os.waitpid(pid, os.WNOHANG)
+        killed.update(orphans)
         if time.monotonic() > deadline:
             break
-        time.sleep(0.005)
+        time.sleep(0.002)
     return len(killed)
 
 
-def _kill_tree(root: psutil.Process) -> list[int]:
-    killed = []
-    with contextlib.suppress(psutil.Error):
-        for process in [root, *root.children(recursive=True)]:
-            process.kill()
-            killed.append(process.pid)
-    return killed
-
-
-def _children() -> list[psutil.Process]:
+def _children() -> list[int]:
+    """The ids of this process's children, ended ones included."""
     try:
-        return list(psutil.Process().children())
-    except psutil.Error:
+        files = [thread / "children" for thread in Path("/proc/self/task").iterdir()]
+        return [int(pid) for file in files for pid in file.read_text().split()]
+    except OSError:
         return []

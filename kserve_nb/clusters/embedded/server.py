@@ -30,7 +30,7 @@ from kserve_nb.clusters.embedded.cluster_settings import settings_of
 from kserve_nb.clusters.embedded.control.framework.control_loop import ControlLoop
 from kserve_nb.clusters.embedded.control.framework.event_recorder import record as record_event
 from kserve_nb.clusters.embedded.gateway.ingress_controller import Gateway
-from kserve_nb.clusters.embedded.node.kubelet.agent import Node
+from kserve_nb.clusters.embedded.node.kubelet.agent import Kubelet
 from kserve_nb.clusters.embedded.node.protocol import RUNTIME_SOCKET
 from kserve_nb.clusters.embedded.objects import Settings
 from kserve_nb.clusters.state import Record
@@ -78,13 +78,13 @@ async def run(name: str, listener: socket.socket) -> None:
     store = Store(folder / "store.db", admission=admit)
     populate(store, settings)
     loop = ControlLoop(store, settings, control.reconcilers(), record_event)
-    node = Node(store, settings, folder, SOCKETS / RUNTIME_SOCKET)
+    kubelet = Kubelet(store, settings, folder, SOCKETS / RUNTIME_SOCKET)
     gateway = Gateway(store, settings, folder / "envoy", SOCKETS)
     gc.collect()
     gc.freeze()  # what is there now stays: later collections need not walk it
     async with asyncio.TaskGroup() as group:
         task = group.create_task(serve_api(store, settings, record, folder, listener))
-        for part in (loop, node, gateway):
+        for part in (loop, kubelet, gateway):
             group.create_task(part.run())
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _cancel, group, task)
 

@@ -1,4 +1,4 @@
-"""Log files of containers, in the CRI format that a kubelet's are in: `<time> stdout F <text>`, one line each."""
+"""Log files of containers in the CRI format, as on a real node: `<time> stdout F <text>`, one entry per line."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import os
 import time
 from pathlib import Path
 
-MESSAGE_LINES, MESSAGE_BYTES = 80, 2048  # what FallbackToLogsOnError takes of a log: the last lines, the last bytes
+MESSAGE_LINES, MESSAGE_BYTES = 80, 2048  # the part of a log that FallbackToLogsOnError puts into the pod's status
 
 
-def stamp(now_ns: int) -> str:
-    """A time since the epoch as RFC 3339 with nanoseconds, UTC."""
+def timestamp(now_ns: int) -> str:
+    """Format a time since the epoch as RFC 3339 with nanoseconds, UTC."""
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now_ns // 10**9))}.{now_ns % 10**9:09d}Z"
 
 
 def append(path: Path, text: str) -> None:
-    """Add one line to a log."""
+    """Add one line to a log file."""
     with path.open("a", encoding="utf-8") as file:
-        file.write(f"{stamp(time.time_ns())} stdout F {text}\n")
+        file.write(f"{timestamp(time.time_ns())} stdout F {text}\n")
 
 
 def last_lines(path: Path) -> str:
-    """The end of a log as a terminated container's message quotes it; empty where there is none."""
+    """Return the end of a log as the message of a terminated container quotes it; empty if there is no log."""
     try:
         lines = path.read_text("utf-8", "replace").splitlines()[-MESSAGE_LINES:]
     except FileNotFoundError:
@@ -32,17 +32,20 @@ def last_lines(path: Path) -> str:
 
 
 class LogStream(io.TextIOBase):
-    """A stdout or stderr whose lines go to a log file, whole lines only."""
+    """A stdout or stderr that writes whole lines to a log file.
+
+    `handle` is the file descriptor of the log.
+    """
 
     encoding = "utf-8"
 
     def __init__(self, handle: int):
-        self._handle, self._rest = handle, ""
+        self._handle, self._incomplete = handle, ""
 
     def write(self, text: str) -> int:
-        *lines, self._rest = (self._rest + text).split("\n")
+        *lines, self._incomplete = (self._incomplete + text).split("\n")
         if lines:
-            prefix = f"{stamp(time.time_ns())} stdout F "
+            prefix = f"{timestamp(time.time_ns())} stdout F "
             os.write(self._handle, "".join(f"{prefix}{line}\n" for line in lines).encode("utf-8", "replace"))
         return len(text)
 
@@ -53,6 +56,6 @@ class LogStream(io.TextIOBase):
         return self._handle
 
     def finish(self) -> None:
-        """Write what has no end of line yet."""
-        if self._rest:
+        """Write the last line if it does not end with a newline."""
+        if self._incomplete:
             self.write("\n")

@@ -1,4 +1,4 @@
-"""The node agent: runs the pods that are bound to the node, each by a `Life` of its own."""
+"""The kubelet: runs the pods that are assigned to its node, each with a worker of its own, and reports the node."""
 
 from __future__ import annotations
 
@@ -8,85 +8,91 @@ import shutil
 from pathlib import Path
 
 from kserve_nb.clusters.embedded.kinds import NODE, POD
-from kserve_nb.clusters.embedded.node.kubelet.pod_events import Recorder
-from kserve_nb.clusters.embedded.node.kubelet.pod_lifecycle import Life
-from kserve_nb.clusters.embedded.node.kubelet.pod_record import Host
-from kserve_nb.clusters.embedded.node.kubelet.runtime_client import Runtime
+from kserve_nb.clusters.embedded.node.kubelet.kubelet_events import KubeletEvents
+from kserve_nb.clusters.embedded.node.kubelet.node_status import NodeStatus
+from kserve_nb.clusters.embedded.node.kubelet.pod_record import NodeContext
+from kserve_nb.clusters.embedded.node.kubelet.pod_worker import PodWorker
+from kserve_nb.clusters.embedded.node.kubelet.runtime_client import RuntimeClient
 from kserve_nb.clusters.embedded.objects import Object, Objects, Settings, WatchEvent
 
 log = logging.getLogger(__name__)
-FAILED_AGAIN_S = 1.0
+RETRY_S = 1.0
 POD_NETWORK = "10.244"
-HOST_IP = "172.18.0.2"  # where the Node object does not say one
+HOST_IP = "172.18.0.2"  # used if the Node object has no address
 
 
-class Node:
-    """Runs the pods of one node. `folder` is the cluster's state folder, `socket` where the runtime listens."""
+class Kubelet:
+    """Runs the pods of one node. `folder` is the cluster's state folder, `socket` the runtime's socket file."""
 
     def __init__(self, objects: Objects, settings: Settings, folder: Path, socket: Path):
         self._objects, self._settings, self._folder = objects, settings, folder
-        self._runtime = Runtime(socket, self._tidy)
-        self._lives: dict[str, Life] = {}  # by pod uid
-        self._host = Host(objects, settings, self._runtime, Recorder(objects, settings.node), folder,
-                          self._host_ip(), self._free_pod_ip)
+        self._runtime = RuntimeClient(socket, self._remove_leftovers)
+        self._workers: dict[str, PodWorker] = {}  # by pod uid
+        events = KubeletEvents(objects, settings.node)
+        self._node = NodeContext(objects, settings, self._runtime, events, folder, self._host_ip(), self._free_pod_ip)
+        self._status = NodeStatus(objects, settings, self._runtime, events, folder)
         self._last_ip = 1
 
     async def run(self) -> None:
-        """Run pods until cancelled. Their processes go on after that: the next Node takes them up."""
+        """Run pods until cancelled. Their processes continue after that: the next kubelet adopts them."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._runtime.run())
-            await self._runtime.known()
-            self._end_orphans()
+            group.create_task(self._status.run())
+            await self._runtime.wait_for_list()
+            self._end_unknown_pods()
             async for event in self._objects.watch(POD):
-                self._notice(event, group)
+                self._handle(event, group)
 
-    def _notice(self, event: WatchEvent, group: asyncio.TaskGroup) -> None:
+    def _handle(self, event: WatchEvent, group: asyncio.TaskGroup) -> None:
         pod = event.object
         if event.type == "BOOKMARK" or pod["spec"].get("nodeName") != self._settings.node:
             return
         uid = pod["metadata"]["uid"]
-        life = self._lives.get(uid)
+        worker = self._workers.get(uid)
         if event.type == "DELETED":
-            if life is not None:
-                life.remove()
-        elif life is not None:
-            life.update(pod)
+            if worker is not None:
+                worker.remove()
+        elif worker is not None:
+            worker.update(pod)
         else:
-            life = self._lives[uid] = Life(self._host, pod)
-            life.update(pod)
-            group.create_task(self._live(uid, life))
+            worker = self._workers[uid] = PodWorker(self._node, pod)
+            worker.update(pod)
+            group.create_task(self._run_pod(uid, worker))
 
-    async def _live(self, uid: str, life: Life) -> None:
-        """Run one pod; a failure of ours is logged and the pod taken up again from what its status says."""
+    async def _run_pod(self, uid: str, worker: PodWorker) -> None:
+        """Run one pod. After an unexpected error, a new worker continues from the pod's status."""
         while True:
             try:
-                await life.run()
-            except Exception:
-                log.exception("pod %s/%s", life.record.namespace, life.record.name)
-                await asyncio.sleep(FAILED_AGAIN_S)
-                pod, gone = life.record.pod, life.gone.is_set()
-                life = self._lives[uid] = Life(self._host, pod)
-                life.update(pod)
+                await worker.run()
+            except Exception as error:
+                log.exception("pod %s/%s failed and is retried in %g s", worker.record.namespace, worker.record.name,
+                              RETRY_S)
+                if isinstance(error, OSError):  # for example a full disk
+                    worker.record.event("Warning", "Failed", f"Error: {error.strerror}: {error.filename}")
+                await asyncio.sleep(RETRY_S)
+                pod, gone = worker.record.pod, worker.gone.is_set()
+                worker = self._workers[uid] = PodWorker(self._node, pod)
+                worker.update(pod)
                 if gone:
-                    life.remove()
+                    worker.remove()
             else:
-                del self._lives[uid]
+                del self._workers[uid]
                 return
 
-    def _end_orphans(self) -> None:
-        """End what still runs of pods that are no longer there, and remove their folders."""
-        there = {p["metadata"]["uid"] for p in self._objects.list(POD)}
+    def _end_unknown_pods(self) -> None:
+        """End the processes of pods that no longer exist, and remove their folders."""
+        known = {p["metadata"]["uid"] for p in self._objects.list(POD)}
         for id_ in self._runtime.ids():
-            if id_.partition("/")[0] not in there:
+            if id_.partition("/")[0] not in known:
                 self._runtime.abandon(id_)
         for folder in (self._folder / "pods").glob("*"):
-            if folder.name not in there:
+            if folder.name not in known:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _tidy(self, id_: str) -> None:
-        """Remove the folder of a pod that is gone: a process that came up after its end may have written there."""
+    def _remove_leftovers(self, id_: str) -> None:
+        """Remove the folder of a pod that is gone: a process that started after its end may have written to it."""
         uid = id_.partition("/")[0]
-        if uid not in self._lives:
+        if uid not in self._workers:
             shutil.rmtree(self._folder / "pods" / uid, ignore_errors=True)
 
     def _host_ip(self) -> str:
@@ -95,7 +101,7 @@ class Node:
         return next((str(a["address"]) for a in addresses if a["type"] == "InternalIP"), HOST_IP)
 
     def _free_pod_ip(self) -> str:
-        used = {life.record.seen.pod_ip for life in self._lives.values()}
+        used = {worker.record.state.pod_ip for worker in self._workers.values()}
         while True:
             self._last_ip = self._last_ip % 65_000 + 1
             ip = f"{POD_NETWORK}.{self._last_ip // 254}.{self._last_ip % 254 + 1}"

@@ -1,4 +1,4 @@
-"""Which images the node has, and what it does with them: it has no network, and runs processes of its own."""
+"""The images that the node has, and the role that each of them stands for: pods are processes, not containers."""
 
 from __future__ import annotations
 
@@ -20,15 +20,18 @@ _TAG = re.compile(r"latest|v?\d+(\.\d+)*([-+.].*)?")
 
 
 def role_of(image: str) -> Role | None:
-    """What the node runs for an image, from any registry; None where it has no such image."""
+    """Return what the node runs for an image of any registry, or None if the node does not have it."""
     name, at, _digest = image.partition("@")
     repository, _, tag = name.rpartition("/")[2].partition(":")
     role = _ROLES.get(repository)
     return role if at or not tag or _TAG.fullmatch(tag) else None
 
 
-def why_missing(image: str, named: str) -> str:
-    """What pulling an image fails with. `named` is the image with its registry and tag."""
+def pull_error(image: str, named: str) -> str:
+    """Return the error of pulling an image that the node does not have.
+
+    `named` is the image with its registry and tag.
+    """
     repository = image.partition("@")[0].rpartition("/")[2].partition(":")[0]
     known = repository in _ROLES
     reason = (f"failed to resolve reference \"{named}\": {named}: not found" if known else

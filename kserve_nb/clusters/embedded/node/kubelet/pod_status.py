@@ -1,4 +1,4 @@
-"""From what the node knows of a pod to `Pod.status`: pure functions, in the shape that a kubelet 1.35 writes."""
+"""`Pod.status` as a kubelet 1.35 writes it, computed from the state of the pod's containers. Pure functions."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ INITIALIZING: Object = {"waiting": {"reason": "PodInitializing"}}
 
 @dataclass
 class Container:
-    """What the node knows of one container: `state` and `last_state` are as the API writes them."""
+    """The state of one container. `state` and `last_state` have the form of the API."""
 
     spec: Object
     state: Object = field(default_factory=lambda: dict(INITIALIZING))
     last_state: Object = field(default_factory=dict)
     ready: bool = False
     restarts: int = 0
-    id: str = ""  # empty until it was created for the first time
+    id: str = ""  # empty until it is created for the first time
 
     @property
     def name(self) -> str:
@@ -31,7 +31,7 @@ class Container:
 
     @property
     def exit_code(self) -> int | None:
-        """How it ended; None unless it is terminated now."""
+        """The exit code of a terminated container; None in any other state."""
         code = self.state.get("terminated", {}).get("exitCode")
         return None if code is None else int(code)
 
@@ -41,26 +41,31 @@ class Container:
 
 
 @dataclass
-class Seen:
-    """What the node knows of one pod."""
+class PodState:
+    """The state of one pod on the node."""
 
     init: list[Container]
     main: list[Container]
     host_ip: str
     pod_ip: str = ""  # empty until the pod has its sandbox
     started: float = 0.0  # POSIX seconds
-    ended: bool = False  # all has stopped for good
+    ended: bool = False  # all containers have stopped for good
+
+    @property
+    def containers(self) -> list[Container]:
+        """All containers, init containers first."""
+        return [*self.init, *self.main]
 
 
-def from_pod(pod: Object, host_ip: str, now: float) -> Seen:
-    """What `Pod.status` says, where the node has written one before; else a pod that nothing was done for."""
+def from_pod(pod: Object, host_ip: str, now: float) -> PodState:
+    """Return the state that `Pod.status` describes, or that of a new pod if it has no status of a kubelet."""
     spec, status = pod["spec"], pod.get("status", {})
 
     def containers(specs: list[Object], statuses: list[Object]) -> list[Container]:
         known = {s["name"]: s for s in statuses}
         return [_container(s, known.get(s["name"])) for s in specs]
 
-    return Seen(
+    return PodState(
         containers(spec.get("initContainers", []), status.get("initContainerStatuses", [])),
         containers(spec["containers"], status.get("containerStatuses", [])),
         status.get("hostIP", host_ip), status.get("podIP", ""), now, status.get("phase") in ("Succeeded", "Failed"))
@@ -74,62 +79,62 @@ def _container(spec: Object, status: Object | None) -> Container:
 
 
 def container_id(uid: str, name: str, restarts: int) -> str:
-    """The id of one run of a container: 64 hexadecimal digits that are the same whenever they are asked for."""
+    """Return the id of one run of a container: 64 hexadecimal digits, always the same for the same run."""
     return hashlib.sha256(f"{uid}/{name}/{restarts}".encode()).hexdigest()
 
 
 def image_name(image: str) -> str:
-    """An image as containerd names it: with its registry and tag."""
+    """Return an image's name as containerd writes it: with registry and tag."""
     first, slash, _ = image.partition("/")
     named = image if slash and ("." in first or ":" in first or first == "localhost") else f"docker.io/{image}"
     return named if ":" in named.rpartition("/")[2] else f"{named}:latest"
 
 
-def pod_status(pod: Object, seen: Seen, now: float) -> Object:
-    """The pod's whole status."""
+def pod_status(pod: Object, state: PodState, now: float) -> Object:
+    """Return the complete status of the pod."""
     old = pod.get("status", {})
     status: Object = {
         "observedGeneration": pod["metadata"].get("generation", 1),
-        "phase": phase(seen),
-        "conditions": _conditions(pod, seen, now),
-        "hostIP": seen.host_ip,
-        "hostIPs": [{"ip": seen.host_ip}],
-        "startTime": old.get("startTime") or utc(seen.started),
-        "containerStatuses": [_container_status(c, pod) for c in seen.main],
+        "phase": phase(state),
+        "conditions": _conditions(pod, state, now),
+        "hostIP": state.host_ip,
+        "hostIPs": [{"ip": state.host_ip}],
+        "startTime": old.get("startTime") or utc(state.started),
+        "containerStatuses": [_container_status(c, pod) for c in state.main],
     }
     if "qosClass" in old:
         status["qosClass"] = old["qosClass"]
-    if seen.pod_ip:
-        status |= {"podIP": seen.pod_ip, "podIPs": [{"ip": seen.pod_ip}]}
-    if seen.init:
-        status["initContainerStatuses"] = [_container_status(c, pod) for c in seen.init]
+    if state.pod_ip:
+        status |= {"podIP": state.pod_ip, "podIPs": [{"ip": state.pod_ip}]}
+    if state.init:
+        status["initContainerStatuses"] = [_container_status(c, pod) for c in state.init]
     return status
 
 
-def phase(seen: Seen) -> str:
-    """Pending, Running, Succeeded or Failed (kubelet `getPhase`, restartPolicy Always)."""
-    if seen.ended:
-        ran = all(c.exit_code == 0 for c in [*seen.init, *seen.main])
+def phase(state: PodState) -> str:
+    """Return Pending, Running, Succeeded or Failed (kubelet `getPhase`, restartPolicy Always)."""
+    if state.ended:
+        ran = all(c.exit_code == 0 for c in [*state.init, *state.main])
         return "Succeeded" if ran else "Failed"
-    if any(c.exit_code != 0 for c in seen.init):
+    if any(c.exit_code != 0 for c in state.init):
         return "Pending"
-    if any("waiting" in c.state and not c.was_terminated for c in seen.main):
+    if any("waiting" in c.state and not c.was_terminated for c in state.main):
         return "Pending"
     return "Running"
 
 
-def _conditions(pod: Object, seen: Seen, now: float) -> list[Object]:
-    incomplete = [c.name for c in seen.init if c.exit_code != 0]
-    unready = [c.name for c in seen.main if not c.ready]
-    done: Object = {"reason": "PodCompleted"} if phase(seen) == "Succeeded" else {}
-    not_ready: Object = done or ({
+def _conditions(pod: Object, state: PodState, now: float) -> list[Object]:
+    incomplete = [c.name for c in state.init if c.exit_code != 0]
+    unready = [c.name for c in state.main if not c.ready]
+    completed: Object = {"reason": "PodCompleted"} if phase(state) == "Succeeded" else {}
+    not_ready: Object = completed or ({
         "reason": "ContainersNotReady",
         "message": f"containers with unready status: [{' '.join(unready)}]"} if unready else {})
-    not_initialized: Object = done or ({
+    not_initialized: Object = completed or ({
         "reason": "ContainersNotInitialized",
         "message": f"containers with incomplete status: [{' '.join(incomplete)}]"} if incomplete else {})
     wanted: list[tuple[str, bool, Object]] = [
-        ("PodReadyToStartContainers", bool(seen.pod_ip) and not seen.ended, {}),
+        ("PodReadyToStartContainers", bool(state.pod_ip) and not state.ended, {}),
         ("Initialized", not incomplete, not_initialized),
         ("Ready", not unready, not_ready),
         ("ContainersReady", not unready, not_ready),

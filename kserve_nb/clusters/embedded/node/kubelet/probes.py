@@ -1,4 +1,4 @@
-"""The readiness probe of a pod, asked of its model server."""
+"""The readiness probe of a pod, sent to its model server."""
 
 from __future__ import annotations
 
@@ -14,34 +14,38 @@ from kserve_nb.clusters.embedded.socket_connector import SocketConnector
 
 
 @dataclass(frozen=True)
-class Probe:
-    """How often to ask, and what. Seconds are real ones at any speed, as the server's answers are."""
+class ReadinessProbe:
+    """A readiness probe. Its seconds are real at any speed of the cluster, because a server's responses are.
 
-    path: str | None = None  # None: that it accepts a connection is enough
+    >>> ReadinessProbe(path="/v1/models/iris", period_s=5)
+    ReadinessProbe(path='/v1/models/iris', headers=(), period_s=5, timeout_s=1, failures=3)
+    """
+
+    path: str | None = None  # None for a probe that only opens a connection
     headers: tuple[tuple[str, str], ...] = ()
     period_s: float = 10
     timeout_s: float = 1
-    failures: int = 3  # so many in a row make it not ready
+    failures: int = 3  # so many in a row make the container not ready
 
 
-def probe_of(pod: Object) -> Probe:
-    """The probe of the pod's server: the one that Knative hands to its queue-proxy, or else the container's own."""
+def probe_of(pod: Object) -> ReadinessProbe:
+    """Return the probe of a pod's server: the one that Knative gives to its queue-proxy, or else the container's."""
     specs = pod["spec"]["containers"]
-    handed = next((e.get("value") for c in specs for e in c.get("env", [])
-                   if e["name"] == "SERVING_READINESS_PROBE"), None)
+    given = next((e.get("value") for c in specs for e in c.get("env", [])
+                  if e["name"] == "SERVING_READINESS_PROBE"), None)
     own: Object = next((c["readinessProbe"] for c in specs if "readinessProbe" in c), {})
-    spec = json.loads(handed) if handed else own
+    spec = json.loads(given) if given else own
     http = spec.get("httpGet")
-    return Probe(
+    return ReadinessProbe(
         http.get("path", "/") if http else None,
         tuple((h["name"], h["value"]) for h in http.get("httpHeaders", [])) if http else (),
         own.get("periodSeconds", 10), own.get("timeoutSeconds", 1), own.get("failureThreshold", 3))
 
 
-async def ask(probe: Probe, address: str, shown: str) -> str:
-    """Probe the server at `address` once. Empty when it succeeded, else why not, in a kubelet's words.
+async def run_probe(probe: ReadinessProbe, address: str, shown: str) -> str:
+    """Probe the server at `address` once. Returns an empty string, or a kubelet's message if the probe failed.
 
-    `shown` is the address in the pod's own network, which the words are about.
+    `shown` is the address in the pod network, for the message.
     """
     try:
         async with asyncio.timeout(probe.timeout_s):

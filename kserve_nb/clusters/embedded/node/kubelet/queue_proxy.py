@@ -1,4 +1,4 @@
-"""The log of a pod's queue-proxy, which has no process of its own here: Envoy and the node do its work."""
+"""The log of a pod's queue-proxy, which is no process here: Envoy and the kubelet do its work."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from kserve_nb.clusters.embedded.node import container_logs
 from kserve_nb.clusters.embedded.node.kubelet.pod_record import PodRecord
 from kserve_nb.clusters.embedded.node.kubelet.pod_status import Container
+from kserve_nb.values.labels import REVISION_LABEL
 
 _STARTS = ("Starting queue-proxy", "Starting http server main0.0.0.0:8012", "Starting http server admin0.0.0.0:8022",
            "Starting http server metrics0.0.0.0:9090")
@@ -17,26 +18,26 @@ _ENDS = ("Shutting down server: admin", "Shutting down server: metrics", "Shutdo
 
 
 def log_start(record: PodRecord, container: Container) -> None:
-    """It has begun to listen."""
+    """Log that the queue-proxy has begun to listen."""
     _log(record, container, _STARTS)
 
 
 def log_drain(record: PodRecord, container: Container) -> None:
-    """It was asked to end, and waits for what is under way."""
+    """Log that the queue-proxy was told to end, and waits for requests under way."""
     _log(record, container, _DRAINS)
 
 
 def log_end(record: PodRecord, container: Container) -> None:
-    """It has ended."""
+    """Log that the queue-proxy has ended."""
     _log(record, container, _ENDS)
 
 
 def _log(record: PodRecord, container: Container, messages: tuple[str, ...]) -> None:
     path = record.log_of(container, container.restarts)
     path.parent.mkdir(parents=True, exist_ok=True)
-    revision = record.pod["metadata"].get("labels", {}).get("serving.knative.dev/revision", record.name)
+    revision = record.pod["metadata"].get("labels", {}).get(REVISION_LABEL, record.name)
     for message in messages:
         container_logs.append(path, json.dumps({
-            "severity": "INFO", "timestamp": container_logs.stamp(time.time_ns()), "logger": "queueproxy",
+            "severity": "INFO", "timestamp": container_logs.timestamp(time.time_ns()), "logger": "queueproxy",
             "caller": "sharedmain/main.go", "message": message, "knative.dev/key": f"{record.namespace}/{revision}",
             "knative.dev/pod": record.name}, separators=(",", ":")))

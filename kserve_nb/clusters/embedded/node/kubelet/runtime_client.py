@@ -1,4 +1,4 @@
-"""The node agent's side of the runtime: start, signal and await processes over the unix socket."""
+"""The kubelet's connection to the runtime: starts, signals and awaits processes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ RETRY_FIRST_S, RETRY_MOST_S = 0.02, 0.5
 LINE_BYTES = 1 << 24
 
 
-class Running:
-    """A process of the runtime, and what to await of it."""
+class TaskProcess:
+    """The process of a task, with events for what can be awaited of it."""
 
     def __init__(self, process: Process):
         self.process = process
         self.listening, self.ended = asyncio.Event(), asyncio.Event()
-        self.lost = False  # the runtime died, and the process with it
+        self.lost = False  # the runtime ended, and the process with it
         self.update(process)
 
     def update(self, process: Process) -> None:
@@ -35,38 +35,47 @@ class Running:
             self.ended.set()
 
     def lose(self) -> None:
+        """The runtime has ended."""
         self.lost = not self.ended.is_set()
         self.ended.set()
 
 
-class Runtime:
-    """A connection to the runtime that is made again whenever the runtime was started again.
+class RuntimeClient:
+    """A connection to the runtime, reopened whenever the runtime has been restarted.
 
-    `left` is called with the id of each abandoned process once it has ended.
+    Args:
+        path: the runtime's socket file.
+        abandoned_ended: called with the id of each abandoned process once it has ended.
     """
 
-    def __init__(self, path: Path, left: Callable[[str], None]):
-        self._path, self._left = path, left
-        self._running: dict[str, Running] = {}
-        self._started: dict[str, asyncio.Future[Running]] = {}
+    def __init__(self, path: Path, abandoned_ended: Callable[[str], None]):
+        self._path, self._abandoned_ended = path, abandoned_ended
+        self._processes: dict[str, TaskProcess] = {}
+        self._starting: dict[str, asyncio.Future[TaskProcess]] = {}
         self._abandoned: set[str] = set()
         self._writer: asyncio.StreamWriter | None = None
-        self._connected, self._known = asyncio.Event(), asyncio.Event()
+        self._connected, self._listed = asyncio.Event(), asyncio.Event()
+        self.sandbox = ""  # how far the runtime separates pods from the user's files; empty until it is connected
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the runtime responds."""
+        return self._connected.is_set()
 
     async def run(self) -> None:
-        """Stay connected, for ever."""
+        """Stay connected. Never returns."""
         while True:
             reader, self._writer = await self._connect()
             try:
-                self._send({"do": "list"})
+                self._send({"action": "list"})
                 while line := await reader.readline():
-                    self._hear(json.loads(line))
+                    self._receive(json.loads(line))
             except ConnectionError:
                 pass
             finally:
                 self._writer.close()
                 self._connected.clear()
-            log.warning("the runtime has ended, and with it all pods' processes; waiting for the next")
+            log.warning("the runtime has ended, and with it the processes of all pods; waiting for its restart")
             self._lose_all()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -75,72 +84,73 @@ class Runtime:
             try:
                 return await asyncio.open_unix_connection(str(self._path), limit=LINE_BYTES)
             except OSError:
-                self._known.set()
+                self._listed.set()
                 await asyncio.sleep(delay_s)
                 delay_s = min(delay_s * 1.5, RETRY_MOST_S)
 
-    def _send(self, order: dict[str, Any]) -> None:
+    def _send(self, request: dict[str, Any]) -> None:
         assert self._writer is not None
-        self._writer.write(json.dumps(order).encode() + b"\n")
+        self._writer.write(json.dumps(request).encode() + b"\n")
 
-    def _hear(self, message: dict[str, Any]) -> None:
+    def _receive(self, message: dict[str, Any]) -> None:
         for process in message.get("processes", []):
             self._update(Process(**process))
         if "processes" in message:
+            self.sandbox = message.get("sandbox", "")
             self._connected.set()
-            self._known.set()
+            self._listed.set()
         if "process" in message:
             self._update(Process(**message["process"]))
 
     def _update(self, process: Process) -> None:
-        running = self._running.get(process.id)
-        if running is None:
-            running = self._running[process.id] = Running(process)
+        known = self._processes.get(process.id)
+        if known is None:
+            known = self._processes[process.id] = TaskProcess(process)
         else:
-            running.update(process)
-        waiting = self._started.pop(process.id, None)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(running)
+            known.update(process)
+        starting = self._starting.pop(process.id, None)
+        if starting is not None and not starting.done():
+            starting.set_result(known)
         if process.id in self._abandoned:
             self._end_abandoned(process)
 
     def _end_abandoned(self, process: Process) -> None:
         if process.finished is None:
-            self._send({"do": "signal", "id": process.id, "signal": signal.SIGKILL})
+            self._send({"action": "signal", "id": process.id, "signal": signal.SIGKILL})
         else:
             self._abandoned.discard(process.id)
             self.forget(process.id)
-            self._left(process.id)
+            self._abandoned_ended(process.id)
 
     def _lose_all(self) -> None:
-        lost, self._running = self._running, {}
+        lost, self._processes = self._processes, {}
         self._abandoned = set()
-        for running in lost.values():
-            running.lose()
-        for waiting in self._started.values():
-            if not waiting.done():
-                waiting.set_exception(ConnectionResetError())
-        self._started = {}
+        for process in lost.values():
+            process.lose()
+        for starting in self._starting.values():
+            if not starting.done():
+                starting.set_exception(ConnectionResetError())
+        self._starting = {}
 
-    async def known(self) -> None:
-        """Wait until it is known what runs: the runtime has said so, or there is none yet and so nothing runs."""
-        await self._known.wait()
+    async def wait_for_list(self) -> None:
+        """Wait until the running processes are known: the runtime has listed them, or there is no runtime."""
+        await self._listed.wait()
 
-    def find(self, id_: str) -> Running | None:
-        """What runs, or has ended, under that id."""
-        return self._running.get(id_)
+    def find(self, id_: str) -> TaskProcess | None:
+        """Return the running or ended process of a task."""
+        return self._processes.get(id_)
 
     def ids(self) -> list[str]:
-        """The ids of all that the runtime knows."""
-        return list(self._running)
+        """Return the ids of all tasks that the runtime has a process for."""
+        return list(self._processes)
 
-    async def start(self, task: Task) -> Running:
-        """Have a task run; returns when its process is there. Waits for a runtime, however long that takes."""
+    async def start(self, task: Task) -> TaskProcess:
+        """Start a task, and return when its process exists. Waits as long as there is no runtime."""
         while True:
             await self._connected.wait()
-            future: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
-            self._started[task.id] = future
-            self._send({"do": "start", "task": asdict(task)})
+            future: asyncio.Future[TaskProcess] = asyncio.get_running_loop().create_future()
+            self._starting[task.id] = future
+            self._send({"action": "start", "task": asdict(task)})
             try:
                 return await future
             except ConnectionResetError:
@@ -150,19 +160,19 @@ class Runtime:
                 raise
 
     def abandon(self, id_: str) -> None:
-        """Kill a process that nobody awaits, whenever it comes up."""
+        """Kill the process of a task, as soon as it exists; nothing waits for it any more."""
         self._abandoned.add(id_)
-        running = self._running.get(id_)
-        if running is not None:
-            self._update(running.process)
+        process = self._processes.get(id_)
+        if process is not None:
+            self._update(process.process)
 
-    def kill(self, id_: str, number: int) -> None:
+    def send_signal(self, id_: str, number: int) -> None:
         """Send a signal to a process, if it still runs."""
         if self._connected.is_set():
-            self._send({"do": "signal", "id": id_, "signal": number})
+            self._send({"action": "signal", "id": id_, "signal": number})
 
     def forget(self, id_: str) -> None:
-        """Nobody will ask for this ended process again."""
-        self._running.pop(id_, None)
+        """Remove an ended process from the tables here and in the runtime."""
+        self._processes.pop(id_, None)
         if self._connected.is_set():
-            self._send({"do": "forget", "id": id_})
+            self._send({"action": "forget", "id": id_})

@@ -1,7 +1,7 @@
-"""The end of a pod: it drains, its processes are asked to stop, then killed, and it goes from the store.
+"""The end of a pod: it drains, its processes are stopped, then killed, and it is deleted from the store.
 
-Times as recorded of Knative's queue-proxy, whose drain is what a pod waits for: `2/2 Terminating`, not ready after
-three failed probes at about 28 s, `Succeeded` at 30 s, gone at once after.
+The times are those recorded of Knative's queue-proxy, whose drain is what a pod waits for: `2/2 Terminating`, not ready
+after three failed probes at about 28 s, `Succeeded` at 30 s, and gone right after that.
 """
 
 from __future__ import annotations
@@ -16,48 +16,49 @@ from kserve_nb.clusters.embedded.node.kubelet import queue_proxy
 from kserve_nb.clusters.embedded.node.kubelet.images import role_of
 from kserve_nb.clusters.embedded.node.kubelet.pod_record import PodRecord
 from kserve_nb.clusters.embedded.node.kubelet.pod_status import Container
-from kserve_nb.clusters.embedded.node.kubelet.runtime_client import Running
+from kserve_nb.clusters.embedded.node.kubelet.runtime_client import TaskProcess
+from kserve_nb.clusters.embedded.objects import utc
 
-# Real seconds, divided by the cluster's speed.
+# Seconds of a real kubelet, divided by the cluster's speed.
 PROBES_FAIL_S = (8.0, 18.0, 28.0)
 DRAIN_S = 30.0
 GONE_AFTER_S = 0.5
 STOP_AT_LEAST_S = 2.0  # what a process gets between SIGTERM and SIGKILL at any speed
 
 
-async def end(record: PodRecord, gone: asyncio.Event, changed: asyncio.Event) -> None:
-    """End a pod that has a deletionTimestamp; at once where it is `gone` from the store already.
+async def terminate(record: PodRecord, gone: asyncio.Event, changed: asyncio.Event) -> None:
+    """End a pod that has a deletionTimestamp, without a grace period if it is `gone` from the store.
 
     `changed` is set whenever the pod has changed: its grace period may have become shorter.
     """
-    clock = _Clock(record, gone, changed)
+    clock = _TerminationClock(record, gone, changed)
     if not gone.is_set():
         record.write()
         await _drain(record, clock)
-    await _stop(record, clock)
+    await _stop_processes(record, clock)
     if not gone.is_set():
-        for container in record.seen.main:
+        for container in record.state.main:
             if container.running:
                 if role_of(container.spec["image"]) == "queue-proxy":
                     queue_proxy.log_end(record, container)
                 container.state["terminated"] = {**_completed(container), "startedAt": container.state.pop(
                     "running")["startedAt"]}
             container.ready = False
-        record.seen.ended, record.address = True, None
+        record.state.ended, record.address = True, None
         record.write_sandbox()
         record.write()
         await clock.until(clock.elapsed_s() + GONE_AFTER_S)
     record.remove()
-    record.host.recorder.forget(record.pod)
+    record.node.events.forget(record.pod)
 
 
 def _completed(container: Container) -> dict[str, object]:
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return {"exitCode": 0, "reason": "Completed", "finishedAt": now, "containerID": f"containerd://{container.id}"}
+    return {"exitCode": 0, "reason": "Completed", "finishedAt": utc(time.time()),
+            "containerID": f"containerd://{container.id}"}
 
 
-class _Clock:
-    """Real seconds since the pod began to terminate, on a clock that runs at the cluster's speed."""
+class _TerminationClock:
+    """Seconds since the pod began to terminate, on a clock that runs at the cluster's speed."""
 
     def __init__(self, record: PodRecord, gone: asyncio.Event, changed: asyncio.Event):
         self._record, self.gone, self._changed = record, gone, changed
@@ -65,7 +66,7 @@ class _Clock:
         self._began = self._loop.time() - self._behind_s()
 
     def _behind_s(self) -> float:
-        """How long ago the deletion was, where the node has just come back."""
+        """How long ago the pod was deleted, if the node has been down since."""
         meta = self._record.pod["metadata"]
         if "deletionTimestamp" not in meta:
             return 0
@@ -78,12 +79,12 @@ class _Clock:
         return float(self._record.pod["metadata"].get("deletionGracePeriodSeconds", 0))
 
     def elapsed_s(self) -> float:
-        return (self._loop.time() - self._began) * self._record.host.settings.speed
+        return (self._loop.time() - self._began) * self._record.node.settings.speed
 
     async def until(self, at_s: float) -> bool:
-        """Wait until then. False, and sooner, where the grace period ends before or the pod is gone."""
+        """Wait until that time. Returns False, and earlier, if the grace period ends first or the pod is gone."""
         while not self.gone.is_set():
-            left_s = self._record.host.settings.window_s(min(at_s, max(self.grace_s, GONE_AFTER_S)) - self.elapsed_s())
+            left_s = self._record.node.settings.window_s(min(at_s, max(self.grace_s, GONE_AFTER_S)) - self.elapsed_s())
             if left_s <= 0:
                 return at_s <= self.grace_s
             await self.wait_for(self._changed, left_s)
@@ -96,18 +97,18 @@ class _Clock:
                 await event.wait()
 
 
-async def _drain(record: PodRecord, clock: _Clock) -> None:
-    """Go on answering what is still under way, while the probes begin to fail."""
-    for container in record.seen.main:
+async def _drain(record: PodRecord, clock: _TerminationClock) -> None:
+    """Keep serving requests that are under way, while the readiness probes begin to fail."""
+    for container in record.state.main:
         if container.running:
             record.event("Normal", "Killing", f"Stopping container {container.name}", container.name)
-    proxy = next((c for c in record.seen.main if c.running and role_of(c.spec["image"]) == "queue-proxy"), None)
+    proxy = next((c for c in record.state.main if c.running and role_of(c.spec["image"]) == "queue-proxy"), None)
     if proxy is None or not proxy.ready:
         return
     queue_proxy.log_drain(record, proxy)
     for at_s in PROBES_FAIL_S:
         if clock.elapsed_s() > at_s + 5 and at_s != PROBES_FAIL_S[-1]:
-            continue  # the node came back in the middle of it
+            continue  # the node was down at that time
         if not await clock.until(at_s):
             return
         record.event("Warning", "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503",
@@ -117,11 +118,11 @@ async def _drain(record: PodRecord, clock: _Clock) -> None:
     await clock.until(DRAIN_S)
 
 
-async def _stop(record: PodRecord, clock: _Clock) -> None:
-    """End the processes: asked first, killed at the end of the grace period."""
-    runtime, settings = record.host.runtime, record.host.settings
-    processes: list[tuple[Container, Running]] = []
-    for container in [*record.seen.init, *record.seen.main]:
+async def _stop_processes(record: PodRecord, clock: _TerminationClock) -> None:
+    """Send SIGTERM to the processes, and SIGKILL at the end of the grace period."""
+    runtime, settings = record.node.runtime, record.node.settings
+    processes: list[tuple[Container, TaskProcess]] = []
+    for container in record.state.containers:
         running = runtime.find(record.task_id(container)) if container.id else None
         if running is not None:
             processes.append((container, running))
@@ -131,7 +132,7 @@ async def _stop(record: PodRecord, clock: _Clock) -> None:
             number = signal.SIGKILL
         for _, running in processes:
             if not running.ended.is_set():
-                runtime.kill(running.process.id, number)
+                runtime.send_signal(running.process.id, number)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 for _, running in processes:

@@ -1,6 +1,6 @@
-"""The model server of a pod: KServe's own, with a scikit-learn model, on a socket file.
+"""The model server of a pod: KServe's own with a scikit-learn model, on a socket file.
 
-It does what the image kserve/sklearnserver does: the same arguments, files, answers and log lines.
+It behaves like the image kserve/sklearnserver: the same arguments, files, responses and log lines.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import socket
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import joblib
 from kserve import Model, ModelRepository, ModelServer
@@ -23,31 +23,47 @@ from kserve.utils.utils import get_predict_input, get_predict_response
 
 uvicorn_log = logging.getLogger("uvicorn.error")
 EXTENSIONS = (".joblib", ".pkl", ".pickle")
-STOP_S = 30  # how long requests that are being answered may go on after SIGTERM
+STOP_S = 30  # how long requests under way may continue after SIGTERM
+
+
+class Reports(Protocol):
+    """What the server reports to the process that started it."""
+
+    def loaded(self) -> None:
+        """The model is in memory."""
+
+    def listening(self) -> None:
+        """The server accepts connections."""
+
+    def out_of_memory(self) -> None:
+        """Memory cannot be allocated. Does not return."""
 
 
 class SKLearnModel(Model):  # type: ignore[misc]  # kserve is not typed
-    """A pickled estimator, alone in its folder."""
+    """A pickled estimator, the only model file in its folder."""
 
-    def __init__(self, name: str, model_dir: Path):
+    def __init__(self, name: str, model_dir: Path, reports: Reports):
         super().__init__(name)
-        self.model_dir = model_dir
+        self.model_dir, self._reports = model_dir, reports
         self.ready = False
 
     def load(self) -> bool:
-        """Load the one model file. Raises ModelMissingError where there is none, RuntimeError where there are more."""
+        """Load the model file. Raises ModelMissingError if there is none, and RuntimeError if there are several."""
         files = sorted(f for f in self.model_dir.iterdir() if f.is_file() and f.name.endswith(EXTENSIONS))
         if not files:
             raise ModelMissingError(self.model_dir)
         if len(files) > 1:
             raise RuntimeError(
                 f"More than one model file is detected, Only one is allowed within model_dir: {files}")
-        self._model = joblib.load(files[0])
+        try:
+            self._model = joblib.load(files[0])
+        except MemoryError:
+            self._reports.out_of_memory()
         self.ready = True
         return self.ready
 
     def predict(self, payload: Any, headers: dict[str, str] | None = None, **_: Any) -> Any:
-        """Classes, or with PREDICT_PROBA=true probabilities where the estimator has them."""
+        """Return classes, or probabilities if PREDICT_PROBA is true and the estimator has them."""
         try:
             instances = get_predict_input(payload)
             wants_probabilities = os.environ.get("PREDICT_PROBA", "false").lower() == "true"
@@ -56,36 +72,42 @@ class SKLearnModel(Model):  # type: ignore[misc]  # kserve is not typed
             else:
                 result = self._model.predict(instances)
             return get_predict_response(payload, result, self.name)
+        except MemoryError:
+            self._reports.out_of_memory()
         except Exception as error:
             raise InferenceError(str(error)) from error
 
 
 class SKLearnRepository(ModelRepository):  # type: ignore[misc]
-    """Loads further models by name from below the model folder, when the repository API asks."""
+    """Loads further models by name from sub-folders of the model folder, for the repository API."""
+
+    def __init__(self, models_dir: Path, reports: Reports):
+        super().__init__(str(models_dir))
+        self._reports = reports
 
     async def load(self, name: str) -> bool:
-        model = SKLearnModel(name, Path(self.models_dir) / name)
+        model = SKLearnModel(name, Path(self.models_dir) / name, self._reports)
         if model.load():
             self.update(model)
         return model.ready
 
 
 class SocketServer(ModelServer):  # type: ignore[misc]
-    """A ModelServer on a socket that is bound already; KServe's own binds a port of all addresses.
+    """A ModelServer on a socket that is already bound; KServe's own listens on a TCP port of all addresses.
 
     Args:
         listener: the bound socket.
         listening: called when the server accepts connections.
-        options: those of ModelServer.
+        options: the options of ModelServer.
     """
 
     def __init__(self, listener: socket.socket, listening: Callable[[], None], **options: Any):
-        super().__init__(enable_grpc=False, **options)  # gRPC does not survive the fork
+        super().__init__(enable_grpc=False, **options)  # gRPC does not work after a fork
         self._listener, self._listening = listener, listening
 
     async def _serve(self) -> None:
         config, server = self._rest_server.config, self._rest_server._server
-        config.backlog = socket.SOMAXCONN  # of a socket file, a full queue refuses clients at once
+        config.backlog = socket.SOMAXCONN  # a socket file refuses clients at once when its queue is full
         config.load()
         config.loaded_app = _with_client_address(config.loaded_app)
         startup = server.startup
@@ -100,9 +122,9 @@ class SocketServer(ModelServer):  # type: ignore[misc]
 
 
 def _with_client_address(app: Callable[..., Any]) -> Callable[..., Any]:
-    """Give each request the client address that it has on a port of 127.0.0.1: a socket file has none.
+    """Give each request the client address that it has on a TCP port: a socket file has none.
 
-    Uvicorn takes the headers of a proxy, and so the address in the access log, from a client on 127.0.0.1 alone.
+    Uvicorn accepts the headers of a proxy, and with them the address for the access log, from 127.0.0.1 only.
     """
     async def call(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
@@ -112,28 +134,25 @@ def _with_client_address(app: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def run(argv: list[str], root: Path, listener: socket.socket, loaded: Callable[[], None],
-        listening: Callable[[], None]) -> int:
-    """Serve on `listener` until SIGTERM. `root` stands for the container's `/`.
-
-    `loaded` is called when the model is in memory, `listening` when the server accepts connections.
-    """
-    warnings.filterwarnings("ignore", message=".*ORJSONResponse.*")  # of a newer FastAPI than the image's
+def run(argv: list[str], root: Path, listener: socket.socket, reports: Reports) -> int:
+    """Serve on `listener` until SIGTERM. `root` is the folder that represents the container's `/`."""
+    warnings.filterwarnings("ignore", message=".*ORJSONResponse.*")  # the image has an older FastAPI
     parser = argparse.ArgumentParser(parents=[server_parser])
     parser.add_argument("--model_dir", required=True)
     args, _ = parser.parse_known_args(argv)
     configure_logging(args.log_config_file)
     folder = root / args.model_dir.lstrip("/")
-    model = SKLearnModel(args.model_name, folder)
+    model = SKLearnModel(args.model_name, folder, reports)
     try:
         model.load()
     except ModelMissingError:
         logger.error("fail to locate model file for model %s under dir %s,trying loading from model repository.",
                      args.model_name, args.model_dir)
-    loaded()
+    reports.loaded()
     server = SocketServer(
-        listener, listening, registered_models=SKLearnRepository(str(folder)), enable_docs_url=args.enable_docs_url,
-        enable_latency_logging=args.enable_latency_logging, access_log_format=args.access_log_format,
-        max_asyncio_workers=args.max_asyncio_workers, timeout_keep_alive=args.timeout_keep_alive, grace_period=STOP_S)
+        listener, reports.listening, registered_models=SKLearnRepository(folder, reports),
+        enable_docs_url=args.enable_docs_url, enable_latency_logging=args.enable_latency_logging,
+        access_log_format=args.access_log_format, max_asyncio_workers=args.max_asyncio_workers,
+        timeout_keep_alive=args.timeout_keep_alive, grace_period=STOP_S)
     server.start([model] if model.ready else [])
     return 0
