@@ -43,4 +43,4 @@ def test_models_that_answer_alike_are_said_and_the_lessons_pass(theirs: Record, 
     assert [report.error for report in reports] == ["", ""]
     written = nbformat.writes(nbformat.read(reports[0].output, as_version=4))
     assert "10 % cannot be seen in the answers: the revisions answer alike" in written
-    assert "no answer tells who gave it; the traffic list says 10 %" in written
+    assert "so the split shows only in the traffic list: 10 %" in written
