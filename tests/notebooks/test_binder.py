@@ -57,7 +57,7 @@ def test_a_session_is_what_binder_asked_for_beside_a_cluster_that_starts(folder:
                         env=environment(folder), limit_bytes=GIB, timeout_s=120)
 
     assert done.code == 0, done.output
-    assert done.output.splitlines()[-1] == "a b|--c|cluster 'default' is down"
+    assert done.output.splitlines()[-1] == "a b|--c|cluster 'default' is deleted"
     assert done.left == 0
 
 
