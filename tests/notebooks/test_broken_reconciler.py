@@ -15,7 +15,7 @@ from tests.notebooks.conftest import ROOT
 EMBEDDED = Path("kserve_nb/clusters/embedded")
 SPLIT = EMBEDDED / "control/kserve/canary_traffic.py"
 GATEWAY = EMBEDDED / "gateway/envoy_routes.py"
-COLUMNS = EMBEDDED / "api/data/columns.json"
+COLUMNS = EMBEDDED / "kinds.py"
 
 
 def copy(folder: Path) -> None:
@@ -51,7 +51,7 @@ def test_the_copy_passes_as_long_as_it_is_whole(tmp_path: Path):
     pytest.param(COLUMNS, "@.tag=='prev'", "@.tag=='previous'", "03_canary", "Cell outputs differ",
                  id="a-column-that-looks-elsewhere"),
     pytest.param(GATEWAY, '"weight": split.get("percent", 100)', '"weight": 50', "05_more_requests",
-                 "✖ The answers are not 10 %", id="a-gateway-that-splits-otherwise-than-the-status-says"),
+                 "✖ The share of answers is not 10 %", id="a-gateway-that-splits-otherwise-than-the-status-says"),
 ])  # fmt: skip
 def test_a_broken_one_fails(file: Path, old: str, new: str, notebook: str, told: str, tmp_path: Path):
     copy(tmp_path)
