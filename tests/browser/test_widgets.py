@@ -17,9 +17,12 @@ axe_core = pytest.importorskip("axe_playwright_python.base", reason="needs axe-p
 
 SETUP = """
 from kserve_nb.doctor import Finding, Report
+from kserve_nb.doctor.remedy import Remedy
+from kserve_nb.doctor.rule import Rule
 from kserve_nb.values import manifest
 from kserve_nb.widgets import *
-report = Report((Finding("K13", "blocker", "pod", "pod-1", "gone", "It is not there.", "look"),))
+rule = Rule("K13", "A pod is missing")
+report = Report((Finding(rule, "blocker", "pod", "pod-1", "gone", "It is not there.", Remedy("look")),))
 """
 WIDGETS = {
     "slider": "TrafficSlider(rollout)", "chart": "SplitChart(rollout)", "timeline": "RevisionTimeline(rollout)",
