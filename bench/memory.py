@@ -12,7 +12,7 @@ from bench.table import show
 IDLE_S = 20
 KIND_MIB = "2863"  # the same state on a kind cluster with KServe
 THINKS = "server: API, control, node, gateway"
-PARTS = {"embedded.supervisor": "supervisor", "embedded.server": THINKS,
+PARTS = {"supervision.supervisor": "supervisor", "embedded.server": THINKS,
          "node.runtime": "model runtime and pods", "envoy": "Envoy"}
 
 

@@ -21,11 +21,12 @@ from kserve_nb.rollout.errors import NotReadyError
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.rollout.sampling import Tally
 from kserve_nb.rollout.waiting import interruptible
-from kserve_nb.values import manifest, render
+from kserve_nb.values import manifest
 from kserve_nb.values.cluster import Cluster
 from kserve_nb.values.pods import Pod
 from kserve_nb.values.revisions import short
 from kserve_nb.values.rollout_status import RolloutStatus
+from kserve_nb.values.text import render
 
 _POLL_S = 0.25
 

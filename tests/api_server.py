@@ -20,8 +20,8 @@ from kserve_nb.clusters.embedded import certificate
 from kserve_nb.clusters.embedded.api.admission.chain import admit
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.api.verbs.app import make_app
-from kserve_nb.clusters.embedded.kinds import NAMESPACE
-from kserve_nb.clusters.embedded.objects import Settings
+from kserve_nb.clusters.embedded.apimachinery.kinds import NAMESPACE
+from kserve_nb.clusters.embedded.apimachinery.objects import Settings
 
 TOKEN = "a-secret"
 KUBECTL = os.environ.get("KUBECTL", "kubectl")  # set it to test another version of kubectl

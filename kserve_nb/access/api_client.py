@@ -20,8 +20,8 @@ from kubernetes import config
 
 from kserve_nb.access import kube_context
 from kserve_nb.values.cluster import Cluster
-from kserve_nb.values.foreign_text import safe
-from kserve_nb.values.readable_error import ReadableError
+from kserve_nb.values.text.foreign_text import safe
+from kserve_nb.values.text.readable_error import ReadableError
 
 # urllib3 would log every retry to stderr, in whatever cell runs. The error raised here tells what happened.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import requests
 
 from kserve_nb.access.port_forward import PortForward
-from kserve_nb.values.foreign_text import safe
 from kserve_nb.values.kserve_versions import JSON_HEADERS
-from kserve_nb.values.readable_error import ReadableError
+from kserve_nb.values.text.foreign_text import safe
+from kserve_nb.values.text.readable_error import ReadableError
 
 Protocol = Literal["v1", "v2"]
 Rows = Sequence[Sequence[float]]

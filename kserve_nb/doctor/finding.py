@@ -7,7 +7,7 @@ from typing import Literal
 
 from kserve_nb.doctor.remedy import Remedy
 from kserve_nb.doctor.rule import Rule
-from kserve_nb.values.foreign_text import safe
+from kserve_nb.values.text.foreign_text import safe
 
 Severity = Literal["blocker", "warning", "progress", "note"]
 Hop = Literal[

@@ -9,7 +9,7 @@ from typing import Any
 
 from kserve_nb.access.api_client import Object
 from kserve_nb.values.condition import conditions_of
-from kserve_nb.values.foreign_text import last_line
+from kserve_nb.values.text.foreign_text import last_line
 
 DOWNLOADER = "storage-initializer"  # KServe's init container, which downloads the model
 _FAILED_WAITING = {

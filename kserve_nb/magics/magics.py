@@ -19,7 +19,7 @@ from kserve_nb.magics import command_line, kubectl
 from kserve_nb.magics.curl import CurlError, curl
 from kserve_nb.magics.kubectl import KubectlError
 from kserve_nb.values.cluster import Cluster
-from kserve_nb.values.foreign_text import safe
+from kserve_nb.values.text.foreign_text import safe
 
 _ALLOW = "--allow"
 

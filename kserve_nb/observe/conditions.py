@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from kserve_nb.values.foreign_text import last_line
 from kserve_nb.values.pods import Pod
 from kserve_nb.values.rollout_status import FAILED_MODEL_STATES
+from kserve_nb.values.text.foreign_text import last_line
 
 Object = Mapping[str, Any]
 LadderState = Literal["holds", "waits", "fails"]

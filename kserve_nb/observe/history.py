@@ -8,9 +8,9 @@ from itertools import pairwise
 from typing import Literal
 
 from kserve_nb.observe.snapshot import Event, Snapshot
-from kserve_nb.values.foreign_text import last_line as last_line
 from kserve_nb.values.pods import Pod
 from kserve_nb.values.revisions import short
+from kserve_nb.values.text.foreign_text import last_line as last_line
 
 _PODS_KEPT = 30
 _RUN_S = 5.0  # batches of requests at most this far apart are one run

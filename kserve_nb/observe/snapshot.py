@@ -21,9 +21,9 @@ from kserve_nb.access.api_client import (
 from kserve_nb.observe.conditions import LadderCondition, ladder_of
 from kserve_nb.rollout import progress
 from kserve_nb.rollout.sampling import Tally
-from kserve_nb.values.knative_service import event_is_about, predictor_service
 from kserve_nb.values.labels import INFERENCE_SERVICE_LABEL
 from kserve_nb.values.pods import Pod
+from kserve_nb.values.related_objects import event_is_about, predictor_service
 from kserve_nb.values.revisions import Revision
 from kserve_nb.values.rollout_status import RolloutStatus, TrafficTarget
 

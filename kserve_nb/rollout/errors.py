@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from kserve_nb.values.readable_error import ReadableError, wrapped
+from kserve_nb.values.text.readable_error import ReadableError, wrapped
 
 
 class NotReadyError(ReadableError, TimeoutError):

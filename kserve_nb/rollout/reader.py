@@ -10,9 +10,9 @@ from kserve_nb.access.ingress import IRIS_INPUT, Ingress, Protocol, Response, Ro
 from kserve_nb.rollout.errors import NotPossibleError
 from kserve_nb.values import manifest
 from kserve_nb.values.change_plan import ChangePlan
-from kserve_nb.values.knative_service import predictor_service
 from kserve_nb.values.labels import INFERENCE_SERVICE_LABEL
 from kserve_nb.values.pods import Pod
+from kserve_nb.values.related_objects import predictor_service
 from kserve_nb.values.revisions import Revision
 from kserve_nb.values.rollout_status import RolloutStatus
 

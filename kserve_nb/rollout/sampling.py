@@ -14,8 +14,8 @@ from kserve_nb.rollout import sequential
 from kserve_nb.rollout.discriminating_input import IRIS_CANDIDATES, DiscriminatingInput, find_discriminating_input
 from kserve_nb.rollout.reader import RolloutReader
 from kserve_nb.rollout.statistics import Verdict, judge
-from kserve_nb.values.render import split_line
 from kserve_nb.values.split import Split
+from kserve_nb.values.text.render import split_line
 
 CAP = 3000  # requests of one call
 _SENDERS = 4  # threads that send: bounded, and enough for two cores

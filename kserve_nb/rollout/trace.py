@@ -11,9 +11,9 @@ from kserve_nb.access.ingress import IRIS_INPUT, Response, Rows, request_of
 from kserve_nb.rollout.discriminating_input import DiscriminatingInput
 from kserve_nb.rollout.errors import NotPossibleError
 from kserve_nb.rollout.reader import RolloutReader, Tag
-from kserve_nb.values import render
 from kserve_nb.values.revisions import short
 from kserve_nb.values.rollout_status import RolloutStatus
+from kserve_nb.values.text import render
 
 _TIMEOUT_S = 60.0  # the first request to a revision that is scaled to zero waits for its pod
 HopState = Literal["ok", "failed", "not reached"]

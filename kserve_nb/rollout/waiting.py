@@ -12,11 +12,11 @@ from kserve_nb.access.api_client import RefusedError
 from kserve_nb.rollout import progress
 from kserve_nb.rollout.errors import NotReadyError, WaitInterrupted
 from kserve_nb.rollout.reader import RolloutReader
-from kserve_nb.values.foreign_text import last_line
 from kserve_nb.values.pods import Pod
-from kserve_nb.values.render import pod_line
 from kserve_nb.values.revisions import short
 from kserve_nb.values.rollout_status import RolloutStatus
+from kserve_nb.values.text.foreign_text import last_line
+from kserve_nb.values.text.render import pod_line
 
 POLL_S = 0.25
 FAILED_FOR_S = 2.0  # a conflict between two controllers can set Ready to False for up to a second

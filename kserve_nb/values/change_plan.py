@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kserve_nb.values import render
 from kserve_nb.values.manifest import FieldChange
+from kserve_nb.values.text import render
 
 _NO_CHANGE = "nothing changes: KServe reads the same document"
 

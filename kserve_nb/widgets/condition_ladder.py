@@ -9,8 +9,8 @@ import traitlets as T  # noqa: N812 - short, as traits fill these lines
 
 from kserve_nb.observe.conditions import LadderCondition
 from kserve_nb.observe.snapshot import Snapshot, clock, moment
-from kserve_nb.values import render
 from kserve_nb.values.revisions import short
+from kserve_nb.values.text import render
 from kserve_nb.widgets.drawing.frame import card, with_state
 from kserve_nb.widgets.drawing.markup import checkbox, hidden, safe, table, toolbar
 from kserve_nb.widgets.sheet.rollout_widget import RolloutWidget

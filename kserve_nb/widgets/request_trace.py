@@ -16,7 +16,7 @@ from kserve_nb.rollout.errors import NotPossibleError
 from kserve_nb.rollout.reader import Tag
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.rollout.trace import Trace
-from kserve_nb.values import render
+from kserve_nb.values.text import render
 from kserve_nb.widgets.drawing.markup import button, choice, command, hidden, note, safe, table, toolbar
 from kserve_nb.widgets.sheet.sheet import Handler, Sheet
 

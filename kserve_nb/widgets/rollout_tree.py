@@ -9,9 +9,9 @@ from typing import Any
 import traitlets as T  # noqa: N812 - short, as traits fill these lines
 
 from kserve_nb.observe.snapshot import Snapshot
-from kserve_nb.values import render
 from kserve_nb.values.pods import Pod
 from kserve_nb.values.revisions import Revision, short
+from kserve_nb.values.text import render
 from kserve_nb.widgets.drawing.frame import card, revision_role, with_state
 from kserve_nb.widgets.drawing.markup import checkbox, safe, table, toolbar
 from kserve_nb.widgets.drawing.palette import revision_mark

@@ -11,8 +11,8 @@ from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.rollout.sampling import Tally
 from kserve_nb.rollout.statistics import Verdict
-from kserve_nb.values.render import split_line
 from kserve_nb.values.revisions import short
+from kserve_nb.values.text.render import split_line
 from kserve_nb.widgets.drawing.frame import CARD_PADDING, card, with_state
 from kserve_nb.widgets.drawing.markup import button, note, safe, toolbar
 from kserve_nb.widgets.drawing.share_chart import chart

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kserve_nb.observe.snapshot import Snapshot
-from kserve_nb.values.foreign_text import last_line
 from kserve_nb.values.revisions import short
+from kserve_nb.values.text.foreign_text import last_line
 from kserve_nb.widgets.drawing.frame import card, with_state
 from kserve_nb.widgets.drawing.markup import chip, safe
 from kserve_nb.widgets.drawing.shares import failed_text, latest_share

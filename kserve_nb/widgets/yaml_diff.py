@@ -13,9 +13,10 @@ import yaml
 from kserve_nb.access.api_client import RefusedError
 from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.rollout.rollout import Rollout
-from kserve_nb.values import manifest, render
+from kserve_nb.values import manifest
 from kserve_nb.values.labels import LAST_APPLIED
 from kserve_nb.values.manifest import FieldChange
+from kserve_nb.values.text import render
 from kserve_nb.widgets.drawing.frame import card, with_state
 from kserve_nb.widgets.drawing.markup import button, checkbox, command, folded, note, safe, toolbar
 from kserve_nb.widgets.sheet.rollout_widget import RolloutWidget

@@ -18,12 +18,12 @@ from kserve_nb.clusters.embedded.api.admission.chain import admit
 from kserve_nb.clusters.embedded.api.initial_objects import populate
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.api.verbs.app import make_app
+from kserve_nb.clusters.embedded.apimachinery.kinds import NAMESPACE
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Settings
 from kserve_nb.clusters.embedded.certificate import make
 from kserve_nb.clusters.embedded.control.framework.control_loop import ControlLoop
 from kserve_nb.clusters.embedded.control.framework.event_recorder import record
 from kserve_nb.clusters.embedded.control.framework.reconciler import Reconciler
-from kserve_nb.clusters.embedded.kinds import NAMESPACE
-from kserve_nb.clusters.embedded.objects import Kind, Settings
 
 DATA = Path(__file__).parent.parent / "data" / "api"
 TOKEN = "secret"

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from kserve_nb.clusters.embedded.api.store.store import Store
-from kserve_nb.clusters.embedded.kinds import EVENT, NAMESPACE, POD, SANDBOX
+from kserve_nb.clusters.embedded.apimachinery.kinds import EVENT, NAMESPACE, POD, SANDBOX
+from kserve_nb.clusters.embedded.apimachinery.objects import Settings, is_true
 from kserve_nb.clusters.embedded.node.kubelet.agent import Kubelet
-from kserve_nb.clusters.embedded.objects import Settings, is_true
 
 POD_FILE = Path(__file__).parents[1] / "data" / "node" / "pod-ready.json"
 DEADLINE_S = 30.0

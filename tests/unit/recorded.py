@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kserve_nb.clusters.embedded.kinds import KINDS
-from kserve_nb.clusters.embedded.objects import Kind, Object
+from kserve_nb.clusters.embedded.apimachinery.kinds import KINDS
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object
 from tests.unit.simulator import NS, Simulator
 
 FOLDER = Path(__file__).parents[1] / "data" / "kserve"

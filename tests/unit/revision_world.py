@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import CONFIGURATION, POD, REVISION
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, owner_reference
 from kserve_nb.clusters.embedded.control.knative import revision, serverless_service
 from kserve_nb.clusters.embedded.control.knative.autoscaling import pod_autoscaler
 from kserve_nb.clusters.embedded.control.kubernetes import (
@@ -14,8 +16,6 @@ from kserve_nb.clusters.embedded.control.kubernetes import (
     replica_set,
     scheduler,
 )
-from kserve_nb.clusters.embedded.kinds import CONFIGURATION, POD, REVISION
-from kserve_nb.clusters.embedded.objects import Object, owner_reference
 from tests.unit.world import NS, World, recorded_one
 
 MODULES = (revision, pod_autoscaler, serverless_service, deployment, replica_set, scheduler, endpoints, endpoint_slices,

@@ -15,10 +15,7 @@ from kserve_nb.clusters.embedded import control
 from kserve_nb.clusters.embedded.api.admission.chain import admit
 from kserve_nb.clusters.embedded.api.initial_objects import initial_objects
 from kserve_nb.clusters.embedded.api.store.store import Store
-from kserve_nb.clusters.embedded.control.framework.event_recorder import record
-from kserve_nb.clusters.embedded.control.framework.reconciler import Moment, keys_to_queue
-from kserve_nb.clusters.embedded.gateway import ingress_status as gateway_status
-from kserve_nb.clusters.embedded.kinds import (
+from kserve_nb.clusters.embedded.apimachinery.kinds import (
     CUSTOM_RESOURCE_DEFINITION,
     DEPLOYMENT,
     INFERENCE_SERVICE,
@@ -28,7 +25,10 @@ from kserve_nb.clusters.embedded.kinds import (
     NODE,
     POD,
 )
-from kserve_nb.clusters.embedded.objects import Kind, Object, Settings, StatusError, utc
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, Settings, StatusError, utc
+from kserve_nb.clusters.embedded.control.framework.event_recorder import record
+from kserve_nb.clusters.embedded.control.framework.reconciler import Moment, keys_to_queue
+from kserve_nb.clusters.embedded.gateway import ingress_status as gateway_status
 
 NAME, NS = "sklearn-iris", "kserve-test"
 MODEL = "gs://kfserving-examples/models/sklearn/1.0/model"

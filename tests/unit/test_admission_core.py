@@ -10,7 +10,7 @@ import pytest
 
 from kserve_nb.clusters.embedded.api.admission.chain import admit
 from kserve_nb.clusters.embedded.api.admission.kubernetes.core_kinds import SERVICE_NETWORK
-from kserve_nb.clusters.embedded.kinds import (
+from kserve_nb.clusters.embedded.apimachinery.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
     KINDS,
@@ -19,8 +19,8 @@ from kserve_nb.clusters.embedded.kinds import (
     SECRET,
     SERVICE,
 )
-from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
-from kserve_nb.clusters.embedded.quantity import canonical
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, StatusError
+from kserve_nb.clusters.embedded.apimachinery.quantity import canonical
 from tests.unit.api_lab import items, new_store
 
 

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kserve_nb.clusters.embedded.api.schema.structural_schemas import validate
-from kserve_nb.clusters.embedded.kinds import KINDS
-from kserve_nb.clusters.embedded.objects import Object, StatusError
+from kserve_nb.clusters.embedded.apimachinery.kinds import KINDS
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, StatusError
 from tests.unit.api_lab import items, new_store
 
 pytestmark = pytest.mark.slow

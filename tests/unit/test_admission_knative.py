@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kserve_nb.clusters.embedded.api.store.store import Store
-from kserve_nb.clusters.embedded.kinds import (
+from kserve_nb.clusters.embedded.apimachinery.kinds import (
     CONFIG_MAP,
     CONFIGURATION,
     INGRESS,
@@ -17,7 +17,7 @@ from kserve_nb.clusters.embedded.kinds import (
     ROUTE,
     SERVERLESS_SERVICE,
 )
-from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, StatusError
 from tests.unit.api_lab import items, new_store
 
 DENIED = 'admission webhook "validation.webhook.serving.knative.dev" denied the request: validation failed: '

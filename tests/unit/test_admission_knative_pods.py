@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.clusters.embedded.objects import Object, StatusError
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, StatusError
 from tests.unit.test_admission_knative import DENIED, created, refusal_of, service, store_with
 
 AT = "spec.template.spec"

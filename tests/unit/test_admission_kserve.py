@@ -10,8 +10,8 @@ import pytest
 
 from kserve_nb.clusters.embedded.api.schema.structural_schemas import validate
 from kserve_nb.clusters.embedded.api.store.store import Store
-from kserve_nb.clusters.embedded.kinds import CONFIG_MAP, INFERENCE_SERVICE
-from kserve_nb.clusters.embedded.objects import Object, StatusError
+from kserve_nb.clusters.embedded.apimachinery.kinds import CONFIG_MAP, INFERENCE_SERVICE
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, StatusError
 from tests.unit.api_lab import DATA, items, new_store
 
 CASES: list[dict[str, Any]] = json.loads((DATA / "create-cases.json").read_text())

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 from tests.unit.test_admission_kserve import DENIED, MODE, isvc, refusal_of
 
 MODEL: Object = {"modelFormat": {"name": "sklearn"}, "storageUri": "gs://b/m-2"}

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.clusters.embedded.kinds import (
+from kserve_nb.clusters.embedded.apimachinery.kinds import (
     CLUSTER_STORAGE_CONTAINER,
     INFERENCE_SERVICE,
     NAMESPACE,
     POD,
     SERVICE_ACCOUNT,
 )
-from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, StatusError
 from tests.unit.api_lab import items, new_store
 
 DATA = Path(__file__).parents[1] / "data" / "kserve"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.clusters.embedded.kinds import CLUSTER_SERVING_RUNTIME, SERVING_RUNTIME
-from kserve_nb.clusters.embedded.objects import Object, StatusError
+from kserve_nb.clusters.embedded.apimachinery.kinds import CLUSTER_SERVING_RUNTIME, SERVING_RUNTIME
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, StatusError
 from tests.unit.api_lab import new_store
 
 DENIED = 'admission webhook "servingruntime.kserve-webhook-server.validator" denied the request: '

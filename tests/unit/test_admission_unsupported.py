@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from kserve_nb.clusters.embedded.api.store.store import Store
-from kserve_nb.clusters.embedded.kinds import (
+from kserve_nb.clusters.embedded.apimachinery.kinds import (
     CONFIGURATION,
     INFERENCE_SERVICE,
     KNATIVE_SERVICE,
     SERVING_RUNTIME,
 )
-from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, StatusError
 from tests.unit.api_lab import new_store
 from tests.unit.test_admission_knative import service
 from tests.unit.test_admission_kserve import MODE, MODEL, STANDARD, configured, create, isvc, predictor

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kserve_nb.clusters.embedded.kinds import KINDS
+from kserve_nb.clusters.embedded.apimachinery.kinds import KINDS
 from tests.api_server import SERVICES, ApiServer, isvc
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, INFERENCE_SERVICE
+from kserve_nb.clusters.embedded.apimachinery.kinds import DEPLOYMENT, INFERENCE_SERVICE
 from tests.api_server import SERVICES, ApiServer, isvc
 
 DATA = Path(__file__).parents[1] / "data/api"

@@ -18,9 +18,9 @@ from kubernetes import client, config
 from kubernetes.stream import portforward
 
 from kserve_nb.clusters.embedded.api.store.watch_history import History
-from kserve_nb.clusters.embedded.api.verbs import pod_logs
-from kserve_nb.clusters.embedded.kinds import NODE, POD, SANDBOX
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.api.verbs.pod import pod_logs
+from kserve_nb.clusters.embedded.apimachinery.kinds import NODE, POD, SANDBOX
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 from tests.api_server import KUBECTL, ApiServer
 
 pytestmark = pytest.mark.slow

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import requests
 
-from kserve_nb.clusters.embedded.kinds import KINDS
-from kserve_nb.clusters.embedded.objects import Kind
+from kserve_nb.clusters.embedded.apimachinery.kinds import KINDS
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind
 from tests.api_server import SERVICES, ApiServer, isvc
 
 RECORDED = json.loads((Path(__file__).parents[1] / "data/api/refusals.json").read_text())

@@ -11,8 +11,8 @@ import pytest
 
 from kserve_nb.clusters.embedded.api.columns import human_duration, tables
 from kserve_nb.clusters.embedded.api.entry import Entry, encode
-from kserve_nb.clusters.embedded.kinds import EVENT, INFERENCE_SERVICE, KINDS, POD
-from kserve_nb.clusters.embedded.objects import Kind, Object
+from kserve_nb.clusters.embedded.apimachinery.kinds import EVENT, INFERENCE_SERVICE, KINDS, POD
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object
 
 PRINTED = json.loads((Path(__file__).parents[1] / "data/api/printed.json").read_text())
 

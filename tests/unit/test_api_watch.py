@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kserve_nb.clusters.embedded.api.verbs import watching
-from kserve_nb.clusters.embedded.kinds import INFERENCE_SERVICE
+from kserve_nb.clusters.embedded.apimachinery.kinds import INFERENCE_SERVICE
 from tests.api_server import SERVICES, ApiServer, isvc
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ from kserve_nb.clusters.embedded.api.admission.chain import admit
 from kserve_nb.clusters.embedded.api.initial_objects import populate
 from kserve_nb.clusters.embedded.api.schema.structural_schemas import validate
 from kserve_nb.clusters.embedded.api.store.store import Store
-from kserve_nb.clusters.embedded.kinds import (
+from kserve_nb.clusters.embedded.apimachinery.kinds import (
     CLUSTER_SERVING_RUNTIME,
     CONFIG_MAP,
     CUSTOM_RESOURCE_DEFINITION,
@@ -21,7 +21,7 @@ from kserve_nb.clusters.embedded.kinds import (
     NODE,
     SERVICE,
 )
-from kserve_nb.clusters.embedded.objects import Object, Settings, is_true
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Settings, is_true
 
 
 def started(settings: Settings) -> Store:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kserve_nb.clusters.embedded.kinds import ENDPOINT_SLICE, POD, SERVICE
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.apimachinery.kinds import ENDPOINT_SLICE, POD, SERVICE
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 from tests.unit.revision_world import ONE, ready
 from tests.unit.world import NS, World, recorded
 

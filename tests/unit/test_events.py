@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from kserve_nb.clusters.embedded.api.store.store import Store
+from kserve_nb.clusters.embedded.apimachinery.kinds import CONFIG_MAP, EVENT, NAMESPACE
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Settings, utc
 from kserve_nb.clusters.embedded.control.framework.event_recorder import record
 from kserve_nb.clusters.embedded.control.framework.reconciler import Moment
-from kserve_nb.clusters.embedded.kinds import CONFIG_MAP, EVENT, NAMESPACE
-from kserve_nb.clusters.embedded.objects import Object, Settings, utc
 
 NOW = 1_800_000_000.0
 

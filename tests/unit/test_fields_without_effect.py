@@ -9,8 +9,8 @@ import pytest
 
 from kserve_nb.clusters.embedded.api.admission import differences
 from kserve_nb.clusters.embedded.api.admission.fields_without_effect import DIFFERENCES, Difference, warnings_for
-from kserve_nb.clusters.embedded.kinds import INFERENCE_SERVICE, VIRTUAL_SERVICE
-from kserve_nb.clusters.embedded.objects import Kind, Object
+from kserve_nb.clusters.embedded.apimachinery.kinds import INFERENCE_SERVICE, VIRTUAL_SERVICE
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object
 
 PAGE = Path(__file__).parents[2] / "docs" / "differences.md"
 EXAMPLES = {"spec.type": "NodePort", "spec.multiModel": True, "metadata.namespace": "knative-serving"}

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kserve_nb.values import render
 from kserve_nb.values.cluster import Cluster
-from kserve_nb.values.foreign_text import last_line, safe, safe_html, safe_json
 from kserve_nb.values.pods import Pod
 from kserve_nb.values.rollout_status import RolloutStatus
 from kserve_nb.values.split import Split
+from kserve_nb.values.text import render
+from kserve_nb.values.text.foreign_text import last_line, safe, safe_html, safe_json
 from tests.fake_api import DATA, one
 
 HOSTILE = "a\x1b[2J\x1b]8;;http://x\x07b\x1b]0;c\x1b\\d\x9b31me\x00\x08\x7f\u202ef\u2066g\u061ch</script><b onclick=1>"

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kserve_nb.clusters.embedded.control.kubernetes import (
-    deployment,
-    endpoints,
-    garbage_collector,
-    replica_set,
-    scheduler,
-)
-from kserve_nb.clusters.embedded.kinds import (
+from kserve_nb.clusters.embedded.apimachinery.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
     ENDPOINTS,
@@ -24,7 +17,14 @@ from kserve_nb.clusters.embedded.kinds import (
     SERVICE,
     SERVICE_ACCOUNT,
 )
-from kserve_nb.clusters.embedded.objects import Kind, Object, owner_reference
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, owner_reference
+from kserve_nb.clusters.embedded.control.kubernetes import (
+    deployment,
+    endpoints,
+    garbage_collector,
+    replica_set,
+    scheduler,
+)
 from tests.unit.revision_world import TWO, pods, ready
 from tests.unit.test_replica_set import deploy, roll_out
 from tests.unit.world import NS, World

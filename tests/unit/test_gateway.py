@@ -19,11 +19,11 @@ from aiohttp import web
 
 from kserve_nb.clusters.embedded.addresses import of_socket
 from kserve_nb.clusters.embedded.api.store.store import Store
+from kserve_nb.clusters.embedded.apimachinery.kinds import INGRESS, NAMESPACE, POD, REVISION, REVISION_TRAFFIC, SANDBOX
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Settings, condition, is_true
 from kserve_nb.clusters.embedded.gateway import envoy_routes
 from kserve_nb.clusters.embedded.gateway.envoy_bootstrap import write_bootstrap
 from kserve_nb.clusters.embedded.gateway.ingress_controller import Gateway
-from kserve_nb.clusters.embedded.kinds import INGRESS, NAMESPACE, POD, REVISION, REVISION_TRAFFIC, SANDBOX
-from kserve_nb.clusters.embedded.objects import Kind, Settings, condition, is_true
 
 pytestmark = pytest.mark.slow
 

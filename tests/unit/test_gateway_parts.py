@@ -17,15 +17,15 @@ from aiohttp import web
 
 from kserve_nb.clusters.embedded.addresses import of_socket
 from kserve_nb.clusters.embedded.api.store.store import Store
+from kserve_nb.clusters.embedded.apimachinery.kinds import NAMESPACE, POD
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Settings, WatchEvent
 from kserve_nb.clusters.embedded.gateway.activator import Activator
 from kserve_nb.clusters.embedded.gateway.envoy_admin import ConfigurationRejectedError, Discovery, EnvoyAdmin
 from kserve_nb.clusters.embedded.gateway.envoy_bootstrap import write_bootstrap
 from kserve_nb.clusters.embedded.gateway.envoy_files import REMOVE_AFTER_S, EnvoyFiles
-from kserve_nb.clusters.embedded.gateway.envoy_routes import Backend, EnvoyConfig, envoy_config
+from kserve_nb.clusters.embedded.gateway.envoy_routes import EnvoyConfig, RevisionBackend, envoy_config
 from kserve_nb.clusters.embedded.gateway.object_cache import ObjectCache
 from kserve_nb.clusters.embedded.gateway.request_queues import QUEUE_DEPTH, QueueFullError, RequestQueues
-from kserve_nb.clusters.embedded.kinds import NAMESPACE, POD
-from kserve_nb.clusters.embedded.objects import Object, Settings, WatchEvent
 
 NS, KEY = "kserve-test", ("kserve-test", "one")
 DEADLINE_S = 10.0
@@ -153,7 +153,7 @@ def test_a_queue_lets_requests_continue_in_the_order_in_which_they_came() -> Non
         tasks = [asyncio.create_task(request(number)) for number in range(5)]
         await asyncio.sleep(0)
         assert queues.waiting(KEY) == 5
-        queues.update({KEY: Backend(("pod:1",), concurrency=1)})
+        queues.update({KEY: RevisionBackend(("pod:1",), concurrency=1)})
         await asyncio.gather(*tasks)
         assert queues.waiting(KEY) == 0
         return order
@@ -184,7 +184,7 @@ def test_a_queue_announces_its_first_request_and_its_last() -> None:
         queues = RequestQueues(lambda key: told.append((key[1], queues.waiting(key))))
         tasks = [asyncio.create_task(queues.acquire(KEY)) for _ in range(3)]
         await asyncio.sleep(0)
-        queues.update({KEY: Backend(("pod:1",))})
+        queues.update({KEY: RevisionBackend(("pod:1",))})
         await asyncio.gather(*tasks)
         return told
 
@@ -199,7 +199,7 @@ def test_the_queues_keep_nothing_of_a_revision_without_requests() -> None:
             waits, gives_up = (asyncio.create_task(queues.acquire(key)) for _ in range(2))
             await asyncio.sleep(0)
             gives_up.cancel()
-            queues.update({key: Backend(("pod:1",), concurrency=1)})
+            queues.update({key: RevisionBackend(("pod:1",), concurrency=1)})
             queues.release(key, await waits)
             alone = asyncio.create_task(queues.acquire((NS, f"without-pods-{number}")))
             await asyncio.sleep(0)
@@ -239,7 +239,7 @@ def play(scene: Callable[[RequestQueues, Path, Callable[[], Awaitable[str]]], Aw
     """Run a scene with an activator, a pod's socket without a listener, and a function that sends a request."""
     async def run(folder: Path) -> None:
         pod, activator, queues = folder / "pod", folder / "activator", RequestQueues(lambda key: None)
-        queues.update({KEY: Backend((of_socket(pod),), concurrency=1)})
+        queues.update({KEY: RevisionBackend((of_socket(pod),), concurrency=1)})
         headers = {"Knative-Serving-Namespace": KEY[0], "Knative-Serving-Revision": KEY[1]}
         connector = aiohttp.UnixConnector(str(activator))
         async with (asyncio.timeout(DEADLINE_S), Activator(queues).listening(activator),

@@ -6,10 +6,7 @@ import json
 
 import pytest
 
-from kserve_nb.clusters.embedded.control.kserve.canary_traffic import make_traffic
-from kserve_nb.clusters.embedded.control.kserve.inference_service_ingress import short_url
-from kserve_nb.clusters.embedded.control.kserve.serving_runtime import PredictorError, choose_runtime
-from kserve_nb.clusters.embedded.kinds import (
+from kserve_nb.clusters.embedded.apimachinery.kinds import (
     CLUSTER_SERVING_RUNTIME,
     CONFIG_MAP,
     EVENT,
@@ -20,7 +17,10 @@ from kserve_nb.clusters.embedded.kinds import (
     SERVICE,
     VIRTUAL_SERVICE,
 )
-from kserve_nb.clusters.embedded.objects import Object, condition
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, condition
+from kserve_nb.clusters.embedded.control.kserve.canary_traffic import make_traffic
+from kserve_nb.clusters.embedded.control.kserve.inference_service_ingress import short_url
+from kserve_nb.clusters.embedded.control.kserve.serving_runtime import PredictorError, choose_runtime
 from kserve_nb.clusters.embedded.storage_initializer import merge_containers
 from tests.unit.recorded import FOLDER, differences, load, masked
 from tests.unit.simulator import BROKEN, MODEL, MODEL_2, NAME, NS, Simulator, isvc

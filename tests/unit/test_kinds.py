@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from kserve_nb.access import api_client
-from kserve_nb.clusters.embedded import kinds as table
+from kserve_nb.clusters.embedded.apimachinery import kinds as table
+from kserve_nb.clusters.embedded.apimachinery.kinds import CUSTOM_AGE, KINDS, POD
+from kserve_nb.clusters.embedded.apimachinery.objects import Column, Kind, Kinds
 from kserve_nb.clusters.embedded.control.kubernetes import garbage_collector
-from kserve_nb.clusters.embedded.kinds import CUSTOM_AGE, KINDS, POD
-from kserve_nb.clusters.embedded.objects import Column, Kind, Kinds
 from tests.unit.api_lab import ApiLab
 
 GADGET = Kind(

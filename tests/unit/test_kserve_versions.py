@@ -13,7 +13,7 @@ from kserve_nb.doctor.facts import services_of
 from kserve_nb.observe.snapshot import snapshot_of
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values import kserve_versions
-from kserve_nb.values.knative_service import predictor_service
+from kserve_nb.values.related_objects import predictor_service
 from tests.fake_api import KSVC, FakeApi, one
 from tests.fake_gateway import MAIN, FakeGateway
 

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable
 
 from kserve_nb.clusters.embedded.api.store.store import Store
+from kserve_nb.clusters.embedded.apimachinery.kinds import CONFIG_MAP, NAMESPACE, SECRET
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, Settings
 from kserve_nb.clusters.embedded.control.framework.control_loop import ControlLoop
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment, Reconciler
-from kserve_nb.clusters.embedded.kinds import CONFIG_MAP, NAMESPACE, SECRET
-from kserve_nb.clusters.embedded.objects import Object, Objects, Settings
 
 DEADLINE_S = 5.0
 

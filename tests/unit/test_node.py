@@ -14,11 +14,11 @@ from typing import Any
 import psutil
 import pytest
 
-from kserve_nb.clusters.embedded.kinds import POD, SANDBOX
+from kserve_nb.clusters.embedded.apimachinery.kinds import POD, SANDBOX
+from kserve_nb.clusters.embedded.apimachinery.objects import is_true
 from kserve_nb.clusters.embedded.node.kubelet.volumes import claim_folder
 from kserve_nb.clusters.embedded.node.runtime import iris_models
 from kserve_nb.clusters.embedded.node.runtime.iris_models import DISAGREEMENT, PAYLOAD
-from kserve_nb.clusters.embedded.objects import is_true
 from tests.unit.node_lab import NAMESPACE_NAME, lab, pod, predict, runtime
 
 pytestmark = pytest.mark.slow

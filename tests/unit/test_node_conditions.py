@@ -11,11 +11,11 @@ import pytest
 
 from kserve_nb.clusters.embedded.api.initial_objects import populate
 from kserve_nb.clusters.embedded.api.store.store import Store
-from kserve_nb.clusters.embedded.kinds import EVENT, NODE
+from kserve_nb.clusters.embedded.apimachinery.kinds import EVENT, NODE
+from kserve_nb.clusters.embedded.apimachinery.objects import Settings, condition
 from kserve_nb.clusters.embedded.node.kubelet import node_status
 from kserve_nb.clusters.embedded.node.kubelet.kubelet_events import KubeletEvents
 from kserve_nb.clusters.embedded.node.kubelet.node_status import NodeStatus
-from kserve_nb.clusters.embedded.objects import Settings, condition
 
 Usage = namedtuple("Usage", "total used free")
 

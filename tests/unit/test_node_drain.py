@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from kserve_nb.clusters.embedded.api.store.store import Store
-from kserve_nb.clusters.embedded.kinds import EVENT, NAMESPACE, POD
+from kserve_nb.clusters.embedded.apimachinery.kinds import EVENT, NAMESPACE, POD
+from kserve_nb.clusters.embedded.apimachinery.objects import Settings
 from kserve_nb.clusters.embedded.node.kubelet import pod_status
 from kserve_nb.clusters.embedded.node.kubelet.kubelet_events import KubeletEvents
 from kserve_nb.clusters.embedded.node.kubelet.pod_record import NodeContext, PodRecord
 from kserve_nb.clusters.embedded.node.kubelet.runtime_client import TaskProcess
 from kserve_nb.clusters.embedded.node.kubelet.termination import terminate
 from kserve_nb.clusters.embedded.node.protocol import Process
-from kserve_nb.clusters.embedded.objects import Settings
 from tests.unit.node_lab import NAMESPACE_NAME, pod
 from tests.unit.virtual_loop import run_virtually
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from kserve_nb.clusters.embedded.api.schema import openapi
-from kserve_nb.clusters.embedded.kinds import KINDS
-from kserve_nb.clusters.embedded.objects import Kinds, StatusError
+from kserve_nb.clusters.embedded.apimachinery.kinds import KINDS
+from kserve_nb.clusters.embedded.apimachinery.objects import Kinds, StatusError
 from tests.unit.api_lab import DATA, ApiLab
 
 EXPLAINED = sorted((DATA / "explain").glob("*.txt"))

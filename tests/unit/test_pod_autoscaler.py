@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import DEPLOYMENT, POD, POD_AUTOSCALER, REVISION, SERVERLESS_SERVICE
+from kserve_nb.clusters.embedded.apimachinery.objects import Settings, condition
 from kserve_nb.clusters.embedded.control.knative.autoscaling.autoscaler import (
     Memory,
     Sample,
@@ -16,8 +18,6 @@ from kserve_nb.clusters.embedded.control.knative.autoscaling.autoscaler import (
     decide,
     observe,
 )
-from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, POD, POD_AUTOSCALER, REVISION, SERVERLESS_SERVICE
-from kserve_nb.clusters.embedded.objects import Settings, condition
 from tests.unit.revision_world import MODULES, TWO, make_world, pods, ready, route, start
 from tests.unit.world import DATA, NS, World, conditions_of
 

@@ -7,20 +7,20 @@ from typing import Any, cast
 
 import pytest
 
-from kserve_nb.clusters.embedded.control.framework.reconciler import Moment
-from kserve_nb.clusters.embedded.control.kserve import inference_service
-from kserve_nb.clusters.embedded.control.kserve.predictor_annotations import predictor_annotations
-from kserve_nb.clusters.embedded.control.kserve.predictor_pod import build_pod_spec
-from kserve_nb.clusters.embedded.control.kserve.predictor_service import make_service, service_name
-from kserve_nb.clusters.embedded.control.kserve.serving_runtime import PredictorError, Runtime
-from kserve_nb.clusters.embedded.kinds import (
+from kserve_nb.clusters.embedded.apimachinery.kinds import (
     CLUSTER_SERVING_RUNTIME,
     CLUSTER_STORAGE_CONTAINER,
     KNATIVE_SERVICE,
     REVISION,
     SERVING_RUNTIME,
 )
-from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, condition, is_true
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, Objects, condition, is_true
+from kserve_nb.clusters.embedded.control.framework.reconciler import Moment
+from kserve_nb.clusters.embedded.control.kserve import inference_service
+from kserve_nb.clusters.embedded.control.kserve.predictor_annotations import predictor_annotations
+from kserve_nb.clusters.embedded.control.kserve.predictor_pod import build_pod_spec
+from kserve_nb.clusters.embedded.control.kserve.predictor_service import make_service, service_name
+from kserve_nb.clusters.embedded.control.kserve.serving_runtime import PredictorError, Runtime
 from tests.unit.simulator import MODEL, MODEL_2, NAME, NS, Simulator, isvc, objects_of
 
 INTERNAL = "internal.serving.kserve.io/"

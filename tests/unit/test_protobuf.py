@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from kserve_nb.clusters.embedded.api.wire.protobuf import decode
-from kserve_nb.clusters.embedded.objects import Object, StatusError
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, StatusError
 
 
 class Recorder(ThreadingHTTPServer):

@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from kserve_nb.clusters.embedded import quantity
+from kserve_nb.clusters.embedded.apimachinery import quantity
+from kserve_nb.clusters.embedded.apimachinery.durations import parse_duration_s
 from kserve_nb.clusters.embedded.container_images import pull_policy
-from kserve_nb.clusters.embedded.durations import parse_duration_s
 
 
 @pytest.mark.parametrize(("text", "value"), [

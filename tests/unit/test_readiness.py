@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from kserve_nb.clusters import Record, process_identity
-from kserve_nb.clusters.embedded import health, readiness
-from kserve_nb.clusters.embedded.health import Health, PartHealth
+from kserve_nb.clusters.embedded import readiness
+from kserve_nb.clusters.embedded.supervision import health
+from kserve_nb.clusters.embedded.supervision.health import Health, PartHealth
 
 
 @pytest.fixture

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from kserve_nb.values import render
 from kserve_nb.values.cluster import Cluster
 from kserve_nb.values.manifest import MODEL, diff, inference_service
 from kserve_nb.values.pods import Pod
 from kserve_nb.values.rollout_status import RolloutStatus
 from kserve_nb.values.split import Split
+from kserve_nb.values.text import render
 from tests.fake_api import DATA, one, recorded
 
 

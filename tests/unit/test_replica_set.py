@@ -8,11 +8,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import DEPLOYMENT, POD, REPLICA_SET
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, condition, is_true
 from kserve_nb.clusters.embedded.control.kubernetes import deployment, garbage_collector, replica_set, scheduler
 from kserve_nb.clusters.embedded.control.kubernetes.deployment import make_replica_set
 from kserve_nb.clusters.embedded.control.kubernetes.replica_set import make_pod
-from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, POD, REPLICA_SET
-from kserve_nb.clusters.embedded.objects import Object, condition, is_true
 from tests.unit.world import NS, World, recorded_one
 
 MODULES = (deployment, replica_set, scheduler, garbage_collector)

@@ -9,12 +9,19 @@ from typing import Any
 
 import pytest
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import (
+    DEPLOYMENT,
+    POD,
+    POD_AUTOSCALER,
+    REPLICA_SET,
+    REVISION,
+    SERVERLESS_SERVICE,
+)
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, condition
 from kserve_nb.clusters.embedded.control.framework.child_names import child_name
 from kserve_nb.clusters.embedded.control.framework.reconciler import Moment
 from kserve_nb.clusters.embedded.control.knative import revision
 from kserve_nb.clusters.embedded.control.knative.revision_deployment import make_deployment, make_pod_autoscaler
-from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, POD, POD_AUTOSCALER, REPLICA_SET, REVISION, SERVERLESS_SERVICE
-from kserve_nb.clusters.embedded.objects import Object, condition
 from tests.unit.revision_world import ONE, TWO, make_world, start
 from tests.unit.world import DATA, NS, World, conditions_of, recorded, recorded_one
 

@@ -8,9 +8,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import (
+    EVENT,
+    INFERENCE_SERVICE,
+    INGRESS,
+    KINDS,
+    NODE,
+    POD,
+    REVISION,
+    ROUTE,
+)
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, condition, is_true
 from kserve_nb.clusters.embedded.control.knative.configuration import is_ready
-from kserve_nb.clusters.embedded.kinds import EVENT, INFERENCE_SERVICE, INGRESS, KINDS, NODE, POD, REVISION, ROUTE
-from kserve_nb.clusters.embedded.objects import Kind, Object, condition, is_true
 from tests.unit.simulator import BROKEN, MODEL, MODEL_2, NAME, NS, Simulator, isvc
 
 pytestmark = pytest.mark.slow

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import INGRESS, ROUTE
+from kserve_nb.clusters.embedded.apimachinery.objects import condition
 from kserve_nb.clusters.embedded.control.knative import gradual_rollout
 from kserve_nb.clusters.embedded.control.knative.gradual_rollout import NANO, Configuration, Share, Step
-from kserve_nb.clusters.embedded.control.knative.traffic_targets import Target, Traffic
-from kserve_nb.clusters.embedded.kinds import INGRESS, ROUTE
-from kserve_nb.clusters.embedded.objects import condition
+from kserve_nb.clusters.embedded.control.knative.traffic_targets import RevisionTarget, Traffic
 from tests.unit.simulator import MODEL, MODEL_2, NAME, NS, Simulator, isvc
 
 pytestmark = pytest.mark.slow
@@ -105,8 +105,8 @@ def test_a_rollout_comes_to_an_end_in_about_its_duration(percent: int, duration_
 
 
 def test_groups_without_latest_revision_or_traffic_have_no_rollout() -> None:
-    named = Target("r1", "c", 100, latest=False, tag="prev")
-    latest = Target("r2", "c", 0, latest=True)
+    named = RevisionTarget("r1", "c", 100, latest=False, tag="prev")
+    latest = RevisionTarget("r2", "c", 0, latest=True)
     traffic = Traffic((latest, named), {"": (latest, named), "prev": (named,)})
 
     assert gradual_rollout.current(traffic) == ()

@@ -9,10 +9,7 @@ import pytest
 
 from kserve_nb.clusters.embedded.api.admission.chain import admit
 from kserve_nb.clusters.embedded.api.store.store import Store
-from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment, Reconciler
-from kserve_nb.clusters.embedded.control.knative import configuration, knative_service, labeler, revision_gc, route
-from kserve_nb.clusters.embedded.control.knative.traffic_targets import BadTargetError, resolve
-from kserve_nb.clusters.embedded.kinds import (
+from kserve_nb.clusters.embedded.apimachinery.kinds import (
     CONFIGURATION,
     INGRESS,
     KNATIVE_SERVICE,
@@ -21,7 +18,10 @@ from kserve_nb.clusters.embedded.kinds import (
     ROUTE,
     SERVICE,
 )
-from kserve_nb.clusters.embedded.objects import Kind, Object, Settings, StatusError, condition, utc
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, Settings, StatusError, condition, utc
+from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment, Reconciler
+from kserve_nb.clusters.embedded.control.knative import configuration, knative_service, labeler, revision_gc, route
+from kserve_nb.clusters.embedded.control.knative.traffic_targets import BadTargetError, resolve
 
 NS, NAME = "test", "iris"
 NOW = 1_800_000_000.0

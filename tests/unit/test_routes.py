@@ -6,16 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+from kserve_nb.clusters.embedded.apimachinery.objects import Settings
 from kserve_nb.clusters.embedded.gateway import ingress_status
 from kserve_nb.clusters.embedded.gateway.envoy_routes import (
-    Backend,
     EnvoyConfig,
+    RevisionBackend,
     clusters_document,
     clusters_of,
     envoy_config,
     routes_document,
 )
-from kserve_nb.clusters.embedded.objects import Settings
 
 DATA = Path(__file__).parents[1] / "data" / "ingress"
 NS, ONE, TWO = "kserve-test", "sklearn-iris-predictor-00001", "sklearn-iris-predictor-00002"
@@ -27,7 +27,9 @@ def recorded(name: str) -> dict[str, Any]:
     return items[0]
 
 
-def routed(name: str, *services: dict[str, Any], backends: dict[tuple[str, str], Backend] | None = None) -> EnvoyConfig:
+def routed(
+    name: str, *services: dict[str, Any], backends: dict[tuple[str, str], RevisionBackend] | None = None
+) -> EnvoyConfig:
     return envoy_config([recorded(name)], services, backends or {}, ACTIVATOR)
 
 
@@ -117,14 +119,14 @@ def test_a_domain_is_routed_once_whoever_else_claims_it() -> None:
 
 
 def test_a_revision_without_ready_pods_is_held_by_the_activator() -> None:
-    wanted = routed("canary-10", backends={(NS, ONE): Backend(("127.0.0.1:1", "127.0.0.1:2"))})
+    wanted = routed("canary-10", backends={(NS, ONE): RevisionBackend(("127.0.0.1:1", "127.0.0.1:2"))})
 
     assert tiers(wanted.clusters[f"{NS}/{ONE}"]) == [[1, 2], [9]]
     assert tiers(wanted.clusters[f"{NS}/{TWO}"]) == [[9]]
 
 
 def test_a_revision_keeps_its_cluster_while_it_has_pods() -> None:
-    backends = {(NS, "old"): Backend(("127.0.0.1:1",)), (NS, "older"): Backend()}
+    backends = {(NS, "old"): RevisionBackend(("127.0.0.1:1",)), (NS, "older"): RevisionBackend()}
 
     wanted = routed("create", backends=backends)
 
@@ -132,7 +134,7 @@ def test_a_revision_keeps_its_cluster_while_it_has_pods() -> None:
 
 
 def test_container_concurrency_limits_each_pod_and_its_queue() -> None:
-    wanted = routed("create", backends={(NS, ONE): Backend(("127.0.0.1:1",), concurrency=2, timeout_s=10)})
+    wanted = routed("create", backends={(NS, ONE): RevisionBackend(("127.0.0.1:1",), concurrency=2, timeout_s=10)})
 
     breakers = wanted.clusters[f"{NS}/{ONE}"]["circuit_breakers"]
     assert breakers["per_host_thresholds"] == [{"max_connections": 2}]

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from kserve_nb.clusters.embedded.api.initial_objects import initial_objects
+from kserve_nb.clusters.embedded.apimachinery.kinds import NODE, PERSISTENT_VOLUME_CLAIM, POD
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Settings, condition, key_of
 from kserve_nb.clusters.embedded.control.kubernetes import scheduler, volume_binder
-from kserve_nb.clusters.embedded.kinds import NODE, PERSISTENT_VOLUME_CLAIM, POD
-from kserve_nb.clusters.embedded.objects import Object, Settings, condition, key_of
 from tests.unit.world import NS, World
 
 NO_VICTIMS = ("no new claims to deallocate, preemption: 0/1 nodes are available: "

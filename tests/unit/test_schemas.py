@@ -11,8 +11,14 @@ from kserve_nb.clusters.embedded.api.schema import generate_schemas
 from kserve_nb.clusters.embedded.api.schema.decoding import type_error
 from kserve_nb.clusters.embedded.api.schema.kind_types import fields_of, type_of_kind
 from kserve_nb.clusters.embedded.api.schema.structural_schemas import check_values, validate
-from kserve_nb.clusters.embedded.kinds import CLUSTER_SERVING_RUNTIME, DEPLOYMENT, INFERENCE_SERVICE, KINDS, POD
-from kserve_nb.clusters.embedded.objects import Object, StatusError
+from kserve_nb.clusters.embedded.apimachinery.kinds import (
+    CLUSTER_SERVING_RUNTIME,
+    DEPLOYMENT,
+    INFERENCE_SERVICE,
+    KINDS,
+    POD,
+)
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, StatusError
 from tests.unit.api_lab import items
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import ENDPOINTS, POD, SERVERLESS_SERVICE, SERVICE
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, condition
 from kserve_nb.clusters.embedded.control.knative.autoscaling.pod_autoscaler import make_serverless_service
 from kserve_nb.clusters.embedded.control.knative.serverless_service import make_private_service, make_public_service
-from kserve_nb.clusters.embedded.kinds import ENDPOINTS, POD, SERVERLESS_SERVICE, SERVICE
-from kserve_nb.clusters.embedded.objects import Object, condition
 from tests.unit.revision_world import ONE, TWO, ready
 from tests.unit.world import NS, recorded, recorded_one
 

@@ -19,8 +19,8 @@ from kserve_nb.clusters.embedded.api.store import store as store_module
 from kserve_nb.clusters.embedded.api.store import watch_history as history_module
 from kserve_nb.clusters.embedded.api.store.database import SCHEMA_VERSION, StoreError
 from kserve_nb.clusters.embedded.api.store.store import FIRST_VERSION, Store
-from kserve_nb.clusters.embedded.kinds import CONFIG_MAP, EVENT, INFERENCE_SERVICE, NAMESPACE, POD
-from kserve_nb.clusters.embedded.objects import (
+from kserve_nb.clusters.embedded.apimachinery.kinds import CONFIG_MAP, EVENT, INFERENCE_SERVICE, NAMESPACE, POD
+from kserve_nb.clusters.embedded.apimachinery.objects import (
     AlreadyExistsError,
     ConflictError,
     ExpiredError,
@@ -316,7 +316,7 @@ def test_objects_and_versions_survive(tmp_path: Path) -> None:
 def test_what_was_answered_survives_kill_9(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from kserve_nb.clusters.embedded.api.store.store import Store;"
-        "from kserve_nb.clusters.embedded.kinds import NAMESPACE\n"
+        "from kserve_nb.clusters.embedded.apimachinery.kinds import NAMESPACE\n"
         "store, number = Store(Path(sys.argv[1])), 0\n"
         "while True:\n"
         "    store.create(NAMESPACE, {'metadata': {'name': f'n{number}'}}); print(number, flush=True); number += 1\n")

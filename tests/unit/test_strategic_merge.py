@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kserve_nb.clusters.embedded.strategic_merge import merge
+from kserve_nb.clusters.embedded.apimachinery.strategic_merge import merge
 
 
 def env(*names: str, **values: str) -> list[dict[str, str]]:

@@ -17,11 +17,11 @@ import psutil
 import pytest
 
 from kserve_nb.clusters import process_identity, state
-from kserve_nb.clusters.embedded import health, supervised_process
-from kserve_nb.clusters.embedded.health import PartHealth
-from kserve_nb.clusters.embedded.supervised_process import SupervisedProcess
-from kserve_nb.clusters.embedded.supervisor import StopConditions, Supervisor
-from kserve_nb.clusters.embedded.supervisor_lock import LOCK_FILE, hold_lock
+from kserve_nb.clusters.embedded.supervision import health, supervised_process
+from kserve_nb.clusters.embedded.supervision.health import PartHealth
+from kserve_nb.clusters.embedded.supervision.supervised_process import SupervisedProcess
+from kserve_nb.clusters.embedded.supervision.supervisor import StopConditions, Supervisor
+from kserve_nb.clusters.embedded.supervision.supervisor_lock import LOCK_FILE, hold_lock
 from kserve_nb.clusters.state import ClusterError, Record
 
 DEADLINE_S = 20.0
@@ -143,7 +143,7 @@ def test_what_a_killed_process_has_started_ends_with_it(record: Record) -> None:
             f"open({str(folder / 'child')!r}, 'w').write(f'{{child.pid}} ')\ntime.sleep(1000)")
 
     async def scene(supervisor: Supervisor) -> None:
-        from kserve_nb.clusters.embedded.processes import adopt_orphans
+        from kserve_nb.clusters.embedded.supervision.processes import adopt_orphans
 
         adopt_orphans()
         await until(lambda: (folder / "child").exists() and (folder / "child").read_text().endswith(" "), "started")

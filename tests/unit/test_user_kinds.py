@@ -13,9 +13,9 @@ import yaml
 
 from kserve_nb.clusters.embedded.api.admission.chain import admit
 from kserve_nb.clusters.embedded.api.store.store import Store
+from kserve_nb.clusters.embedded.apimachinery.kinds import CUSTOM_RESOURCE_DEFINITION, NAMESPACE
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 from kserve_nb.clusters.embedded.control.kubernetes import custom_resource_definitions, garbage_collector
-from kserve_nb.clusters.embedded.kinds import CUSTOM_RESOURCE_DEFINITION, NAMESPACE
-from kserve_nb.clusters.embedded.objects import Object
 from tests.unit.api_lab import ApiLab
 
 RECONCILERS = (*custom_resource_definitions.RECONCILERS, *garbage_collector.RECONCILERS)

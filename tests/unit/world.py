@@ -9,9 +9,9 @@ from typing import Any
 
 from kserve_nb.clusters.embedded.api.admission.chain import admit
 from kserve_nb.clusters.embedded.api.store.store import Store
+from kserve_nb.clusters.embedded.apimachinery.kinds import KINDS, NAMESPACE, NODE, POD, REVISION_TRAFFIC
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, Objects, Settings, StatusError, key_of, utc
 from kserve_nb.clusters.embedded.control.framework.reconciler import Key, Moment, Reconciler, keys_to_queue
-from kserve_nb.clusters.embedded.kinds import KINDS, NAMESPACE, NODE, POD, REVISION_TRAFFIC
-from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, Settings, StatusError, key_of, utc
 
 DATA = Path(__file__).parents[1] / "data" / "knative"
 NS = "kserve-test"

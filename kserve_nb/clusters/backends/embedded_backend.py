@@ -11,7 +11,8 @@ from typing import Any
 
 from kserve_nb.clusters import process_identity, state
 from kserve_nb.clusters.backend import GATEWAY, INGRESS_PORT, Notify, Option, Status
-from kserve_nb.clusters.embedded import health, readiness, supervisor_control
+from kserve_nb.clusters.embedded import readiness
+from kserve_nb.clusters.embedded.supervision import health, supervisor_control
 from kserve_nb.clusters.state import ClusterError, Record
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kserve_nb.clusters.embedded.objects import Settings
+from kserve_nb.clusters.embedded.apimachinery.objects import Settings
 from kserve_nb.clusters.state import Record
 
 

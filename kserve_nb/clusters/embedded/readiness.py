@@ -10,8 +10,8 @@ import urllib.request
 from pathlib import Path
 
 from kserve_nb.clusters.backend import PartStatus, Status
-from kserve_nb.clusters.embedded import health, supervisor_control
-from kserve_nb.clusters.embedded.health import Health, PartHealth
+from kserve_nb.clusters.embedded.supervision import health, supervisor_control
+from kserve_nb.clusters.embedded.supervision.health import Health, PartHealth
 from kserve_nb.clusters.state import ClusterError, Record
 
 START_S = 60.0  # the first start trains models; a busy machine is slow

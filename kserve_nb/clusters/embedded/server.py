@@ -26,13 +26,13 @@ from kserve_nb.clusters.embedded.api.initial_objects import populate
 from kserve_nb.clusters.embedded.api.store.database import StoreError
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.api.verbs.app import make_app
+from kserve_nb.clusters.embedded.apimachinery.objects import Settings
 from kserve_nb.clusters.embedded.cluster_settings import settings_of
 from kserve_nb.clusters.embedded.control.framework.control_loop import ControlLoop
 from kserve_nb.clusters.embedded.control.framework.event_recorder import record as record_event
 from kserve_nb.clusters.embedded.gateway.ingress_controller import Gateway
 from kserve_nb.clusters.embedded.node.kubelet.agent import Kubelet
 from kserve_nb.clusters.embedded.node.protocol import RUNTIME_SOCKET
-from kserve_nb.clusters.embedded.objects import Settings
 from kserve_nb.clusters.state import Record
 
 SOCKETS = Path()  # the supervisor starts this process in the folder of the socket files

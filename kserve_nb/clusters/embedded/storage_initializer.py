@@ -11,8 +11,8 @@ import os.path
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from kserve_nb.clusters.embedded import strategic_merge
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.apimachinery import strategic_merge
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 
 SERVER, TRANSFORMER, INITIALIZER = "kserve-container", "transformer-container", "storage-initializer"
 MODEL_PATH = "/mnt/models"

@@ -23,9 +23,9 @@ from kserve_nb.doctor.pod_facts import (
 from kserve_nb.doctor.remedy import Remedy, kubectl, pod_log
 from kserve_nb.doctor.rule import declare
 from kserve_nb.rollout import progress
-from kserve_nb.values.foreign_text import last_line
 from kserve_nb.values.kserve_versions import ignores_canary
 from kserve_nb.values.revisions import short
+from kserve_nb.values.text.foreign_text import last_line
 
 NO_MODEL = declare("K13", "the model cannot be downloaded")
 NO_REVISION = declare("K17", "no revision gets ready")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kserve_nb.observe.snapshot import Snapshot, clock
-from kserve_nb.values.foreign_text import last_line
+from kserve_nb.values.text.foreign_text import last_line
 from kserve_nb.widgets.drawing.markup import note, safe
 
 CARD_PADDING = 28  # px left and right of a picture within its card

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from kserve_nb.observe.snapshot import DeletedPod, Snapshot, clock
-from kserve_nb.values import render
-from kserve_nb.values.foreign_text import last_line
 from kserve_nb.values.pods import Pod
 from kserve_nb.values.revisions import short
+from kserve_nb.values.text import render
+from kserve_nb.values.text.foreign_text import last_line
 from kserve_nb.widgets.drawing.frame import card, revision_role, with_state
 from kserve_nb.widgets.drawing.markup import hidden, safe, table
 from kserve_nb.widgets.drawing.palette import revision_mark

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kserve_nb.observe.snapshot import Snapshot
-from kserve_nb.values.foreign_text import last_line
 from kserve_nb.values.revisions import short
+from kserve_nb.values.text.foreign_text import last_line
 from kserve_nb.widgets.drawing.shares import latest_share
 from kserve_nb.widgets.slider.slider_state import STALLED_S, SliderState
 from kserve_nb.widgets.slider.traffic_change import TrafficChange, requested_percent

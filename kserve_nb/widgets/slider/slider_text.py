@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from kserve_nb.observe.snapshot import clock
-from kserve_nb.values import render
+from kserve_nb.values.text import render
 from kserve_nb.widgets.drawing.frame import with_state
 from kserve_nb.widgets.slider.slider_view import SliderView
 

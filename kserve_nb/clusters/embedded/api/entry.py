@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, StatusError
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import psutil
 
 from kserve_nb.clusters.embedded.api.admission.kubernetes.core_kinds import SERVICE_NETWORK
 from kserve_nb.clusters.embedded.api.schema.custom_resources import definitions, established
-from kserve_nb.clusters.embedded.kinds import (
+from kserve_nb.clusters.embedded.apimachinery.kinds import (
     CLUSTER_SERVING_RUNTIME,
     CLUSTER_STORAGE_CONTAINER,
     CONFIG_MAP,
@@ -26,7 +26,15 @@ from kserve_nb.clusters.embedded.kinds import (
     NODE,
     SERVICE,
 )
-from kserve_nb.clusters.embedded.objects import Kind, NotFoundError, Object, Objects, Settings, StatusError, utc
+from kserve_nb.clusters.embedded.apimachinery.objects import (
+    Kind,
+    NotFoundError,
+    Object,
+    Objects,
+    Settings,
+    StatusError,
+    utc,
+)
 
 KUBERNETES_VERSION, KNATIVE_VERSION, KSERVE_VERSION = "v1.35.4", "1.21.3", "v0.20.0"
 

@@ -1,8 +1,8 @@
 """The controllers of the embedded cluster: KServe's, Knative's and Kubernetes' own, run by one control loop.
 
 Reconcilers are pure functions of one object and a view of the others. Each group depends on the groups below it:
-`kserve`, `knative`, `kubernetes`, `framework`. They may import the shared modules of `clusters.embedded` (objects,
-kinds) and `values`, but neither the API server nor the node nor the gateway.
+`kserve`, `knative`, `kubernetes`, `framework`. They may import `apimachinery` and the modules
+of `clusters.embedded` and `values`, but neither the API server nor the node nor the gateway.
 """
 
 from __future__ import annotations

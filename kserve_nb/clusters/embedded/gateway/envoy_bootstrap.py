@@ -8,6 +8,7 @@ import envoy
 import orjson
 
 from kserve_nb.clusters.embedded.addresses import of_socket
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Settings
 from kserve_nb.clusters.embedded.gateway.envoy_routes import (
     CLUSTERS_FILE,
     ROUTES,
@@ -17,7 +18,6 @@ from kserve_nb.clusters.embedded.gateway.envoy_routes import (
     clusters_document,
     routes_document,
 )
-from kserve_nb.clusters.embedded.objects import Object, Settings
 
 ACCESS_LOG = "access-log"
 ADMIN_SOCKET, ACTIVATOR_SOCKET, ACCESS_LOG_SOCKET = "envoy-admin.sock", "activator.sock", "access-log.sock"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import orjson
 
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 from kserve_nb.clusters.embedded.gateway.envoy_admin import ConfigurationRejectedError, Discovery, EnvoyAdmin
 from kserve_nb.clusters.embedded.gateway.envoy_bootstrap import replace
 from kserve_nb.clusters.embedded.gateway.envoy_routes import (
@@ -22,7 +23,6 @@ from kserve_nb.clusters.embedded.gateway.envoy_routes import (
     clusters_of,
     routes_document,
 )
-from kserve_nb.clusters.embedded.objects import Object
 
 REMOVE_AFTER_S = 0.1
 _FILES: dict[Discovery, str] = {"clusters": CLUSTERS_FILE, "routes": ROUTES_FILE}

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from kserve_nb.clusters.embedded.addresses import socket_path
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 
 Key = tuple[str, str]  # namespace and name of a revision
 CLUSTERS_FILE, ROUTES_FILE, ROUTES = "clusters.json", "routes.json", "routes"
@@ -27,7 +27,7 @@ _V3 = "type.googleapis.com/envoy"
 
 
 @dataclass(frozen=True)
-class Backend:
+class RevisionBackend:
     """The ready pods of one revision and the limits of its spec."""
 
     addresses: tuple[str, ...] = ()
@@ -57,8 +57,8 @@ def address(address: str) -> Object:
     return {"socket_address": {"address": host, "port_value": int(port)}}
 
 
-def envoy_config(ingresses: Iterable[Object], virtual_services: Iterable[Object], backends: Mapping[Key, Backend],
-                 activator: str) -> EnvoyConfig:
+def envoy_config(ingresses: Iterable[Object], virtual_services: Iterable[Object],
+                 backends: Mapping[Key, RevisionBackend], activator: str) -> EnvoyConfig:
     """The configuration that serves the external hosts of the Ingresses and of KServe's VirtualServices.
 
     Cluster-local hosts are not served, because Envoy takes the place of the gateway that faces outside.
@@ -67,7 +67,8 @@ def envoy_config(ingresses: Iterable[Object], virtual_services: Iterable[Object]
     ingresses = sorted(ingresses, key=lambda o: (o["metadata"].get("creationTimestamp", ""), o["metadata"]["name"]))
     named = {_split_key(split) for ingress in ingresses for path in _paths(ingress) for split in path["splits"]}
     named |= {key for key, backend in backends.items() if backend.addresses}
-    clusters = {cluster_name(key): _cluster(key, backends.get(key, Backend()), activator) for key in sorted(named)}
+    clusters = {cluster_name(key): _cluster(key, backends.get(key, RevisionBackend()), activator)
+                for key in sorted(named)}
     external, local = ([host for ingress in ingresses for host in _virtual_hosts(ingress, backends, external=outside)]
                        for outside in (True, False))
     return EnvoyConfig(clusters, _unique(_virtual_service_hosts(virtual_services, local) + external))
@@ -103,7 +104,7 @@ def _split_key(split: Object) -> Key:
 
 
 @functools.lru_cache(maxsize=4096)
-def _cluster(key: Key, backend: Backend, activator: str) -> Object:
+def _cluster(key: Key, backend: RevisionBackend, activator: str) -> Object:
     """Sends requests to ready pods, and to the activator if none is ready or accepts the connection."""
     tiers = [list(backend.addresses), [activator]] if backend.addresses else [[activator]]
     breakers: Object = {"thresholds": [{"max_connections": UNLIMITED, "max_pending_requests": UNLIMITED,
@@ -125,7 +126,7 @@ def _cluster(key: Key, backend: Backend, activator: str) -> Object:
     }
 
 
-def _virtual_hosts(ingress: Object, backends: Mapping[Key, Backend], *, external: bool) -> list[Object]:
+def _virtual_hosts(ingress: Object, backends: Mapping[Key, RevisionBackend], *, external: bool) -> list[Object]:
     """A virtual host for each rule of an Ingress: the rules for hosts outside or those for hosts inside the cluster."""
     name = f"{ingress['metadata']['namespace']}/{ingress['metadata']['name']}"
     return [{"name": f"{name}/{index}", "domains": list(rule["hosts"]), "retry_policy": _RETRY,
@@ -134,8 +135,8 @@ def _virtual_hosts(ingress: Object, backends: Mapping[Key, Backend], *, external
             if (rule.get("visibility", "ExternalIP") == "ExternalIP") == external]
 
 
-def _route(path: Object, backends: Mapping[Key, Backend]) -> Object:
-    timeout_s = max(backends.get(_split_key(split), Backend()).timeout_s for split in path["splits"])
+def _route(path: Object, backends: Mapping[Key, RevisionBackend]) -> Object:
+    timeout_s = max(backends.get(_split_key(split), RevisionBackend()).timeout_s for split in path["splits"])
     return {"match": {"prefix": path.get("path") or "/"}, "route": {
         "weighted_clusters": {"clusters": [_weighted(split) for split in path["splits"]]},
         "timeout": f"{timeout_s + 1:g}s"}}  # a second longer than the activator, which reports its own time-outs

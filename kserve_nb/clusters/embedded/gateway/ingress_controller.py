@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 
 from kserve_nb.clusters.embedded.addresses import of_socket
+from kserve_nb.clusters.embedded.apimachinery.kinds import INGRESS, VIRTUAL_SERVICE
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, Settings, StatusError, key_of
 from kserve_nb.clusters.embedded.gateway import ingress_status
 from kserve_nb.clusters.embedded.gateway.access_log_listener import listen
 from kserve_nb.clusters.embedded.gateway.activator import Activator
@@ -22,8 +24,6 @@ from kserve_nb.clusters.embedded.gateway.envoy_routes import EnvoyConfig, Key, e
 from kserve_nb.clusters.embedded.gateway.object_cache import KINDS, ObjectCache
 from kserve_nb.clusters.embedded.gateway.request_counts import RequestCounts
 from kserve_nb.clusters.embedded.gateway.request_queues import RequestQueues
-from kserve_nb.clusters.embedded.kinds import INGRESS, VIRTUAL_SERVICE
-from kserve_nb.clusters.embedded.objects import Object, Objects, Settings, StatusError, key_of
 from kserve_nb.values.labels import INGRESS_FINALIZER
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ Source: net-kourier pkg/reconciler/ingress/ingress.go, knative.dev/networking in
 
 from __future__ import annotations
 
-from kserve_nb.clusters.embedded.objects import Object, Settings, is_true, utc
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Settings, is_true, utc
 
 _BALANCERS = {
     "kourier": ("kourier.kourier-system.svc.cluster.local", "kourier-internal.kourier-system.svc.cluster.local"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kserve_nb.clusters.embedded.gateway.envoy_routes import Backend, Key
-from kserve_nb.clusters.embedded.kinds import INGRESS, POD, REVISION, SANDBOX, VIRTUAL_SERVICE
-from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, WatchEvent, is_true
+from kserve_nb.clusters.embedded.apimachinery.kinds import INGRESS, POD, REVISION, SANDBOX, VIRTUAL_SERVICE
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, Objects, WatchEvent, is_true
+from kserve_nb.clusters.embedded.gateway.envoy_routes import Key, RevisionBackend
 from kserve_nb.values.labels import REVISION_LABEL
 
 KINDS = (INGRESS, VIRTUAL_SERVICE, POD, SANDBOX, REVISION)
@@ -34,7 +34,7 @@ class ObjectCache:
         """The objects of one of `KINDS`."""
         return self._objects[kind.kind].values()
 
-    def backends(self) -> dict[Key, Backend]:
+    def backends(self) -> dict[Key, RevisionBackend]:
         """Each revision with the addresses of its ready pods, without pods that are being deleted."""
         ready: dict[Key, list[str]] = {}
         for pod in self.all(POD):
@@ -65,6 +65,6 @@ def _key(obj: Object) -> Key:
     return obj["metadata"]["namespace"], obj["metadata"]["name"]
 
 
-def _backend(revision: Object, addresses: list[str]) -> Backend:
+def _backend(revision: Object, addresses: list[str]) -> RevisionBackend:
     spec = revision.get("spec") or {}
-    return Backend(tuple(addresses), spec.get("containerConcurrency") or 0, spec.get("timeoutSeconds") or 300)
+    return RevisionBackend(tuple(addresses), spec.get("containerConcurrency") or 0, spec.get("timeoutSeconds") or 300)

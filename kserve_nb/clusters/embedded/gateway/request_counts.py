@@ -12,10 +12,17 @@ import re
 import time
 from collections.abc import Callable
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import REVISION, REVISION_TRAFFIC
+from kserve_nb.clusters.embedded.apimachinery.objects import (
+    Object,
+    Objects,
+    Settings,
+    StatusError,
+    owner_reference,
+    utc,
+)
 from kserve_nb.clusters.embedded.gateway.envoy_admin import EnvoyAdmin, EnvoyUnavailableError
 from kserve_nb.clusters.embedded.gateway.envoy_routes import Key
-from kserve_nb.clusters.embedded.kinds import REVISION, REVISION_TRAFFIC
-from kserve_nb.clusters.embedded.objects import Object, Objects, Settings, StatusError, owner_reference, utc
 
 log = logging.getLogger(__name__)
 INTERVAL_S, SHORTEST_S = 2.0, 0.2  # Knative's autoscaler runs every 2 s

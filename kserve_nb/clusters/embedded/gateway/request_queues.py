@@ -10,7 +10,7 @@ import random
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 
-from kserve_nb.clusters.embedded.gateway.envoy_routes import Backend, Key
+from kserve_nb.clusters.embedded.gateway.envoy_routes import Key, RevisionBackend
 
 QUEUE_DEPTH = 10_000  # waiting requests per revision, the limit of Knative's activator
 
@@ -27,7 +27,7 @@ class RequestQueues:
     """
 
     def __init__(self, changed: Callable[[Key], None]):
-        self.backends: Mapping[Key, Backend] = {}
+        self.backends: Mapping[Key, RevisionBackend] = {}
         self._changed = changed
         self._used_slots: Counter[str] = Counter()  # by address of the pod
         self._waiters: dict[Key, deque[asyncio.Future[None]]] = {}
@@ -37,7 +37,7 @@ class RequestQueues:
         """The number of requests that wait for a slot on a pod of that revision."""
         return self._waiting.get(key, 0)
 
-    def update(self, backends: Mapping[Key, Backend]) -> None:
+    def update(self, backends: Mapping[Key, RevisionBackend]) -> None:
         """Replace the list of ready pods, and let waiting requests continue where there are slots now."""
         self.backends = backends
         for key, waiters in list(self._waiters.items()):
@@ -62,7 +62,7 @@ class RequestQueues:
         self._wake(key, 1)
 
     def _free(self, key: Key) -> list[str]:
-        backend = self.backends.get(key, Backend())
+        backend = self.backends.get(key, RevisionBackend())
         return [a for a in backend.addresses if not backend.concurrency or self._used_slots[a] < backend.concurrency]
 
     async def _wait(self, key: Key) -> None:

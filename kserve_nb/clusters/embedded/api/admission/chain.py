@@ -15,13 +15,13 @@ from kserve_nb.clusters.embedded.api.admission.knative import knative_config, kn
 from kserve_nb.clusters.embedded.api.admission.kserve import isvc_defaults, isvc_validation, serving_runtimes
 from kserve_nb.clusters.embedded.api.admission.kubernetes import (
     core_kinds,
-    custom_resource_definitions,
+    custom_resource_admission,
     pod_admission,
     pod_validation,
 )
 from kserve_nb.clusters.embedded.api.admission.review import Operation, Review
 from kserve_nb.clusters.embedded.api.schema import structural_schemas
-from kserve_nb.clusters.embedded.kinds import (
+from kserve_nb.clusters.embedded.apimachinery.kinds import (
     CLUSTER_SERVING_RUNTIME,
     CONFIG_MAP,
     CONFIGURATION,
@@ -42,13 +42,13 @@ from kserve_nb.clusters.embedded.kinds import (
     SERVICE,
     SERVING_RUNTIME,
 )
-from kserve_nb.clusters.embedded.objects import Kind, Object, Objects
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, Objects
 
 Step = Callable[[Review], None]
 
 _KNATIVE_KINDS = (KNATIVE_SERVICE, CONFIGURATION, REVISION, ROUTE, POD_AUTOSCALER, INGRESS, SERVERLESS_SERVICE)
 _DEFAULTS: Mapping[Kind, Step] = {
-    CUSTOM_RESOURCE_DEFINITION: custom_resource_definitions.default,
+    CUSTOM_RESOURCE_DEFINITION: custom_resource_admission.default,
     NAMESPACE: core_kinds.default_namespace,
     POD: pod_admission.default,
     DEPLOYMENT: core_kinds.default_deployment,
@@ -59,7 +59,7 @@ _DEFAULTS: Mapping[Kind, Step] = {
     **dict.fromkeys(_KNATIVE_KINDS, knative_defaults.default),
 }
 _VALIDATIONS: Mapping[Kind, tuple[Step, ...]] = {
-    CUSTOM_RESOURCE_DEFINITION: (custom_resource_definitions.validate,),
+    CUSTOM_RESOURCE_DEFINITION: (custom_resource_admission.validate,),
     POD: (pod_validation.validate,),
     DEPLOYMENT: (core_kinds.validate_workload,),
     REPLICA_SET: (core_kinds.validate_workload,),

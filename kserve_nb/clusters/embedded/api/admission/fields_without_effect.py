@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from kserve_nb.clusters.embedded.kinds import (
+from kserve_nb.clusters.embedded.apimachinery.kinds import (
     CLUSTER_SERVING_RUNTIME,
     CONFIG_MAP,
     DEPLOYMENT,
@@ -21,7 +21,7 @@ from kserve_nb.clusters.embedded.kinds import (
     SERVING_RUNTIME,
     VIRTUAL_SERVICE,
 )
-from kserve_nb.clusters.embedded.objects import Kind, Object
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object
 
 _KIND_CLUSTER = "Use a kind cluster: kserve-nb up --cluster kind"
 _SCALING = "autoscaling.knative.dev/"

@@ -6,7 +6,7 @@ import copy
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, StatusError
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, Objects, StatusError
 
 Operation = Literal["CREATE", "UPDATE", "DELETE"]
 

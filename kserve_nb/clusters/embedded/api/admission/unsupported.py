@@ -11,14 +11,14 @@ from kserve_nb.clusters.embedded.api.admission.kserve.components import COMPONEN
 from kserve_nb.clusters.embedded.api.admission.kserve.isvc_defaults import DEPLOYMENT_MODE
 from kserve_nb.clusters.embedded.api.admission.review import Review, denied
 from kserve_nb.clusters.embedded.api.admission.unsupported_text import KIND_CLUSTER, WEBHOOK, refusal
-from kserve_nb.clusters.embedded.kinds import (
+from kserve_nb.clusters.embedded.apimachinery.kinds import (
     CLUSTER_SERVING_RUNTIME,
     CONFIGURATION,
     INFERENCE_SERVICE,
     KNATIVE_SERVICE,
     SERVING_RUNTIME,
 )
-from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, StatusError
 
 _MODES = {"Standard": "the deployment mode Standard (RawDeployment)", "ModelMesh": "the deployment mode ModelMesh"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kserve_nb.clusters.embedded.api.admission.review import denied
-from kserve_nb.clusters.embedded.objects import StatusError
+from kserve_nb.clusters.embedded.apimachinery.objects import StatusError
 
 WEBHOOK = "embedded-cluster.kserve-nb.dev"
 KIND_CLUSTER = "a kind cluster: kserve-nb up --cluster kind"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kserve_nb.clusters.embedded.api.columns.human_duration import since
-from kserve_nb.clusters.embedded.objects import Object, is_true
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, is_true
 from kserve_nb.values.pod_columns import PodColumns, pod_columns
 
 

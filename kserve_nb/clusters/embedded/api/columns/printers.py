@@ -7,7 +7,7 @@ from typing import Any
 
 from kserve_nb.clusters.embedded.api.columns.human_duration import since
 from kserve_nb.clusters.embedded.api.columns.pod_printer import pod_cells
-from kserve_nb.clusters.embedded.kinds import (
+from kserve_nb.clusters.embedded.apimachinery.kinds import (
     CONFIG_MAP,
     CUSTOM_RESOURCE_DEFINITION,
     DEPLOYMENT,
@@ -24,7 +24,7 @@ from kserve_nb.clusters.embedded.kinds import (
     SERVICE,
     SERVICE_ACCOUNT,
 )
-from kserve_nb.clusters.embedded.objects import Kind, Object
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object
 
 _ACCESS_MODES = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
 _ROLE = "node-role.kubernetes.io/"

@@ -15,8 +15,8 @@ from aiohttp import web
 from kserve_nb.clusters.embedded.api.columns import printers
 from kserve_nb.clusters.embedded.api.columns.human_duration import since
 from kserve_nb.clusters.embedded.api.entry import Entry
-from kserve_nb.clusters.embedded.kinds import AGE, CUSTOM_AGE, NAME
-from kserve_nb.clusters.embedded.objects import Column, Kind, Object, StatusError
+from kserve_nb.clusters.embedded.apimachinery.kinds import AGE, CUSTOM_AGE, NAME
+from kserve_nb.clusters.embedded.apimachinery.objects import Column, Kind, Object, StatusError
 
 _INCLUDES = ("None", "Metadata", "Object")
 _ABOUT = "Custom resource definition column (in JSONPath format): "

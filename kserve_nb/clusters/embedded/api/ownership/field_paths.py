@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from kserve_nb.clusters.embedded.api.ownership.field_rules import FieldRules, rules_of
-from kserve_nb.clusters.embedded.objects import Kind, Object
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object
 
 Path = tuple[str, ...]
 

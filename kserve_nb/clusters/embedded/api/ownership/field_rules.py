@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from kserve_nb.clusters.embedded.list_keys import list_keys
-from kserve_nb.clusters.embedded.objects import Kind
+from kserve_nb.clusters.embedded.apimachinery.list_keys import list_keys
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind
 
 _ONLY_APPLIED = {"claims": ("name",)}  # keyed in server-side apply, replaced by a strategic merge patch
 # The lists that the CustomResourceDefinitions of KServe and Knative declare as keyed, and those of metadata.

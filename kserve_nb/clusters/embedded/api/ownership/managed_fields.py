@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from kserve_nb.clusters.embedded.api.ownership import field_paths
 from kserve_nb.clusters.embedded.api.ownership.field_paths import CONTAINER, Path
-from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError, utc
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, StatusError, utc
 
 _MISSING = object()
 
@@ -22,7 +22,7 @@ class Writer(NamedTuple):
 
 
 @dataclass
-class Entry:
+class ManagedFieldsEntry:
     """One entry of managedFields: a manager and the fields it owns."""
 
     writer: Writer
@@ -46,18 +46,18 @@ class Entry:
         return name if self.writer.operation == "Apply" else f"{name} using {self.api_version}"
 
 
-def entries_of(obj: Object | None) -> list[Entry]:
+def entries_of(obj: Object | None) -> list[ManagedFieldsEntry]:
     """The entries of an object's managedFields, without those that cannot be read."""
     found = []
     for item in ((obj or {}).get("metadata") or {}).get("managedFields") or ():
         writer = Writer(str(item.get("manager", "")), str(item.get("subresource", "")), str(item.get("operation")))
         if writer.operation in ("Apply", "Update") and isinstance(item.get("fieldsV1"), dict):
-            found.append(Entry(writer, str(item.get("apiVersion", "")), item.get("time"),
+            found.append(ManagedFieldsEntry(writer, str(item.get("apiVersion", "")), item.get("time"),
                                field_paths.from_fields_v1(item["fieldsV1"])))
     return found
 
 
-def shown(entries: list[Entry]) -> list[Object]:
+def shown(entries: list[ManagedFieldsEntry]) -> list[Object]:
     """The entries as metadata.managedFields, without managers that own nothing any more."""
     order = {"Apply": 0, "Update": 1}
     return [entry.shown() for entry in sorted(entries, key=lambda e: (order[e.writer.operation], e.time or ""))
@@ -74,14 +74,14 @@ def after_update(kind: Kind, old: Object | None, new: Object, manager: str, subr
     return shown(_take(kind, entries, Writer(manager, subresource), changed, removed))
 
 
-def conflicts(entries: list[Entry], writer: Writer, live: dict[Path, Any],
-              applied: dict[Path, Any]) -> list[tuple[Entry, Path]]:
+def conflicts(entries: list[ManagedFieldsEntry], writer: Writer, live: dict[Path, Any],
+              applied: dict[Path, Any]) -> list[tuple[ManagedFieldsEntry, Path]]:
     """The fields of other managers that an apply would change."""
     changing = {path for path, value in applied.items() if _differs(live.get(path, _MISSING), value)}
     return [(entry, path) for entry in entries if entry.writer != writer for path in sorted(entry.paths & changing)]
 
 
-def conflict_error(found: list[tuple[Entry, Path]]) -> StatusError:
+def conflict_error(found: list[tuple[ManagedFieldsEntry, Path]]) -> StatusError:
     """The 409 error of an apply that is not forced."""
     causes = [{"reason": "FieldManagerConflict", "message": f"conflict with {entry.called()}",
                "field": field_paths.readable(path)} for entry, path in found]
@@ -96,13 +96,14 @@ def conflict_error(found: list[tuple[Entry, Path]]) -> StatusError:
     return StatusError(409, "Conflict", f"Apply failed with {len(found)} {text}", {"causes": causes})
 
 
-def _take(kind: Kind, entries: list[Entry], writer: Writer, changed: set[Path], removed: set[Path]) -> list[Entry]:
+def _take(kind: Kind, entries: list[ManagedFieldsEntry], writer: Writer, changed: set[Path],
+          removed: set[Path]) -> list[ManagedFieldsEntry]:
     own = next((entry for entry in entries if entry.writer == writer), None)
     for entry in entries:
         entry.paths -= removed if entry is own else changed | removed
     if changed:
         if own is None:
-            own = Entry(writer, kind.api_version, None, set())
+            own = ManagedFieldsEntry(writer, kind.api_version, None, set())
             entries.append(own)
         own.paths |= changed
         own.time, own.api_version = utc(time.time()), kind.api_version

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kserve_nb.clusters.embedded.kinds import KINDS, VIRTUAL_SERVICE
-from kserve_nb.clusters.embedded.objects import Kind, Object, Settings
+from kserve_nb.clusters.embedded.apimachinery.kinds import KINDS, VIRTUAL_SERVICE
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, Settings
 
 
 def definitions(settings: Settings) -> list[Object]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from kserve_nb.clusters.embedded.kinds import GROUP_ORDER, NAMESPACE
-from kserve_nb.clusters.embedded.objects import Kind, Kinds, Object
+from kserve_nb.clusters.embedded.apimachinery.kinds import GROUP_ORDER, NAMESPACE
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Kinds, Object
 
 AGGREGATED_TYPE = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 

@@ -15,8 +15,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from kserve_nb.clusters.embedded.kinds import INFERENCE_SERVICE, KINDS
-from kserve_nb.clusters.embedded.objects import Kind
+from kserve_nb.clusters.embedded.apimachinery.kinds import INFERENCE_SERVICE, KINDS
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind
 
 SDK_TYPES = Path(__file__).parents[1] / "data" / "sdk_types.json"
 

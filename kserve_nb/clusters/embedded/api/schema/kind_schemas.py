@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from kserve_nb.clusters.embedded.api.schema.kind_types import OPEN_OBJECT, fields_of, type_of_kind
-from kserve_nb.clusters.embedded.objects import Kind, Object
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object
 
 SCALARS: dict[str, Object] = {
     "string": {"type": "string"}, "bool": {"type": "boolean"}, "int": {"type": "integer"},

@@ -15,7 +15,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-from kserve_nb.clusters.embedded.objects import Kind
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind
 
 SCALARS = frozenset(("string", "bool", "int", "int32", "int64", "number", "any", "time", "quantity", "intstr", "open"))
 OPEN_OBJECT = "OpenObject"  # metadata of a known type; any spec and status

@@ -12,7 +12,7 @@ from importlib.resources import files
 
 from kserve_nb.clusters.embedded.api.schema.openapi_paths import paths_of
 from kserve_nb.clusters.embedded.api.schema.openapi_schemas import schemas_of
-from kserve_nb.clusters.embedded.objects import Kind, Kinds, Object, StatusError
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Kinds, Object, StatusError
 
 V2_PROTOBUF_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _INFO = {"title": "Kubernetes", "version": "v1.35.4"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kserve_nb.clusters.embedded.api.schema.openapi_schemas import META, REF, component_name, list_component_name
-from kserve_nb.clusters.embedded.objects import Kind, Object
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object
 
 _WRITE = (("dryRun", "string"), ("fieldManager", "string"), ("fieldValidation", "string"))
 _PATCH = (*_WRITE, ("force", "boolean"))

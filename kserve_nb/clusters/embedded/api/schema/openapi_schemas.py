@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from kserve_nb.clusters.embedded.api.schema.kind_schemas import SCALARS, object_schema, schema_of
 from kserve_nb.clusters.embedded.api.schema.kind_types import OPEN_OBJECT, fields_of, go_name, type_of_kind
-from kserve_nb.clusters.embedded.kinds import CUSTOM_RESOURCE_DEFINITION, KINDS
-from kserve_nb.clusters.embedded.list_keys import LIST_KEYS
-from kserve_nb.clusters.embedded.objects import Kind, Object
+from kserve_nb.clusters.embedded.apimachinery.kinds import CUSTOM_RESOURCE_DEFINITION, KINDS
+from kserve_nb.clusters.embedded.apimachinery.list_keys import LIST_KEYS
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object
 
 REF = "#/components/schemas/"
 META = "io.k8s.apimachinery.pkg.apis.meta.v1"

@@ -11,7 +11,7 @@ from kserve_nb.clusters.embedded.api.schema.decoding import type_error
 from kserve_nb.clusters.embedded.api.schema.kind_schemas import schema_of
 from kserve_nb.clusters.embedded.api.schema.kind_types import OPEN_OBJECT, type_of_kind
 from kserve_nb.clusters.embedded.api.schema.value_rules import problems_of
-from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, StatusError
 
 _UNCHECKED = ("apiVersion", "kind", "metadata")  # by a schema: object_metadata.py checks them
 

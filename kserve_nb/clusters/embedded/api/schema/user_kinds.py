@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kserve_nb.clusters.embedded.kinds import CRD_FINALIZER, KINDS
-from kserve_nb.clusters.embedded.objects import Column, Kind, Kinds, Object, is_true
+from kserve_nb.clusters.embedded.apimachinery.kinds import CRD_FINALIZER, KINDS
+from kserve_nb.clusters.embedded.apimachinery.objects import Column, Kind, Kinds, Object, is_true
 
 _TABLE = {kind.resource: kind for kind in KINDS if kind.is_custom and not kind.internal}
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from kserve_nb.clusters.embedded.objects import Kind, StatusError
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, StatusError
 
 SCHEMA_VERSION = 1  # of the tables; in the file's `user_version`, which is 0 in files of the first releases
 

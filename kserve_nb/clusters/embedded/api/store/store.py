@@ -21,8 +21,8 @@ from kserve_nb.clusters.embedded.api.entry import Entry, encode
 from kserve_nb.clusters.embedded.api.schema import user_kinds
 from kserve_nb.clusters.embedded.api.store.database import Database, Row
 from kserve_nb.clusters.embedded.api.store.watch_history import Change, History
-from kserve_nb.clusters.embedded.kinds import CUSTOM_RESOURCE_DEFINITION, EVENT, KINDS, NAMESPACE, POD
-from kserve_nb.clusters.embedded.objects import (
+from kserve_nb.clusters.embedded.apimachinery.kinds import CUSTOM_RESOURCE_DEFINITION, EVENT, KINDS, NAMESPACE, POD
+from kserve_nb.clusters.embedded.apimachinery.objects import (
     AlreadyExistsError,
     ConflictError,
     Kind,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from kserve_nb.clusters.embedded.api.entry import Entry
-from kserve_nb.clusters.embedded.objects import ExpiredError, Kind
+from kserve_nb.clusters.embedded.apimachinery.objects import ExpiredError, Kind
 
 KEPT_PER_KIND, KEPT_BYTES_PER_KIND = 1000, 2**20  # changes of one kind that are kept for late watches
 _CHANGE_BYTES = 512  # what a change takes besides the object
@@ -31,7 +31,7 @@ class Change:
         return len(self.entry.data) + sum(map(len, self.lines.values())) + _CHANGE_BYTES
 
 
-class Subscription:
+class WatchSubscription:
     """A queue with the changes of some kinds, for one reader.
 
     With `most_bytes`, the subscription is closed as soon as the changes that wait for the reader take more memory.
@@ -79,7 +79,7 @@ class History:
         self._start = version
         self._changes: dict[Kind, deque[Change]] = {}
         self._bytes: Counter[Kind] = Counter()
-        self._subscriptions: dict[Kind | None, list[Subscription]] = {}  # of all kinds: under None
+        self._subscriptions: dict[Kind | None, list[WatchSubscription]] = {}  # of all kinds: under None
 
     def append(self, change: Change) -> None:
         """Keep a change and queue it for all subscriptions to its kind."""
@@ -100,14 +100,14 @@ class History:
             raise ExpiredError(410, "Expired", f"too old resource version: {version} ({floor})")
         return [change for change in self._changes.get(kind, ()) if change.entry.version > version]
 
-    def subscribe(self, kinds: Iterable[Kind], most_bytes: int | None = None) -> Subscription:
+    def subscribe(self, kinds: Iterable[Kind], most_bytes: int | None = None) -> WatchSubscription:
         """Queue every further change of these kinds, or of all kinds, for a new subscriber, until `unsubscribe`."""
-        subscription = Subscription(kinds, most_bytes)
+        subscription = WatchSubscription(kinds, most_bytes)
         for kind in subscription.kinds or (None,):
             self._subscriptions.setdefault(kind, []).append(subscription)
         return subscription
 
-    def unsubscribe(self, subscription: Subscription) -> None:
+    def unsubscribe(self, subscription: WatchSubscription) -> None:
         """Close a subscription and drop it."""
         subscription.close()
         for kind in subscription.kinds or (None,):

@@ -13,22 +13,21 @@ from kserve_nb.clusters.embedded.api.verbs import (
     documents,
     metrics,
     patching,
-    pod_subresources,
-    port_forwarding,
     reading,
     reviews,
     scale,
     watching,
     writing,
 )
+from kserve_nb.clusters.embedded.api.verbs.pod import pod_subresources, port_forwarding
 from kserve_nb.clusters.embedded.api.wire import authentication, bodies
-from kserve_nb.clusters.embedded.api.wire.request_paths import Target, resolve
+from kserve_nb.clusters.embedded.api.wire.request_paths import RequestTarget, resolve
 from kserve_nb.clusters.embedded.api.wire.responses import error_response, headers, method_not_allowed
-from kserve_nb.clusters.embedded.objects import Settings, StatusError
+from kserve_nb.clusters.embedded.apimachinery.objects import Settings, StatusError
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[web.Request, Store, Target], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.Request, Store, RequestTarget], Awaitable[web.StreamResponse]]
 
 
 def make_app(store: Store, settings: Settings, *, token: str) -> web.Application:
@@ -67,7 +66,7 @@ def make_app(store: Store, settings: Settings, *, token: str) -> web.Application
     return app
 
 
-async def _get(request: web.Request, store: Store, target: Target) -> web.StreamResponse:
+async def _get(request: web.Request, store: Store, target: RequestTarget) -> web.StreamResponse:
     if authentication.verb_of(request, target) == "watch":
         return await watching.watch(request, store, target)
     return reading.get(request, store, target) if target.name else reading.list_(request, store, target)
@@ -86,7 +85,7 @@ _SUBRESOURCES: dict[str, dict[str, Handler]] = {
     "portforward": {"GET": port_forwarding.forward, "POST": port_forwarding.forward}}
 
 
-def _handler(request: web.Request, target: Target) -> Handler:
+def _handler(request: web.Request, target: RequestTarget) -> Handler:
     if target.subresource:
         methods = _SUBRESOURCES[target.subresource]
     else:

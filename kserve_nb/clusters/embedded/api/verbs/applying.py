@@ -12,20 +12,20 @@ from kserve_nb.clusters.embedded.api.admission import unsupported
 from kserve_nb.clusters.embedded.api.ownership import field_paths, managed_fields
 from kserve_nb.clusters.embedded.api.ownership.field_paths import Path
 from kserve_nb.clusters.embedded.api.ownership.field_rules import rules_of
-from kserve_nb.clusters.embedded.api.ownership.managed_fields import Entry, Writer
+from kserve_nb.clusters.embedded.api.ownership.managed_fields import ManagedFieldsEntry, Writer
 from kserve_nb.clusters.embedded.api.schema import structural_schemas
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.api.verbs.object_response import object_response
 from kserve_nb.clusters.embedded.api.verbs.writing import check_same, store_changed
 from kserve_nb.clusters.embedded.api.wire import bodies, request_options
-from kserve_nb.clusters.embedded.api.wire.request_paths import Target
-from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError, utc
+from kserve_nb.clusters.embedded.api.wire.request_paths import RequestTarget
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, StatusError, utc
 from kserve_nb.values.labels import LAST_APPLIED
 
 _JSON = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
 
 
-async def apply(request: web.Request, store: Store, target: Target) -> web.Response:
+async def apply(request: web.Request, store: Store, target: RequestTarget) -> web.Response:
     """Apply a configuration: create the object, or set the configuration's fields and remove those it has dropped."""
     kind = target.kind
     if not request.query.get("fieldManager"):
@@ -47,7 +47,7 @@ async def apply(request: web.Request, store: Store, target: Target) -> web.Respo
         if kind.has_status:
             checked.pop("status", None)
         checked["metadata"]["managedFields"] = managed_fields.shown(
-            [Entry(writer, kind.api_version, utc(time.time()), set(field_paths.leaves(kind, checked)))])
+            [ManagedFieldsEntry(writer, kind.api_version, utc(time.time()), set(field_paths.leaves(kind, checked)))])
         created = store.create(kind, checked, dry_run=dry_run, warnings=warnings)
         return object_response(request, target, created, status=201, warnings=warnings)
     new = applied(kind, live, checked, writer, force=request_options.flag(request, "force"))
@@ -71,7 +71,7 @@ def applied(kind: Kind, live: Object, config: Object, writer: Writer, *, force: 
     new: Object = field_paths.merge(live, config, rules)
     new["metadata"]["managedFields"] = live["metadata"].get("managedFields") or []
     if own is None:
-        own = Entry(writer, kind.api_version, None, set())
+        own = ManagedFieldsEntry(writer, kind.api_version, None, set())
         entries.append(own)
     if writer.name == "kubectl" and LAST_APPLIED in (live["metadata"].get("annotations") or {}):
         new["metadata"]["annotations"][LAST_APPLIED] = orjson.dumps(config, option=_JSON).decode()
@@ -95,7 +95,7 @@ def _from_client_side(kind: Kind, live: Object) -> set[Path]:
     return {path for path, value in field_paths.leaves(kind, last).items() if path in now and now[path] == value}
 
 
-def _dropped(own: Entry, wanted: Iterable[Path], entries: list[Entry]) -> set[Path]:
+def _dropped(own: ManagedFieldsEntry, wanted: Iterable[Path], entries: list[ManagedFieldsEntry]) -> set[Path]:
     """The fields that the manager applied before, does not apply now, and shares with no other manager."""
     others: set[Path] = set().union(*(entry.paths for entry in entries if entry is not own))
     return own.paths - set(wanted) - others
@@ -114,7 +114,7 @@ async def _read_configuration(request: web.Request, kind: Kind) -> bodies.Decode
     return bodies.Decoded(config, duplicates)
 
 
-def _gone(kind: Kind, target: Target) -> StatusError:
+def _gone(kind: Kind, target: RequestTarget) -> StatusError:
     return StatusError(409, "Conflict", f'Operation cannot be fulfilled on {kind.resource} "{target.name}": uid '
                        "mismatch: the provided object specified a uid or resourceVersion, and no existing object was "
                        "found",

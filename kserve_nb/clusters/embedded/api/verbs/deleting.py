@@ -10,13 +10,13 @@ from kserve_nb.clusters.embedded.api.store import selectors
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.api.verbs.object_response import object_response
 from kserve_nb.clusters.embedded.api.wire import bodies, go_json, protobuf, request_options
-from kserve_nb.clusters.embedded.api.wire.request_paths import Target
+from kserve_nb.clusters.embedded.api.wire.request_paths import RequestTarget
 from kserve_nb.clusters.embedded.api.wire.responses import json_response, method_not_allowed
-from kserve_nb.clusters.embedded.kinds import NAMESPACE
-from kserve_nb.clusters.embedded.objects import Object, StatusError
+from kserve_nb.clusters.embedded.apimachinery.kinds import NAMESPACE
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, StatusError
 
 
-async def delete(request: web.Request, store: Store, target: Target) -> web.Response:
+async def delete(request: web.Request, store: Store, target: RequestTarget) -> web.Response:
     """DELETE of one object: the response is a Status if it is gone, or else the object with its deletionTimestamp."""
     assert target.name is not None
     options = await _options(request)
@@ -33,7 +33,7 @@ async def delete(request: web.Request, store: Store, target: Target) -> web.Resp
         "details": {key: value for key, value in details.items() if value}}))
 
 
-async def delete_collection(request: web.Request, store: Store, target: Target) -> web.Response:
+async def delete_collection(request: web.Request, store: Store, target: RequestTarget) -> web.Response:
     """DELETE of a collection: the response is the list of the deleted objects."""
     if target.kind == NAMESPACE:
         raise method_not_allowed()
@@ -82,7 +82,7 @@ async def _options_in_body(request: web.Request) -> Object:
     raise StatusError(400, "BadRequest", "json: cannot unmarshal the body into Go value of type v1.DeleteOptions")
 
 
-def _delete(request: web.Request, store: Store, target: Target, entry: Entry, options: Object) -> Object | None:
+def _delete(request: web.Request, store: Store, target: RequestTarget, entry: Entry, options: Object) -> Object | None:
     dry_run = request_options.dry_run(request, "DeleteOptions") or options.get("dryRun") == ["All"]
     preconditions = options.get("preconditions") or {}
     version = preconditions.get("resourceVersion")

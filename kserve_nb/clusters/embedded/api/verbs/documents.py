@@ -8,7 +8,7 @@ from aiohttp import web
 from kserve_nb.clusters.embedded.api.schema import discovery, openapi
 from kserve_nb.clusters.embedded.api.wire.content_negotiation import wants_aggregated_discovery
 from kserve_nb.clusters.embedded.api.wire.responses import headers, json_response, method_not_allowed
-from kserve_nb.clusters.embedded.objects import Kinds, Object
+from kserve_nb.clusters.embedded.apimachinery.objects import Kinds, Object
 
 _HEALTH = ("healthz", "readyz", "livez")
 _PROTOBUF_V2 = "com.github.proto-openapi.spec.v2"

@@ -13,8 +13,8 @@ from aiohttp import web
 from kserve_nb.clusters.embedded.api.store import selectors
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.api.wire.responses import json_response, method_not_allowed
-from kserve_nb.clusters.embedded.kinds import NODE, POD, SANDBOX
-from kserve_nb.clusters.embedded.objects import NotFoundError, Object, Settings, utc
+from kserve_nb.clusters.embedded.apimachinery.kinds import NODE, POD, SANDBOX
+from kserve_nb.clusters.embedded.apimachinery.objects import NotFoundError, Object, Settings, utc
 
 _API_VERSION = "metrics.k8s.io/v1beta1"
 _ROOT = ["apis", *_API_VERSION.split("/")]

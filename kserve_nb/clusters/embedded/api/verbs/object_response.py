@@ -11,12 +11,12 @@ from kserve_nb.clusters.embedded.api.admission.fields_without_effect import warn
 from kserve_nb.clusters.embedded.api.columns import tables
 from kserve_nb.clusters.embedded.api.entry import Entry
 from kserve_nb.clusters.embedded.api.wire.content_negotiation import representation
-from kserve_nb.clusters.embedded.api.wire.request_paths import Target
+from kserve_nb.clusters.embedded.api.wire.request_paths import RequestTarget
 from kserve_nb.clusters.embedded.api.wire.responses import json_response
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 
 
-def object_response(request: web.Request, target: Target, obj: Object, *, status: int = 200,
+def object_response(request: web.Request, target: RequestTarget, obj: Object, *, status: int = 200,
                     warnings: Iterable[str] = ()) -> web.Response:
     """An object as JSON, as a Table of one row, or as its metadata alone.
 

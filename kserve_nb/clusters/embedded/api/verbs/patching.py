@@ -10,7 +10,6 @@ import jsonpointer
 import orjson
 from aiohttp import web
 
-from kserve_nb.clusters.embedded import strategic_merge
 from kserve_nb.clusters.embedded.api.entry import encode
 from kserve_nb.clusters.embedded.api.ownership.managed_fields import Writer
 from kserve_nb.clusters.embedded.api.schema import structural_schemas
@@ -20,8 +19,9 @@ from kserve_nb.clusters.embedded.api.verbs.object_response import object_respons
 from kserve_nb.clusters.embedded.api.verbs.writing import check_same, write
 from kserve_nb.clusters.embedded.api.wire import bodies, duplicate_keys, go_json, request_options
 from kserve_nb.clusters.embedded.api.wire.content_negotiation import media_types
-from kserve_nb.clusters.embedded.api.wire.request_paths import Target
-from kserve_nb.clusters.embedded.objects import Object, StatusError
+from kserve_nb.clusters.embedded.api.wire.request_paths import RequestTarget
+from kserve_nb.clusters.embedded.apimachinery import strategic_merge
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, StatusError
 
 JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
 STRATEGIC_PATCH, APPLY_PATCH = "application/strategic-merge-patch+json", "application/apply-patch+yaml"
@@ -30,7 +30,7 @@ _MOST_OPERATIONS = 10_000  # a kube-apiserver's own limit
 Change = Callable[[Object], Any]
 
 
-async def patch(request: web.Request, store: Store, target: Target) -> web.Response:
+async def patch(request: web.Request, store: Store, target: RequestTarget) -> web.Response:
     """PATCH of an object or of its status."""
     kind = target.kind
     media = media_types(request.headers.get("Content-Type", ""))[0][0]

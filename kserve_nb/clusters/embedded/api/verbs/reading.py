@@ -15,9 +15,9 @@ from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.api.wire import request_options
 from kserve_nb.clusters.embedded.api.wire.content_negotiation import representation
 from kserve_nb.clusters.embedded.api.wire.go_json import quoted_character
-from kserve_nb.clusters.embedded.api.wire.request_paths import Target
+from kserve_nb.clusters.embedded.api.wire.request_paths import RequestTarget
 from kserve_nb.clusters.embedded.api.wire.responses import json_response
-from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, StatusError
 
 
 class Page(NamedTuple):
@@ -28,7 +28,7 @@ class Page(NamedTuple):
     remaining: int
 
 
-def get(request: web.Request, store: Store, target: Target) -> web.Response:
+def get(request: web.Request, store: Store, target: RequestTarget) -> web.Response:
     """GET of one object."""
     assert target.name is not None
     wanted = representation(request.headers.get("Accept", ""))
@@ -41,7 +41,7 @@ def get(request: web.Request, store: Store, target: Target) -> web.Response:
     return json_response(request, entry.data if wanted == "object" else tables.partial(entry))
 
 
-def list_(request: web.Request, store: Store, target: Target) -> web.Response:
+def list_(request: web.Request, store: Store, target: RequestTarget) -> web.Response:
     """GET of a collection: all objects, or the page that `limit` and `continue` select."""
     kind, wanted = target.kind, representation(request.headers.get("Accept", ""))
     selector = selectors.parse(kind, request.query.get("labelSelector", ""), request.query.get("fieldSelector", ""))

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from kserve_nb.clusters.embedded.api.wire import authentication, bodies
 from kserve_nb.clusters.embedded.api.wire.responses import json_response, method_not_allowed
-from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, StatusError
 
 _ALLOWED = {"allowed": True, "reason": 'RBAC: allowed by ClusterRoleBinding "cluster-admin" of ClusterRole '
                                        '"cluster-admin" to Group "system:masters"'}

@@ -10,25 +10,25 @@ from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.api.verbs.patching import MERGE_PATCH, STRATEGIC_PATCH, merge_patch
 from kserve_nb.clusters.embedded.api.wire import bodies, request_options
 from kserve_nb.clusters.embedded.api.wire.content_negotiation import media_types
-from kserve_nb.clusters.embedded.api.wire.request_paths import Target
+from kserve_nb.clusters.embedded.api.wire.request_paths import RequestTarget
 from kserve_nb.clusters.embedded.api.wire.responses import json_response
-from kserve_nb.clusters.embedded.objects import ConflictError, Kind, Object, StatusError
+from kserve_nb.clusters.embedded.apimachinery.objects import ConflictError, Kind, Object, StatusError
 
 _SCALE = Kind("autoscaling", "v1", "Scale", "scales")
 _META = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
-async def get(request: web.Request, store: Store, target: Target) -> web.Response:
+async def get(request: web.Request, store: Store, target: RequestTarget) -> web.Response:
     """GET of the desired and the current number of replicas."""
     return json_response(request, _scale_of(store.get(target.kind, target.namespace, target.name or "")))
 
 
-async def replace(request: web.Request, store: Store, target: Target) -> web.Response:
+async def replace(request: web.Request, store: Store, target: RequestTarget) -> web.Response:
     """PUT of the desired number of replicas."""
     return _write(request, store, target, (await bodies.read_object(request, _SCALE)).object)
 
 
-async def patch(request: web.Request, store: Store, target: Target) -> web.Response:
+async def patch(request: web.Request, store: Store, target: RequestTarget) -> web.Response:
     """PATCH of the desired number of replicas, with a merge patch."""
     if media_types(request.headers.get("Content-Type", ""))[0][0] not in (MERGE_PATCH, STRATEGIC_PATCH):
         raise bodies.unsupported(f"{MERGE_PATCH}, {STRATEGIC_PATCH}")
@@ -50,7 +50,7 @@ def _scale_of(obj: Object) -> Object:
                        "selector": ",".join(f"{key}={value}" for key, value in sorted(labels.items()))}}
 
 
-def _write(request: web.Request, store: Store, target: Target, scale: Object) -> web.Response:
+def _write(request: web.Request, store: Store, target: RequestTarget, scale: Object) -> web.Response:
     obj = store.get(target.kind, target.namespace, target.name or "")
     version = scale["metadata"].get("resourceVersion")
     if version and version != obj["metadata"]["resourceVersion"]:

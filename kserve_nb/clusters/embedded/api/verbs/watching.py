@@ -20,12 +20,12 @@ from kserve_nb.clusters.embedded.api.entry import Entry, encode
 from kserve_nb.clusters.embedded.api.store import selectors
 from kserve_nb.clusters.embedded.api.store.selectors import Selector
 from kserve_nb.clusters.embedded.api.store.store import Store
-from kserve_nb.clusters.embedded.api.store.watch_history import Change, Subscription
+from kserve_nb.clusters.embedded.api.store.watch_history import Change, WatchSubscription
 from kserve_nb.clusters.embedded.api.wire import request_options
 from kserve_nb.clusters.embedded.api.wire.content_negotiation import Representation, representation
-from kserve_nb.clusters.embedded.api.wire.request_paths import Target
+from kserve_nb.clusters.embedded.api.wire.request_paths import RequestTarget
 from kserve_nb.clusters.embedded.api.wire.responses import headers, status_of
-from kserve_nb.clusters.embedded.objects import ExpiredError, Kind, Object
+from kserve_nb.clusters.embedded.apimachinery.objects import ExpiredError, Kind, Object
 
 BOOKMARK_EVERY_S = 60.0
 LONGEST_S = (1800.0, 3600.0)  # a kube-apiserver ends a watch after a random time in this range (--min-request-timeout)
@@ -106,7 +106,7 @@ class _Encoder:
         return b'{"type":"%b","object":%b}\n' % (type_.encode(), body)
 
 
-async def watch(request: web.Request, store: Store, target: Target) -> web.StreamResponse:
+async def watch(request: web.Request, store: Store, target: RequestTarget) -> web.StreamResponse:
     """Stream the changes of a kind until the client disconnects or the watch times out."""
     encoder, options = _encoder_of(request, target), _options_of(request)
     response = web.StreamResponse(headers=headers() | {"Content-Type": "application/json"})
@@ -128,7 +128,7 @@ async def watch(request: web.Request, store: Store, target: Target) -> web.Strea
     return response
 
 
-def _encoder_of(request: web.Request, target: Target) -> _Encoder:
+def _encoder_of(request: web.Request, target: RequestTarget) -> _Encoder:
     fields = request.query.get("fieldSelector", "")
     if target.name is not None:  # the deprecated way to watch a single object
         fields = f"metadata.name={target.name}"
@@ -157,7 +157,7 @@ class _Expired(list[bytes]):
     """The ERROR event of a watch that starts at a version that is no longer kept."""
 
 
-def _first_events(store: Store, target: Target, encoder: _Encoder, options: _WatchOptions) -> Iterable[bytes]:
+def _first_events(store: Store, target: RequestTarget, encoder: _Encoder, options: _WatchOptions) -> Iterable[bytes]:
     if options.initial:
         end = [encoder.bookmark(store.version, _INITIAL_END)] if options.initial_end else []
         return chain(encoder.initial(store.entries(target.kind, target.namespace)), end)
@@ -167,7 +167,7 @@ def _first_events(store: Store, target: Target, encoder: _Encoder, options: _Wat
         return _Expired([orjson.dumps({"type": "ERROR", "object": status_of(error)}) + b"\n"])
 
 
-async def _follow(request: web.Request, store: Store, subscription: Subscription, response: web.StreamResponse,
+async def _follow(request: web.Request, store: Store, subscription: WatchSubscription, response: web.StreamResponse,
                   encoder: _Encoder, options: _WatchOptions) -> None:
     loop = asyncio.get_running_loop()
     end = loop.time() + options.timeout_s

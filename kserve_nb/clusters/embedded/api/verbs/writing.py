@@ -11,11 +11,11 @@ from kserve_nb.clusters.embedded.api.schema import structural_schemas
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.api.verbs.object_response import object_response
 from kserve_nb.clusters.embedded.api.wire import bodies, request_options
-from kserve_nb.clusters.embedded.api.wire.request_paths import Target
-from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
+from kserve_nb.clusters.embedded.api.wire.request_paths import RequestTarget
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, StatusError
 
 
-async def create(request: web.Request, store: Store, target: Target) -> web.Response:
+async def create(request: web.Request, store: Store, target: RequestTarget) -> web.Response:
     """POST to a collection: create an object."""
     kind = target.kind
     dry_run = request_options.dry_run(request, "CreateOptions")
@@ -31,7 +31,7 @@ async def create(request: web.Request, store: Store, target: Target) -> web.Resp
     return object_response(request, target, created, status=201, warnings=warnings)
 
 
-async def replace(request: web.Request, store: Store, target: Target) -> web.Response:
+async def replace(request: web.Request, store: Store, target: RequestTarget) -> web.Response:
     """PUT of an object or of its status."""
     kind, subresource = target.kind, target.subresource or ""
     dry_run = request_options.dry_run(request, "UpdateOptions")
@@ -46,7 +46,7 @@ async def replace(request: web.Request, store: Store, target: Target) -> web.Res
     return object_response(request, target, new, warnings=warnings)
 
 
-def write(store: Store, target: Target, old: Object, body: Object, writer: managed_fields.Writer, dry_run: bool,
+def write(store: Store, target: RequestTarget, old: Object, body: Object, writer: managed_fields.Writer, dry_run: bool,
           warnings: list[str]) -> Object:
     """Store a changed object and record in managedFields which manager changed which fields."""
     kind = target.kind
@@ -54,7 +54,7 @@ def write(store: Store, target: Target, old: Object, body: Object, writer: manag
     return store_changed(store, target, body, dry_run, warnings)
 
 
-def store_changed(store: Store, target: Target, body: Object, dry_run: bool, warnings: list[str]) -> Object:
+def store_changed(store: Store, target: RequestTarget, body: Object, dry_run: bool, warnings: list[str]) -> Object:
     """Store a changed object, or only its status if that is the target. Appends admission's warnings to `warnings`."""
     kind = target.kind
     if target.subresource == "status":
@@ -63,7 +63,7 @@ def store_changed(store: Store, target: Target, body: Object, dry_run: bool, war
     return store.update(kind, body, dry_run=dry_run, warnings=warnings)
 
 
-def check_same(body: Object, target: Target) -> None:
+def check_same(body: Object, target: RequestTarget) -> None:
     """Fill in the name and namespace of the URL. Raises StatusError 400 if the body has others."""
     meta = body["metadata"]
     if meta.setdefault("name", target.name) != target.name:
@@ -72,7 +72,7 @@ def check_same(body: Object, target: Target) -> None:
     _set_namespace(body, target)
 
 
-def _set_namespace(body: Object, target: Target) -> None:
+def _set_namespace(body: Object, target: RequestTarget) -> None:
     if target.kind.namespaced and (body["metadata"].get("namespace") or target.namespace) != target.namespace:
         raise StatusError(400, "BadRequest",
                           "the namespace of the provided object does not match the namespace sent on the request")

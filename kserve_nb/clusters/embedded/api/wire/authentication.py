@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from kserve_nb.clusters.embedded.api.wire.request_paths import Target
-from kserve_nb.clusters.embedded.objects import Object, StatusError
+from kserve_nb.clusters.embedded.api.wire.request_paths import RequestTarget
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, StatusError
 
 _PUBLIC_PATHS = ("/healthz", "/livez", "/readyz", "/version")
 _DISCOVERY_PATHS = ("/api", "/apis", "/openapi")
@@ -51,7 +51,7 @@ def identify(request: web.Request, token: str) -> User:
     return User(impersonated, (*request.headers.getall("Impersonate-Group", ()), "system:authenticated"))
 
 
-def verb_of(request: web.Request, target: Target) -> str:
+def verb_of(request: web.Request, target: RequestTarget) -> str:
     """The RBAC verb of a request."""
     if request.method in ("GET", "HEAD"):
         if request.query.get("watch", "").lower() in ("true", "1"):
@@ -62,7 +62,7 @@ def verb_of(request: web.Request, target: Target) -> str:
     return {"POST": "create", "PUT": "update", "PATCH": "patch"}.get(request.method, request.method.lower())
 
 
-def check_target(user: User, verb: str, target: Target) -> None:
+def check_target(user: User, verb: str, target: RequestTarget) -> None:
     """Raises StatusError 403 unless the user may apply the verb to the target."""
     if not user.is_admin:
         kind = target.kind

@@ -11,7 +11,7 @@ from aiohttp import web
 from kserve_nb.clusters.embedded.api.entry import encode
 from kserve_nb.clusters.embedded.api.wire import duplicate_keys, go_json, protobuf, yaml_documents
 from kserve_nb.clusters.embedded.api.wire.content_negotiation import ACCEPTED, media_types
-from kserve_nb.clusters.embedded.objects import Kind, Object, StatusError
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, StatusError
 
 LIMIT = 3 * 1024 * 1024  # bytes; a kube-apiserver's own limit
 _PROTOBUF = "application/vnd.kubernetes.protobuf"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from kserve_nb.clusters.embedded.objects import StatusError
+from kserve_nb.clusters.embedded.apimachinery.objects import StatusError
 
 Representation = Literal["object", "table", "metadata"]
 ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.protobuf"

@@ -14,8 +14,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from kserve_nb.clusters.embedded.kinds import KINDS
-from kserve_nb.clusters.embedded.objects import Object, StatusError
+from kserve_nb.clusters.embedded.apimachinery.kinds import KINDS
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, StatusError
 
 Message = Any  # google.protobuf has no annotations
 

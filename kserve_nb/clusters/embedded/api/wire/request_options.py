@@ -7,7 +7,7 @@ from typing import Literal, cast
 
 from aiohttp import web
 
-from kserve_nb.clusters.embedded.objects import StatusError
+from kserve_nb.clusters.embedded.apimachinery.objects import StatusError
 
 FieldValidation = Literal["Strict", "Warn", "Ignore"]
 

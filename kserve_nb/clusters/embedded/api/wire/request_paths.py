@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kserve_nb.clusters.embedded.objects import Kind, Kinds
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Kinds
 
 
 @dataclass(frozen=True)
-class Target:
+class RequestTarget:
     """What a request addresses: an object, a subresource of it, or (without a name) a collection.
 
     A collection without a namespace holds the objects of all namespaces.
@@ -25,7 +25,7 @@ class Target:
         return f"{self.kind.plural}/{self.subresource}" if self.subresource else self.kind.plural
 
 
-def resolve(kinds: Kinds, path: str) -> Target | None:
+def resolve(kinds: Kinds, path: str) -> RequestTarget | None:
     """The target of a path, or None if the path addresses no kind that is served."""
     parts = path.strip("/").split("/")
     if parts[:2] == ["api", "v1"]:
@@ -35,7 +35,7 @@ def resolve(kinds: Kinds, path: str) -> Target | None:
     return None
 
 
-def _resolve(kinds: Kinds, group: str, version: str, rest: list[str]) -> Target | None:
+def _resolve(kinds: Kinds, group: str, version: str, rest: list[str]) -> RequestTarget | None:
     namespace: str | None = None
     in_namespace = len(rest) > 2 and rest[0] == "namespaces" and kinds.of_path(group, version, rest[2]) is not None
     if in_namespace:
@@ -47,4 +47,4 @@ def _resolve(kinds: Kinds, group: str, version: str, rest: list[str]) -> Target 
         return None
     if len(rest) == 3 and rest[2] not in kind.subresources:
         return None
-    return Target(kind, namespace, *rest[1:])
+    return RequestTarget(kind, namespace, *rest[1:])

@@ -9,7 +9,7 @@ import orjson
 from aiohttp import web
 
 from kserve_nb.clusters.embedded.api.entry import encode
-from kserve_nb.clusters.embedded.objects import Object, StatusError
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, StatusError
 
 _BROWSERS = ("curl/", "Wget/", "Mozilla/")  # user agents that get indented JSON from a kube-apiserver
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from kserve_nb.clusters.embedded.objects import Object, utc
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, utc
 
 
 class Conditions:

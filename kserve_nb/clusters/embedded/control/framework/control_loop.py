@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Objects, Settings, StatusError, WatchEvent, key_of
 from kserve_nb.clusters.embedded.control.framework.reconciler import (
     Changes,
     Event,
@@ -19,7 +20,6 @@ from kserve_nb.clusters.embedded.control.framework.reconciler import (
     Reconciler,
     keys_to_queue,
 )
-from kserve_nb.clusters.embedded.objects import Kind, Objects, Settings, StatusError, WatchEvent, key_of
 
 log = logging.getLogger(__name__)
 RETRY_FIRST_S, RETRY_MOST_S = 0.005, 10.0

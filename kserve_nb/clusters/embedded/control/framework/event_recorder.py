@@ -9,9 +9,9 @@ import hashlib
 import logging
 from datetime import UTC, datetime
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import EVENT
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, StatusError, utc
 from kserve_nb.clusters.embedded.control.framework.reconciler import Event, Moment
-from kserve_nb.clusters.embedded.kinds import EVENT
-from kserve_nb.clusters.embedded.objects import Object, Objects, StatusError, utc
 
 log = logging.getLogger(__name__)
 SCHEDULER = "default-scheduler"  # the only component here that uses the newer API, events.k8s.io

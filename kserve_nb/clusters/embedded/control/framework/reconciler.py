@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, Settings, key_of
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, Objects, Settings, key_of
 
 Key = tuple[str | None, str]  # namespace and name
 Event = tuple[Object, str, str, str, str]  # object, type, reason, message, component

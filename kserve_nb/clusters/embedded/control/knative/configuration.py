@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import copy
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import CONFIGURATION, REVISION
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, condition, is_true, owner_reference, utc
 from kserve_nb.clusters.embedded.control.framework.child_names import child_name
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.knative.knative_reconciler import begin, finish
-from kserve_nb.clusters.embedded.kinds import CONFIGURATION, REVISION
-from kserve_nb.clusters.embedded.objects import Object, Objects, condition, is_true, owner_reference, utc
 from kserve_nb.values.labels import (
     CONFIGURATION_GENERATION_LABEL,
     CONFIGURATION_LABEL,

@@ -5,12 +5,12 @@ Source: knative.dev/serving pkg/reconciler/route/resources/ingress.go (`MakeIngr
 
 from __future__ import annotations
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import INGRESS
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, Settings, owner_reference
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.knative.gradual_rollout import Rollout, shares, to_json
 from kserve_nb.clusters.embedded.control.knative.knative_reconciler import set_finalizer
-from kserve_nb.clusters.embedded.control.knative.traffic_targets import DEFAULT, Target, Traffic
-from kserve_nb.clusters.embedded.kinds import INGRESS
-from kserve_nb.clusters.embedded.objects import Object, Objects, Settings, owner_reference
+from kserve_nb.clusters.embedded.control.knative.traffic_targets import DEFAULT, RevisionTarget, Traffic
 from kserve_nb.values.labels import (
     CLUSTER_LOCAL,
     INGRESS_FINALIZER,
@@ -76,7 +76,7 @@ def _rule(hosts: list[str], splits: list[Object], visibility: str) -> Object:
     return {"hosts": hosts, "http": {"paths": [{"splits": splits}]}, "visibility": visibility}
 
 
-def _splits(namespace: str, tag: str, group: tuple[Target, ...], rollout: Rollout) -> list[Object]:
+def _splits(namespace: str, tag: str, group: tuple[RevisionTarget, ...], rollout: Rollout) -> list[Object]:
     """The revisions that share a host's traffic, without targets of 0 % (`makeBaseIngressPath`)."""
     splits = []
     for target in group:

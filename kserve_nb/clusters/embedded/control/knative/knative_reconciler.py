@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import copy
 
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, without_version
-from kserve_nb.clusters.embedded.objects import Kind, Object
 
 
 def begin(obj: Object, dependents: tuple[str, ...], now: float) -> tuple[Object, Conditions]:

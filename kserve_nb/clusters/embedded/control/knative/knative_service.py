@@ -6,11 +6,11 @@ pkg/apis/serving/v1/service_lifecycle.go.
 
 from __future__ import annotations
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import CONFIGURATION, KNATIVE_SERVICE, ROUTE
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, Objects, condition, owner_reference
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.knative.knative_reconciler import begin, finish
-from kserve_nb.clusters.embedded.kinds import CONFIGURATION, KNATIVE_SERVICE, ROUTE
-from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, condition, owner_reference
 from kserve_nb.values.labels import (
     LAST_APPLIED,
     ROLLOUT_DURATION,

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import CONFIGURATION, REVISION, ROUTE
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, Objects, condition, key_of, utc
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.knative.knative_reconciler import clear_finalizer, set_finalizer
 from kserve_nb.clusters.embedded.control.knative.route import routes_of
-from kserve_nb.clusters.embedded.kinds import CONFIGURATION, REVISION, ROUTE
-from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, condition, key_of, utc
 from kserve_nb.values.labels import (
     CONFIGURATION_LABEL,
     ROUTES,

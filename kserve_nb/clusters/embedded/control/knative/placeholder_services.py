@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import SERVICE
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, owner_reference
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes
 from kserve_nb.clusters.embedded.control.knative.knative_ingress import domain_name, hostname
-from kserve_nb.clusters.embedded.kinds import SERVICE
-from kserve_nb.clusters.embedded.objects import Object, Objects, owner_reference
 from kserve_nb.values.labels import ROUTE_LABEL, VISIBILITY_LABEL
 
 COMPONENT = "route-controller"

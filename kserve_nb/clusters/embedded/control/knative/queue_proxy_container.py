@@ -9,7 +9,7 @@ import copy
 import json
 from typing import Any
 
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 from kserve_nb.values.labels import SERVICE_LABEL
 
 NAME = "queue-proxy"

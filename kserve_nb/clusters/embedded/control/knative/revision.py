@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import DEPLOYMENT, POD, POD_AUTOSCALER, REVISION
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, condition, is_true
 from kserve_nb.clusters.embedded.control.framework.child_names import deployment_name
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Key, Moment, Reconciler
@@ -17,8 +19,6 @@ from kserve_nb.clusters.embedded.control.knative.revision_deployment import (
     make_deployment,
     make_pod_autoscaler,
 )
-from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, POD, POD_AUTOSCALER, REVISION
-from kserve_nb.clusters.embedded.objects import Object, Objects, condition, is_true
 from kserve_nb.values.labels import AUTOSCALING, REVISION_LABEL
 
 _DEPENDENTS = ("ResourcesAvailable", "ContainerHealthy")

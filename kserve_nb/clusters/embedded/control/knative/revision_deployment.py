@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import copy
 
+from kserve_nb.clusters.embedded.apimachinery.durations import parse_duration_s
+from kserve_nb.clusters.embedded.apimachinery.kinds import DEPLOYMENT, POD_AUTOSCALER
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, condition, owner_reference
 from kserve_nb.clusters.embedded.container_images import pull_policy
 from kserve_nb.clusters.embedded.control.framework.child_names import deployment_name
 from kserve_nb.clusters.embedded.control.knative import queue_proxy_container
-from kserve_nb.clusters.embedded.durations import parse_duration_s
-from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, POD_AUTOSCALER
-from kserve_nb.clusters.embedded.objects import Object, condition, owner_reference
 from kserve_nb.values.labels import (
     AUTOSCALING,
     CONFIGURATION_LABEL,

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import CONFIGURATION, REVISION
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment, Reconciler
-from kserve_nb.clusters.embedded.kinds import CONFIGURATION, REVISION
-from kserve_nb.clusters.embedded.objects import Object, Objects
 from kserve_nb.values.labels import (
     CONFIGURATION_LABEL,
     REVISION_PRESERVED,

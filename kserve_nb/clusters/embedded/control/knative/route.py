@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from kserve_nb.clusters.embedded.apimachinery.durations import parse_duration_s
+from kserve_nb.clusters.embedded.apimachinery.kinds import CONFIGURATION, INGRESS, REVISION, ROUTE, SERVICE
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, condition, is_true, key_of
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Key, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.knative import gradual_rollout
@@ -22,9 +25,6 @@ from kserve_nb.clusters.embedded.control.knative.knative_ingress import (
 from kserve_nb.clusters.embedded.control.knative.knative_reconciler import begin, finish
 from kserve_nb.clusters.embedded.control.knative.placeholder_services import NotOwnedError, write_placeholders
 from kserve_nb.clusters.embedded.control.knative.traffic_targets import DEFAULT, BadTargetError, Traffic, resolve
-from kserve_nb.clusters.embedded.durations import parse_duration_s
-from kserve_nb.clusters.embedded.kinds import CONFIGURATION, INGRESS, REVISION, ROUTE, SERVICE
-from kserve_nb.clusters.embedded.objects import Object, Objects, condition, is_true, key_of
 from kserve_nb.values.labels import (
     CONFIGURATION_LABEL,
     ROLLOUT,

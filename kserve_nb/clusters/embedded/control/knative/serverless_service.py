@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import DEPLOYMENT, ENDPOINTS, SERVERLESS_SERVICE, SERVICE
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, Objects, owner_reference
 from kserve_nb.clusters.embedded.control.framework.child_names import child_name
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Key, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.knative import queue_proxy_container
 from kserve_nb.clusters.embedded.control.knative.knative_reconciler import begin, finish
-from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, ENDPOINTS, SERVERLESS_SERVICE, SERVICE
-from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, owner_reference
 from kserve_nb.values.labels import REVISION_LABEL
 
 _NAME_LABEL = "networking.internal.knative.dev/serverlessservice"

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import CONFIGURATION, REVISION
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, condition
 from kserve_nb.clusters.embedded.control.knative.configuration import is_ready
-from kserve_nb.clusters.embedded.kinds import CONFIGURATION, REVISION
-from kserve_nb.clusters.embedded.objects import Object, Objects, condition
 from kserve_nb.values.labels import CONFIGURATION_LABEL, SERVICE_LABEL
 
 DEFAULT = ""  # the group of the Route's own host; the other groups are named by their tag
@@ -17,7 +17,7 @@ H2C = "h2c"
 
 
 @dataclass(frozen=True)
-class Target:
+class RevisionTarget:
     """A revision and its percent in one group."""
 
     revision: str
@@ -32,8 +32,8 @@ class Target:
 class Traffic:
     """A Route's resolved traffic."""
 
-    targets: tuple[Target, ...]  # in the order of the Route's spec
-    groups: dict[str, tuple[Target, ...]]  # by tag: the targets that share a host's traffic
+    targets: tuple[RevisionTarget, ...]  # in the order of the Route's spec
+    groups: dict[str, tuple[RevisionTarget, ...]]  # by tag: the targets that share a host's traffic
 
 
 class BadTargetError(Exception):
@@ -62,14 +62,14 @@ def resolve(route: Object, view: Objects) -> Traffic:
                 bad = error
     if bad is not None:
         raise bad
-    groups: dict[str, list[Target]] = {}
+    groups: dict[str, list[RevisionTarget]] = {}
     for target in targets:
         for name in dict.fromkeys((DEFAULT, target.tag)):
             groups.setdefault(name, []).append(target)
     return Traffic(_merge(targets), {name: _consolidate(group) for name, group in groups.items()})
 
 
-def _target(spec: Object, route: Object, view: Objects) -> Target:
+def _target(spec: Object, route: Object, view: Objects) -> RevisionTarget:
     """Resolve one target (`addRevisionTarget`, `addConfigurationTarget`)."""
     namespace = route["metadata"]["namespace"]
     if spec.get("revisionName"):
@@ -84,7 +84,7 @@ def _target(spec: Object, route: Object, view: Objects) -> Target:
         failed = condition(revision, "Ready").get("status") == "False"
         raise BadTargetError(failed, "RevisionMissing", f'Revision "{name}" failed to become ready.' if failed
                              else f'Revision "{name}" is not yet ready.')
-    return Target(name, configuration, spec.get("percent") or 0, bool(spec.get("latestRevision")),
+    return RevisionTarget(name, configuration, spec.get("percent") or 0, bool(spec.get("latestRevision")),
                   spec.get("tag", DEFAULT), _port(revision))
 
 
@@ -124,9 +124,9 @@ def _port(revision: Object) -> int:
     return 81 if ports and ports[0].get("name") == H2C else 80
 
 
-def _merge(targets: list[Target]) -> tuple[Target, ...]:
+def _merge(targets: list[RevisionTarget]) -> tuple[RevisionTarget, ...]:
     """Add up targets that differ only in their percent (`mergeIfNecessary`)."""
-    merged: dict[tuple[str, str, bool], Target] = {}
+    merged: dict[tuple[str, str, bool], RevisionTarget] = {}
     for target in targets:
         key = (target.tag, target.revision, target.latest)
         before = merged.get(key)
@@ -134,9 +134,9 @@ def _merge(targets: list[Target]) -> tuple[Target, ...]:
     return tuple(merged.values())
 
 
-def _consolidate(group: list[Target]) -> tuple[Target, ...]:
+def _consolidate(group: list[RevisionTarget]) -> tuple[RevisionTarget, ...]:
     """Add up the percents of each revision; a single revision gets 100 % (`consolidate`)."""
-    by_revision: dict[str, Target] = {}
+    by_revision: dict[str, RevisionTarget] = {}
     for target in group:
         before = by_revision.get(target.revision)
         by_revision[target.revision] = replace(before, percent=before.percent + target.percent) if before else target

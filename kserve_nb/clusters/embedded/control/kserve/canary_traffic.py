@@ -6,7 +6,7 @@ pkg/apis/serving/v1beta1/inference_service_status.go `PropagateStatus`.
 
 from __future__ import annotations
 
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 
 
 def make_traffic(percent: int | None, rolled_out: str, *, tagged: bool) -> list[Object]:

@@ -9,6 +9,24 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import (
+    CLUSTER_SERVING_RUNTIME,
+    CONFIG_MAP,
+    INFERENCE_SERVICE,
+    KNATIVE_SERVICE,
+    POD,
+    SERVING_RUNTIME,
+)
+from kserve_nb.clusters.embedded.apimachinery.objects import (
+    Kind,
+    Object,
+    Objects,
+    StatusError,
+    condition,
+    is_true,
+    key_of,
+    owner_reference,
+)
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Key, Moment, Reconciler, without_version
 from kserve_nb.clusters.embedded.control.kserve.inference_service_ingress import reconcile_ingress, stop_ingress
@@ -26,24 +44,6 @@ from kserve_nb.clusters.embedded.control.kserve.predictor_annotations import (
 )
 from kserve_nb.clusters.embedded.control.kserve.predictor_service import ON_SERVICE, make_service, service_name
 from kserve_nb.clusters.embedded.control.kserve.serving_runtime import PredictorError, Runtime, choose_runtime
-from kserve_nb.clusters.embedded.kinds import (
-    CLUSTER_SERVING_RUNTIME,
-    CONFIG_MAP,
-    INFERENCE_SERVICE,
-    KNATIVE_SERVICE,
-    POD,
-    SERVING_RUNTIME,
-)
-from kserve_nb.clusters.embedded.objects import (
-    Kind,
-    Object,
-    Objects,
-    StatusError,
-    condition,
-    is_true,
-    key_of,
-    owner_reference,
-)
 from kserve_nb.values.labels import CREATOR, DEPLOYMENT_MODE, INFERENCE_SERVICE_LABEL, LAST_MODIFIER, REVISION_LABEL
 
 COMPONENT = "v1beta1Controllers"

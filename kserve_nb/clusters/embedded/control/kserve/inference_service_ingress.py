@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import SERVICE, VIRTUAL_SERVICE
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, Objects, owner_reference
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment
 from kserve_nb.clusters.embedded.control.kserve.predictor_annotations import copied_annotations
 from kserve_nb.clusters.embedded.control.kserve.predictor_service import service_name
-from kserve_nb.clusters.embedded.kinds import SERVICE, VIRTUAL_SERVICE
-from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, owner_reference
 from kserve_nb.values.labels import CLUSTER_LOCAL, VISIBILITY_LABEL
 
 LOCAL_GATEWAY, INGRESS_GATEWAY, MESH = (

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, condition, is_true
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
 from kserve_nb.clusters.embedded.control.kserve.canary_traffic import set_or_remove, update_rolled_out
-from kserve_nb.clusters.embedded.objects import Object, condition, is_true
 
 DEPENDENTS = ("PredictorReady", "IngressReady")
 

@@ -11,9 +11,9 @@ import json
 import re
 from typing import Any
 
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects
 from kserve_nb.clusters.embedded.control.kserve.serving_runtime import PredictorError
 from kserve_nb.clusters.embedded.control.kserve.storage_uri import check_storage_uri
-from kserve_nb.clusters.embedded.objects import Object, Objects
 from kserve_nb.clusters.embedded.storage_initializer import SERVER
 from kserve_nb.values.labels import INITIAL_SCALE, KSERVE_INTERNAL, LAST_APPLIED, MAX_SCALE, MIN_SCALE, SOURCE_URI
 

@@ -12,14 +12,14 @@ import json
 import re
 from collections.abc import Mapping
 
-from kserve_nb.clusters.embedded import strategic_merge
+from kserve_nb.clusters.embedded.apimachinery import strategic_merge
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 from kserve_nb.clusters.embedded.control.kserve.serving_runtime import (
     PredictorError,
     Runtime,
     model_defaults,
     server_type,
 )
-from kserve_nb.clusters.embedded.objects import Object
 from kserve_nb.clusters.embedded.storage_initializer import SERVER, TRANSFORMER, merge_containers
 
 _MODEL_FIELDS = {"modelFormat", "runtime", "storageUri", "storage", "protocolVersion", "runtimeVersion", "confidential"}

@@ -11,12 +11,12 @@ import copy
 import json
 from typing import Any
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import CLUSTER_STORAGE_CONTAINER, CONFIG_MAP, KNATIVE_SERVICE
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, owner_reference
 from kserve_nb.clusters.embedded.control.kserve.canary_traffic import make_traffic
 from kserve_nb.clusters.embedded.control.kserve.predictor_annotations import allowed
 from kserve_nb.clusters.embedded.control.kserve.predictor_pod import build_pod_spec
 from kserve_nb.clusters.embedded.control.kserve.serving_runtime import PredictorError, Runtime, model_defaults
-from kserve_nb.clusters.embedded.kinds import CLUSTER_STORAGE_CONTAINER, CONFIG_MAP, KNATIVE_SERVICE
-from kserve_nb.clusters.embedded.objects import Object, Objects, owner_reference
 from kserve_nb.clusters.embedded.storage_initializer import MODEL_PATH, find_storage_container, provide_models
 from kserve_nb.values.labels import (
     AUTOSCALING,

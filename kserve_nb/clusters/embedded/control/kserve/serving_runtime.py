@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kserve_nb.clusters.embedded.kinds import CLUSTER_SERVING_RUNTIME, SERVING_RUNTIME
-from kserve_nb.clusters.embedded.objects import Kind, Object, Objects
+from kserve_nb.clusters.embedded.apimachinery.kinds import CLUSTER_SERVING_RUNTIME, SERVING_RUNTIME
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, Objects
 
 SERVER_TYPE = "serving.kserve.io/server-type"
 SERVER_TYPES = {"kserve-mlserver": "mlserver", "kserve-torchserve": "torchserve",

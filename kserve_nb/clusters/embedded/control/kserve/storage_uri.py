@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import CLUSTER_STORAGE_CONTAINER
+from kserve_nb.clusters.embedded.apimachinery.objects import Objects
 from kserve_nb.clusters.embedded.control.kserve.serving_runtime import PredictorError
-from kserve_nb.clusters.embedded.kinds import CLUSTER_STORAGE_CONTAINER
-from kserve_nb.clusters.embedded.objects import Objects
 from kserve_nb.clusters.embedded.storage_initializer import find_storage_container
 
 _SCHEMES = ("gs://", "s3://", "pvc://", "file://", "https://", "http://", "hdfs://", "webhdfs://", "oci://",

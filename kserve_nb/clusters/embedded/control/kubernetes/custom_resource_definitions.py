@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import CRD_FINALIZER, CUSTOM_RESOURCE_DEFINITION
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, Objects, condition, is_true, key_of, utc
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Key, Moment, Reconciler, without_version
-from kserve_nb.clusters.embedded.kinds import CRD_FINALIZER, CUSTOM_RESOURCE_DEFINITION
-from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, condition, is_true, key_of, utc
 
 _CONFLICTS = {"plural": "PluralConflict", "singular": "SingularConflict", "shortNames": "ShortNamesConflict",
               "kind": "KindConflict", "listKind": "ListKindConflict"}

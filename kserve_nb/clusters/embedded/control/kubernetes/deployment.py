@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import copy
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import DEPLOYMENT, REPLICA_SET
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, owner_reference
 from kserve_nb.clusters.embedded.control.framework.child_names import template_hash
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment, Reconciler, without_version
 from kserve_nb.clusters.embedded.control.kubernetes.deployment_status import status_of, surge_and_unavailable, total
 from kserve_nb.clusters.embedded.control.kubernetes.pod_state import controller_uid
-from kserve_nb.clusters.embedded.kinds import DEPLOYMENT, REPLICA_SET
-from kserve_nb.clusters.embedded.objects import Object, Objects, owner_reference
 from kserve_nb.values.labels import LAST_APPLIED
 
 _COMPONENT = "deployment-controller"

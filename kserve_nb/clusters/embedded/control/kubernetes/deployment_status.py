@@ -9,9 +9,9 @@ from __future__ import annotations
 import copy
 import math
 
+from kserve_nb.clusters.embedded.apimachinery.durations import seconds_since
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, condition, utc
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment
-from kserve_nb.clusters.embedded.durations import seconds_since
-from kserve_nb.clusters.embedded.objects import Object, condition, utc
 
 _COUNTS = ("replicas", "readyReplicas", "availableReplicas", "terminatingReplicas")
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import ENDPOINT_SLICE, ENDPOINTS, SERVICE
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, key_of, owner_reference
 from kserve_nb.clusters.embedded.control.framework.child_names import pod_name
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Key, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.kubernetes.endpoints import MANAGED_BY
-from kserve_nb.clusters.embedded.kinds import ENDPOINT_SLICE, ENDPOINTS, SERVICE
-from kserve_nb.clusters.embedded.objects import Object, Objects, key_of, owner_reference
 from kserve_nb.values.labels import LAST_APPLIED
 
 SERVICE_NAME = "kubernetes.io/service-name"

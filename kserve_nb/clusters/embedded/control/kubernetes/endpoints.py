@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import ENDPOINTS, POD, SERVICE
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, key_of
 from kserve_nb.clusters.embedded.control.framework.child_names import child_name
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Key, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.kubernetes.pod_state import is_ready
-from kserve_nb.clusters.embedded.kinds import ENDPOINTS, POD, SERVICE
-from kserve_nb.clusters.embedded.objects import Object, Objects, key_of
 from kserve_nb.values.labels import REVISION_LABEL
 
 MANAGED_BY = {"endpoints.kubernetes.io/managed-by": "endpoint-controller"}

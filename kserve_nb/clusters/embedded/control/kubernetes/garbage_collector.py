@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import CONFIG_MAP, KINDS, NAMESPACE, POD, SANDBOX, SERVICE_ACCOUNT
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, Objects, key_of
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Key, Moment, Reconciler, without_version
-from kserve_nb.clusters.embedded.kinds import CONFIG_MAP, KINDS, NAMESPACE, POD, SANDBOX, SERVICE_ACCOUNT
-from kserve_nb.clusters.embedded.objects import Kind, Object, Objects, key_of
 
 Members = list[tuple[Kind, Object]]
 

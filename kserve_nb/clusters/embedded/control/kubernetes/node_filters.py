@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from kserve_nb.clusters.embedded import quantity
+from kserve_nb.clusters.embedded.apimachinery import quantity
+from kserve_nb.clusters.embedded.apimachinery.kinds import PERSISTENT_VOLUME_CLAIM, RESERVATION
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects
 from kserve_nb.clusters.embedded.control.kubernetes.pod_state import matches_expression
-from kserve_nb.clusters.embedded.kinds import PERSISTENT_VOLUME_CLAIM, RESERVATION
-from kserve_nb.clusters.embedded.objects import Object, Objects
 
 _NO_VICTIMS = "No preemption victims found for incoming pod."
 _NOT_HELPFUL = "Preemption is not helpful for scheduling."

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kserve_nb.clusters.embedded.durations import seconds_since
-from kserve_nb.clusters.embedded.objects import Object, condition, is_true
+from kserve_nb.clusters.embedded.apimachinery.durations import seconds_since
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, condition, is_true
 
 
 def is_active(pod: Object) -> bool:

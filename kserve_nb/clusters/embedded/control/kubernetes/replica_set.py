@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import copy
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import POD, REPLICA_SET
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, StatusError, owner_reference, utc
 from kserve_nb.clusters.embedded.control.framework.child_names import pod_name
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.kubernetes.pod_state import (
@@ -17,8 +19,6 @@ from kserve_nb.clusters.embedded.control.kubernetes.pod_state import (
     is_ready,
     matches,
 )
-from kserve_nb.clusters.embedded.kinds import POD, REPLICA_SET
-from kserve_nb.clusters.embedded.objects import Object, Objects, StatusError, owner_reference, utc
 
 _COMPONENT = "replicaset-controller"
 _RETRY_S = 5.0

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import NODE, PERSISTENT_VOLUME_CLAIM, POD, RESERVATION
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, condition, key_of, utc
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Key, Moment, Reconciler, without_version
 from kserve_nb.clusters.embedded.control.kubernetes.node_filters import requests_of, unschedulable_reason
-from kserve_nb.clusters.embedded.kinds import NODE, PERSISTENT_VOLUME_CLAIM, POD, RESERVATION
-from kserve_nb.clusters.embedded.objects import Object, Objects, condition, key_of, utc
 
 _COMPONENT = "default-scheduler"
 

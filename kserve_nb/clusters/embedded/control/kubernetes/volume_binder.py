@@ -7,9 +7,9 @@ Source: kubernetes pkg/controller/volume/persistentvolume/pv_controller.go (`syn
 
 from __future__ import annotations
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import PERSISTENT_VOLUME_CLAIM
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment, Reconciler, without_version
-from kserve_nb.clusters.embedded.kinds import PERSISTENT_VOLUME_CLAIM
-from kserve_nb.clusters.embedded.objects import Object, Objects
 
 STORAGE_CLASS = "standard"
 _PROVISIONER = "kserve-nb.dev/folder"

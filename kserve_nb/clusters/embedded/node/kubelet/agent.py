@@ -7,13 +7,13 @@ import logging
 import shutil
 from pathlib import Path
 
-from kserve_nb.clusters.embedded.kinds import NODE, POD
+from kserve_nb.clusters.embedded.apimachinery.kinds import NODE, POD
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, Settings, WatchEvent
 from kserve_nb.clusters.embedded.node.kubelet.kubelet_events import KubeletEvents
 from kserve_nb.clusters.embedded.node.kubelet.node_status import NodeStatus
 from kserve_nb.clusters.embedded.node.kubelet.pod_record import NodeContext
 from kserve_nb.clusters.embedded.node.kubelet.pod_worker import PodWorker
 from kserve_nb.clusters.embedded.node.kubelet.runtime_client import RuntimeClient
-from kserve_nb.clusters.embedded.objects import Object, Objects, Settings, WatchEvent
 
 log = logging.getLogger(__name__)
 RETRY_S = 1.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from kserve_nb.clusters.embedded.kinds import EVENT
-from kserve_nb.clusters.embedded.objects import Object, Objects, StatusError, utc
+from kserve_nb.clusters.embedded.apimachinery.kinds import EVENT
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, StatusError, utc
 
 
 class KubeletEvents:

@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from kserve_nb.clusters.embedded.kinds import NODE
+from kserve_nb.clusters.embedded.apimachinery.kinds import NODE
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, Settings, utc
 from kserve_nb.clusters.embedded.node.kubelet.kubelet_events import KubeletEvents
 from kserve_nb.clusters.embedded.node.kubelet.runtime_client import RuntimeClient
-from kserve_nb.clusters.embedded.objects import Object, Objects, Settings, utc
 
 log = logging.getLogger(__name__)
 SYNC_S = 5.0

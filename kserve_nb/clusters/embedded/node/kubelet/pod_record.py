@@ -8,8 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kserve_nb.clusters.embedded import quantity
-from kserve_nb.clusters.embedded.kinds import POD, SANDBOX
+from kserve_nb.clusters.embedded.apimachinery import quantity
+from kserve_nb.clusters.embedded.apimachinery.kinds import POD, SANDBOX
+from kserve_nb.clusters.embedded.apimachinery.objects import (
+    NotFoundError,
+    Object,
+    Objects,
+    Settings,
+    owner_reference,
+    utc,
+)
 from kserve_nb.clusters.embedded.node.container_logs import last_lines
 from kserve_nb.clusters.embedded.node.kubelet import pod_status
 from kserve_nb.clusters.embedded.node.kubelet.images import role_of
@@ -18,7 +26,6 @@ from kserve_nb.clusters.embedded.node.kubelet.pod_status import Container
 from kserve_nb.clusters.embedded.node.kubelet.runtime_client import RuntimeClient
 from kserve_nb.clusters.embedded.node.kubelet.volumes import Mount, local_models, prepare
 from kserve_nb.clusters.embedded.node.protocol import Process, Task
-from kserve_nb.clusters.embedded.objects import NotFoundError, Object, Objects, Settings, owner_reference, utc
 
 LOST_CODE = 255  # what containerd reports of containers that ended while it did not run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-from kserve_nb.clusters.embedded.objects import Object, utc
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, utc
 
 INITIALIZING: Object = {"waiting": {"reason": "PodInitializing"}}
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import NoReturn
 
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 from kserve_nb.clusters.embedded.node.kubelet import queue_proxy
 from kserve_nb.clusters.embedded.node.kubelet.images import pull_error, role_of
 from kserve_nb.clusters.embedded.node.kubelet.pod_record import NodeContext, PodRecord
@@ -17,7 +18,6 @@ from kserve_nb.clusters.embedded.node.kubelet.probes import probe_of, run_probe
 from kserve_nb.clusters.embedded.node.kubelet.runtime_client import TaskProcess
 from kserve_nb.clusters.embedded.node.kubelet.termination import terminate
 from kserve_nb.clusters.embedded.node.kubelet.volumes import VolumeError
-from kserve_nb.clusters.embedded.objects import Object
 
 # Seconds of a real kubelet; all but the probes are divided by the cluster's speed.
 RESTART_S = 1  # the first restart follows as soon as the kubelet has noticed the end

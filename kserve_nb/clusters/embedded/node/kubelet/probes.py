@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from kserve_nb.clusters.embedded.addresses import connect, socket_path
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 from kserve_nb.clusters.embedded.socket_connector import SocketConnector
 
 

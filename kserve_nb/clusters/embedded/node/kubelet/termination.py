@@ -12,12 +12,12 @@ import contextlib
 import signal
 import time
 
+from kserve_nb.clusters.embedded.apimachinery.objects import utc
 from kserve_nb.clusters.embedded.node.kubelet import queue_proxy
 from kserve_nb.clusters.embedded.node.kubelet.images import role_of
 from kserve_nb.clusters.embedded.node.kubelet.pod_record import PodRecord
 from kserve_nb.clusters.embedded.node.kubelet.pod_status import Container
 from kserve_nb.clusters.embedded.node.kubelet.runtime_client import TaskProcess
-from kserve_nb.clusters.embedded.objects import utc
 
 # Seconds of a real kubelet, divided by the cluster's speed.
 PROBES_FAIL_S = (8.0, 18.0, 28.0)

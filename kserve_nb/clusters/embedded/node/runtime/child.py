@@ -22,7 +22,7 @@ from kserve_nb.clusters.embedded.node.protocol import Task  # noqa: E402
 from kserve_nb.clusters.embedded.node.runtime import sandbox  # noqa: E402
 from kserve_nb.clusters.embedded.node.runtime.deferred_imports import deferred  # noqa: E402
 from kserve_nb.clusters.embedded.node.runtime.omit import omit  # noqa: E402
-from kserve_nb.clusters.embedded.processes import end_with_parent  # noqa: E402
+from kserve_nb.clusters.embedded.supervision.processes import end_with_parent  # noqa: E402
 
 # The part of this machine's environment that a process needs; everything else in its environment is the container's.
 # The last one marks the processes of a cluster, so that `kserve-nb down` finds them.

@@ -27,7 +27,7 @@ from pathlib import Path
 from kserve_nb.clusters.embedded.addresses import of_socket
 from kserve_nb.clusters.embedded.node.protocol import Process, Task
 from kserve_nb.clusters.embedded.node.runtime import child, sandbox
-from kserve_nb.clusters.embedded.processes import adopt_orphans, end_orphans, end_with_parent
+from kserve_nb.clusters.embedded.supervision.processes import adopt_orphans, end_orphans, end_with_parent
 
 STOP_S = 2.0  # how long processes may take to end after SIGTERM before they are killed
 SEND_S = 1.0  # a client that reads nothing for so long is disconnected

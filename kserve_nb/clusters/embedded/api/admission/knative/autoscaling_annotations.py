@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from kserve_nb.clusters.embedded.api.admission.knative.field_problems import Problem, invalid_value, out_of_bounds
 from kserve_nb.clusters.embedded.api.admission.knative.knative_config import AutoscalerConfig
-from kserve_nb.clusters.embedded.durations import parse_duration_s
+from kserve_nb.clusters.embedded.apimachinery.durations import parse_duration_s
 from kserve_nb.values.labels import HPA_CLASS, KPA_CLASS
 
 GROUP = "autoscaling.knative.dev"

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from kserve_nb.clusters.embedded import dns_names
 from kserve_nb.clusters.embedded.api.admission.knative import knative_config
 from kserve_nb.clusters.embedded.api.admission.knative.autoscaling_annotations import scaling_problems
 from kserve_nb.clusters.embedded.api.admission.knative.field_problems import (
@@ -26,7 +25,8 @@ from kserve_nb.clusters.embedded.api.admission.knative.revision_problems import 
     networking_problems,
 )
 from kserve_nb.clusters.embedded.api.admission.review import Review
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.apimachinery import dns_names
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 
 _REFERENCE_FIELDS = ("apiVersion", "kind", "name")
 _C_IDENTIFIER = "[A-Za-z_][A-Za-z0-9_]*"

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kserve_nb.clusters.embedded import quantity
 from kserve_nb.clusters.embedded.api.admission.review import Review, denied
-from kserve_nb.clusters.embedded.durations import parse_duration_s
-from kserve_nb.clusters.embedded.kinds import CONFIG_MAP
-from kserve_nb.clusters.embedded.objects import Objects
+from kserve_nb.clusters.embedded.apimachinery import quantity
+from kserve_nb.clusters.embedded.apimachinery.durations import parse_duration_s
+from kserve_nb.clusters.embedded.apimachinery.kinds import CONFIG_MAP
+from kserve_nb.clusters.embedded.apimachinery.objects import Objects
 from kserve_nb.values.labels import KPA_CLASS
 
 NAMESPACE, WEBHOOK = "knative-serving", "config.webhook.serving.knative.dev"

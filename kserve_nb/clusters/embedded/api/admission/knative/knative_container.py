@@ -20,7 +20,7 @@ from kserve_nb.clusters.embedded.api.admission.knative.field_problems import (
 )
 from kserve_nb.clusters.embedded.api.admission.knative.knative_config import Features
 from kserve_nb.clusters.embedded.api.admission.knative.knative_volumes import mount_problems
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 
 _RESERVED_NAME = "queue-proxy"
 _RESERVED_VARIABLES = ("PORT", "K_SERVICE", "K_CONFIGURATION", "K_REVISION")

@@ -13,7 +13,7 @@ from kserve_nb.clusters.embedded.api.admission.kubernetes.workload_defaults impo
 from kserve_nb.clusters.embedded.api.admission.review import Review, denied
 from kserve_nb.clusters.embedded.api.schema.decoding import type_error
 from kserve_nb.clusters.embedded.api.schema.kind_types import type_of_kind
-from kserve_nb.clusters.embedded.kinds import (
+from kserve_nb.clusters.embedded.apimachinery.kinds import (
     CONFIGURATION,
     INGRESS,
     KNATIVE_SERVICE,
@@ -21,7 +21,7 @@ from kserve_nb.clusters.embedded.kinds import (
     REVISION,
     ROUTE,
 )
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 from kserve_nb.values.labels import HPA_CLASS, KPA_CLASS
 
 WEBHOOK = "webhook.serving.knative.dev"

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from kserve_nb.clusters.embedded import dns_names
 from kserve_nb.clusters.embedded.api.admission.knative import knative_container, knative_volumes
 from kserve_nb.clusters.embedded.api.admission.knative.field_problems import (
     Problem,
@@ -19,7 +18,8 @@ from kserve_nb.clusters.embedded.api.admission.knative.field_problems import (
     via,
 )
 from kserve_nb.clusters.embedded.api.admission.knative.knative_config import Features
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.apimachinery import dns_names
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 
 _ALLOWED = frozenset((
     "serviceAccountName", "containers", "volumes", "imagePullSecrets", "enableServiceLinks",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from kserve_nb.clusters.embedded import dns_names
 from kserve_nb.clusters.embedded.api.admission.knative import internal_kinds, knative_config
 from kserve_nb.clusters.embedded.api.admission.knative.autoscaling_annotations import scaling_problems
 from kserve_nb.clusters.embedded.api.admission.knative.field_problems import (
@@ -33,7 +32,8 @@ from kserve_nb.clusters.embedded.api.admission.knative.revision_problems import 
     template_problems,
 )
 from kserve_nb.clusters.embedded.api.admission.review import Review, denied
-from kserve_nb.clusters.embedded.kinds import (
+from kserve_nb.clusters.embedded.apimachinery import dns_names
+from kserve_nb.clusters.embedded.apimachinery.kinds import (
     CONFIGURATION,
     INGRESS,
     KNATIVE_SERVICE,
@@ -42,7 +42,7 @@ from kserve_nb.clusters.embedded.kinds import (
     ROUTE,
     SERVERLESS_SERVICE,
 )
-from kserve_nb.clusters.embedded.objects import Kind, Object
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object
 
 WEBHOOK = "validation.webhook.serving.knative.dev"
 

@@ -9,7 +9,6 @@ import posixpath
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from kserve_nb.clusters.embedded import dns_names, quantity
 from kserve_nb.clusters.embedded.api.admission.knative.field_problems import (
     Problem,
     disallowed,
@@ -19,7 +18,8 @@ from kserve_nb.clusters.embedded.api.admission.knative.field_problems import (
     via,
 )
 from kserve_nb.clusters.embedded.api.admission.knative.knative_config import Features
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.apimachinery import dns_names, quantity
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 
 _CLAIMS, _CLAIM_WRITES = "kubernetes.podspec-persistent-volume-claim", "kubernetes.podspec-persistent-volume-write"
 _PROPAGATION = "kubernetes.podspec-volumes-mount-propagation"

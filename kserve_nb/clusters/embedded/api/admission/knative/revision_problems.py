@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from kserve_nb.clusters.embedded import dns_names, quantity
 from kserve_nb.clusters.embedded.api.admission.knative import knative_config
 from kserve_nb.clusters.embedded.api.admission.knative.autoscaling_annotations import scaling_problems
 from kserve_nb.clusters.embedded.api.admission.knative.field_problems import (
@@ -21,8 +20,9 @@ from kserve_nb.clusters.embedded.api.admission.knative.field_problems import (
 from kserve_nb.clusters.embedded.api.admission.knative.knative_pod_spec import pod_spec_problems
 from kserve_nb.clusters.embedded.api.admission.knative.revision_diff import short_diff
 from kserve_nb.clusters.embedded.api.admission.review import Review
-from kserve_nb.clusters.embedded.durations import parse_duration_s
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.apimachinery import dns_names, quantity
+from kserve_nb.clusters.embedded.apimachinery.durations import parse_duration_s
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 
 _SERVING = "serving.knative.dev"
 _PROGRESS_DEADLINE = f"{_SERVING}/progress-deadline"

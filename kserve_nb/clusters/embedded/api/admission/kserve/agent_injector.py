@@ -9,7 +9,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 from kserve_nb.clusters.embedded.storage_initializer import SERVER, TRANSFORMER
 from kserve_nb.values.labels import INFERENCE_SERVICE_LABEL, KSERVE_INTERNAL
 

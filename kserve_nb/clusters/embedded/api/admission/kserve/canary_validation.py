@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from kserve_nb.clusters.embedded.api.admission.kserve.component_validation import component_problems
 from kserve_nb.clusters.embedded.api.admission.kserve.components import storage_uri
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 
 _FIXED = "(canary uses fixed replicas)"
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kserve_nb.clusters.embedded.api.admission.kserve.components import CUSTOM, implementations, variable
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 
 _CHOICES = {
     "predictor": ("Name, SKLearn, XGBoost, Tensorflow, PyTorch, Triton, ONNX, HuggingFace, PMML, LightGBM, Paddle, "

@@ -20,7 +20,7 @@ from kserve_nb.clusters.embedded.api.admission.kserve.components import (
 from kserve_nb.clusters.embedded.api.admission.kubernetes.workload_defaults import canonical_resources
 from kserve_nb.clusters.embedded.api.admission.review import Review, denied
 from kserve_nb.clusters.embedded.api.schema.decoding import type_error
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 
 WEBHOOK = "inferenceservice.kserve-webhook-server.defaulter"
 DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"

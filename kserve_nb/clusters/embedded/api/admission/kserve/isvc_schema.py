@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from kserve_nb.clusters.embedded.api.admission.kserve.components import COMPONENTS
 from kserve_nb.clusters.embedded.api.admission.review import Review
 from kserve_nb.clusters.embedded.api.field_errors import Cause, invalid, invalid_value
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 
 _NAME, _PATH = "^[a-z]([-a-z0-9]*[a-z0-9])?$", "^/.*"
 _LONGEST_PATH = 255

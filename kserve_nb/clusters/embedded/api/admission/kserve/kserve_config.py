@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from kserve_nb.clusters.embedded.kinds import CONFIG_MAP
-from kserve_nb.clusters.embedded.objects import Objects
+from kserve_nb.clusters.embedded.apimachinery.kinds import CONFIG_MAP
+from kserve_nb.clusters.embedded.apimachinery.objects import Objects
 
 LEGACY_MODES = {"Serverless": "Knative", "RawDeployment": "Standard"}
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from kserve_nb.clusters.embedded.api.admission.kserve import kserve_config
 from kserve_nb.clusters.embedded.api.admission.kserve.agent_injector import inject_agent
 from kserve_nb.clusters.embedded.api.admission.review import denied
-from kserve_nb.clusters.embedded.kinds import CLUSTER_STORAGE_CONTAINER, INFERENCE_SERVICE, NAMESPACE
-from kserve_nb.clusters.embedded.objects import Object, Objects, StatusError
+from kserve_nb.clusters.embedded.apimachinery.kinds import CLUSTER_STORAGE_CONTAINER, INFERENCE_SERVICE, NAMESPACE
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, StatusError
 from kserve_nb.clusters.embedded.storage_initializer import INITIALIZER, SERVER, find_storage_container, provide_model
 from kserve_nb.values.labels import INFERENCE_SERVICE_LABEL, KSERVE_INTERNAL, SOURCE_URI
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from kserve_nb.clusters.embedded.api.admission.kserve.components import variable
 from kserve_nb.clusters.embedded.api.admission.review import Review
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 
 SIZE_VARIABLES = ("PIPELINE_PARALLEL_SIZE", "TENSOR_PARALLEL_SIZE")
 SIZES = ("pipelineParallelSize", "tensorParallelSize")

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kserve_nb.clusters.embedded import quantity
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.apimachinery import quantity
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 from kserve_nb.values.labels import HPA_CLASS
 
 _KPA_METRICS, _HPA_METRICS = ("concurrency", "rps"), ("cpu", "memory")

@@ -11,8 +11,8 @@ from kserve_nb.clusters.embedded.api.admission.kserve.components import SERVER, 
 from kserve_nb.clusters.embedded.api.admission.kserve.isvc_validation import blocked_variables
 from kserve_nb.clusters.embedded.api.admission.kserve.multi_node import SIZE_VARIABLES, SIZES, gpu_problems
 from kserve_nb.clusters.embedded.api.admission.review import Review, denied
-from kserve_nb.clusters.embedded.kinds import SERVING_RUNTIME
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.apimachinery.kinds import SERVING_RUNTIME
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 
 _WORKER = "worker-container"
 

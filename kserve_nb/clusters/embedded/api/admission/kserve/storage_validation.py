@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from kserve_nb.clusters.embedded.api.admission.kserve.components import FRAMEWORKS, implementations, storage_uri
 from kserve_nb.clusters.embedded.api.admission.review import Review
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 
 _RESOURCE_ID = r"kbs:///[a-zA-Z0-9_.-]+/[a-zA-Z0-9_.-]+/[a-zA-Z0-9_.-]+"
 _NO_STORAGE = "confidential model serving requires storageUri to be set"

@@ -14,8 +14,8 @@ import secrets
 from kserve_nb.clusters.embedded.api.admission.kubernetes.workload_defaults import default_pod_spec
 from kserve_nb.clusters.embedded.api.admission.review import Review
 from kserve_nb.clusters.embedded.api.field_errors import Cause, invalid, invalid_value, required
-from kserve_nb.clusters.embedded.kinds import SECRET, SERVICE
-from kserve_nb.clusters.embedded.objects import Object, Objects, StatusError
+from kserve_nb.clusters.embedded.apimachinery.kinds import SECRET, SERVICE
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, StatusError
 
 SERVICE_NETWORK = ipaddress.ip_network("198.19.0.0/16")  # RFC 2544: never routed
 _DATA_LIMIT = 2**20  # bytes in a ConfigMap or Secret

@@ -17,7 +17,7 @@ from kserve_nb.clusters.embedded.api.admission.kubernetes.workload_defaults impo
     request_limits,
 )
 from kserve_nb.clusters.embedded.api.admission.review import Review
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 
 
 def default(review: Review) -> None:

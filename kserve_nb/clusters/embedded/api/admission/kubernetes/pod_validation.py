@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from kserve_nb.clusters.embedded import dns_names
 from kserve_nb.clusters.embedded.api.admission.review import Review
 from kserve_nb.clusters.embedded.api.field_errors import Cause, forbidden, invalid, invalid_value, required
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.apimachinery import dns_names
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 
 _PULL_POLICIES, _RESTART_POLICIES = ("Always", "IfNotPresent", "Never"), ("Always", "OnFailure", "Never")
 _PROTOCOLS = ("SCTP", "TCP", "UDP")

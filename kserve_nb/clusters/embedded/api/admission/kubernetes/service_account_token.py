@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from kserve_nb.clusters.embedded.api.admission.kubernetes.workload_defaults import containers_of
 from kserve_nb.clusters.embedded.api.object_metadata import generate_name
-from kserve_nb.clusters.embedded.kinds import SERVICE_ACCOUNT
-from kserve_nb.clusters.embedded.objects import Object, Objects, StatusError
+from kserve_nb.clusters.embedded.apimachinery.kinds import SERVICE_ACCOUNT
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, StatusError
 
 _VOLUME = "kube-api-access-"
 _PATH = "/var/run/secrets/kubernetes.io/serviceaccount"

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
+from kserve_nb.clusters.embedded.apimachinery.quantity import canonical
 from kserve_nb.clusters.embedded.container_images import pull_policy
-from kserve_nb.clusters.embedded.objects import Object
-from kserve_nb.clusters.embedded.quantity import canonical
 
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _SOURCES_WITH_MODE = ("configMap", "secret", "projected", "downwardAPI")

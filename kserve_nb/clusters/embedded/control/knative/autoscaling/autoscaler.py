@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from kserve_nb.clusters.embedded.durations import parse_duration_s
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.apimachinery.durations import parse_duration_s
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 from kserve_nb.values.labels import AUTOSCALING
 
 STABLE_WINDOW_S = 60.0

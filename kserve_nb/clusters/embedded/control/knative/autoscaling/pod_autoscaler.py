@@ -10,13 +10,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kserve_nb.clusters.embedded.apimachinery.kinds import (
+    DECIDER,
+    POD,
+    POD_AUTOSCALER,
+    REVISION_TRAFFIC,
+    SERVERLESS_SERVICE,
+)
+from kserve_nb.clusters.embedded.apimachinery.objects import (
+    Object,
+    Objects,
+    condition,
+    is_true,
+    key_of,
+    owner_reference,
+)
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Key, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.knative.autoscaling import autoscaler as decider
 from kserve_nb.clusters.embedded.control.knative.autoscaling.scaler import UNKNOWN, Bounds, Scaler
 from kserve_nb.clusters.embedded.control.knative.knative_reconciler import begin, finish
-from kserve_nb.clusters.embedded.kinds import DECIDER, POD, POD_AUTOSCALER, REVISION_TRAFFIC, SERVERLESS_SERVICE
-from kserve_nb.clusters.embedded.objects import Object, Objects, condition, is_true, key_of, owner_reference
 from kserve_nb.values.labels import AUTOSCALING, KPA_CLASS, REVISION_LABEL
 
 _DEPENDENTS = ("Active", "ScaleTargetInitialized", "SKSReady")

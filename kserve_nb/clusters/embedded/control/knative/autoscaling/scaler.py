@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kserve_nb.clusters.embedded.apimachinery.durations import parse_duration_s, seconds_since
+from kserve_nb.clusters.embedded.apimachinery.kinds import DEPLOYMENT
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, condition
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment
 from kserve_nb.clusters.embedded.control.knative.revision_deployment import PROGRESS_DEADLINE_S
-from kserve_nb.clusters.embedded.durations import parse_duration_s, seconds_since
-from kserve_nb.clusters.embedded.kinds import DEPLOYMENT
-from kserve_nb.clusters.embedded.objects import Object, Objects, condition
 from kserve_nb.values.labels import AUTOSCALING, INITIAL_SCALE, MAX_SCALE, MIN_SCALE, PROGRESS_DEADLINE
 
 UNKNOWN = -1  # the number of pods before any metrics exist

@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
-from kserve_nb.clusters.embedded.health import PartHealth, PartState, last_line
-from kserve_nb.clusters.embedded.processes import end_with_parent
+from kserve_nb.clusters.embedded.supervision.health import PartHealth, PartState, last_line
+from kserve_nb.clusters.embedded.supervision.processes import end_with_parent
 
 log = logging.getLogger("supervisor")
 STOP_S = 5.0  # how long a process may take to end after SIGTERM before it is killed

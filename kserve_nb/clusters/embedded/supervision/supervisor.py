@@ -1,6 +1,6 @@
 """The parent of an embedded cluster's processes: starts them, restarts those that end, and stops them together.
 
-    python -m kserve_nb.clusters.embedded.supervisor NAME
+    python -m kserve_nb.clusters.embedded.supervision.supervisor NAME
 
 It holds the API server's listening socket, so that clients wait instead of being refused while the server restarts. It
 holds an exclusive lock on `supervisor.lock` in the cluster's state folder for as long as it runs: whoever can take the
@@ -25,15 +25,15 @@ from pathlib import Path
 from typing import IO
 
 from kserve_nb.clusters import process_identity, state
-from kserve_nb.clusters.embedded import health
 from kserve_nb.clusters.embedded.addresses import connect, of_socket
 from kserve_nb.clusters.embedded.cluster_settings import settings_of
 from kserve_nb.clusters.embedded.gateway.envoy_bootstrap import ACTIVATOR_SOCKET, write_bootstrap
-from kserve_nb.clusters.embedded.health import Health
 from kserve_nb.clusters.embedded.node.protocol import RUNTIME_SOCKET
-from kserve_nb.clusters.embedded.processes import adopt_orphans, end_orphans
-from kserve_nb.clusters.embedded.supervised_process import SupervisedProcess
-from kserve_nb.clusters.embedded.supervisor_lock import LOCK_FILE, hold_lock
+from kserve_nb.clusters.embedded.supervision import health
+from kserve_nb.clusters.embedded.supervision.health import Health
+from kserve_nb.clusters.embedded.supervision.processes import adopt_orphans, end_orphans
+from kserve_nb.clusters.embedded.supervision.supervised_process import SupervisedProcess
+from kserve_nb.clusters.embedded.supervision.supervisor_lock import LOCK_FILE, hold_lock
 from kserve_nb.clusters.state import ClusterError, Record, RecordError
 
 log = logging.getLogger("supervisor")

@@ -15,10 +15,10 @@ from aiohttp import WSMsgType, web
 
 from kserve_nb.clusters.embedded.addresses import connect
 from kserve_nb.clusters.embedded.api.store.store import Store
-from kserve_nb.clusters.embedded.api.verbs import spdy
-from kserve_nb.clusters.embedded.api.wire.request_paths import Target
-from kserve_nb.clusters.embedded.kinds import POD, SANDBOX
-from kserve_nb.clusters.embedded.objects import StatusError
+from kserve_nb.clusters.embedded.api.verbs.pod import spdy
+from kserve_nb.clusters.embedded.api.wire.request_paths import RequestTarget
+from kserve_nb.clusters.embedded.apimachinery.kinds import POD, SANDBOX
+from kserve_nb.clusters.embedded.apimachinery.objects import StatusError
 
 _TUNNEL, _CHANNELS = "SPDY/3.1+portforward.k8s.io", "v4.channel.k8s.io"
 _OLDER = "channel.k8s.io"  # the same channels, also without a protocol header (kubernetes pkg/kubelet cri/streaming)
@@ -27,7 +27,7 @@ _BLOCK = 64 * 1024
 Send = Callable[[bytes], Awaitable[None]]
 
 
-async def forward(request: web.Request, store: Store, target: Target) -> web.StreamResponse:
+async def forward(request: web.Request, store: Store, target: RequestTarget) -> web.StreamResponse:
     """Forward ports of a pod until the client disconnects."""
     pod = store.get(POD, target.namespace, target.name or "")
     if (pod.get("status") or {}).get("phase") != "Running":
@@ -59,7 +59,7 @@ def _ports(request: web.Request) -> list[int]:
         raise StatusError(400, "BadRequest", "ports are whole numbers") from None
 
 
-def _address(store: Store, target: Target, port: int) -> str:
+def _address(store: Store, target: RequestTarget, port: int) -> str:
     """The address at which a container port listens on this machine. Raises OSError if nothing listens."""
     pod = store.find(POD, target.namespace, target.name or "") or {}
     sandbox = store.find(SANDBOX, target.namespace, target.name or "") or {}

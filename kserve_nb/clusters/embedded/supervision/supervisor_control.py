@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 
 from kserve_nb.clusters import process_identity
-from kserve_nb.clusters.embedded.supervisor_lock import LOCK_FILE, lock_is_held
+from kserve_nb.clusters.embedded.supervision.supervisor_lock import LOCK_FILE, lock_is_held
 from kserve_nb.clusters.state import ClusterError, Record
 
-_MODULE = "kserve_nb.clusters.embedded.supervisor"
+_MODULE = "kserve_nb.clusters.embedded.supervision.supervisor"
 _MARK = "KSERVE_NB_CLUSTER_ID"  # in the environment of all processes of a cluster
 _STOP_S, _KILL_S, _POLL_S = 8.0, 5.0, 0.05
 

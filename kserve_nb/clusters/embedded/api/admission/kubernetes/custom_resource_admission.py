@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from kserve_nb.clusters.embedded import dns_names
 from kserve_nb.clusters.embedded.api.admission.review import Review
 from kserve_nb.clusters.embedded.api.admission.unsupported_text import refusal
 from kserve_nb.clusters.embedded.api.field_errors import Cause, forbidden, invalid, invalid_value, required
-from kserve_nb.clusters.embedded.kinds import CUSTOM_RESOURCE_DEFINITION
-from kserve_nb.clusters.embedded.objects import Object
+from kserve_nb.clusters.embedded.apimachinery import dns_names
+from kserve_nb.clusters.embedded.apimachinery.kinds import CUSTOM_RESOURCE_DEFINITION
+from kserve_nb.clusters.embedded.apimachinery.objects import Object
 
 _SCOPES = ("Cluster", "Namespaced")
 

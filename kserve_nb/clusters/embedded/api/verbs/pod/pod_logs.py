@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import BinaryIO
 
 from kserve_nb.clusters.embedded.api.store.watch_history import History
-from kserve_nb.clusters.embedded.kinds import POD, SANDBOX
-from kserve_nb.clusters.embedded.objects import StatusError
+from kserve_nb.clusters.embedded.apimachinery.kinds import POD, SANDBOX
+from kserve_nb.clusters.embedded.apimachinery.objects import StatusError
 
 _BLOCK = 64 * 1024
 _SHORTEST_POLL_S, _LONGEST_POLL_S = 0.1, 1.0  # for a followed log; the interval grows while nothing is written

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from kserve_nb.values.cluster import Cluster
-from kserve_nb.values.foreign_text import safe, safe_html
 from kserve_nb.values.manifest import FieldChange
 from kserve_nb.values.pods import Pod
 from kserve_nb.values.revisions import short
 from kserve_nb.values.rollout_status import RolloutStatus
 from kserve_nb.values.split import Split
+from kserve_nb.values.text.foreign_text import safe, safe_html
 
 Rows = Sequence[Sequence[str]]
 Table = tuple[Rows, Rows]  # header and body

@@ -5,15 +5,15 @@ from __future__ import annotations
 from aiohttp import web
 
 from kserve_nb.clusters.embedded.api.store.store import Store
-from kserve_nb.clusters.embedded.api.verbs import pod_logs
+from kserve_nb.clusters.embedded.api.verbs.pod import pod_logs
 from kserve_nb.clusters.embedded.api.wire import request_options
-from kserve_nb.clusters.embedded.api.wire.request_paths import Target
+from kserve_nb.clusters.embedded.api.wire.request_paths import RequestTarget
 from kserve_nb.clusters.embedded.api.wire.responses import headers
-from kserve_nb.clusters.embedded.kinds import POD, SANDBOX
-from kserve_nb.clusters.embedded.objects import Object, StatusError
+from kserve_nb.clusters.embedded.apimachinery.kinds import POD, SANDBOX
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, StatusError
 
 
-async def log(request: web.Request, store: Store, target: Target) -> web.StreamResponse:
+async def log(request: web.Request, store: Store, target: RequestTarget) -> web.StreamResponse:
     """GET of a container's log, with `follow` until the container ends."""
     pod = store.get(POD, target.namespace, target.name or "")
     container = _container(pod, request.query.get("container", ""))
@@ -40,7 +40,7 @@ async def log(request: web.Request, store: Store, target: Target) -> web.StreamR
     return response
 
 
-async def refuse(request: web.Request, store: Store, target: Target) -> web.StreamResponse:
+async def refuse(request: web.Request, store: Store, target: RequestTarget) -> web.StreamResponse:
     """exec and attach: pods have no file system to run a command in. Raises StatusError 405."""
     store.entry(POD, target.namespace, target.name or "")
     raise StatusError(

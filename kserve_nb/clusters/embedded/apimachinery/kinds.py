@@ -13,7 +13,7 @@ from functools import partial
 from importlib.resources import files
 from typing import Any
 
-from kserve_nb.clusters.embedded.objects import Column, Kind
+from kserve_nb.clusters.embedded.apimachinery.objects import Column, Kind
 
 GROUP_ORDER = (
     "", "apiregistration.k8s.io", "apps", "authentication.k8s.io", "authorization.k8s.io", "autoscaling", "batch",
