@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
+from kserve_nb.clusters.embedded.addresses import API_SERVER_IP, API_SERVER_NAMES
 
 
 def make(folder: Path) -> tuple[Path, Path]:
@@ -20,12 +20,12 @@ def make(folder: Path) -> tuple[Path, Path]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kserve-nb")])
     now = datetime.now(UTC)
-    loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    loopback = x509.IPAddress(ipaddress.ip_address(API_SERVER_IP))
     certificate = (
         x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=3650))
-        .add_extension(x509.SubjectAlternativeName([loopback, *map(x509.DNSName, _NAMES)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([loopback, *map(x509.DNSName, API_SERVER_NAMES)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
