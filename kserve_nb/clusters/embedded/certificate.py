@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from kserve_nb.clusters import private_files
 from kserve_nb.clusters.embedded.addresses import API_SERVER_IP, API_SERVER_NAMES
 
 
@@ -30,8 +30,7 @@ def make(folder: Path) -> tuple[Path, Path]:
         .sign(key, hashes.SHA256())
     )
     public, private = folder / "tls.crt", folder / "tls.key"
-    public.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    with open(os.open(private, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
-        stream.write(key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    private_files.write(public, certificate.public_bytes(serialization.Encoding.PEM).decode())
+    private_files.write(private, key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode())
     return public, private

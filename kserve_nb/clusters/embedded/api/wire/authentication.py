@@ -51,8 +51,8 @@ def check_sender(request: web.Request) -> None:
                                             "kubeconfig of the cluster.")
     origin = request.headers.get("Origin")
     if origin not in (None, f"https://{host}") or "Sec-Fetch-Site" in request.headers:
-        raise StatusError(403, "Forbidden", "The API server does not answer web browsers. Use kubectl, or another client "
-                                            "that reads the kubeconfig of the cluster.")
+        raise StatusError(403, "Forbidden", "The API server does not answer web browsers. Use kubectl, or another "
+                                            "client that reads the kubeconfig of the cluster.")
 
 
 def _name(host: str) -> str:
