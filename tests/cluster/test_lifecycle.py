@@ -112,7 +112,7 @@ def test_other_flags_than_it_was_started_with_are_refused(record: Record) -> Non
         clusters.start(record.name, speed=1)
 
 
-def test_two_clusters_live_side_by_side(record: Record) -> None:
+def test_two_clusters_run_side_by_side(record: Record) -> None:
     other = clusters.start(f"life-b-{os.getpid()}", gateway="kourier", owner=os.getpid())
 
     try:
@@ -196,7 +196,7 @@ def test_after_a_crash_nothing_is_left_and_up_resumes(ending: Record) -> None:
     assert eventually(lambda: predicts(resumed))
 
 
-def test_down_leaves_no_process_and_no_file_and_may_be_said_twice(ending: Record) -> None:
+def test_down_leaves_no_process_and_no_file_and_can_be_repeated(ending: Record) -> None:
     processes = family(ending)
 
     clusters.delete(ending.name)
@@ -235,7 +235,7 @@ def test_an_owner_that_is_not_there_is_named() -> None:
     assert not state.folder(f"life-n-{os.getpid()}").exists()
 
 
-def test_it_stops_when_nobody_has_used_it_for_long_and_keeps_its_objects() -> None:
+def test_an_unused_cluster_stops_and_keeps_its_objects() -> None:
     record = clusters.start(f"life-i-{os.getpid()}", idle_hours=15 / 3600, owner=os.getpid())
     assert record.pid is not None
 
