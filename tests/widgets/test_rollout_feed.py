@@ -13,10 +13,10 @@ import pytest
 
 from kserve_nb.access.api_client import Client
 from kserve_nb.access.ingress import Ingress
+from kserve_nb.observe.feed import rollout_feed, subscription
+from kserve_nb.observe.feed.rollout_feed import RolloutFeed
 from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.rollout.rollout import Rollout
-from kserve_nb.widgets.feed import rollout_feed, subscription
-from kserve_nb.widgets.feed.rollout_feed import RolloutFeed
 from kserve_nb.widgets.rollout_tree import RolloutTree
 from kserve_nb.widgets.status_line import StatusLine
 from tests.fake_api import ISVC, PODS, FakeApi, one, recorded
