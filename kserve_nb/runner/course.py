@@ -11,8 +11,6 @@ from pathlib import Path
 
 import nbformat
 
-import kserve_nb
-
 FOLDER = "kserve-canary-course"
 _LIST = ".course.json"  # the files of a copy and their hashes, as they were written
 _TEST_TAGS = {"keep_output", "nbval-check-output"}  # for the tests in the repository; a learner's copy has none
@@ -53,7 +51,7 @@ def find_course() -> Path:
     Raises:
         CourseError: the package was installed without its notebooks, and there is no `./notebooks`.
     """
-    package = Path(kserve_nb.__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     for folder in (package.parent / "notebooks", package / "course", Path.cwd() / "notebooks"):
         if any(folder.glob("[0-9][0-9]_*.ipynb")):
             return folder
