@@ -17,7 +17,7 @@ class LatencyHistogram:
     """Counts of response times by class; a class is 2 % wide.
 
     >>> LatencyHistogram().add([10.0] * 99 + [200.0]).quantile(0.5)
-    10.0...
+    10.1...
     """
 
     counts: Mapping[int, int] = field(default_factory=dict)

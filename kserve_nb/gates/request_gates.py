@@ -66,7 +66,7 @@ class SplitGate:
     A failure means that traffic is not routed as requested. It says nothing about the canary, so the runner holds.
 
     >>> print(SplitGate().judge(Evidence(split={10: (60, 200)}), 10, alpha=0.05))
-    ✖ split: 10 % requested, 30.0 % observed [20.3–40.8], n = 200
+    ✖ split: 10 % requested, 30.0 % observed [17.7–44.7], n = 200
     """
 
     tolerance: float = 10  # half of the width of a band that is narrow enough, in points
