@@ -15,7 +15,7 @@ from tests.notebooks.conftest import ROOT
 EMBEDDED = Path("kserve_nb/clusters/embedded")
 SPLIT = EMBEDDED / "control/kserve/canary_traffic.py"
 GATEWAY = EMBEDDED / "gateway/envoy_routes.py"
-COLUMNS = EMBEDDED / "kinds.py"
+COLUMNS = EMBEDDED / "apimachinery/kinds.py"
 
 
 def copy(folder: Path) -> None:

@@ -5,7 +5,6 @@ The clock moves by itself only while something waits for it.
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Iterator
 from functools import cache, partial
@@ -25,7 +24,7 @@ from kserve_nb.clusters.embedded.apimachinery.kinds import (
     NODE,
     POD,
 )
-from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, Settings, StatusError, utc
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, Settings, StatusError, copied, utc
 from kserve_nb.clusters.embedded.control.framework.event_recorder import record
 from kserve_nb.clusters.embedded.control.framework.reconciler import Moment, keys_to_queue
 from kserve_nb.clusters.embedded.gateway import ingress_status as gateway_status
@@ -98,10 +97,10 @@ class Simulator:
         meta = body["metadata"]
         existing = self.store.find(INFERENCE_SERVICE, meta["namespace"], meta["name"])
         if existing is None:
-            return self.store.create(INFERENCE_SERVICE, copy.deepcopy(body))
+            return self.store.create(INFERENCE_SERVICE, copied(body))
         annotations = {**(existing["metadata"].get("annotations") or {}), **(meta.get("annotations") or {})}
         existing["metadata"]["annotations"] = {k: v for k, v in annotations.items() if v}
-        return self.store.update(INFERENCE_SERVICE, {**existing, "spec": copy.deepcopy(body["spec"])})
+        return self.store.update(INFERENCE_SERVICE, {**existing, "spec": copied(body["spec"])})
 
     def annotate(self, **annotations: str | None) -> None:
         """Set annotations of `serving.kserve.io/`, or remove those that are None."""
@@ -164,7 +163,7 @@ class Simulator:
         if obj is None:
             return
         moment = Moment(self.now, self.settings)
-        before = copy.deepcopy(obj)
+        before = copied(obj)
         try:
             changes = reconciler.reconcile(obj, self.store, moment)
             if reconciler.name in PURE:

@@ -1,8 +1,8 @@
-"""The one Python process of an embedded cluster that thinks: API server, reconcilers, node and gateway.
+"""The server process of an embedded cluster: API server, controllers, node agent and gateway controller.
 
     python -m kserve_nb.clusters.embedded.server NAME LISTENING_FD
 
-Started by the supervisor. The parts know nothing of each other; they meet through the store's objects.
+The supervisor starts it. The parts exchange data only through objects in the store.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SOCKETS = Path()  # the supervisor starts this process in the folder of the sock
 
 
 def note_use(folder: Path, every_s: float) -> Middleware:
-    """A middleware that keeps `used` young while anybody asks: an idle cluster ends by it."""
+    """A middleware that updates the time of the file `used` while there are requests; an unused cluster is stopped by it."""
     last = 0.0
 
     @web.middleware
@@ -55,10 +55,10 @@ def note_use(folder: Path, every_s: float) -> Middleware:
 
 
 async def serve_api(store: Store, settings: Settings, record: Record, folder: Path, listener: socket.socket) -> None:
-    """Answer on the listening socket that the supervisor holds."""
+    """Serve the Kubernetes API on the listening socket that the supervisor holds."""
     app = make_app(store, settings, token=record.token)
     app.middlewares.insert(0, note_use(folder, min(60, record.idle_s / 4)))
-    # handler_cancellation: a watch ends when its client has gone, not at its next event.
+    # handler_cancellation: a watch ends when its client disconnects, not at its next event.
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -71,7 +71,7 @@ async def serve_api(store: Store, settings: Settings, record: Record, folder: Pa
 
 
 async def run(name: str, listener: socket.socket) -> None:
-    """Run all parts until SIGTERM; a part that fails ends the process, and the supervisor starts it again."""
+    """Run all parts until SIGTERM. If a part fails, the process ends, and the supervisor restarts it."""
     record, folder = state.read(name), state.folder(name)
     assert record is not None
     settings = settings_of(record)
@@ -81,7 +81,7 @@ async def run(name: str, listener: socket.socket) -> None:
     kubelet = Kubelet(store, settings, folder, SOCKETS / RUNTIME_SOCKET)
     gateway = Gateway(store, settings, folder / "envoy", SOCKETS)
     gc.collect()
-    gc.freeze()  # what is there now stays: later collections need not walk it
+    gc.freeze()  # objects that exist now are permanent: later garbage collections skip them
     async with asyncio.TaskGroup() as group:
         task = group.create_task(serve_api(store, settings, record, folder, listener))
         for part in (loop, kubelet, gateway):

@@ -41,7 +41,7 @@ _DEFERRED = ("pandas", "scipy.stats", "scipy.integrate", "scipy.interpolate", "s
              "fastapi.openapi.models", "fastapi.security.oauth2", "grpc", "httpx", "requests")
 _OMITTED = ("kubernetes", "kserve.api", "kserve.api_client", "kserve.configuration", "kserve.models",
             "kserve.inference_client", "kserve.protocol.grpc.server", "kserve.protocol.grpc.grpc_predict_v2_pb2_grpc",
-            "kserve.protocol.rest.timeseries", "rich", "uvicorn.supervisors")
+            "rich", "uvicorn.supervisors")
 
 
 def preload() -> None:
