@@ -39,7 +39,7 @@ SOCKETS = Path()  # the supervisor starts this process in the folder of the sock
 
 
 def note_use(folder: Path, every_s: float) -> Middleware:
-    """A middleware that updates the time of the file `used` while there are requests; an unused cluster is stopped by it."""
+    """A middleware that touches the file `used` at requests: the supervisor stops a cluster that is not used."""
     last = 0.0
 
     @web.middleware
