@@ -17,8 +17,8 @@ from kserve_nb.access import gateway_discovery
 from kserve_nb.access.api_client import INFERENCE_SERVICE, NAMESPACE, Client, ReadOnlyError, RefusedError
 from kserve_nb.checks.tutorial import Checks
 from kserve_nb.doctor import Report, summary
+from kserve_nb.gates.gated_rollout import GatedRollout
 from kserve_nb.rollout.errors import NotReadyError
-from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.rollout.sampling import Tally
 from kserve_nb.rollout.waiting import interruptible
 from kserve_nb.values import manifest
@@ -78,9 +78,9 @@ class Lab:
         """Why nothing can be changed here; empty if it can."""
         return self.client.read_only
 
-    def rollout(self, name: str = "sklearn-iris") -> Rollout:
+    def rollout(self, name: str = "sklearn-iris") -> GatedRollout:
         """The rollout of one InferenceService, which does not have to exist yet."""
-        return Rollout(self.client, self.ingress, name)
+        return GatedRollout(self.client, self.ingress, name)
 
     def manifest(
         self,
@@ -192,7 +192,7 @@ class Lab:
         found = self.client.find(NAMESPACE, self.client.namespace)
         return found is not None and "deletionTimestamp" in found["metadata"]
 
-    def _done(self, rollout: Rollout, wanted: list[str]) -> int:
+    def _done(self, rollout: GatedRollout, wanted: list[str]) -> int:
         """How many of these steps are done, if nothing beyond them is."""
         live = self.client.find(INFERENCE_SERVICE, rollout.name)
         if live is None:
@@ -205,7 +205,7 @@ class Lab:
                 return count
         return 0
 
-    def _found_at(self, rollout: Rollout, step: str, wanted: list[str]) -> RolloutStatus:
+    def _found_at(self, rollout: GatedRollout, step: str, wanted: list[str]) -> RolloutStatus:
         """The status, if the InferenceService is at that step already."""
         if self._done(rollout, wanted) != len(wanted):
             raise ReadOnlyError(
@@ -214,7 +214,7 @@ class Lab:
             )
         return rollout.status()
 
-    def _left(self, rollout: Rollout) -> bool:
+    def _left(self, rollout: GatedRollout) -> bool:
         return self.client.find(INFERENCE_SERVICE, rollout.name) is not None or bool(rollout.pods())
 
 
