@@ -225,12 +225,12 @@ class Rollout(RolloutReader):
             self._recorder.show(settled=True)
         return status
 
-    async def wait_pods(self, timeout_s: float = 180) -> tuple[Pod, ...]:
+    async def wait_pods(self, timeout_s: float = 180, *, drained: bool = False) -> tuple[Pod, ...]:
         """Wait until only the revisions in the traffic list have pods, and all of them are ready.
 
-        Terminating pods do not count.
+        Terminating pods do not count, unless `drained`: then it waits until they are gone too.
         """
-        return await waiting.wait_pods(self, timeout_s, self._clock)
+        return await waiting.wait_pods(self, timeout_s, self._clock, drained=drained)
 
     # --- write -------------------------------------------------------------------------------------------------
 
