@@ -57,14 +57,10 @@ def expand(text: str, variables: Mapping[str, Any]) -> str:
     return "".join(part if part.startswith("'") else _VARIABLE.sub(value, part) for part in parts)
 
 
-def joined(text: str) -> str:
-    """The text without line breaks that a backslash continues."""
-    return re.sub(r"\\\n\s*", " ", text.strip())
-
-
 def read(text: str, variables: Mapping[str, Any]) -> CommandLine:
     """Parse a command line as a shell does: continued lines, variables, quotes, and `| jq` at the end."""
-    lexer = shlex.shlex(expand(joined(text), variables), posix=True, punctuation_chars="|")
+    joined = re.sub(r"\\\n\s*", " ", text.strip())
+    lexer = shlex.shlex(expand(joined, variables), posix=True, punctuation_chars="|")
     lexer.whitespace_split, lexer.commenters = True, ""
     try:
         words = list(lexer)
@@ -96,6 +92,6 @@ def log(line: str, words: Sequence[str], stdin: str, code: int) -> None:
     """Append a command to the file named by KSERVE_NB_COMMAND_LOG, if it is set."""
     target = os.environ.get(LOG)
     if target:
-        row = json.dumps({"line": joined(line), "argv": list(words), "stdin": stdin, "exit": code})
+        row = json.dumps({"line": line.strip(), "argv": list(words), "stdin": stdin, "exit": code})
         with Path(target).open("a", encoding="utf-8") as file:
             file.write(row + "\n")

@@ -43,7 +43,8 @@ class StoryState:
 class Story:
     """The states since the last change of an InferenceService, in the order in which the API server reported them.
 
-    >>> rollout.story()
+    Its text, for a change from 10 to 20 %:
+
     SECONDS   READY     PREV         LATEST       PODS                        WHAT HAPPENED
               True      90 → 00001   10 → 00002   00001 2/2, 00002 2/2        before the change
     0.00      True      90 → 00001   10 → 00002   00001 2/2, 00002 2/2        requested: 20 %; READY still …
