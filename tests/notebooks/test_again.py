@@ -57,7 +57,7 @@ def test_cells_of_a_step_can_be_run_again_in_any_order(path: Path, runner: Runne
 
 
 @pytest.mark.parametrize("path", [path for path in NOTEBOOKS if path.stem in DIES], ids=lambda path: path.stem)
-def test_a_new_kernel_goes_on_where_one_died_under_an_apply(path: Path, runner: Runner):
+def test_a_new_kernel_continues_after_one_died_during_an_apply(path: Path, runner: Runner):
     with kernel(path, runner) as (client, cells):
         for cell in cells:
             run(client, cell)
