@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from kserve_nb.gates import rollout_runner
+from kserve_nb.gates.execution import rollout_runner
+from kserve_nb.gates.execution.rollout_runner import OnChange, RolloutRunner, WallClock
+from kserve_nb.gates.execution.run_state import Intent, RunState
+from kserve_nb.gates.execution.run_store import RunStore
+from kserve_nb.gates.execution.state_machine import Command
 from kserve_nb.gates.plan import RolloutPlan
-from kserve_nb.gates.rollout_runner import OnChange, RolloutRunner, WallClock
-from kserve_nb.gates.run_state import Intent, RunState
-from kserve_nb.gates.run_store import RunStore
-from kserve_nb.gates.state_machine import Command
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values.rollout_status import RolloutStatus
 

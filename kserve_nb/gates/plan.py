@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kserve_nb.gates.gate import Gate
-from kserve_nb.gates.request_gates import ErrorsGate, SplitGate
+from kserve_nb.gates.criteria.gate import Gate
+from kserve_nb.gates.criteria.request_gates import ErrorsGate, SplitGate
 from kserve_nb.values.text.readable_error import ReadableError
 
 OnInconclusive = Literal["hold", "rollback"]

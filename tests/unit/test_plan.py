@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from kserve_nb.gates import plan_file
-from kserve_nb.gates.answer_gates import AgreementGate, LossGate
-from kserve_nb.gates.custom_gates import FunctionGate, PrometheusGate
+from kserve_nb.gates.criteria.answer_gates import AgreementGate, LossGate
+from kserve_nb.gates.criteria.custom_gates import FunctionGate, PrometheusGate
+from kserve_nb.gates.criteria.request_gates import ErrorsGate, LatencyGate, SplitGate
 from kserve_nb.gates.plan import PlanError, ProbeTraffic, RolloutPlan
-from kserve_nb.gates.request_gates import ErrorsGate, LatencyGate, SplitGate
 
 WHOLE = """
 model: gs://bucket/model

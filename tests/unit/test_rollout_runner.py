@@ -14,15 +14,15 @@ import pytest
 
 from kserve_nb.access.api_client import Client
 from kserve_nb.access.ingress import Ingress
-from kserve_nb.gates import rollout_runner
-from kserve_nb.gates.evidence import Outcome
+from kserve_nb.gates.criteria.evidence import Outcome
+from kserve_nb.gates.criteria.request_gates import ErrorsGate
+from kserve_nb.gates.execution import rollout_runner
+from kserve_nb.gates.execution.probe import Prober, RoundResult
+from kserve_nb.gates.execution.rollout_runner import RolloutRunner
+from kserve_nb.gates.execution.run_state import Intent, RunState
+from kserve_nb.gates.execution.run_store import LEASE_S, LeaseLostError, RunStore
 from kserve_nb.gates.gated_rollout import GatedRollout
 from kserve_nb.gates.plan import ProbeTraffic, RolloutPlan
-from kserve_nb.gates.probe import Prober, RoundResult
-from kserve_nb.gates.request_gates import ErrorsGate
-from kserve_nb.gates.rollout_runner import RolloutRunner
-from kserve_nb.gates.run_state import Intent, RunState
-from kserve_nb.gates.run_store import LEASE_S, LeaseLostError, RunStore
 from kserve_nb.rollout.errors import ChangedError, NotPossibleError
 from kserve_nb.values.rollout_status import RolloutStatus
 from tests.fake_api import ISVC, KSVC, NAMESPACE, FakeApi

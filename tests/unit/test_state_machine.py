@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from kserve_nb.gates import state_machine
-from kserve_nb.gates.evidence import Evidence
-from kserve_nb.gates.gate import GateResult
+from kserve_nb.gates.criteria.evidence import Evidence
+from kserve_nb.gates.criteria.gate import GateResult
+from kserve_nb.gates.execution import state_machine
+from kserve_nb.gates.execution.run_state import Intent, RunState
+from kserve_nb.gates.execution.state_machine import ClusterView, Command, decide
 from kserve_nb.gates.plan import RolloutPlan
-from kserve_nb.gates.run_state import Intent, RunState
-from kserve_nb.gates.state_machine import ClusterView, Command, decide
 
 PLAN = RolloutPlan(steps=(1, 10, 100), model="gs://new", bake_s=30, minimum_exposure=50, limit_s=1000, ready_s=100)
 SEEN = ClusterView("u", 1, None)

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from kserve_nb.gates.evidence import Evidence
-from kserve_nb.gates.gate import GateResult
+from kserve_nb.gates.criteria.evidence import Evidence
+from kserve_nb.gates.criteria.gate import GateResult
+from kserve_nb.gates.execution.run_state import Intent, RunState
 from kserve_nb.gates.plan import RolloutPlan
-from kserve_nb.gates.run_state import Intent, RunState
 
 Command = Literal["pause", "resume", "skip", "abort", "rollback"]
 COMMANDS: tuple[Command, ...] = ("pause", "resume", "skip", "abort", "rollback")

@@ -10,15 +10,16 @@ from dataclasses import replace
 from typing import Protocol
 
 from kserve_nb.access.api_client import RefusedError
-from kserve_nb.gates import plan_file, state_machine
-from kserve_nb.gates.custom_gates import PrometheusGate
-from kserve_nb.gates.evidence import Evidence, Reading
+from kserve_nb.gates import plan_file
+from kserve_nb.gates.criteria.custom_gates import PrometheusGate
+from kserve_nb.gates.criteria.evidence import Evidence, Reading
+from kserve_nb.gates.execution import state_machine
+from kserve_nb.gates.execution.probe import Prober, RoundResult
+from kserve_nb.gates.execution.prometheus import query_value
+from kserve_nb.gates.execution.run_state import Intent, RunState
+from kserve_nb.gates.execution.run_store import LeaseLostError, RunStore
+from kserve_nb.gates.execution.state_machine import ClusterView
 from kserve_nb.gates.plan import RolloutPlan
-from kserve_nb.gates.probe import Prober, RoundResult
-from kserve_nb.gates.prometheus import query_value
-from kserve_nb.gates.run_state import Intent, RunState
-from kserve_nb.gates.run_store import LeaseLostError, RunStore
-from kserve_nb.gates.state_machine import ClusterView
 from kserve_nb.rollout import progress
 from kserve_nb.rollout.errors import ChangedError, NotPossibleError
 from kserve_nb.rollout.rollout import Rollout

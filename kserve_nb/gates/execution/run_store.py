@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kserve_nb.access.api_client import Client, RefusedError, Resource
-from kserve_nb.gates.run_state import RunState
-from kserve_nb.gates.state_machine import COMMANDS, Command
+from kserve_nb.gates.execution.run_state import RunState
+from kserve_nb.gates.execution.state_machine import COMMANDS, Command
 from kserve_nb.rollout.errors import NotPossibleError
 from kserve_nb.rollout.waiting import WaitClock
 from kserve_nb.values.text.readable_error import ReadableError

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kserve_nb.access.ingress import IRIS_INPUT, LostError, PredictError, Rows, host_of
-from kserve_nb.gates.evidence import Outcome, Pair, Side
+from kserve_nb.gates.criteria.evidence import Outcome, Pair, Side
 from kserve_nb.gates.plan import ProbeTraffic
 from kserve_nb.rollout.discriminating_input import IRIS_CANDIDATES
 from kserve_nb.rollout.reader import RolloutReader

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from kserve_nb.gates.evidence import Evidence
-from kserve_nb.gates.gate import GateResult
+from kserve_nb.gates.criteria.evidence import Evidence
+from kserve_nb.gates.criteria.gate import GateResult
 from kserve_nb.gates.plan import RolloutPlan
 
 Phase = Literal["pending", "advancing", "baking", "held", "paused", "rolling back", "rolled back", "promoted",
