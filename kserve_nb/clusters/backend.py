@@ -98,7 +98,7 @@ class Backend(Protocol):
         """Stop the cluster and keep its objects. The caller holds the lock. Raises ClusterError if it cannot stop."""
 
     def release(self, name: str, record: Record | None) -> None:
-        """End all that the cluster has outside its state folder, before that folder is removed.
+        """End the processes and containers of the cluster, before its state folder is removed.
 
         The caller holds the lock. Raises ClusterError if something of the cluster is left.
 

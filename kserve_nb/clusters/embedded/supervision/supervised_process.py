@@ -109,7 +109,7 @@ class SupervisedProcess:
 
 
 async def exit_code(process: subprocess.Popen[bytes]) -> int:
-    """Wait until a child process ends. Uses no thread, and no time where the kernel offers process descriptors."""
+    """Wait until a child process ends, and return its exit code. On Linux this needs neither a thread nor polling."""
     try:
         handle = os.pidfd_open(process.pid)
     except (AttributeError, OSError):  # macOS; or no descriptor is left
