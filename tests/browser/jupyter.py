@@ -65,6 +65,11 @@ class Jupyter:
         url = f"{self.url}/lab/api/settings/@jupyterlab/apputils-extension:themes"
         self._session.put(url, json={"raw": json.dumps({"theme": name})}, timeout=10).raise_for_status()
 
+    def show_all_cells(self) -> None:
+        """Draw all cells of notebooks that are opened from now on, also those outside of the window."""
+        url = f"{self.url}/lab/api/settings/@jupyterlab/notebook-extension:tracker"
+        self._session.put(url, json={"raw": json.dumps({"windowingMode": "none"})}, timeout=10).raise_for_status()
+
     def write(self, path: str, notebook: dict[str, Any]) -> None:
         (self.folder / path).write_text(json.dumps(notebook))
 
@@ -95,8 +100,11 @@ class Notebook:
         self.page, self.jupyter, self.path = page, jupyter, path
         self.panel = page.locator(_PANEL)
 
-    def open(self) -> None:
-        self.page.goto(f"{self.jupyter.url}/lab/tree/{self.path}?token={self.jupyter.token}&reset")
+    def open(self, workspace: str = "") -> None:
+        """Open it alone, or in a workspace with the layout that was saved there."""
+        place = f"workspaces/{workspace}/" if workspace else ""
+        reset = "" if workspace else "&reset"
+        self.page.goto(f"{self.jupyter.url}/lab/{place}tree/{self.path}?token={self.jupyter.token}{reset}")
         self.panel.locator(".jp-Cell").first.wait_for(timeout=DEADLINE_S * 1000)
 
     def run_all(self) -> None:

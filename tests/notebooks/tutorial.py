@@ -85,5 +85,5 @@ def wrong(notebook: str, log: Path) -> dict[Command, tuple[int, int]]:
 
 def command(line: str, stdin: str = "") -> Command:
     """Return a command without its pipe: Python or our own jq processes the output."""
-    words = shlex.split(line)
+    words = shlex.split(line.replace("\\\n", " "))
     return Command(tuple(words[: words.index("|")] if "|" in words else words), stdin)
