@@ -117,6 +117,20 @@ class Notebook:
             self._menu("Run", "Run All Cells")
         until(self._done, lambda: f"prompts of {self.path}: {self._prompts()}")
 
+    def start_new_kernel(self) -> None:
+        """Restart a kernel that has stopped, and clear all outputs."""
+        self._menu("Kernel", "Restart Kernel and Clear Outputs of All Cells…")
+        dialog = self.page.locator(".jp-Dialog .jp-mod-accept")
+        dialog.click()
+        until(lambda: self.jupyter.idle(self.path), lambda: f"kernel of {self.path}: {self.jupyter.kernel(self.path)}")
+
+    def run_cell(self, number: int) -> None:
+        """Run one cell whose outputs are cleared, and wait until it has run."""
+        self.panel.locator(".jp-CodeCell").nth(number).locator(".cm-content").click()
+        self.page.keyboard.press("Shift+Enter")
+        until(lambda: self._prompts()[number] not in ("[*]:", "[ ]:"),
+              lambda: f"cell {number} of {self.path}: {self._prompts()}")
+
     def restart_and_run_all(self) -> None:
         """What one does who no longer knows what the kernel holds."""
         self._menu("Kernel", "Restart Kernel and Run All Cells…")

@@ -206,7 +206,7 @@ def test_an_executed_notebook_contains_the_last_state(api: FakeApi, tmp_path: Pa
 
     (output,) = notebook.cells[0].outputs
     assert "requested 20 %" in output.data["text/plain"] and "requested 10 %" not in output.data["text/plain"]
-    assert "class='knb'" in output.data["text/html"] and "20 %" in Page(output.data["text/html"]).root.text
+    assert "class='knb knb-static'" in output.data["text/html"] and "20 %" in Page(output.data["text/html"]).root.text
     (state,) = [found["state"] for found in notebook.metadata.widgets[WIDGET_STATE]["state"].values()
                 if "content" in found["state"]]  # fmt: skip
     assert "aria-valuetext='20 % to 00002'" in state["content"]

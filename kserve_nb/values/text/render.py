@@ -44,7 +44,7 @@ def cluster_line(cluster: Cluster) -> str:
 def cluster_html(cluster: Cluster) -> str:
     """The line about a cluster, with the style that wraps the lines of this notebook's outputs between words."""
     line = safe_html(cluster_line(cluster))
-    look = "white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere"
+    look = "margin:0;padding:0;white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere"
     return f"<style>{_WRAPPED}</style><pre class='kserve-nb-lab' style='{look}'>{line}</pre>"
 
 
