@@ -118,11 +118,10 @@ class Notebook:
         until(self._done, lambda: f"prompts of {self.path}: {self._prompts()}")
 
     def start_new_kernel(self) -> None:
-        """Restart a kernel that has stopped, and clear all outputs."""
+        """Restart a kernel that has stopped, which JupyterLab does without a question, and clear all outputs."""
         self._menu("Kernel", "Restart Kernel and Clear Outputs of All Cells…")
-        dialog = self.page.locator(".jp-Dialog .jp-mod-accept")
-        dialog.click()
-        until(lambda: self.jupyter.idle(self.path), lambda: f"kernel of {self.path}: {self.jupyter.kernel(self.path)}")
+        until(lambda: self.jupyter.idle(self.path) and set(self._prompts()) == {"[ ]:"},
+              lambda: f"kernel of {self.path}: {self.jupyter.kernel(self.path)}, prompts: {self._prompts()}")
 
     def run_cell(self, number: int) -> None:
         """Run one cell whose outputs are cleared, and wait until it has run."""
