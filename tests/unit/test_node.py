@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from kserve_nb.clusters.embedded import log_rotation
 from kserve_nb.clusters.embedded.apimachinery.kinds import POD, SANDBOX
 from kserve_nb.clusters.embedded.apimachinery.objects import is_true
 from kserve_nb.clusters.embedded.node.kubelet.volumes import claim_folder
@@ -288,6 +289,24 @@ def test_logs_are_in_the_cri_format(socket: Path) -> None:
                 for line in lines:
                     stamp, stream, tag, _ = line.split(" ", 3)
                     assert stamp.endswith("Z") and stream == "stdout" and tag == "F"
+
+    asyncio.run(play())
+
+
+def test_a_log_that_grows_without_end_is_rotated(socket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_rotation, "MAX_BYTES", 10_000)
+
+    async def play() -> None:
+        async with lab(socket) as it, it.node():
+            it.store.create(POD, pod("one"))
+            await it.ready("one")
+            log = Path(it.sandbox("one")["containers"]["kserve-container"]["log"])
+
+            with log.open("a") as file:
+                file.write("x" * 20_000 + "\n")
+
+            await it.until(lambda: log.stat().st_size == 0, "the log is rotated")
+            assert "x" * 20_000 in log.with_name("0.log.1").read_text()
 
     asyncio.run(play())
 

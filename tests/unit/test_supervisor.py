@@ -17,7 +17,8 @@ import psutil
 import pytest
 
 from kserve_nb.clusters import process_identity, state
-from kserve_nb.clusters.embedded.supervision import health, supervised_process
+from kserve_nb.clusters.embedded import log_rotation
+from kserve_nb.clusters.embedded.supervision import health, supervised_process, supervisor
 from kserve_nb.clusters.embedded.supervision.health import PartHealth
 from kserve_nb.clusters.embedded.supervision.supervised_process import SupervisedProcess
 from kserve_nb.clusters.embedded.supervision.supervisor import StopConditions, Supervisor
@@ -104,6 +105,22 @@ def test_a_process_that_cannot_be_started_is_retried_until_it_can(record: Record
     supervise(folder, [str(program)], scene)
 
     assert (folder / "store.db").read_text() == "precious"
+
+
+def test_the_logs_of_a_clusters_processes_are_rotated(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = state.folder("lab")
+    monkeypatch.setattr(supervisor, "CHECK_S", 0.02)
+    monkeypatch.setattr(log_rotation, "MAX_BYTES", 1000)
+    (folder / "supervisor.log").write_text("x" * 1001)
+
+    async def scene(_: Supervisor) -> None:
+        await until((folder / "server.log.1").exists, "the log of the process is rotated")
+        await until(lambda: (folder / "server.log").stat().st_size > 0, "the process writes on")
+
+    supervise(folder, python("while True: print('x' * 100, flush=True); import time; time.sleep(0.01)"), scene)
+
+    assert (folder / "supervisor.log").read_text() == "" and (folder / "supervisor.log.1").read_text() == "x" * 1001
+    assert not (folder / "server.log.2").exists()
 
 
 def test_a_crash_loop_is_reported_with_the_last_line_of_the_log(record: Record) -> None:

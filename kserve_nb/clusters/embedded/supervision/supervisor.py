@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import IO
 
 from kserve_nb.clusters import process_identity, state
+from kserve_nb.clusters.embedded import log_rotation
 from kserve_nb.clusters.embedded.addresses import connect, of_socket
 from kserve_nb.clusters.embedded.cluster_settings import settings_of
 from kserve_nb.clusters.embedded.gateway.envoy_bootstrap import ACTIVATOR_SOCKET, write_bootstrap
@@ -175,6 +176,8 @@ class Supervisor:
 
     async def _reason_to_stop(self, conditions: StopConditions) -> str:
         while not (reason := conditions.check()):
+            for name in ("supervisor", *(part.health.name for part in self.parts)):
+                log_rotation.rotate(self._folder / f"{name}.log", log_rotation.OWN_FILES)
             try:
                 await asyncio.wait_for(self._stop_requested.wait(), CHECK_S)
             except TimeoutError:
@@ -227,7 +230,8 @@ async def supervise(name: str) -> None:
     if record is None:
         raise ClusterError(f"There is no cluster {name!r}. Start it: kserve-nb up --name {name}")
     with hold_lock(folder) as lock:
-        (folder / "used").touch()
+        with contextlib.suppress(OSError):  # the disk is full
+            (folder / "used").touch()
         sockets = enter_socket_folder(folder)
         adopt_orphans()
         with sockets, socket.create_server(("127.0.0.1", record.api_port), backlog=512) as listener:
