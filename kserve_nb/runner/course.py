@@ -46,16 +46,17 @@ class Copied:
 
 
 def find_course() -> Path:
-    """Return the folder of the course's notebooks.
+    """Return the folder of the course's notebooks: `notebooks/` of a clone, or the copy in an installed package.
 
     Raises:
-        CourseError: this package is not installed from a clone, and there is no `./notebooks`.
+        CourseError: the package was installed without its notebooks, and there is no `./notebooks`.
     """
-    for base in (Path(__file__).resolve().parents[2], Path.cwd()):
-        if (base / "notebooks").is_dir():
-            return base / "notebooks"
-    raise CourseError("Cannot find the course's notebooks. Run this command in a clone of the project, or name the "
-                      "notebooks: kserve-nb run FOLDER/00_setup.ipynb")
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package.parent / "notebooks", package / "course", Path.cwd() / "notebooks"):
+        if any(folder.glob("[0-9][0-9]_*.ipynb")):
+            return folder
+    raise CourseError("Cannot find the course's notebooks. Install the package again (pip install --force-reinstall "
+                      "kserve-nb), or name the notebooks: kserve-nb run FOLDER/00_setup.ipynb")
 
 
 def copy_course(source: Path, folder: Path, *, fresh: bool = False) -> Copied:

@@ -26,7 +26,7 @@ from tests.fake_gateway import FakeGateway
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # Folders whose modules have examples.
-FOLDERS = ("values", "access", "rollout", "observe", "magics")
+FOLDERS = ("values", "access", "rollout", "observe", "gates", "magics")
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
