@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -259,3 +261,24 @@ def test_a_forgotten_temporary_cluster_is_deleted_by_the_next_command(state_home
     clusters.delete_abandoned()
 
     assert clusters.names() == [] and list(state_home.rglob("*.lock")) == []
+
+
+def test_a_stored_object_that_cannot_be_read_is_named_by_up_and_by_status() -> None:
+    record = clusters.start("row")
+    create_namespace(record, "precious")
+    create_namespace(record, "damaged")
+    clusters.stop("row")
+    with contextlib.closing(sqlite3.connect(clusters.folder("row") / "store.db")) as store:
+        store.execute("UPDATE objects SET data = '{' WHERE resource LIKE 'namespaces%' AND name = 'damaged'")
+        store.commit()
+
+    resumed, shown = command("up", "--name", "row"), command("status", "--name", "row")
+
+    line = "problem     Cannot read namespaces damaged from the store: "
+    assert resumed.returncode == 0 and line in resumed.stderr
+    assert shown.returncode == 0 and line in shown.stdout and "It is left out: apply it again" in shown.stdout
+    assert has_namespace(record, "precious") and not has_namespace(record, "damaged")
+    create_namespace(record, "damaged")
+    clusters.stop("row")
+    assert "problem" not in command("up", "--name", "row").stderr
+    clusters.delete("row")

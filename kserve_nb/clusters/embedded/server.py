@@ -21,7 +21,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from kserve_nb.clusters import state
-from kserve_nb.clusters.embedded import control
+from kserve_nb.clusters.embedded import control, unreadable_objects
 from kserve_nb.clusters.embedded.api.admission.chain import admit
 from kserve_nb.clusters.embedded.api.initial_objects import populate
 from kserve_nb.clusters.embedded.api.store.database import StoreError
@@ -81,6 +81,8 @@ async def run(name: str, listener: socket.socket) -> None:
     assert record is not None
     settings = settings_of(record)
     store = Store(folder / "store.db", admission=admit)
+    with contextlib.suppress(OSError):  # the disk is full: they are in the log
+        unreadable_objects.write(folder, store.unreadable)
     populate(store, settings)
     loop = ControlLoop(store, settings, control.reconcilers(), record_event)
     kubelet = Kubelet(store, settings, folder, SOCKETS / RUNTIME_SOCKET)

@@ -32,6 +32,7 @@ from kserve_nb.clusters.embedded.gateway.envoy_bootstrap import ACTIVATOR_SOCKET
 from kserve_nb.clusters.embedded.node.protocol import RUNTIME_SOCKET
 from kserve_nb.clusters.embedded.supervision import health
 from kserve_nb.clusters.embedded.supervision.health import Health
+from kserve_nb.clusters.embedded.supervision.ingress_standby import IngressStandby
 from kserve_nb.clusters.embedded.supervision.processes import adopt_orphans, end_orphans
 from kserve_nb.clusters.embedded.supervision.supervised_process import SupervisedProcess
 from kserve_nb.clusters.embedded.supervision.supervisor_lock import LOCK_FILE, hold_lock
@@ -199,11 +200,12 @@ def _parts(record: Record, folder: Path, listener: socket.socket,
            report: Callable[[], None]) -> list[SupervisedProcess]:
     """The processes of a cluster, in the order in which they are started."""
     python, module = [sys.executable, "-P", "-m"], "kserve_nb.clusters.embedded"
+    standby = IngressStandby(record.ingress)
     return [
         SupervisedProcess("runtime", [*python, f"{module}.node.runtime.zygote", "--socket", RUNTIME_SOCKET],
                           folder / "runtime.log", _accepts(of_socket(Path(RUNTIME_SOCKET))), report),
         SupervisedProcess("envoy", write_bootstrap(folder / "envoy", settings_of(record), Path()),
-                          folder / "envoy.log", _accepts(record.ingress), report),
+                          folder / "envoy.log", standby.envoy_is_ready, report, on_state=standby.on_state),
         SupervisedProcess("server", [*python, f"{module}.server", record.name, str(listener.fileno())],
                           folder / "server.log", _accepts(of_socket(Path(ACTIVATOR_SOCKET))), report,
                           (listener.fileno(),)),
