@@ -18,26 +18,18 @@ import psutil
 import pytest
 
 from kserve_nb import clusters
-from kserve_nb.clusters import ClusterError, Record
-from tests.faults.conftest import eventually, family, processes_in
+from kserve_nb.clusters import ClusterError
+from tests.faults.conftest import (
+    KSERVE_NB,
+    command,
+    create_namespace,
+    eventually,
+    family,
+    has_namespace,
+    processes_in,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-KSERVE_NB = [sys.executable, "-c", "from kserve_nb.cli import main; main()"]
-
-
-def command(*words: str, timeout_s: float = 200) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*KSERVE_NB, *words], capture_output=True, text=True, timeout=timeout_s, check=False)
-
-
-def create_namespace(record: Record, name: str) -> None:
-    subprocess.run(["kubectl", "--kubeconfig", record.kubeconfig, "create", "namespace", name], check=True,
-                   capture_output=True)
-
-
-def has_namespace(record: Record, name: str) -> bool:
-    done = subprocess.run(["kubectl", "--kubeconfig", record.kubeconfig, "get", "namespace", name], check=False,
-                          capture_output=True)
-    return done.returncode == 0
 
 
 def test_a_step_of_the_clock_neither_ends_a_cluster_nor_hides_its_processes(
