@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 
 from kserve_nb.clusters import process_identity, state
 from kserve_nb.clusters.embedded import log_rotation
-from kserve_nb.clusters.embedded.supervision import health, supervised_process, supervisor
+from kserve_nb.clusters.embedded.supervision import health, processes, supervised_process, supervisor
 from kserve_nb.clusters.embedded.supervision.health import PartHealth
 from kserve_nb.clusters.embedded.supervision.supervised_process import SupervisedProcess
 from kserve_nb.clusters.embedded.supervision.supervisor import StopConditions, Supervisor
@@ -160,16 +161,17 @@ def test_children_of_a_killed_process_end_with_it(record: Record) -> None:
             f"open({str(folder / 'child')!r}, 'w').write(f'{{child.pid}} ')\ntime.sleep(1000)")
 
     async def scene(supervisor: Supervisor) -> None:
-        from kserve_nb.clusters.embedded.supervision.processes import adopt_orphans
-
-        adopt_orphans()
+        processes.adopt_orphans()
         await until(lambda: (folder / "child").exists() and (folder / "child").read_text().endswith(" "), "started")
         orphan = psutil.Process(int((folder / "child").read_text()))
         assert supervisor.parts[0].pid is not None
         os.kill(supervisor.parts[0].pid, signal.SIGKILL)
         await until(lambda: not orphan.is_running(), "the orphan has ended")
 
-    supervise(folder, python(code), scene)
+    try:
+        supervise(folder, python(code), scene)
+    finally:  # orphans of later tests are not this process's
+        ctypes.CDLL(None).prctl(processes._PR_SET_CHILD_SUBREAPER, 0)
 
 
 def test_a_stopped_cluster_says_why_and_keeps_its_objects(record: Record) -> None:
