@@ -19,12 +19,12 @@ import pytest
 
 from kserve_nb import clusters
 from kserve_nb.clusters import ClusterError
+from tests.exposure import family
 from tests.faults.conftest import (
     KSERVE_NB,
     command,
     create_namespace,
     eventually,
-    family,
     has_namespace,
     processes_in,
 )

@@ -19,11 +19,11 @@ import pytest
 from kserve_nb import clusters
 from kserve_nb.clusters import ClusterError, Record
 from kserve_nb.clusters.embedded import log_rotation
+from tests.exposure import family
 from tests.faults.conftest import (
     command,
     create_namespace,
     eventually,
-    family,
     has_namespace,
     kubectl,
     part,
