@@ -78,8 +78,9 @@ async def run(name: str, listener: socket.socket) -> None:
     store = Store(folder / "store.db", admission=admit)
     populate(store, settings)
     loop = ControlLoop(store, settings, control.reconcilers(), record_event)
-    kubelet = Kubelet(store, settings, folder, SOCKETS / RUNTIME_SOCKET)
-    gateway = Gateway(store, settings, folder / "envoy", SOCKETS)
+    kubelet = Kubelet(store.as_manager("kubelet"), settings, folder, SOCKETS / RUNTIME_SOCKET)
+    ingress = "kourier" if settings.gateway == "kourier" else "controller"
+    gateway = Gateway(store.as_manager(ingress), settings, folder / "envoy", SOCKETS)
     gc.collect()
     gc.freeze()  # what is there now stays: later collections need not walk it
     async with asyncio.TaskGroup() as group:
