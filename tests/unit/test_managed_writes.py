@@ -29,7 +29,8 @@ def rows(obj: Object) -> dict[tuple[str, str], dict[str, Any]]:
             for row in obj["metadata"].get("managedFields", [])}
 
 
-POD_BODY: Object = {"metadata": {"name": "p", "namespace": "demo"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+POD_BODY: Object = {"metadata": {"name": "p", "namespace": "demo"},
+                    "spec": {"containers": [{"name": "c", "image": "i"}]}}
 CONDITIONS = [{"type": "Ready", "status": "True"}]
 
 

@@ -61,7 +61,7 @@ class ManagedObjects(Objects):
 
 
 def _is_binding(kind: Kind, old: Object | None, body: Object) -> bool:
-    """Whether the scheduler assigns a pod to a node: a real one uses the subresource `binding`, which records nothing."""
+    """Whether the scheduler assigns a pod to a node: a real one posts a Binding, which is not recorded."""
     if kind != POD or old is None:
         return False
     return any("nodeName" in (obj.get("spec") or {}) for obj in (old, body))

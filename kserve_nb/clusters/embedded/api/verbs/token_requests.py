@@ -42,7 +42,7 @@ async def create(request: web.Request, store: Store, target: RequestTarget) -> w
 
 def _check_lifetime(lifetime_s: Any) -> None:
     if not isinstance(lifetime_s, int) or isinstance(lifetime_s, bool):
-        raise StatusError(400, "BadRequest", "TokenRequest in version \"v1\" cannot be handled as a TokenRequest: json: "
+        raise StatusError(400, "BadRequest", 'TokenRequest in version "v1" cannot be handled as a TokenRequest: json: '
                                              "cannot unmarshal into Go struct field TokenRequestSpec."
                                              "spec.expirationSeconds of type int64")
     causes: list[Cause] = []
