@@ -27,6 +27,7 @@ from kserve_nb.clusters.embedded.control.knative.autoscaling.autoscaler import (
     scaling_of,
 )
 from kserve_nb.clusters.embedded.control.knative.autoscaling.autoscaling_options import Options
+from kserve_nb.clusters.embedded.control.knative.autoscaling.scaler import Bounds
 from tests.unit.revision_world import MODULES, TWO, make_world, pods, ready, route, start
 from tests.unit.world import DATA, NS, World, conditions_of
 
@@ -301,19 +302,27 @@ def test_the_burst_capacity_decides_who_stands_in_the_path(burst: float, excess:
 
 
 @pytest.mark.parametrize(("data", "wanted"), [
-    ({"min-scale": "2"}, 2), ({"initial-scale": "3"}, 3), ({"enable-scale-to-zero": "false"}, 1), ({}, 0)])
+    ({"initial-scale": "3"}, 3), ({"enable-scale-to-zero": "false"}, 1), ({}, 0)])
 def test_the_cluster_has_bounds_of_the_scale(data: dict[str, str], wanted: int) -> None:
     world = make_world(cpu="64")
     world.objects.create(CONFIG_MAP, {
         "metadata": {"name": "config-autoscaler", "namespace": "knative-serving"}, "data": data})
 
-    start(world, min_scale="") if "min-scale" in data else start(world, min_scale="0")
+    start(world, min_scale="0")
     world.run_pods()
     if "initial-scale" not in data:
         world.pass_s(300)
         world.run_pods()
 
     assert replicas(world) == wanted
+
+
+def test_bounds_have_an_old_spelling_and_defaults() -> None:
+    annotated = Bounds.of(AUTOSCALER, Options({"autoscaling.knative.dev/minScale": "2",
+                                               "autoscaling.knative.dev/maxScale": "5"}, {"min-scale": "1"}))
+    configured = Bounds.of(AUTOSCALER, Options({}, {"min-scale": "1", "max-scale": "3", "initial-scale": "2"}))
+
+    assert (annotated, configured) == (Bounds(2, 5, 1), Bounds(1, 3, 2))
 
 
 @settings(max_examples=15, deadline=None)
