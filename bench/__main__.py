@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from bench import gates, growth, memory, pixels, start, tutorial, users
+from bench import course, gates, growth, memory, pixels, start, tutorial, users
 
-PARTS = {"start": start.run, "memory": memory.run, "tutorial": tutorial.run, "growth": growth.run,
+PARTS = {"start": start.run, "memory": memory.run, "course": course.run, "tutorial": tutorial.run, "growth": growth.run,
          "pixels": pixels.run, "gates": gates.run, "users": users.run}
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ def test_bands_follow_the_traffic() -> None:
     pods = {name[-5:]: [[s.what for s in spans] for spans in found.values()] for name, found in course.pods.items()}
     assert pods["00001"] == [["starting", "ready", "ending"], ["starting", "ready"]]
     assert [text for _, text in course.actions] == [
-        "requested: 100 % for model", "requested: 10 % for model-2",
-        "requested: 100 %", "requested: 0 %", "requested: 10 %"]
+        "requested: no percent for model", "requested: 10 % for model-2",
+        "requested: no percent", "requested: 0 %", "requested: 10 %"]
 
 
 def test_a_time_without_data_is_a_gap() -> None:

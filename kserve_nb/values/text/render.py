@@ -46,7 +46,7 @@ def cluster_line(cluster: Cluster) -> str:
 def cluster_html(cluster: Cluster) -> str:
     """The line about a cluster, with the style that lets the tables of kubectl in this notebook scroll."""
     line = safe_html(cluster_line(cluster))
-    return f"<style>{_UNBROKEN}</style><pre class='kserve-nb-lab' style='white-space:pre-wrap'>{line}</pre>"
+    return f"<style>{_UNBROKEN}</style><div class='kserve-nb-lab'>{line}</div>"
 
 
 def status_line(status: RolloutStatus) -> str:
