@@ -53,5 +53,7 @@ def up(name: str, kind: str | None, namespace: str, **options: Any) -> None:
     record = clusters.start(name, kind, namespace=namespace, notify=notify, **options)
     show(record)
     status = clusters.status(record)
+    for problem in status.problems:
+        notify(f"problem     {problem}")
     if not status.ready:
         raise ClusterError(f"cluster {name!r} is not ready: {status.reason}")
