@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kserve_nb.widgets.slider.traffic_slider import TrafficSlider
     from kserve_nb.widgets.split_chart import SplitChart
     from kserve_nb.widgets.status_line import StatusLine
+    from kserve_nb.widgets.task_card import TaskCard
     from kserve_nb.widgets.yaml_diff import YamlDiff
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "RolloutTree",
     "SplitChart",
     "StatusLine",
+    "TaskCard",
     "TrafficSlider",
     "YamlDiff",
 ]
@@ -46,6 +48,7 @@ _MODULES = {
     "RolloutTree": "rollout_tree",
     "SplitChart": "split_chart",
     "StatusLine": "status_line",
+    "TaskCard": "task_card",
     "TrafficSlider": "slider.traffic_slider",
     "YamlDiff": "yaml_diff",
 }
