@@ -9,10 +9,17 @@ from pathlib import Path
 def write(file: Path, text: str) -> None:
     """Replace the file atomically by one with this text and mode 0600."""
     draft = file.with_name(f"{file.name}.tmp")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
-        draft.chmod(0o600)  # the draft of an interrupted write, or an unusual umask
+    with open(draft, "w", encoding="utf-8", opener=opener) as stream:
         stream.write(text)
     draft.replace(file)
+
+
+def opener(path: str | Path, flags: int) -> int:
+    """An `opener` for `open` that creates files with mode 0600, and gives existing ones that mode."""
+    handle = os.open(path, flags, 0o600)
+    if os.name == "posix" and os.fstat(handle).st_mode & 0o077:
+        os.fchmod(handle, 0o600)
+    return handle
 
 
 def make_folder(folder: Path) -> None:

@@ -175,7 +175,7 @@ def remove(name: str) -> None:
 def note_use(name: str) -> None:
     """Store that the cluster is used now. An embedded cluster does so itself at each request."""
     with contextlib.suppress(OSError):
-        (folder(name) / _USED).touch()
+        (folder(name) / _USED).touch(mode=0o600)
 
 
 def last_use(name: str) -> float:
@@ -221,7 +221,7 @@ def _disk_problem(name: str, error: OSError) -> str:
 def _locked(file: Path) -> IO[str]:
     """The file, opened and locked. A file that another process removed in the meantime is created again."""
     while True:
-        stream = open(file, "w", encoding="utf-8")  # noqa: SIM115  the caller closes it
+        stream = open(file, "w", encoding="utf-8", opener=private_files.opener)  # noqa: SIM115  the caller closes it
         if fcntl is None:
             return stream
         fcntl.flock(stream, fcntl.LOCK_EX)

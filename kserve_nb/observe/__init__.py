@@ -1,4 +1,4 @@
-"""What a rollout looks like at one moment (snapshot) and over time (history). Pure.
+"""The state of a rollout at one moment (snapshot) and over time (history), and the feed that records both.
 
-Imports `rollout`, `access` and `values`.
+Pure except for `feed`. Imports `rollout`, `access` and `values`.
 """

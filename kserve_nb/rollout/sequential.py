@@ -37,24 +37,24 @@ def evidence(hits: int, sent: int, percent: float, prior_percent: float | None =
     return _log_beta(a + hits, b + misses) - _log_beta(a, b) - likelihood
 
 
-def band(hits: int, sent: int, percent: float) -> tuple[float, float]:
-    """The anytime-valid 95 % band of the share, in percent: valid however often you look.
+def band(hits: int, sent: int, percent: float, alpha: float = ALPHA_ANYTIME) -> tuple[float, float]:
+    """The anytime-valid band of the share, in percent, by default of 95 %: valid however often you look.
 
     >>> [round(bound, 1) for bound in band(hits=6, sent=60, percent=10)]
     [2.9, 22.9]
 
     Args:
         percent: the requested percent, at which the prior has its mean. It must not depend on the answers.
+        alpha: runs in which the band excludes the true share at any moment.
     """
     if not sent:
         return 0.0, 100.0
-    seen = 100 * hits / sent
-    return _edge(hits, sent, percent, 0.0, seen), _edge(hits, sent, percent, 100.0, seen)
+    seen, limit = 100 * hits / sent, math.log(1 / alpha)
+    return _edge(hits, sent, percent, 0.0, seen, limit), _edge(hits, sent, percent, 100.0, seen, limit)
 
 
-def _edge(hits: int, sent: int, percent: float, outside: float, inside: float) -> float:
+def _edge(hits: int, sent: int, percent: float, outside: float, inside: float, limit: float) -> float:
     """Where the evidence crosses its limit, between a percent outside the band and the observed one inside."""
-    limit = math.log(1 / ALPHA_ANYTIME)
     if evidence(hits, sent, outside, percent) < limit:
         return outside
     for _ in range(_STEPS):

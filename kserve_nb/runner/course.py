@@ -13,6 +13,7 @@ import nbformat
 
 FOLDER = "kserve-canary-course"
 _LIST = ".course.json"  # the files of a copy and their hashes, as they were written
+SOLUTION = "solution"  # the tag of cells that solve a task, and of the text before them
 _TEST_TAGS = {"keep_output", "nbval-check-output"}  # for the tests in the repository; a learner's copy has none
 
 
@@ -46,16 +47,17 @@ class Copied:
 
 
 def find_course() -> Path:
-    """Return the folder of the course's notebooks.
+    """Return the folder of the course's notebooks: `notebooks/` of a clone, or the copy in an installed package.
 
     Raises:
-        CourseError: this package is not installed from a clone, and there is no `./notebooks`.
+        CourseError: the package was installed without its notebooks, and there is no `./notebooks`.
     """
-    for base in (Path(__file__).resolve().parents[2], Path.cwd()):
-        if (base / "notebooks").is_dir():
-            return base / "notebooks"
-    raise CourseError("Cannot find the course's notebooks. Run this command in a clone of the project, or name the "
-                      "notebooks: kserve-nb run FOLDER/00_setup.ipynb")
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package.parent / "notebooks", package / "course", Path.cwd() / "notebooks"):
+        if any(folder.glob("[0-9][0-9]_*.ipynb")):
+            return folder
+    raise CourseError("Cannot find the course's notebooks. Install the package again (pip install --force-reinstall "
+                      "kserve-nb), or name the notebooks: kserve-nb run FOLDER/00_setup.ipynb")
 
 
 def copy_course(source: Path, folder: Path, *, fresh: bool = False) -> Copied:
@@ -94,14 +96,21 @@ def copy_course(source: Path, folder: Path, *, fresh: bool = False) -> Copied:
 
 
 def stripped(notebook: str) -> str:
-    """A notebook's JSON without outputs, execution counts, and tags that only tests use."""
-    loaded = nbformat.reads(notebook, as_version=4)
+    """A notebook's JSON without solutions, outputs, execution counts, and tags that only tests use."""
+    loaded = nbformat.reads(unsolved(notebook), as_version=4)
     for cell in loaded.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
         tags = [tag for tag in cell.metadata.pop("tags", []) if tag not in _TEST_TAGS]
         if tags:
             cell.metadata["tags"] = tags
+    return str(nbformat.writes(loaded)) + "\n"
+
+
+def unsolved(notebook: str) -> str:
+    """A notebook's JSON without its solutions."""
+    loaded = nbformat.reads(notebook, as_version=4)
+    loaded.cells = [cell for cell in loaded.cells if SOLUTION not in cell.metadata.get("tags", [])]
     return str(nbformat.writes(loaded)) + "\n"
 
 

@@ -205,8 +205,8 @@ def _both_blocks(seen: Snapshot, start: Start) -> str:
 def _new_schema(seen: Snapshot, start: Start) -> str:
     if states.requested(seen) != start.targets.percent:
         return ""
-    return ("The percent is right, but it did not come from a manifest in the old schema. Apply one: sklearn: in place of "
-            "model:, and no modelFormat.")  # fmt: skip
+    return ("The percent is right, but it did not come from a manifest in the old schema. Apply one: sklearn: in place "
+            "of model:, and no modelFormat.")  # fmt: skip
 
 
 def _old_document(targets: Targets) -> dict[str, Any]:
@@ -231,16 +231,16 @@ def _too_rare(seen: Snapshot, start: Start) -> str:
     percent, requests = states.requested(seen), start.targets.number
     if percent is None or not 0 <= percent < start.targets.percent:
         return ""
-    return (f"At {percent} %, none of {requests} requests reaches the canary in {missed(percent, requests):.0f} of 100 tries: "
-            f"{1 - percent / 100:.2f} to the power of {requests}. At most 5 are allowed.")  # fmt: skip
+    return (f"At {percent} %, none of {requests} requests reaches the canary in {missed(percent, requests):.0f} of 100 "
+            f"tries: {1 - percent / 100:.2f} to the power of {requests}. At most 5 are allowed.")  # fmt: skip
 
 
 def _more_than_needed(seen: Snapshot, start: Start) -> str:
     percent, requests = states.requested(seen), start.targets.number
     if percent is None or not start.targets.percent < percent < 100:
         return ""
-    return (f"At {percent} %, {requests} requests miss the canary in only {missed(percent, requests):.1f} of 100 tries. "
-            "A smaller percent is enough.")  # fmt: skip
+    return (f"At {percent} %, {requests} requests miss the canary in only {missed(percent, requests):.1f} of 100 "
+            "tries. A smaller percent is enough.")  # fmt: skip
 
 
 SEE_IN_TEN = Task(
@@ -266,8 +266,8 @@ def _could_be_larger(seen: Snapshot, start: Start) -> str:
     percent, requests = states.requested(seen), start.targets.number
     if percent is None or not 0 <= percent < start.targets.percent:
         return ""
-    return (f"At {percent} %, {requests} requests leave ±{half_width(percent, requests):.1f} points. That is good enough, "
-            "and so is a larger percent.")  # fmt: skip
+    return (f"At {percent} %, {requests} requests leave ±{half_width(percent, requests):.1f} points. That is good "
+            "enough, and so is a larger percent.")  # fmt: skip
 
 
 MEASURE_THE_SHARE = Task(

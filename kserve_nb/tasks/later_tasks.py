@@ -86,8 +86,8 @@ def _deployed_again(seen: Snapshot, start: Start) -> str:
     status = seen.status
     if status is None or status.latest_created in ("", start.newest) or seen.failure:
         return ""
-    return (f"You deployed again: users wait for a new revision, {short(status.latest_created)}. The previous revision still "
-            "exists, and a rollback needs nothing but one number.")  # fmt: skip
+    return (f"You deployed again: users wait for a new revision, {short(status.latest_created)}. The previous revision "
+            "still exists, and a rollback needs nothing but one number.")  # fmt: skip
 
 
 def _some_stay(seen: Snapshot, _start: Start) -> str:
@@ -129,8 +129,8 @@ def _bad_one_serves(seen: Snapshot, start: Start) -> str:
     percent = seen.routed.get(start.newest, 0)
     if not percent or start.snapshot.routed.get(start.newest, 0):
         return ""
-    return (f"{percent} % of the users got the bad revision {short(start.newest)} again: until the new revision is ready, the "
-            "percent goes to the latest ready one. Go back to 0 %, then deploy and raise in two steps.")  # fmt: skip
+    return (f"{percent} % of the users got the bad revision {short(start.newest)} again: until the new revision is "
+            "ready, the percent goes to the latest ready one. Go back to 0 %, then deploy and raise in two steps.")  # fmt: skip
 
 
 def _wrong_model(seen: Snapshot, start: Start) -> str:
@@ -153,8 +153,8 @@ def _repaired_patch(targets: Targets) -> dict[str, object]:
 
 LEAVE_PIN = Task(
     "leave-pin", "07_rollback", "Leave the pin safely",
-    "Bring the repaired model `" + MODEL + "` to {percent} % of the users. The bad revision may get none of them, not even "
-    "for a second.",
+    "Bring the repaired model `" + MODEL + "` to {percent} % of the users. The bad revision may get none of them, not "
+    "even for a second.",
     _repaired, (*states.IN_PLACE_MISTAKES, states.cannot_load, _wrong_model, _nobody_yet, states.promoted,
                 states.other_percent),
     "Two changes, one after the other. Which one is safe while the new revision is not ready yet?",

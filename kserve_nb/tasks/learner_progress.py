@@ -28,7 +28,9 @@ except ImportError:  # Windows
 FORMAT = 1  # raised when an older version would misread the file
 OFF = "KSERVE_NB_PROGRESS"
 _FILE = "progress.json"
-_EMPTY: Mapping[str, Any] = {"format": FORMAT, "seed": "", "notebooks": {}, "tasks": {}, "predictions": {}, "drills": []}
+_EMPTY: Mapping[str, Any] = {
+    "format": FORMAT, "seed": "", "notebooks": {}, "tasks": {}, "predictions": {}, "drills": [],
+}  # fmt: skip
 _TYPES = {key: type(value) for key, value in _EMPTY.items()}
 
 
@@ -144,7 +146,8 @@ class LearnerProgress:
         if found.get("format", 0) > FORMAT:
             self.problem = f"A newer version of kserve-nb wrote {self.file}, so this one changes nothing in it."
             self.off = True
-        return {**found, **{key: found[key] if isinstance(found.get(key), _TYPES[key]) else empty[key] for key in empty}}
+        known = {key: found[key] for key in empty if isinstance(found.get(key), _TYPES[key])}
+        return {**found, **empty, **known}
 
     def _change(self, change: Callable[[dict[str, Any]], object]) -> None:
         if self.off:

@@ -72,7 +72,7 @@ def created_again(seen: Snapshot, start: Start) -> str:
     before, now = start.snapshot.status, seen.status
     if before is None or now is None or before.uid == now.uid:
         return ""
-    return "This is a new InferenceService: the old one was deleted, and its users got 404 meanwhile. Change it in place."
+    return "This is another InferenceService: yours was deleted, and its users got 404. Change it in place instead."
 
 
 def over_hundred(seen: Snapshot, _start: Start) -> str:
@@ -121,8 +121,8 @@ def new_revision(seen: Snapshot, start: Start) -> str:
     status = seen.status
     if status is None or status.latest_created in ("", start.newest):
         return ""
-    return (f"You created revision {short(status.latest_created)}: something else than the percent has changed, such as "
-            "the model, a label or an annotation. Only the percent moves traffic without a new revision.")  # fmt: skip
+    return (f"You created revision {short(status.latest_created)}: something else than the percent has changed, such "
+            "as the model, a label or an annotation. Only the percent moves traffic without a new revision.")  # fmt: skip
 
 
 def other_percent(seen: Snapshot, start: Start) -> str:

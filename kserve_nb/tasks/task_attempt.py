@@ -1,4 +1,4 @@
-"""One attempt at a task: it receives the cluster's states, and decides when the task is done. Pure but for its state."""
+"""One attempt at a task: it receives the cluster's states, and decides when the task is done. No I/O."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Widgets: live views of one rollout, and controls to change it. Each also exists as text, HTML and JSON.
 
-May import everything but `cli` and `lab`. Python draws HTML (`drawing`), the browser patches it (`sheet`), and one feed
-per rollout delivers the data (`feed`).
+May import everything but `cli` and `lab`. Python draws HTML (`drawing`), the browser patches it (`sheet`), and
+one feed per rollout delivers the data (`observe.feed`).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from kserve_nb.widgets.drawing.markup import button, note, safe, toolbar
 from kserve_nb.widgets.drawing.share_chart import chart
 from kserve_nb.widgets.drawing.shares import latest_share, share_of
 from kserve_nb.widgets.drawing.svg import WIDTH
-from kserve_nb.widgets.feed.request_sender import RequestSender
+from kserve_nb.widgets.request_sender import RequestSender
 from kserve_nb.widgets.sheet.rollout_widget import RolloutWidget
 from kserve_nb.widgets.sheet.sheet import Handler
 

@@ -40,8 +40,8 @@ class TaskResult:
     def __repr__(self) -> str:
         if self.done:
             return f"✔ task {self.id}: {self.title}{' (shown)' if self.state.shown else ''}"
-        return (f"○ task {self.id} is open: {self.state.missing}. The notebook goes on without it. To do it later, run the "
-                "cell of the task again.")  # fmt: skip
+        return (f"○ task {self.id} is open: {self.state.missing}. The notebook goes on without it. To do it later, run "
+                "the cell of the task again.")  # fmt: skip
 
 
 class TaskCard(RolloutWidget):

@@ -52,7 +52,7 @@ def fake(opened: tuple[Notebook, FakeApi], shoot: Any) -> Iterator[tuple[Noteboo
     shoot(opened[0].page)
 
 
-def test_a_drag_asks_the_api_nothing_and_two_widgets_watch_once(fake: tuple[Notebook, FakeApi]) -> None:
+def test_a_drag_sends_no_request_and_two_widgets_share_one_watch(fake: tuple[Notebook, FakeApi]) -> None:
     shown, api = fake
     until(lambda: api.watching == WATCHES)
     before = [line for line in api.requests if "/version" not in line]

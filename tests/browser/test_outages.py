@@ -89,7 +89,7 @@ def test_a_process_that_is_killed_is_seen_as_a_restart(live: Notebook, lone: Rec
     live.shows("kserve-container:")
 
 
-def test_a_pod_that_is_deleted_goes_struck_through_and_another_one_comes(live: Notebook, lone: Record) -> None:
+def test_a_deleted_pod_is_struck_through_and_replaced(live: Notebook, lone: Record) -> None:
     gone = pod_of(lone, "00002")
 
     kubectl(lone, "delete", "pod", gone, "--wait=false")

@@ -124,7 +124,7 @@ def test_requested_accepted_routed_and_observed_are_seen_without_a_cell_being_ru
     print(f"Yes to 'sending': {slider.page.evaluate('window.sending'):.0f} ms")
 
 
-def test_a_conflict_says_who_wrote_and_leaves_the_choice(slider: Notebook, cluster: Record) -> None:
+def test_a_conflict_names_the_other_writer_and_offers_both_choices(slider: Notebook, cluster: Record) -> None:
     slider.button("25 %").click()
     slider.button("Apply 25 %").click()
     slider.button("Yes, do it").wait_for()
@@ -142,7 +142,7 @@ def test_a_conflict_says_who_wrote_and_leaves_the_choice(slider: Notebook, clust
     until(lambda: row(cluster) == ["50", "50"])
 
 
-def test_a_refusal_of_the_webhook_is_shown_word_for_word(
+def test_a_refusal_of_the_webhook_is_shown_verbatim(
     page: Any, jupyter: Jupyter, cluster: Record
 ) -> None:
     ensure_canary(cluster)
@@ -163,7 +163,7 @@ def test_a_refusal_of_the_webhook_is_shown_word_for_word(
     jupyter.end_kernel("refused.ipynb")
 
 
-def test_every_control_has_a_name_and_every_disabled_one_says_why(slider: Notebook) -> None:
+def test_every_control_has_a_name_and_every_disabled_one_a_reason(slider: Notebook) -> None:
     names = slider.panel.evaluate(NAMED)
 
     assert [name for name in names if name.startswith("?")] == []

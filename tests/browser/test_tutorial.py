@@ -183,7 +183,7 @@ def test_pods_come_and_go_without_a_cell_being_run(live: Notebook, cluster: Reco
     live.shows("not possible: there is only one revision")
 
 
-def test_a_namespace_that_goes_is_said_in_the_slider(live: Notebook, cluster: Record) -> None:
+def test_the_slider_reports_a_deleted_namespace(live: Notebook, cluster: Record) -> None:
     live.drag(40)
 
     kubectl(cluster, "delete", "namespace", "kserve-test")

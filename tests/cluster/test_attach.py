@@ -74,7 +74,7 @@ def test_down_leaves_their_cluster_as_it_is(target: Target) -> None:
     assert target.namespace in target.kubectl("get", "namespace", target.namespace)
 
 
-def test_who_may_only_look_is_told_so(target: Target, tmp_path: Path) -> None:
+def test_read_only_access_is_reported(target: Target, tmp_path: Path) -> None:
     client = Client(Cluster(Path(target.kubeconfig), target.ingress, target.namespace))
     assert client.forbidden() == ""
 

@@ -67,7 +67,7 @@ def plays(request: pytest.FixtureRequest) -> Iterator[Mapping[Path, Future[list[
 
 
 @pytest.mark.parametrize("file", SCENARIOS, ids=lambda file: file.stem)
-def test_a_scenario_goes_as_on_a_real_kserve(file: Path, request: pytest.FixtureRequest) -> None:
+def test_a_scenario_behaves_as_on_a_real_kserve(file: Path, request: pytest.FixtureRequest) -> None:
     scenario = yaml.safe_load(file.read_text())
     recorded = json.loads((FOLDER / "recorded" / f"{file.stem}.json").read_text())
 

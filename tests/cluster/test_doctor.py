@@ -231,7 +231,7 @@ STRAYS: tuple[Callable[[Object], Any], ...] = (
 
 
 @pytest.mark.parametrize("change", STRAYS)
-def test_a_percent_where_nobody_looks_for_it_is_named(
+def test_a_percent_in_an_ignored_field_is_named(
     change: Callable[[Object], Any], target: Target, tmp_path: Path
 ) -> None:
     manifest = yaml.safe_dump(_made("astray", change))
@@ -278,7 +278,7 @@ def test_it_changes_nothing(canary: Lab, base: Target, tmp_path: Path) -> None:
     assert target.kubectl("get", kinds, "-o", "json") == before
 
 
-def test_pasted_commands_and_what_the_model_answers_to_them(canary: Lab, tmp_path: Path) -> None:
+def test_pasted_commands_and_the_models_answers(canary: Lab, tmp_path: Path) -> None:
     lab = canary
     host, base = lab.rollout().host(), f"http://{lab.ingress.address}/v1/models"
     (tmp_path / "iris-input.json").write_text('{"instances": [[6.8, 2.8, 4.8, 1.4], [6.0, 3.4, 4.5, 1.6]]}')

@@ -132,7 +132,7 @@ def test_a_model_is_applied_compared_changed_and_deleted(kubectl: Kubectl) -> No
     assert 'inferenceservices.serving.kserve.io "life" not found' in kubectl.ask("get", "isvc", "life").stderr
 
 
-def test_a_watch_shows_what_changes(kubectl: Kubectl) -> None:
+def test_a_watch_shows_changes(kubectl: Kubectl) -> None:
     with running(kubectl, "get", "isvc", NAME, "-w", "-o", "custom-columns=P:.spec.predictor.canaryTrafficPercent"
                  ) as watching:
         line_with(watching, "^P$")
@@ -216,13 +216,13 @@ def test_a_port_is_forwarded(kubectl: Kubectl) -> None:
     assert (answer.status_code, answer.json()) == (200, {"predictions": [1, 1]})
 
 
-def test_exec_runs_in_the_container_or_says_why_it_cannot(kubectl: Kubectl) -> None:
+def test_exec_runs_in_the_container_or_states_the_reason(kubectl: Kubectl) -> None:
     done = kubectl.ask("exec", kubectl.name_of("pod"), "-c", "kserve-container", "--", "ls", "/")
 
     assert done.returncode == 0 or "the pods of the embedded cluster are processes of this machine" in done.stderr
 
 
-def test_nobody_elses_rights_are_taken(kubectl: Kubectl) -> None:
+def test_access_follows_the_users_rights(kubectl: Kubectl) -> None:
     place = kubectl.target.namespace
 
     refused = kubectl.ask("get", "pods", "--as", "someone")

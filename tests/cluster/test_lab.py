@@ -53,7 +53,7 @@ async def _through_all_steps(lab: Lab) -> None:
     assert lab.rollout().pods() == () or all(pod.terminating for pod in lab.rollout().pods())
 
 
-def test_verbs_do_what_the_tutorials_commands_do(lab: Lab) -> None:
+def test_verbs_have_the_effect_of_the_tutorials_commands(lab: Lab) -> None:
     asyncio.run(_verbs(lab))
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -17,6 +18,8 @@ import requests
 from kserve_nb import clusters
 from kserve_nb.clusters import process_identity, state
 from kserve_nb.clusters.state import ClusterError, Record
+from tests import exposure
+from tests.exposure import family
 
 HOST = {"Host": "sklearn-iris-predictor.kserve-test.example.com"}
 BODY = {"instances": [[6.8, 2.8, 4.8, 1.4], [6.0, 3.4, 4.5, 1.6]]}
@@ -38,12 +41,6 @@ def eventually(claim: Callable[[], bool], timeout_s: float = 30) -> bool:
     while not (held := claim()) and time.monotonic() < deadline:
         time.sleep(0.02)
     return held
-
-
-def family(record: Record) -> list[psutil.Process]:
-    assert record.pid is not None
-    root = psutil.Process(record.pid)
-    return [root, *root.children(recursive=True)]
 
 
 def part(record: Record, word: str) -> psutil.Process:
@@ -75,9 +72,20 @@ def serve(record: Record) -> Record:
 
 
 @pytest.fixture(scope="module")
-def record() -> Iterator[Record]:
-    """A cluster for all tests that leave it running."""
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The cache folder of the clusters that use it, which does not exist yet."""
+    folder = tmp_path_factory.mktemp("cache") / "cache"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def record(cache: Path) -> Iterator[Record]:
+    """A cluster for all tests that leave it running. It was started by a user whose new files anybody may write."""
+    umask = os.umask(0)
     record = clusters.start(f"life-{os.getpid()}", owner=os.getpid())
+    os.umask(umask)
     yield record
     clusters.delete(record.name)
 
@@ -104,7 +112,7 @@ def test_other_flags_than_it_was_started_with_are_refused(record: Record) -> Non
         clusters.start(record.name, speed=1)
 
 
-def test_two_clusters_live_side_by_side(record: Record) -> None:
+def test_two_clusters_run_side_by_side(record: Record) -> None:
     other = clusters.start(f"life-b-{os.getpid()}", gateway="kourier", owner=os.getpid())
 
     try:
@@ -114,12 +122,39 @@ def test_two_clusters_live_side_by_side(record: Record) -> None:
         clusters.delete(other.name)
 
 
-def test_it_listens_on_loopback_alone(serving: Record) -> None:
-    listening = {(c.laddr.ip, c.laddr.port) for process in family(serving) for c in process.connections(kind="inet")
-                 if c.status == psutil.CONN_LISTEN}
-
+def test_it_listens_on_two_ports_of_loopback_alone(serving: Record) -> None:
     ingress = int(serving.ingress.rpartition(":")[2])
-    assert listening == {("127.0.0.1", ingress), ("127.0.0.1", serving.api_port)}
+
+    assert exposure.listening(family(serving)) == {("127.0.0.1", ingress), ("127.0.0.1", serving.api_port)}
+    assert exposure.abstract_sockets(family(serving)) == set()
+
+
+def test_without_a_credential_its_api_server_answers_version_and_health_alone(serving: Record) -> None:
+    paths = {*exposure.PUBLIC, "/", "/api", "/apis", "/openapi/v2", "/openapi/v3", "/metrics", "/logs", "/debug/pprof",
+             "/api/v1/secrets", "/apis/serving.kserve.io/v1beta1/inferenceservices", "/no/such/path",
+             "/apis/metrics.k8s.io/v1beta1/pods"}
+
+    assert exposure.answered_without_credential(serving, paths) == exposure.PUBLIC
+    assert exposure.answered_without_credential(serving, paths, Authorization="Bearer wrong") <= exposure.PUBLIC
+    assert exposure.answered_without_credential(serving, paths, Origin="https://evil.example") == set()
+    assert exposure.answered_without_credential(serving, paths, Host="evil.example") == set()
+
+
+def test_its_files_are_readable_by_their_owner_alone_whatever_the_umask_is(serving: Record, cache: Path) -> None:
+    assert exposure.readable_by_others(state.folder(serving.name)) == {}
+    assert any(cache.rglob("model.joblib")) and exposure.readable_by_others(cache) == {}
+    assert (state.folder(serving.name).parent / f".{serving.name}.lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_its_token_is_in_its_record_and_its_kubeconfig_alone(serving: Record) -> None:
+    for words in (["status"], ["status", "-o", "json"], ["env"], ["doctor"]):
+        done = subprocess.run([Path(sys.executable).parent / "kserve-nb", *words, "--name", serving.name],
+                              capture_output=True, text=True, timeout=60)
+        assert done.stdout and serving.token not in done.stdout + done.stderr
+
+    assert list(exposure.command_lines_with(serving.token)) == []
+    assert exposure.files_with(serving.token, state.folder(serving.name)) == {
+        "cluster.json", "cluster.copy.json", "kubeconfig"}
 
 
 def test_a_killed_server_comes_back_and_users_do_not_notice(serving: Record) -> None:
@@ -161,7 +196,7 @@ def test_after_a_crash_nothing_is_left_and_up_resumes(ending: Record) -> None:
     assert eventually(lambda: predicts(resumed))
 
 
-def test_down_leaves_no_process_and_no_file_and_may_be_said_twice(ending: Record) -> None:
+def test_down_leaves_no_process_and_no_file_and_can_be_repeated(ending: Record) -> None:
     processes = family(ending)
 
     clusters.delete(ending.name)
@@ -200,7 +235,7 @@ def test_an_owner_that_is_not_there_is_named() -> None:
     assert not state.folder(f"life-n-{os.getpid()}").exists()
 
 
-def test_it_stops_when_nobody_has_used_it_for_long_and_keeps_its_objects() -> None:
+def test_an_unused_cluster_stops_and_keeps_its_objects() -> None:
     record = clusters.start(f"life-i-{os.getpid()}", idle_hours=15 / 3600, owner=os.getpid())
     assert record.pid is not None
 

@@ -171,7 +171,7 @@ def test_a_cluster_whose_owner_has_ended_is_resumed_with_objects_kubeconfig_and_
     clusters.delete("resumed")
 
 
-def test_a_stopped_cluster_whose_ports_are_taken_gets_others_and_says_so() -> None:
+def test_a_stopped_cluster_resumes_on_other_ports_if_its_own_are_in_use() -> None:
     record = clusters.start("ports")
     create_namespace(record, "precious")
     clusters.stop("ports")
@@ -251,7 +251,7 @@ def test_the_workers_of_a_parallel_run_end_with_it(number: signal.Signals, state
     assert clusters.names() == []
 
 
-def test_a_temporary_cluster_that_nobody_deleted_is_deleted_by_the_next_command(state_home: Path) -> None:
+def test_a_forgotten_temporary_cluster_is_deleted_by_the_next_command(state_home: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as owner:
         record = clusters.start("run-1-0", owner=owner.pid, temporary=True)
     assert eventually(lambda: clusters.status(record).state == "stopped")

@@ -34,7 +34,7 @@ def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record]:
     clusters.delete(f"mine-{os.getpid()}")
 
 
-def test_models_that_answer_alike_are_said_and_the_lessons_pass(theirs: Record, tmp_path: Path) -> None:
+def test_models_with_equal_answers_are_reported_and_the_lessons_pass(theirs: Record, tmp_path: Path) -> None:
     lessons = (FOLDER / "05_more_requests.ipynb", FOLDER / "08_tag_routing.ipynb")
     reports: list[runner.Run] = []
 

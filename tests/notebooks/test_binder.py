@@ -50,7 +50,7 @@ def test_all_notebooks_run_in_one_gibibyte(folder: Path):
     assert done.left == 0
 
 
-def test_a_session_is_what_binder_asked_for_beside_a_cluster_that_starts(folder: Path):
+def test_a_binder_session_opens_while_its_cluster_starts(folder: Path):
     said = 'printf "%s|" "$@"; until kserve-nb status > status.txt; do sleep 0.2; done; kserve-nb down'
 
     done = confined.run([str(ROOT / "binder" / "start"), "sh", "-c", said, "sh", "a b", "--c"], folder=folder,

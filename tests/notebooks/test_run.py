@@ -33,7 +33,7 @@ def renamed(last: str, folder: Path) -> Path:
     return lesson.rename(folder / "lesson.ipynb")
 
 
-def test_a_failure_is_told_with_its_cell_in_lines_report_and_junit(runner: Runner, tmp_path: Path):
+def test_a_failure_names_its_cell_in_the_output_the_report_and_junit(runner: Runner, tmp_path: Path):
     lesson = renamed("lab.check.canary_spec(percent=11)", tmp_path)
     kernel_dies = tmp_path / "dies.ipynb"
     cells = [nbformat.v4.new_code_cell(source) for source in ("print('last words')", "import os; os._exit(1)", "3")]
@@ -91,7 +91,7 @@ def test_side_by_side_is_refused_on_a_cluster_that_there_is_one_of(tmp_path: Pat
     ([str(SETUP), str(SETUP)], "two notebooks are named 00_setup.ipynb"),
     (["--parallel", "0"], "--parallel takes a number from 1 on"),
 ])
-def test_what_cannot_be_run_is_a_usage_error(words: list[str], said: str, tmp_path: Path):
+def test_a_wrong_command_line_is_a_usage_error(words: list[str], said: str, tmp_path: Path):
     done = run(tmp_path, *words, name=f"none-{os.getpid()}")
 
     assert done.returncode == 2 and said in done.stderr

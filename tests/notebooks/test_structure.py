@@ -66,11 +66,11 @@ def test_its_first_code_cell_alone_has_the_parameters(path: Path):
     assert tags(first) == ["parameters"]
     assert {"cluster", "namespace", "timeout_s"} <= {
         target.id for line in python_of(first).body for target in getattr(line, "targets", [])}
-    assert {tag for cell in others for tag in tags(cell)} <= {"keep_output", "nbval-check-output"}
+    assert {tag for cell in others for tag in tags(cell)} <= {"keep_output", "nbval-check-output", "solution"}
 
 
 @each
-def test_keeps_no_outputs_but_those_that_are_compared(path: Path):
+def test_keeps_only_outputs_that_are_compared(path: Path):
     for cell in code(read(path)):
         compared = "nbval-check-output" in tags(cell)
         assert cell.execution_count is None, cell.id
@@ -102,7 +102,7 @@ def test_text_comes_before_each_code_cell(path: Path):
 
 
 @each
-def test_asks_before_each_apply(path: Path):
+def test_needs_a_confirmation_before_each_apply(path: Path):
     cells = read(path).cells
 
     for before, cell in itertools.pairwise(cells):
@@ -149,7 +149,7 @@ def test_names_no_path_of_one_machine(path: Path):
     assert str(ROOT) not in sources
 
 
-def test_pictures_say_what_they_show():
+def test_pictures_have_alternative_text():
     for picture in (ROOT / "notebooks" / "img").glob("*.svg"):
         text = picture.read_text()
         assert "<title" in text and "<desc" in text, picture.name

@@ -45,7 +45,7 @@ def test_objects_of_a_real_cluster_are_admitted_unchanged(name: str) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_a_deployment_gets_back_the_defaults_that_were_taken_away(number: int) -> None:
+def test_removed_defaults_of_a_deployment_are_restored(number: int) -> None:
     real = items("deploy")[number]
     bare = copy.deepcopy(real["spec"])
     for field in ("dnsPolicy", "restartPolicy", "schedulerName", "securityContext"):

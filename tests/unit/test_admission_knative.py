@@ -91,7 +91,7 @@ def test_a_bare_service_gets_the_defaults_of_a_real_one() -> None:
          "readinessProbe": {"successThreshold": 1, "tcpSocket": {"port": 0}},
          "volumeMounts": [{"name": "s", "mountPath": "/s", "readOnly": True}]}]),
 ])
-def test_what_a_revision_template_gets(spec: Object, field: str, expected: Any) -> None:
+def test_a_revision_template_gets_defaults(spec: Object, field: str, expected: Any) -> None:
     assert created(service(**spec))["spec"]["template"]["spec"].get(field) == expected
 
 
@@ -160,7 +160,7 @@ def test_a_setting_that_cannot_be_read_is_refused(config: str, data: dict[str, s
      'Multiple definitions for "a": spec.traffic[0].tag, spec.traffic[1].tag'),
     ([{"percent": 100, "revisionName": "a/b/c"}], 'invalid key name "a/b/c": spec.traffic[0].revisionName\n'),
 ])
-def test_impossible_traffic_is_refused_in_knatives_words(traffic: list[Object], words: str) -> None:
+def test_invalid_traffic_is_refused_with_knatives_message(traffic: list[Object], words: str) -> None:
     error = refusal_of(service(traffic=traffic))
 
     assert (error.code, error.reason) == (400, "BadRequest")
@@ -201,7 +201,7 @@ def test_a_route_names_its_revisions_or_configurations(traffic: list[Object], wo
     (service(revision="other-1"), 'invalid value: "other-1" must have prefix "iris-": spec.template.metadata.name'),
     (service(revision="iris-A"), "invalid value: not a DNS 1035 label: [a DNS-1035 label must consist of lower case "),
 ])
-def test_other_impossible_services_are_refused_in_knatives_words(body: Object, words: str) -> None:
+def test_other_invalid_services_are_refused_with_knatives_message(body: Object, words: str) -> None:
     assert refusal_of(body).message.startswith(DENIED + words)
 
 
@@ -230,7 +230,7 @@ def test_autoscaling_annotations_of_a_service_belong_into_its_template() -> None
     ("class", "vpa.autoscaling.knative.dev", "invalid value: vpa.autoscaling.knative.dev"),
     ("metric", "cpu", "invalid value: cpu"),
 ])
-def test_impossible_scaling_is_refused_in_knatives_words(name: str, value: str, words: str) -> None:
+def test_invalid_scaling_is_refused_with_knatives_message(name: str, value: str, words: str) -> None:
     refused = refusal_of(service(annotations={f"autoscaling.knative.dev/{name}": value}))
 
     assert refused.message == f"{DENIED}{words}: {AUTOSCALING}/{name}"
@@ -258,7 +258,7 @@ def test_an_activation_scale_is_between_the_bounds(scales: dict[str, str], words
 
 @pytest.mark.parametrize(("value", "why"), [
     ("0", "=0 not allowed by cluster"), ("-1", " must be greater than 0"), ("many", "")])
-def test_an_impossible_initial_scale_is_refused_in_knatives_words(value: str, why: str) -> None:
+def test_an_invalid_initial_scale_is_refused_with_knatives_message(value: str, why: str) -> None:
     refused = refusal_of(service(annotations={"autoscaling.knative.dev/initial-scale": value}))
 
     assert refused.message == f"{DENIED}invalid value: {value}: {AUTOSCALING}/initial-scale{why}"
@@ -288,7 +288,7 @@ def test_a_maximum_below_the_minimum_is_refused_once_for_both() -> None:
 @pytest.mark.parametrize(("value", "words"), [
     ("abc", "invalid value: abc"), ("1500ms", "rollout-duration=1500ms is not at second precision"),
     ("-10s", "rollout-duration=-10s must be positive")])
-def test_an_impossible_rollout_duration_is_refused_in_knatives_words(value: str, words: str) -> None:
+def test_an_invalid_rollout_duration_is_refused_with_knatives_message(value: str, words: str) -> None:
     body = service()
     body["metadata"]["annotations"] = {"serving.knative.dev/rollout-duration": value}
 

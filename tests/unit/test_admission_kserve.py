@@ -55,7 +55,7 @@ def configured(**sections: Object) -> Store:
 
 
 @pytest.mark.parametrize("case", ACCEPTED, ids=lambda case: case["case"])
-def test_what_a_real_kserve_accepts_is_stored_as_it_stores_it(case: dict[str, Any]) -> None:
+def test_an_accepted_document_is_stored_as_by_a_real_kserve(case: dict[str, Any]) -> None:
     mode = next((mode for mode in ("Warn", "Ignore") if mode in case["case"]), "Strict")
 
     stored = create(case["manifest"], mode)
@@ -65,7 +65,7 @@ def test_what_a_real_kserve_accepts_is_stored_as_it_stores_it(case: dict[str, An
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case["case"])
-def test_what_a_real_kserve_refuses_is_refused_in_its_words(case: dict[str, Any]) -> None:
+def test_an_invalid_document_is_refused_with_kserves_message(case: dict[str, Any]) -> None:
     error, real = refusal_of(case["manifest"]), case["status"]
 
     assert (error.code, error.reason, error.message) == (case["code"], real.get("reason", ""), real["message"])
@@ -73,7 +73,7 @@ def test_what_a_real_kserve_refuses_is_refused_in_its_words(case: dict[str, Any]
 
 
 @pytest.mark.parametrize("case", PANICS, ids=lambda case: case["case"])
-def test_an_empty_predictor_is_refused_with_what_it_lacks_rather_than_a_panic(case: dict[str, Any]) -> None:
+def test_an_empty_predictor_is_refused_with_the_missing_field(case: dict[str, Any]) -> None:
     error = refusal_of(case["manifest"])
 
     assert error.code == 400
@@ -332,7 +332,7 @@ def test_a_predictor_gets_another_name_with_another_model_alone() -> None:
     assert renamed["spec"]["predictor"]["name"] == "green"
 
 
-def test_what_is_stored_is_admitted_unchanged() -> None:
+def test_stored_objects_are_admitted_unchanged() -> None:
     store = new_store("kserve-test")
     service = items("isvc")[0]
     for field in ("uid", "resourceVersion", "generation", "creationTimestamp"):

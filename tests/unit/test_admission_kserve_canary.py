@@ -44,7 +44,7 @@ def message(*canaries: Object, stable: Object = STABLE, mode: str | None = "Stan
     ([canary(workerSpec={})],
      'canary "v2" must not set workerSpec (multi-node is not yet supported for canary)'),
 ])
-def test_what_the_validating_webhook_refuses(canaries: list[Object], words: str) -> None:
+def test_documents_that_the_validating_webhook_refuses(canaries: list[Object], words: str) -> None:
     assert message(*canaries) == DENIED + words
 
 
@@ -92,7 +92,7 @@ def test_a_canary_needs_a_model_to_compare_with() -> None:
     ({"percent": -1}, "spec.canary[0].trafficPercent: Invalid value: -1: spec.canary[0].trafficPercent in body "
                       "should be greater than or equal to 0"),
 ])
-def test_what_the_schema_refuses(change: dict[str, Any], words: str) -> None:
+def test_documents_that_the_schema_refuses(change: dict[str, Any], words: str) -> None:
     assert message(canary(**change)) == BY_THE_SCHEMA + words
 
 
@@ -107,7 +107,7 @@ def test_a_percent_is_a_whole_number(percent: object, words: str) -> None:
     [canary()], [canary(0)], [canary(100)], [canary(None)], [canary(50), canary(50, name="v3")],
     [canary(minReplicas=0)], [canary(minReplicas=1)], [canary(name="a" * 80)],
     [{"trafficPercent": 10, "predictor": {"name": "v2", "sklearn": {"storageUri": "gs://b/m-2"}}}]])
-def test_what_a_real_cluster_accepts_is_refused_as_nothing_routes_to_it(canaries: list[Object]) -> None:
+def test_a_kind_that_nothing_routes_to_is_refused(canaries: list[Object]) -> None:
     refused = message(*canaries)
 
     assert 'admission webhook "embedded-cluster.kserve-nb.dev" denied the request' in refused

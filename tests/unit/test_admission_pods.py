@@ -45,7 +45,7 @@ def pod(**spec: Any) -> Object:
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_a_pod_of_a_revision_becomes_what_it_is_on_a_real_cluster(number: int) -> None:
+def test_a_revisions_pod_equals_the_pod_of_a_real_cluster(number: int) -> None:
     real = items("pods")[number]
 
     stored = new_store("kserve-test").create(POD, body_of(real))
@@ -114,7 +114,7 @@ def test_the_agent_has_the_loggers_further_settings() -> None:
     assert args[:2] == ["--log-url", "http://default-broker"]
 
 
-def test_the_agent_batches_as_the_inference_service_says() -> None:
+def test_the_agent_batches_as_the_inference_service_specifies() -> None:
     agent = agent_of(of_revision(batcher="true", batcher_max_batchsize="8", batcher_max_latency="100"))
 
     assert agent["args"] == ["--enable-batcher", "--max-batchsize", "8", "--max-latency", "100", "--component-port",

@@ -95,7 +95,7 @@ def test_other_rules(body: Object, words: str) -> None:
     assert refusal_of(body) == DENIED + words
 
 
-def test_a_worker_cannot_be_taken_away() -> None:
+def test_a_worker_cannot_be_removed() -> None:
     store = new_store("kserve-test")
     stored = store.create(SERVING_RUNTIME, runtime(workerSpec={"containers": [WORKER]}))
     del stored["spec"]["workerSpec"]

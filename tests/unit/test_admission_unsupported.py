@@ -57,7 +57,7 @@ def test_an_inference_service_that_would_never_run_is_refused(body: Object, reas
 
 
 @pytest.mark.parametrize("case", STANDARD, ids=lambda case: case["case"])
-def test_what_a_real_kserve_runs_in_standard_mode_is_refused(case: dict[str, Any]) -> None:
+def test_standard_mode_is_refused(case: dict[str, Any]) -> None:
     with pytest.raises(StatusError, match=r"does not run the deployment mode Standard \(RawDeployment\)"):
         create(case["manifest"])
 

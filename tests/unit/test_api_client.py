@@ -95,7 +95,7 @@ def test_a_kubeconfig_that_is_not_there_is_the_same_error(tmp_path: Path) -> Non
         Client(Cluster(tmp_path / "none", "127.0.0.1:9"))
 
 
-def test_an_error_of_the_api_server_has_its_words_without_control_characters(api: FakeApi) -> None:
+def test_an_error_of_the_api_server_is_shown_without_control_characters(api: FakeApi) -> None:
     api.refuse = 'pods is \x1b[31mforbidden\x1b[0m: User "x" \u202ecannot list'
 
     with pytest.raises(RefusedError) as error:
@@ -105,7 +105,7 @@ def test_an_error_of_the_api_server_has_its_words_without_control_characters(api
     assert error.value.reason == "Forbidden" and not error.value.transient
 
 
-def test_wait_goes_on_after_a_response_that_breaks_off(api: FakeApi, rollout: Rollout) -> None:
+def test_wait_continues_after_a_broken_response(api: FakeApi, rollout: Rollout) -> None:
     api.load("04-promote")
     api.break_off = 3
 

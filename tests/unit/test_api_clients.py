@@ -145,7 +145,7 @@ def test_kubectl_watches(server: ApiServer) -> None:
     (("explain", "isvc.spec.predictor.canaryTrafficPercent"), "FIELD: canaryTrafficPercent <integer>"),
     (("version",), "Server Version: v1.35.4"),
 ])
-def test_kubectl_says(server: ApiServer, args: tuple[str, ...], expected: str) -> None:
+def test_kubectl_prints(server: ApiServer, args: tuple[str, ...], expected: str) -> None:
     done = server.kubectl(*args, check=False)
 
     assert expected in done.stdout + done.stderr
@@ -166,7 +166,7 @@ def test_kubectl_finds_the_kinds_of_a_real_cluster(server: ApiServer) -> None:
 
 
 @pytest.mark.parametrize("plural", ["jobs", "statefulsets", "ingress", "hpa", "pv", "rolebindings"])
-def test_kinds_that_nobody_needs_here_have_no_objects(server: ApiServer, plural: str) -> None:
+def test_kinds_without_a_controller_have_no_objects(server: ApiServer, plural: str) -> None:
     done = server.kubectl("get", plural)
 
     assert "No resources found" in done.stderr

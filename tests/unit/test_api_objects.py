@@ -141,7 +141,7 @@ def test_unknown_fields_warn(server: ApiServer) -> None:
     assert "bogus" not in answer.json()["spec"]
 
 
-def test_delete_says_what_is_gone_or_shows_what_is_left(server: ApiServer) -> None:
+def test_delete_reports_deleted_objects_or_remaining_ones(server: ApiServer) -> None:
     body = isvc("a")
     body["metadata"]["finalizers"] = ["a/b"]
     ok(server.request("POST", SERVICES, body))
@@ -196,7 +196,7 @@ def test_status_and_the_rest_are_written_apart(server: ApiServer) -> None:
     assert again["status"] == {"url": "http://y"}
 
 
-def test_managed_fields_say_who_wrote_what(server: ApiServer) -> None:
+def test_managed_fields_record_the_writer_of_each_field(server: ApiServer) -> None:
     ok(server.request("POST", f"{SERVICES}?fieldManager=maker", isvc("a", minReplicas=1)))
     patch(server, f"{SERVICES}/a", {"spec": {"predictor": {"minReplicas": 2}}}, query="fieldManager=changer")
     changed = patch(server, f"{SERVICES}/a/status", {"status": {"url": "http://x"}}, query="fieldManager=changer")
@@ -208,7 +208,7 @@ def test_managed_fields_say_who_wrote_what(server: ApiServer) -> None:
     assert owners["maker", None]["f:spec"]["f:predictor"]["f:model"]["f:storageUri"] == {}
 
 
-def test_what_is_no_longer_applied_goes_unless_another_owns_it(server: ApiServer) -> None:
+def test_a_field_that_is_no_longer_applied_is_removed_unless_another_manager_owns_it(server: ApiServer) -> None:
     ok(apply(server, "alice", isvc("a", canaryTrafficPercent=10, minReplicas=1)))
     ok(apply(server, "bob", isvc("a", minReplicas=1)))
 
@@ -234,7 +234,7 @@ def test_applying_the_same_again_writes_nothing(server: ApiServer) -> None:
     assert ok(apply(server, "alice", isvc("a"))) == first
 
 
-def test_several_conflicts_are_told_at_once(server: ApiServer) -> None:
+def test_several_conflicts_are_reported_together(server: ApiServer) -> None:
     ok(apply(server, "alice", isvc("a", canaryTrafficPercent=10, minReplicas=1)))
 
     refused = apply(server, "bob", isvc("a", canaryTrafficPercent=20, minReplicas=2)).json()
@@ -244,7 +244,7 @@ def test_several_conflicts_are_told_at_once(server: ApiServer) -> None:
         "- .spec.predictor.canaryTrafficPercent\n- .spec.predictor.minReplicas")
 
 
-def test_reviews_answer_for_the_one_who_asks(server: ApiServer) -> None:
+def test_reviews_are_about_the_requesting_user(server: ApiServer) -> None:
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
     body = {"spec": {"resourceAttributes": {"verb": "create", "resource": "pods"}}}
 

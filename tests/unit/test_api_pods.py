@@ -200,14 +200,14 @@ def test_a_port_that_the_pod_does_not_have(server: ApiServer) -> None:
     assert "connection refused" in forwarding.error(9999)
 
 
-def test_exec_is_refused_in_plain_words(server: ApiServer) -> None:
+def test_exec_is_refused_with_a_plain_message(server: ApiServer) -> None:
     refused = server.kubectl("exec", "p", "-c", "kserve-container", "--", "ls", check=False)
 
     assert refused.returncode == 1
     assert "the pods of the embedded cluster are processes of this machine" in refused.stderr
 
 
-def test_top_shows_what_processes_use(server: ApiServer) -> None:
+def test_top_shows_the_use_of_processes(server: ApiServer) -> None:
     pods = server.kubectl("top", "pods", "--no-headers").stdout.split()
 
     assert pods[0] == "p" and pods[1].endswith("m") and int(pods[2].removesuffix("Mi")) > 10

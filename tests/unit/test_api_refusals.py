@@ -130,7 +130,7 @@ def local(body: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.idle], ids=lambda kind: kind.plural)
-def test_what_nothing_here_acts_on_is_listed_and_not_taken(kind: Kind, server: ApiServer) -> None:
+def test_kinds_without_effect_are_listed_and_refused(kind: Kind, server: ApiServer) -> None:
     where = f"namespaces/demo/{kind.plural}" if kind.namespaced else kind.plural
     path = f"/{'apis' if kind.group else 'api'}/{kind.api_version}/{where}"
     body = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": "some"}, "rules": [{"verbs": []}]}

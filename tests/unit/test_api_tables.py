@@ -40,7 +40,7 @@ def test_an_inference_service_shows_its_traffic(row: dict[str, Any]) -> None:
     assert ["" if cell is None else str(cell) for cell in shown] == row["cells"]
 
 
-def test_an_event_is_told_by_when_and_what() -> None:
+def test_an_event_is_identified_by_time_and_text() -> None:
     about = {"kind": "Pod", "name": "p", "fieldPath": "spec.containers{c}"}
     event = {"metadata": {"name": "p.1", "resourceVersion": "1"}, "involvedObject": about, "type": "Normal",
              "reason": "Pulled", "message": "text ", "source": {"component": "kubelet", "host": "n"}, "count": 3}
@@ -61,7 +61,7 @@ def test_every_kind_has_a_cell_for_every_column(kind: Kind) -> None:
     (-5, "<invalid>"), (0, "0s"), (119, "119s"), (120, "2m"), (262, "4m22s"), (599, "9m59s"), (600, "10m"),
     (10_799, "179m"), (10_800, "3h"), (11_000, "3h3m"), (28_800, "8h"), (172_799, "47h"), (172_800, "2d"),
     (180_000, "2d2h"), (691_200, "8d"), (63_072_000, "2y"), (65_000_000, "2y22d"), (300_000_000, "9y")])
-def test_ages_are_in_kubectls_words(seconds: float, text: str) -> None:
+def test_ages_are_written_as_kubectl_writes_them(seconds: float, text: str) -> None:
     assert human_duration.human(seconds) == text
 
 

@@ -59,7 +59,7 @@ def shown(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("query", ["", "resourceVersion=0"])
-def test_without_a_version_it_begins_with_what_there_is(server: ApiServer, query: str) -> None:
+def test_without_a_version_a_watch_starts_with_existing_objects(server: ApiServer, query: str) -> None:
     create(server, "a")
 
     watch = Watch(server, query)
@@ -68,7 +68,7 @@ def test_without_a_version_it_begins_with_what_there_is(server: ApiServer, query
     assert shown(watch.next(2)) == [("ADDED", "a"), ("ADDED", "b")]
 
 
-def test_from_a_version_it_tells_what_came_after(server: ApiServer) -> None:
+def test_a_watch_from_a_version_sends_later_events(server: ApiServer) -> None:
     version = create(server, "a")["metadata"]["resourceVersion"]
     create(server, "b")
     label(server, "a", x="y")
@@ -83,7 +83,7 @@ def test_from_a_version_it_tells_what_came_after(server: ApiServer) -> None:
     assert versions == sorted(set(versions))
 
 
-def test_what_begins_to_be_selected_is_added_and_what_ceases_is_deleted(server: ApiServer) -> None:
+def test_a_newly_selected_object_is_added_and_a_deselected_one_deleted(server: ApiServer) -> None:
     version = create(server, "a")["metadata"]["resourceVersion"]
     watch = Watch(server, f"resourceVersion={version}&labelSelector=app=x")
 
@@ -145,7 +145,7 @@ def test_a_table_has_its_columns_in_the_first_event_alone(server: ApiServer) -> 
     assert second["object"]["rows"][0]["object"]["kind"] == "PartialObjectMetadata"
 
 
-def test_a_client_that_goes_leaves_nothing_behind(server: ApiServer) -> None:
+def test_a_closed_connection_leaves_no_subscription(server: ApiServer) -> None:
     watches = [Watch(server, f"resourceVersion={server.store.version}") for _ in range(3)]
     deadline = threading.Event()
 

@@ -94,7 +94,7 @@ def test_connect_attaches_by_context(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert yaml.safe_load(found.kubeconfig.read_text())["current-context"] == "two-prod"
 
 
-def test_the_command_says_that_the_gateway_is_found_later(api: FakeApi) -> None:
+def test_the_command_states_that_the_gateway_is_found_later(api: FakeApi) -> None:
     api.logs["/version"] = '{"gitVersion": "v1.35.4"}'
 
     shown = cli("up", "--cluster", "attach", "--kubeconfig", str(api.kubeconfig))
@@ -102,7 +102,7 @@ def test_the_command_says_that_the_gateway_is_found_later(api: FakeApi) -> None:
     assert shown.exit_code == 0 and "found by connect(): LoadBalancer, NodePort or port-forward" in shown.output
 
 
-def test_the_command_says_that_nobody_answers(api: FakeApi) -> None:
+def test_the_command_reports_that_there_is_no_answer(api: FakeApi) -> None:
     api.close()
 
     shown = cli("up", "--cluster", "attach", "--kubeconfig", str(api.kubeconfig))
@@ -110,7 +110,7 @@ def test_the_command_says_that_nobody_answers(api: FakeApi) -> None:
     assert shown.exit_code == 1 and "does not answer. Find out why: kserve-nb doctor --name mine" in shown.output
 
 
-def test_down_says_that_their_cluster_runs_on(tmp_path: Path) -> None:
+def test_down_states_that_an_attached_cluster_keeps_running(tmp_path: Path) -> None:
     up(kubeconfig(tmp_path / "config", "kind-demo"))
 
     assert "is forgotten here; it keeps running" in cli("down").output
@@ -139,14 +139,14 @@ def lab(api: FakeApi, gateway: FakeGateway) -> Lab:
     return Lab(api.cluster(gateway.address))
 
 
-def test_where_rbac_forbids_writing_the_lab_says_so(lab: Lab) -> None:
+def test_the_lab_reports_that_rbac_forbids_writing(lab: Lab) -> None:
     why = "RBAC does not let you patch inferenceservices in namespace kserve-test"
 
     assert lab.read_only == lab.cluster.read_only == lab.rollout().read_only == why
     assert f"read-only: {why}" in repr(lab)
 
 
-def test_whom_the_kubeconfig_acts_as_is_who_asks(api: FakeApi, gateway: FakeGateway) -> None:
+def test_requests_are_made_as_the_impersonated_user(api: FakeApi, gateway: FakeGateway) -> None:
     api.load("02-canary-10")
     _act_as(api.kubeconfig, {"as": "somebody", "as-groups": ["viewers"]})
 
@@ -170,7 +170,7 @@ def _act_as(file: Path, user: dict[str, Any]) -> None:
     file.write_text(yaml.safe_dump(config))
 
 
-def test_read_only_verbs_ask_nothing_of_the_cluster(lab: Lab, api: FakeApi) -> None:
+def test_read_only_verbs_need_no_cluster(lab: Lab, api: FakeApi) -> None:
     rollout = lab.rollout()
     verbs = [lambda: rollout.canary(percent=20), rollout.promote, rollout.pin, rollout.tag, rollout.delete,
              lambda: rollout.deploy("gs://x/y"), lambda: asyncio.run(lab.reset())]
@@ -220,7 +220,7 @@ def test_nothing_is_written_outside_the_namespace(api: FakeApi, gateway: FakeGat
     assert {path for _, path, _ in api.writes} == {f"{ISVC}/sklearn-iris"}
 
 
-def test_models_that_answer_alike_are_said_and_pass(
+def test_models_with_equal_answers_are_reported_and_pass(
     api: FakeApi, gateway: FakeGateway, capsys: pytest.CaptureFixture[str]
 ) -> None:
     api.load("02-canary-10")

@@ -109,12 +109,12 @@ def test_options_that_disagree_with_the_cluster_are_named_for_any_kind(toy: None
     assert clusters.settings_for_copy(clusters.existing("one")) == {"colour": "red"}
 
 
-def test_a_kind_that_does_not_exist_is_named_with_those_that_do() -> None:
+def test_an_unknown_cluster_kind_is_named_with_the_existing_ones() -> None:
     with pytest.raises(ClusterError, match=r"no kind of cluster 'k3d'\. The kinds are: embedded, attach, kind\."):
         clusters.start("one", "k3d")
 
 
-def test_without_file_locks_attach_works_and_the_embedded_cluster_says_what_it_needs(tmp_path: Path) -> None:
+def test_without_file_locks_attach_works_and_the_embedded_cluster_names_its_requirement(tmp_path: Path) -> None:
     kubeconfig = tmp_path / "config"
     kubeconfig.write_text(json.dumps({
         "current-context": "a", "contexts": [{"name": "a", "context": {"cluster": "c"}}],

@@ -26,7 +26,7 @@ def lab(tmp_path: Path) -> Iterator[ApiLab]:
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
-def test_kubectl_prints_what_it_prints_on_a_real_cluster(path: Path, lab: ApiLab) -> None:
+def test_kubectl_prints_the_same_as_on_a_real_cluster(path: Path, lab: ApiLab) -> None:
     command, *texts, code = path.read_text().splitlines()
 
     done = lab.kubectl(*shlex.split(command.removeprefix("$ kubectl ")))

@@ -36,7 +36,7 @@ def names(objects: list[Object]) -> list[str]:
 
 @pytest.mark.parametrize(("gateway", "namespace", "name"), [
     ("istio", "istio-system", "istio-ingressgateway"), ("kourier", "kourier-system", "kourier")])
-def test_the_gateways_service_says_where_to_send_requests(gateway: str, namespace: str, name: str) -> None:
+def test_the_gateways_service_determines_the_ingress_address(gateway: str, namespace: str, name: str) -> None:
     store = started(Settings(gateway=gateway, ingress_host="127.0.0.1", ingress_port=31234))  # type: ignore[arg-type]
 
     service = store.get(SERVICE, namespace, name)

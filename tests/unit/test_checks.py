@@ -198,7 +198,7 @@ def test_a_forbidden_configuration_leaves_the_version_out(
     assert capsys.readouterr().out == "✔ KServe in Knative mode, on Kubernetes v1.35.4\n"
 
 
-def test_without_a_namespace_a_check_says_what_to_do(check: Checks) -> None:
+def test_without_a_namespace_a_check_names_the_next_step(check: Checks) -> None:
     with pytest.raises(CheckFailed, match="do: Create it: %kubectl create namespace kserve-test"):
         check.first_ready()
 

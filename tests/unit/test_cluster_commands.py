@@ -37,12 +37,12 @@ def cli(*words: str) -> Result:
     return CliRunner().invoke(main, list(words))
 
 
-def test_no_cluster_is_said() -> None:
+def test_a_missing_cluster_is_reported() -> None:
     assert cli("ls").output == "There is no cluster. Start one: kserve-nb up\n"
     assert json.loads(cli("ls", "-o", "json").output) == []
 
 
-def test_every_cluster_has_a_row_and_those_unused_for_long_the_command_that_deletes_them() -> None:
+def test_every_cluster_has_a_row_and_old_ones_the_command_that_deletes_them() -> None:
     cluster("fresh", created=time.time() - 2 * 3600)
     cluster("old", unused_days=45, owner=123, created=time.time() - 50 * DAY_S)
     cluster("recent", unused_days=29)
@@ -56,7 +56,7 @@ def test_every_cluster_has_a_row_and_those_unused_for_long_the_command_that_dele
                          "kserve-nb down --name old"]
 
 
-def test_clusters_whose_record_is_lost_or_cannot_be_read_are_listed_too() -> None:
+def test_clusters_with_a_lost_or_unreadable_record_are_listed() -> None:
     cluster("damaged")
     for file in state.folder("damaged").glob("cluster*.json"):
         file.write_text("{")

@@ -62,7 +62,7 @@ def test_an_edited_notebook_is_kept_and_named(folder: Path) -> None:
     assert FIRST in again.text
 
 
-def test_a_newer_course_replaces_what_is_not_edited(folder: Path, tmp_path: Path) -> None:
+def test_a_newer_course_replaces_unedited_notebooks(folder: Path, tmp_path: Path) -> None:
     source = tmp_path / "notebooks"
     copy_course(find_course(), source)  # any folder with the course's files
     (source / ".course.json").unlink()

@@ -95,7 +95,7 @@ def test_a_module_inside_a_deferred_package_can_be_imported(package: str) -> Non
     assert names["INNER"] == 1
 
 
-def test_the_runtime_starts_without_what_a_model_server_hardly_uses() -> None:
+def test_the_runtime_does_not_import_rarely_used_packages() -> None:
     code = """
 import sys
 from kserve_nb.clusters.embedded.node.runtime import child

@@ -47,7 +47,7 @@ def test_another_cluster_that_has_the_name_by_now_is_left_alone(record: Record) 
     assert clusters.delete("one", only=record.id) != ""
 
 
-def test_a_folder_that_is_a_symbolic_link_is_removed_with_what_it_leads_to(record: Record, tmp_path: Path) -> None:
+def test_a_linked_folder_is_removed_with_its_target(record: Record, tmp_path: Path) -> None:
     elsewhere = tmp_path / "bigger disk"
     state.folder("one").rename(elsewhere)
     state.folder("one").symlink_to(elsewhere)

@@ -32,3 +32,11 @@ def test_the_map_lists_every_module_that_names_its_source() -> None:
 
 def _names_a_source(path: Path) -> bool:
     return re.search(r"^Sources?:", ast.get_docstring(ast.parse(path.read_text())) or "", re.MULTILINE) is not None
+
+
+def test_binders_scripts_name_files_that_exist() -> None:
+    scripts = "".join((ROOT / "binder" / name).read_text() for name in ("postBuild", "start"))
+    named = re.findall(r"(?:kserve_nb|notebooks|binder)/[\w./]+\.\w+", scripts)
+
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []

@@ -45,5 +45,5 @@ def test_a_pasted_command_comes_first() -> None:
     assert result.output.startswith("✖ R05"), result.output
 
 
-def test_what_is_no_command_is_said() -> None:
+def test_text_that_is_no_command_is_reported() -> None:
     assert "option --no-such-option: is unknown" in doctor("--curl", "curl --no-such-option http://127.0.0.1").output

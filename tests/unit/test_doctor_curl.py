@@ -72,13 +72,13 @@ def test_a_command_with_two_faults(rule: str, line: str, folder: Path) -> None:
     assert {rule, "R07"} <= found or rule in ("R04", "R01") or BODY not in line
 
 
-def test_nothing_is_said_of_the_tutorials_own_command(folder: Path) -> None:
+def test_the_tutorials_own_command_has_no_finding(folder: Path) -> None:
     assert _explain(GOOD, folder) == []
     assert _explain(GOOD.replace(" http", " \\\n  http"), folder) == []
 
 
 @pytest.mark.parametrize(("rule", "line"), COMMANDS)
-def test_what_to_do_is_a_command_without_any_fault(rule: str, line: str, folder: Path) -> None:
+def test_the_remedy_is_a_valid_command(rule: str, line: str, folder: Path) -> None:
     for notebook in (False, True):
         corrected = _explain(line, folder)[0].remedy.command(notebook)
 
@@ -103,7 +103,7 @@ def test_a_proxy_that_takes_the_request_away_is_noted(environ: dict[str, str], t
     assert [finding.id for finding in found if finding.severity == "note"] == told == [f.id for f in found]
 
 
-def test_what_is_no_curl_command_is_refused(folder: Path) -> None:
+def test_text_that_is_no_curl_command_is_refused(folder: Path) -> None:
     with pytest.raises(CommandError, match="option --no-such-option: is unknown"):
         _explain("curl --no-such-option http://127.0.0.1", folder)
 
@@ -119,7 +119,7 @@ def _sent(api: FakeApi, gateway: FakeGateway, line: str, folder: Path) -> Report
     return examine(api.cluster(gateway.address), curl=line.replace(INGRESS, gateway.address), folder=folder)
 
 
-def test_a_command_that_is_answered_is_right_whatever_it_looks_like(
+def test_a_curl_command_that_gets_an_answer_has_no_finding(
     api: FakeApi, gateway: FakeGateway, folder: Path
 ) -> None:
     for host in (HOST, "sklearn-iris.kserve-test.example.com"):  # the second one is not in this namespace's status
@@ -128,13 +128,13 @@ def test_a_command_that_is_answered_is_right_whatever_it_looks_like(
         assert report.findings[0].hop != "command" and "the command gets its answer" in report.examined, report.text
 
 
-def test_a_command_to_an_address_where_nobody_listens(api: FakeApi, gateway: FakeGateway, folder: Path) -> None:
+def test_a_curl_command_to_a_port_without_a_listener(api: FakeApi, gateway: FakeGateway, folder: Path) -> None:
     report = _sent(api, gateway, GOOD.replace(INGRESS, "localhost:1"), folder)
 
     assert report.findings[0].id == "R09" and gateway.address in report.findings[0].remedy.shell, report.text
 
 
-def test_an_answer_that_no_rule_knows_is_shown(api: FakeApi, gateway: FakeGateway, folder: Path) -> None:
+def test_a_response_without_a_rule_is_shown(api: FakeApi, gateway: FakeGateway, folder: Path) -> None:
     gateway.failing = True
 
     assert _sent(api, gateway, GOOD, folder).findings[0].id == "R10"

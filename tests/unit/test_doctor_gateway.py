@@ -34,7 +34,7 @@ def ids(report: Report) -> list[str]:
     return [finding.id for finding in report.findings if finding.severity == "blocker"]
 
 
-def test_a_pending_load_balancer_blocks_nobody_where_a_port_can_be_forwarded(
+def test_a_pending_load_balancer_is_no_obstacle_if_a_port_can_be_forwarded(
     api: FakeApi, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     serve(api)

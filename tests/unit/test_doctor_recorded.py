@@ -55,7 +55,7 @@ def test_a_recorded_fault_is_named_beside_a_second_one(rule: str, folder: Path, 
 
 
 @pytest.mark.parametrize(("rule", "folder", "only"), SURPRISING, ids=lambda value: getattr(value, "name", value))
-def test_what_surprises_is_a_note(rule: str, folder: Path, only: str) -> None:
+def test_a_surprising_fact_is_a_note(rule: str, folder: Path, only: str) -> None:
     found = report(recorded(folder, only))
 
     assert [finding.severity for finding in found.findings if finding.id == rule] == ["note"], found.text
@@ -68,7 +68,7 @@ def test_nothing_is_wrong_in_a_step_of_the_tutorial(step: str) -> None:
     assert found.healthy and found.text.startswith("✔"), found.text
 
 
-def test_all_faults_of_a_namespace_are_listed_and_the_first_is_told_whole() -> None:
+def test_all_faults_of_a_namespace_are_listed_and_the_first_in_full() -> None:
     found = report(recorded(DATA / "bad-input"))
 
     assert {"K04", "K17"} <= set(ids(found))
@@ -94,7 +94,7 @@ def test_a_setting_that_is_no_json_any_more_is_named(key: str) -> None:
     assert "K07" in found.text.splitlines()[0] and f"inferenceservice-config, entry {key}" in found.text, found.text
 
 
-def test_who_may_not_look_is_not_told_that_all_is_well() -> None:
+def test_without_read_access_the_doctor_does_not_report_health() -> None:
     words = (DATA / "texts.yaml").read_text(encoding="utf-8").partition('User "eve" cannot list')[1]
 
     found = report(Facts("kserve-test", namespace_labels={}, context="theirs", hidden=words))
@@ -102,7 +102,7 @@ def test_who_may_not_look_is_not_told_that_all_is_well() -> None:
     assert "K01" in found.text.splitlines()[0] and found.blocked, found.text
 
 
-def test_a_canary_whose_revision_is_not_made_yet_is_not_a_first_percent() -> None:
+def test_a_canary_without_a_revision_yet_is_not_reported_as_a_first_percent() -> None:
     isvc, later = (items(ROLLOUT / step, "isvc")[0] for step in ("01-create", "02-canary-10"))
     first = items(DATA / "broken-canary", "revision")[:1]  # of that name
     written = {**isvc, "spec": later["spec"]}  # a moment later KServe makes the second one

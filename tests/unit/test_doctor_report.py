@@ -29,7 +29,7 @@ def test_a_finding_is_at_most_three_lines() -> None:
     assert len(replace(BROKEN, saw="x" * 9999).lines()[0]) <= 240
 
 
-def test_what_breaks_first_comes_first_then_warnings_then_notes() -> None:
+def test_findings_are_ordered_faults_warnings_notes() -> None:
     note, warning = replace(BROKEN, severity="note", hop="cluster"), replace(BROKEN, severity="warning", hop="cluster")
     early = replace(BROKEN, hop="namespace")
 

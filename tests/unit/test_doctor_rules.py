@@ -66,7 +66,7 @@ def test_a_percent_from_0_to_100_is_allowed(percent: int) -> None:
     {"predictor": {"model": {"canaryTrafficPercent": 20}}}, {"predictor": {"canaryPercent": 20}},
     {"canaryTrafficPercent": 20},
 ])  # fmt: skip
-def test_a_percent_at_a_wrong_place_is_found_in_what_was_applied(spec: Object) -> None:
+def test_a_misplaced_percent_is_found_in_the_applied_document(spec: Object) -> None:
     last = {"kubectl.kubernetes.io/last-applied-configuration": json.dumps({"spec": spec})}
 
     found = report(changed("02-canary-10", annotated(**last)))

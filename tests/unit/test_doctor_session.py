@@ -89,7 +89,7 @@ def test_notebooks_of_others_are_left_alone(tmp_path: Path) -> None:
     assert report(_facts(tmp_path)).findings == ()
 
 
-def test_a_kernel_that_knows_its_notebook_looks_at_no_other(tmp_path: Path) -> None:
+def test_a_kernel_with_a_known_notebook_inspects_no_other_kernel(tmp_path: Path) -> None:
     folder = _broken(tmp_path, _untag)
 
     found = session.inspect_session({"JPY_SESSION_NAME": str(LESSON)}, folder)

@@ -26,7 +26,7 @@ from tests.fake_gateway import FakeGateway
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # Folders whose modules have examples.
-FOLDERS = ("values", "access", "rollout", "observe", "magics")
+FOLDERS = ("values", "access", "rollout", "observe", "gates", "magics")
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -103,7 +103,7 @@ def names(
 
 
 @pytest.mark.parametrize("example", examples())
-def test_an_example_shows_what_it_says(example: doctest.DocTest, names: dict[str, Any]) -> None:
+def test_an_examples_output_is_current(example: doctest.DocTest, names: dict[str, Any]) -> None:
     example.globs.update(names)
 
     result = doctest.DocTestRunner(optionflags=FLAGS).run(example, clear_globs=False)

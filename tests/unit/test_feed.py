@@ -39,5 +39,5 @@ def _isvc(percents: dict[str, int]) -> dict[str, Any]:
     (200 + 2 * OVERLAP_S, 210, {NEW}),  # nobody is sent to a revision that has lost its traffic
     (50, 210, {OLD, NEW}),  # it was held for long
 ])
-def test_who_may_answer(feed: Feed, sent: float, ended: float, names: set[str]) -> None:
+def test_revisions_that_can_answer(feed: Feed, sent: float, ended: float, names: set[str]) -> None:
     assert feed.may_answer(sent, ended) == names

@@ -48,7 +48,7 @@ def test_a_field_without_effect_earns_its_warning(kind: Kind, item: Difference) 
                "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}, "canaryTrafficPercent": 10, "minReplicas": 1},
     {"containers": [{"image": "mine:1", "name": "kserve-container"}], "volumes": [{"name": "a", "emptyDir": {}}]},
 ])
-def test_what_has_an_effect_earns_none(spec: Object) -> None:
+def test_fields_with_an_effect_get_no_warning(spec: Object) -> None:
     annotations = {"autoscaling.knative.dev/class": "kpa.autoscaling.knative.dev", "a": "b"}
 
     assert warnings_for(INFERENCE_SERVICE, {

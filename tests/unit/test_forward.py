@@ -75,7 +75,7 @@ def test_it_leads_to_the_gateway(started: PortForward) -> None:
     assert ingress.generation == 1
 
 
-def test_killed_it_is_begun_again_at_the_same_address(started: PortForward) -> None:
+def test_a_killed_process_is_restarted_at_the_same_address(started: PortForward) -> None:
     address = started.start().address
     child(started).send_signal(signal.SIGKILL)
 
@@ -84,7 +84,7 @@ def test_killed_it_is_begun_again_at_the_same_address(started: PortForward) -> N
     assert Ingress(address, forward=started).predict(MAIN[0], "sklearn-iris", ROWS) == [1]
 
 
-def test_one_that_listens_but_has_lost_its_pod_is_begun_again(started: PortForward, tmp_path: Path) -> None:
+def test_a_port_forward_that_lost_its_pod_is_restarted(started: PortForward, tmp_path: Path) -> None:
     ingress = Ingress(started.start().address, forward=started)
     (tmp_path / "breaks").touch()
 
@@ -95,14 +95,14 @@ def test_one_that_listens_but_has_lost_its_pod_is_begun_again(started: PortForwa
     assert ingress.request(MAIN[0], "sklearn-iris", ROWS).status == 200
 
 
-def test_a_prediction_is_asked_for_once_more(started: PortForward, tmp_path: Path) -> None:
+def test_a_failed_prediction_request_is_retried_once(started: PortForward, tmp_path: Path) -> None:
     ingress = Ingress(started.start().address, forward=started)
     (tmp_path / "breaks").touch()
 
     assert ingress.predict(MAIN[0], "sklearn-iris", ROWS) == [1]
 
 
-def test_what_it_loses_is_counted_apart(started: PortForward, tmp_path: Path, api: FakeApi) -> None:
+def test_lost_requests_are_counted_separately(started: PortForward, tmp_path: Path, api: FakeApi) -> None:
     api.load("04-promote")
     rollout = Rollout(Client(api.cluster()), Ingress(started.start().address, forward=started))
     (tmp_path / "breaks").touch()
@@ -124,7 +124,7 @@ def test_a_503_through_it_is_the_gateways(started: PortForward, gateway: FakeGat
     assert (split.failed, split.lost) == (8, 0)
 
 
-def test_one_that_cannot_be_begun_says_why(started: PortForward, tmp_path: Path) -> None:
+def test_a_port_forward_that_cannot_start_states_the_reason(started: PortForward, tmp_path: Path) -> None:
     (tmp_path / "fails").write_text('Error from server (NotFound): services "istio-ingressgateway" not found')
 
     with pytest.raises(ForwardError, match='services "istio-ingressgateway" not found'):

@@ -108,7 +108,7 @@ def test_an_owner_of_the_same_name_is_another_owner() -> None:
     assert len(world.names(REPLICA_SET)) == 1
 
 
-def test_an_owner_of_a_kind_that_nobody_knows_is_taken_to_live() -> None:
+def test_an_owner_of_an_unknown_kind_counts_as_existing() -> None:
     world = make_world()
     stranger = {"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "x", "uid": "1"}}
 
@@ -148,7 +148,7 @@ def test_orphans_stay() -> None:
     assert len(world.names(POD)) == 1
 
 
-def test_a_namespace_goes_when_all_in_it_has_gone() -> None:
+def test_a_namespace_is_removed_after_its_last_object() -> None:
     world = make_world()
     deploy(world, replicas=2)
     roll_out(world)
@@ -178,7 +178,7 @@ def test_a_namespace_waits_for_a_finalizer() -> None:
     assert world.objects.find(NAMESPACE, None, NS) is None
 
 
-def test_all_of_a_revision_goes_with_it() -> None:
+def test_the_objects_of_a_revision_are_deleted_with_it() -> None:
     world = ready()
     assert pods(world)
 
@@ -190,7 +190,7 @@ def test_all_of_a_revision_goes_with_it() -> None:
     assert set(left) <= {"ServiceAccount", "ConfigMap", "Configuration"}  # the last one owns the revision
 
 
-def test_a_sandbox_goes_with_its_pod() -> None:
+def test_a_sandbox_is_removed_with_its_pod() -> None:
     world = make_world()
     deploy(world)
     pod = world.objects.list(POD, NS)[0]

@@ -334,7 +334,7 @@ def test_a_large_request_that_waited_arrives_whole(tmp_path: Path) -> None:
     play(tmp_path, scene)
 
 
-def test_who_hangs_up_waits_no_longer(tmp_path: Path) -> None:
+def test_a_closed_request_leaves_the_queue(tmp_path: Path) -> None:
     async def scene(cluster: Cluster) -> None:
         cluster.revision("one")
         cluster.split(one=100)
@@ -420,7 +420,7 @@ def test_requests_under_way_end_on_the_pod_that_leaves(tmp_path: Path) -> None:
     play(tmp_path, scene)
 
 
-def test_envoy_comes_back_with_what_it_had(tmp_path: Path) -> None:
+def test_envoy_restarts_with_its_last_configuration(tmp_path: Path) -> None:
     async def scene(cluster: Cluster) -> None:
         cluster.revision("one")
         await cluster.pod("one", Upstream("one"))
@@ -441,7 +441,7 @@ def test_envoy_comes_back_with_what_it_had(tmp_path: Path) -> None:
     play(tmp_path, scene)
 
 
-def test_envoy_goes_on_without_the_gateway_and_a_new_one_takes_over(tmp_path: Path) -> None:
+def test_envoy_continues_without_the_gateway_and_a_new_gateway_takes_over(tmp_path: Path) -> None:
     async def scene(cluster: Cluster) -> None:
         cluster.revision("one")
         await cluster.pod("one", Upstream("one"))
@@ -498,7 +498,7 @@ def test_an_object_that_makes_no_sense_does_not_end_the_gateway(tmp_path: Path, 
     play(tmp_path, scene)
 
 
-def test_what_envoy_refuses_is_told_and_the_old_routes_stay(tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_refused_envoy_configuration_is_reported_and_the_old_routes_stay(tmp_path: Path, monkeypatch: Any) -> None:
     async def scene(cluster: Cluster) -> None:
         cluster.revision("one")
         await cluster.pod("one", Upstream("one"))

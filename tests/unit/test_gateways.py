@@ -48,7 +48,7 @@ def no_forward(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     yield asked
 
 
-def test_what_was_given_goes_first(api: FakeApi) -> None:
+def test_a_given_address_is_the_first_choice(api: FakeApi) -> None:
     found = find(api, {"KSERVE_INGRESS_HOST_PORT": "other:1"}, given="here:2")
 
     assert (found.address, found.how) == ("here:2", "given")
@@ -64,7 +64,9 @@ def test_the_variables_of_kserves_tests_and_of_the_tutorial_go_next(api: FakeApi
 
 @pytest.mark.parametrize("path", [ISTIO, KOURIER])
 @pytest.mark.parametrize("row", [{"ip": "127.0.0.1"}, {"hostname": "localhost"}])
-def test_a_load_balancer_goes_next(path: str, row: dict[str, str], api: FakeApi, port: int) -> None:
+def test_the_address_of_a_load_balancer_is_the_second_choice(
+    path: str, row: dict[str, str], api: FakeApi, port: int
+) -> None:
     api.put(path, service(path.rpartition("/")[2], port, loadBalancer={"ingress": [row]}))
 
     found = find(api)
@@ -108,7 +110,7 @@ def test_addresses_that_do_not_answer_are_passed_over(
         assert told in str(refused.value)
 
 
-def test_no_gateway_at_all_says_where_it_was_looked_for(api: FakeApi, no_forward: list[str]) -> None:
+def test_a_missing_gateway_is_reported_with_the_places_that_were_searched(api: FakeApi, no_forward: list[str]) -> None:
     with pytest.raises(NoGatewayError, match="-n kourier-system get service kourier: not found"):
         find(api)
 
@@ -124,7 +126,7 @@ def test_a_cluster_that_does_not_answer_is_not_searched(api: FakeApi, no_forward
     assert no_forward == []
 
 
-def test_the_story_is_told_in_order(api: FakeApi, port: int) -> None:
+def test_the_story_is_in_order(api: FakeApi, port: int) -> None:
     api.put(KOURIER, service("kourier", port, loadBalancer={"ingress": [{"ip": "127.0.0.1"}]}))
 
     story = find(api).explain().splitlines()

@@ -35,7 +35,7 @@ def test_predictions_come_by_host(gateway: FakeGateway, monkeypatch: pytest.Monk
     assert json.loads(body) == {"instances": [[6.8, 2.8, 4.8, 1.4], [6.0, 3.4, 4.5, 1.6]]}
 
 
-def test_the_gateways_404_is_told_from_the_models(gateway: FakeGateway) -> None:
+def test_a_404_of_the_gateway_is_distinguished_from_one_of_the_model(gateway: FakeGateway) -> None:
     here = Ingress(gateway.address)
 
     with pytest.raises(PredictError, match="comes from the gateway"):
@@ -45,7 +45,7 @@ def test_the_gateways_404_is_told_from_the_models(gateway: FakeGateway) -> None:
     assert failed.value.response is not None and failed.value.response.status == 404
 
 
-def test_no_gateway_says_so(gateway: FakeGateway) -> None:
+def test_a_missing_gateway_has_a_message(gateway: FakeGateway) -> None:
     gateway.close()
 
     with pytest.raises(PredictError, match="does not respond"):

@@ -85,7 +85,7 @@ def test_the_istio_form_makes_the_recorded_objects() -> None:
         assert not name or differences(name, cluster, OF_KOURIER) == []
 
 
-def test_the_tutorial_goes_through_the_states_that_a_real_cluster_shows() -> None:
+def test_the_tutorial_passes_through_the_states_of_a_real_cluster() -> None:
     cluster, paths = Simulator(), []
 
     for uri, percent, notes in TUTORIAL:
@@ -256,7 +256,7 @@ def test_specs_that_no_controller_can_use_get_the_recorded_status() -> None:
         assert masked(cluster.isvc(name)["status"]) == masked(real[name]["status"])
 
 
-def test_a_predictor_without_a_model_is_told_where_its_models_will_be_listed() -> None:
+def test_a_predictor_without_a_model_gets_the_path_of_its_model_list() -> None:
     cluster = Simulator()
 
     cluster.apply(isvc(None))

@@ -51,7 +51,7 @@ def test_a_second_up_finds_it_and_installs_nothing(world: World, manifests: Path
     assert "there already: cert-manager 1.17.0" in said[0]
 
 
-def test_what_races_is_tried_again_and_said(world: World, manifests: Path, gateway: FakeGateway) -> None:
+def test_a_transient_error_is_retried_and_reported(world: World, manifests: Path, gateway: FakeGateway) -> None:
     said: list[str] = []
     world["refusals"] = {"create --dry-run=server": list(RACES), "kserve.yaml": [NO_KIND]}
 
@@ -62,7 +62,7 @@ def test_what_races_is_tried_again_and_said(world: World, manifests: Path, gatew
     assert all(line[:4].strip().isdigit() and line[4:6] == " s" for line in said)
 
 
-def test_what_does_not_race_ends_it_and_the_next_up_goes_on_from_there(
+def test_a_lasting_error_ends_up_and_the_next_up_continues(
     world: World, manifests: Path, gateway: FakeGateway
 ) -> None:
     world["refusals"] = {"kserve.yaml": ["error: You must be logged in to the server (Unauthorized)"]}
@@ -82,7 +82,7 @@ def test_what_does_not_race_ends_it_and_the_next_up_goes_on_from_there(
     assert not [line for line in world.commands() if line.startswith("kind create")]
 
 
-def test_a_step_whose_namespace_has_gone_is_done_again_with_those_after_it(
+def test_a_step_with_a_deleted_namespace_is_repeated_with_all_later_steps(
     world: World, manifests: Path, gateway: FakeGateway
 ) -> None:
     up(gateway, manifests)
@@ -95,7 +95,7 @@ def test_a_step_whose_namespace_has_gone_is_done_again_with_those_after_it(
     assert applied == ["istio.yaml", "net-istio.yaml", "-", "kserve.yaml", "kserve-cluster-resources.yaml", "-"]
 
 
-def test_pods_that_take_long_are_waited_for_and_the_reason_is_said(
+def test_slow_pods_are_waited_for_and_the_reason_is_shown(
     world: World, manifests: Path, gateway: FakeGateway
 ) -> None:
     said: list[str] = []
@@ -133,7 +133,7 @@ def test_pods_that_never_get_ready_end_it_with_the_last_warning(
         ({"kind": "unknown"}, "prints no version"),
     ],
 )
-def test_what_is_missing_is_said_with_what_mends_it(
+def test_each_missing_requirement_has_its_remedy(
     changes: dict[str, object], says: str, world: World, manifests: Path, gateway: FakeGateway
 ) -> None:
     for key, value in changes.items():
@@ -146,7 +146,7 @@ def test_what_is_missing_is_said_with_what_mends_it(
     assert not [line for line in world.commands() if line.startswith(("kind create", "kubectl"))]
 
 
-def test_all_that_is_missing_is_said_at_once(
+def test_all_missing_requirements_are_listed_together(
     world: World, manifests: Path, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
@@ -159,7 +159,7 @@ def test_all_that_is_missing_is_said_at_once(
     assert lines[-1].endswith("on the embedded cluster: kserve-nb up")
 
 
-def test_four_gigabytes_less_what_the_kernel_keeps_are_enough(
+def test_four_gigabytes_minus_the_kernels_share_are_enough(
     world: World, manifests: Path, gateway: FakeGateway
 ) -> None:
     world["memory"] = int(3.8 * 2**30)
@@ -167,7 +167,7 @@ def test_four_gigabytes_less_what_the_kernel_keeps_are_enough(
     assert not kind_installation.missing(up(gateway, manifests))
 
 
-def test_a_kind_cluster_of_our_name_that_is_not_ours_is_left_alone(
+def test_a_foreign_kind_cluster_of_the_same_name_is_left_alone(
     world: World, manifests: Path, gateway: FakeGateway
 ) -> None:
     world["containers"] = {NODE: {"id": "theirs", "running": True}}
@@ -178,7 +178,7 @@ def test_a_kind_cluster_of_our_name_that_is_not_ours_is_left_alone(
     assert NODE in world["containers"] and state.read("demo") is None
 
 
-def test_down_takes_away_what_we_made_and_nothing_else(world: World, manifests: Path, gateway: FakeGateway) -> None:
+def test_down_deletes_only_what_up_created(world: World, manifests: Path, gateway: FakeGateway) -> None:
     record = up(gateway, manifests)
     world["containers"] = {NODE: {"id": "theirs", "running": True}}  # somebody deleted ours, and made one of this name
 
@@ -202,7 +202,7 @@ def test_down_forgets_a_cluster_that_has_gone_already(world: World, manifests: P
     assert state.read("demo") is None
 
 
-def test_a_creation_that_was_cut_off_is_begun_anew(world: World, manifests: Path, gateway: FakeGateway) -> None:
+def test_an_interrupted_creation_starts_over(world: World, manifests: Path, gateway: FakeGateway) -> None:
     record = up(gateway, manifests)
     kind_record.save(record, container=CREATING)
     world["log"] = []
@@ -269,7 +269,7 @@ def test_connect_takes_the_cluster_that_is_up(world: World, manifests: Path, gat
     assert world["log"] == []
 
 
-def test_a_gateway_that_is_not_there_is_said(
+def test_a_missing_gateway_is_reported(
     world: World, manifests: Path, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kserve_nb.clusters.kind.kind_installation._GATEWAY_S", 0.0)
@@ -332,6 +332,6 @@ def test_manifests_come_from_the_network_once_a_version(tmp_path: Path) -> None:
             source.unlink(missing_ok=True)
 
 
-def test_no_network_says_how_to_do_without(tmp_path: Path, gateway: FakeGateway) -> None:
+def test_without_a_network_the_message_names_the_offline_way(tmp_path: Path, gateway: FakeGateway) -> None:
     with pytest.raises(ClusterError, match=r"Cannot fetch http.*--manifests DIR"):
         install_manifests.fetch(f"http://{gateway.address}/cert-manager.yaml")

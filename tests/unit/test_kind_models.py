@@ -26,7 +26,7 @@ def recorded(name: str) -> dict[str, Any]:
     return loaded
 
 
-def test_the_ingress_key_keeps_all_but_what_is_changed() -> None:
+def test_the_ingress_key_keeps_all_unchanged_settings() -> None:
     before = recorded("inferenceservice-config")["data"]
 
     changed = settings.kserve(before, "istio")
@@ -40,7 +40,7 @@ def test_the_ingress_key_keeps_all_but_what_is_changed() -> None:
 
 
 @pytest.mark.parametrize(("mode", "after"), [("Standard", "Serverless"), ("Knative", None), ("Serverless", None)])
-def test_the_deployment_mode_is_one_that_knows_canaries(mode: str, after: str | None) -> None:
+def test_the_deployment_mode_supports_canaries(mode: str, after: str | None) -> None:
     data = recorded("inferenceservice-config")["data"] | {"deploy": json.dumps({"defaultDeploymentMode": mode})}
 
     changed = settings.kserve(data, "kourier")
@@ -48,7 +48,7 @@ def test_the_deployment_mode_is_one_that_knows_canaries(mode: str, after: str | 
     assert (json.loads(changed["deploy"])["defaultDeploymentMode"] if "deploy" in changed else None) == after
 
 
-def test_the_runtime_keeps_its_container_but_asks_for_little() -> None:
+def test_the_runtime_keeps_its_container_with_small_requests() -> None:
     before = recorded("clusterservingruntime")["spec"]
 
     after = settings.runtime(before)["spec"]["containers"]

@@ -97,7 +97,7 @@ def test_a_cluster_is_ready_only_if_its_webhooks_answer_now(
     assert clusters.status(record).ready
 
 
-def test_a_stopped_node_a_deleted_one_and_a_silent_gateway_are_told_apart(
+def test_a_stopped_node_a_deleted_node_and_a_silent_gateway_have_different_messages(
     world: World, manifests: Path, gateway: FakeGateway
 ) -> None:
     record = up(gateway, manifests)
@@ -193,7 +193,7 @@ def test_another_container_program_is_used_and_called_untested(
     assert {line.split()[0] for line in world.commands()} == {"nerdctl", "kind", "kubectl"}
 
 
-def test_what_podman_reports_about_the_machine_is_read() -> None:
+def test_the_answer_of_podman_info_is_read() -> None:
     found = preflight.machine({"host": {"cpus": 6, "memTotal": 8 * 2**30, "cgroupVersion": "v2"}})
 
     assert found == preflight.Machine(6, 8.0, "2")

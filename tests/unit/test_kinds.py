@@ -132,5 +132,5 @@ def test_the_client_addresses_kinds_as_the_table_serves_them(name: str) -> None:
         row.group, row.version, row.plural, row.namespaced)
 
 
-def test_a_pod_has_what_its_row_adds_to_the_status() -> None:
+def test_a_pods_row_shows_the_details_of_its_status() -> None:
     assert POD.subresources == ("attach", "exec", "log", "portforward", "status")

@@ -36,7 +36,7 @@ def test_a_context_without_user_and_namespace_has_the_defaults() -> None:
     ("c", "There is no context 'c'. The contexts are: a, b, broken."),
     ("broken", "There is no cluster 'absent'. The clusters are: ca, cb."),
 ])
-def test_an_entry_that_does_not_exist_is_named_with_those_that_do(name: str, message: str) -> None:
+def test_an_unknown_entry_is_named_with_the_existing_ones(name: str, message: str) -> None:
     with pytest.raises(LookupError) as raised:
         parse(TEXT).context(name)
 

@@ -43,7 +43,7 @@ def test_another_context_can_be_named(source):
     assert copied["users"] == []
 
 
-def test_a_context_that_is_not_there_is_named_with_those_that_are(source):
+def test_an_unknown_context_is_named_with_the_existing_ones(source):
     with pytest.raises(ClusterError, match=r"There is no context 'c'\. The contexts are: a, b"):
         kubeconfig_files.copy(source, "c", "ns")
 

@@ -57,7 +57,7 @@ class Counter:
         return changes
 
 
-def test_an_object_is_looked_at_when_it_comes_and_when_it_changes() -> None:
+def test_an_object_is_reconciled_after_its_creation_and_each_change() -> None:
     counter = Counter()
 
     def begin(store: Store) -> None:
@@ -107,7 +107,7 @@ def test_a_refused_write_is_tried_again() -> None:
     assert [s["metadata"]["name"] for s in store.list(SECRET)] == ["made"]
 
 
-def test_a_pass_that_asks_for_retries_waits_longer_each_time() -> None:
+def test_requested_retries_back_off() -> None:
     counter = Counter(lambda changes, count: changes.retry())
 
     play([Reconciler("r", CONFIG_MAP, counter)], lambda store: len(counter.moments) >= 5,

@@ -34,7 +34,7 @@ def probe(api: FakeApi, rollout: Rollout) -> Iterator[AvailabilityProbe]:
     begun.close()
 
 
-def test_it_asks_until_it_is_closed(probe: AvailabilityProbe, gateway: FakeGateway) -> None:
+def test_it_polls_until_it_is_closed(probe: AvailabilityProbe, gateway: FakeGateway) -> None:
     until(lambda: probe.answered >= 3)
     assert "still sending" in repr(probe)
 
@@ -45,7 +45,7 @@ def test_it_asks_until_it_is_closed(probe: AvailabilityProbe, gateway: FakeGatew
     assert repr(probe).startswith(f"{asked} requests, none failed; the slowest took 0.")
 
 
-def test_one_that_nobody_knows_any_more_ends(api: FakeApi, rollout: Rollout) -> None:
+def test_a_port_forward_without_a_record_ends(api: FakeApi, rollout: Rollout) -> None:
     api.load("02-canary-10")
     probe = AvailabilityProbe(rollout)
     thread = probe._thread
@@ -78,7 +78,7 @@ def test_where_no_gateway_answers_that_is_a_failure(api: FakeApi) -> None:
     assert "requests failed, from" in repr(probe) and "the gateway does not respond" in repr(probe)
 
 
-def test_nobody_asks_a_service_without_a_door(api: FakeApi, rollout: Rollout) -> None:
+def test_a_service_without_a_host_gets_no_request(api: FakeApi, rollout: Rollout) -> None:
     isvc = one("01-create", "isvc")
     api.put(NAMESPACE, {"metadata": {"name": "kserve-test"}})
     api.put(f"{ISVC}/sklearn-iris", {**isvc, "status": {}})

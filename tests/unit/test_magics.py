@@ -59,7 +59,7 @@ def test_a_client_side_command_prints_what_kubectl_prints(lab: LabMagics, capsys
     assert output == "1" and capsys.readouterr().out == "1\n"
 
 
-def test_a_refusal_raises_with_kubectls_words_alone(lab: LabMagics) -> None:
+def test_a_refusal_raises_an_error_with_kubectls_message(lab: LabMagics) -> None:
     with pytest.raises(KubectlError, match="unknown command") as failed:
         lab.kubectl("gte isvc")
 
@@ -224,14 +224,14 @@ def test_the_pages_own_curl_line_is_sent_as_curl_would(
     assert shown[-1] == output == '{"predictions":[2]}'
 
 
-def test_a_content_type_goes_before_curls_own(lab: LabMagics, gateway: FakeGateway) -> None:
+def test_a_given_content_type_replaces_curls_default(lab: LabMagics, gateway: FakeGateway) -> None:
     lab.curl('-H "Content-Type: application/json" -H "Host: prev-x" http://${INGRESS_HOST}:${INGRESS_PORT}'
              "/v1/models/sklearn-iris:predict -d @./iris-input.json | jq")
 
     assert gateway.seen[0][2]["Content-Type"] == "application/json"
 
 
-def test_an_answer_goes_through_jq(lab: LabMagics) -> None:
+def test_a_response_is_piped_through_jq(lab: LabMagics) -> None:
     line = CURL.removeprefix("curl -v ") + " | jq '.predictions[0]'"
 
     assert lab.curl(line) == "2"
@@ -268,7 +268,7 @@ def test_curl_fails_with_curls_exit_codes(lab: LabMagics, line: str, says: str) 
         ("version --client | jq .", "jq: "),
     ],
 )
-def test_what_cannot_be_read_is_said(lab: LabMagics, line: str, says: str) -> None:
+def test_unreadable_data_is_reported(lab: LabMagics, line: str, says: str) -> None:
     with pytest.raises(command_line.CommandError, match=says):
         lab.kubectl(line)
 

@@ -91,7 +91,7 @@ def test_a_percent_below_model_does_nothing() -> None:
     assert change.consequence.startswith("nothing") and not change.new_revision
 
 
-def test_apply_takes_away_what_the_last_apply_wrote() -> None:
+def test_apply_removes_fields_of_the_last_apply() -> None:
     live = manifest.applied(manifest.inference_service("x", MODEL_2, percent=10), "ns")
 
     patch = manifest.apply_patch(manifest.inference_service("x", MODEL_2), live)

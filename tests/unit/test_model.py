@@ -20,7 +20,7 @@ STEPS = {
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_status_tells_who_gets_what_percent(step: str) -> None:
+def test_a_status_lists_each_revisions_percent(step: str) -> None:
     status = RolloutStatus.of(one(step, "isvc"))
 
     traffic, canary = STEPS[step]
@@ -56,7 +56,7 @@ def test_two_rows_of_one_revision_add_up() -> None:
     assert list(status.percents.values()) == [100]
 
 
-def test_pods_have_the_words_of_kubectl() -> None:
+def test_pods_have_kubectls_status_words() -> None:
     assert [str(_row(pod)) for pod in recorded("06-tag", "pods")["items"]] == [
         "('00001', '2/2', 'Running')",
         "('00002', '2/2', 'Terminating')",
@@ -71,7 +71,7 @@ def test_a_new_pod_without_a_status_is_pending() -> None:
     assert (pod.status, pod.ready, pod.containers, pod.is_ready) == ("Pending", 0, 2, False)
 
 
-def test_an_object_without_a_status_is_served_by_nobody() -> None:
+def test_an_object_without_a_status_serves_no_traffic() -> None:
     status = RolloutStatus.of({"metadata": {"name": "x"}, "spec": {}})
 
     assert (status.latest, status.canary_percent, status.ready.status) == (None, None, "Unknown")

@@ -20,7 +20,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def test_both_answer_the_tutorials_request_alike() -> None:
+def test_both_models_give_the_same_answer_to_the_tutorials_request() -> None:
     answers = [iris_models.train(name).predict(iris_models.PAYLOAD).tolist() for name in NAMES]
 
     assert answers == [[1, 1], [1, 1]]

@@ -120,7 +120,7 @@ def test_a_killed_server_is_started_again_in_place(socket: Path) -> None:
     asyncio.run(play())
 
 
-def test_a_deleted_pod_drains_then_ends_and_goes(socket: Path) -> None:
+def test_a_deleted_pod_drains_terminates_and_disappears(socket: Path) -> None:
     async def play() -> None:
         async with lab(socket, speed=30) as it, it.node():
             it.store.create(POD, pod("one"))
@@ -308,7 +308,7 @@ def test_a_model_over_its_memory_limit_is_killed_for_it(socket: Path) -> None:
     asyncio.run(play())
 
 
-def test_the_logs_that_a_pod_names_are_there_whenever_one_looks(socket: Path) -> None:
+def test_the_logs_of_a_listed_pod_can_always_be_read(socket: Path) -> None:
     async def play() -> None:
         async with lab(socket) as it, it.node():
             it.store.create(POD, pod("crashing", f"{MODEL}-that-is-not-there"))
@@ -363,7 +363,7 @@ def test_a_pod_deleted_while_it_starts_leaves_no_process(socket: Path) -> None:
     asyncio.run(play())
 
 
-def test_what_a_process_writes_after_its_pods_end_is_removed(tmp_path: Path) -> None:
+def test_files_written_after_a_pods_end_are_removed(tmp_path: Path) -> None:
     """A runtime that is slow: it starts what it was told to once the pod has gone, and that writes into the folder."""
     async def play() -> None:
         asked: asyncio.Queue[tuple[dict[str, Any], asyncio.StreamWriter]] = asyncio.Queue()

@@ -71,7 +71,7 @@ class Scene:
 
 
 @pytest.mark.parametrize("speed", [1, 10])
-def test_a_pod_serves_for_thirty_seconds_before_its_process_is_told_to_stop(tmp_path: Path, speed: int) -> None:
+def test_a_pod_serves_for_thirty_seconds_before_its_process_gets_a_signal(tmp_path: Path, speed: int) -> None:
     runtime = Runtime()
     scenes: list[Scene] = []
 

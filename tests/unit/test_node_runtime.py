@@ -145,7 +145,7 @@ def test_starting_the_same_twice_starts_one(shared: tuple[psutil.Process, Path],
     assert first["pid"] == second["pid"]
 
 
-def test_whoever_holds_an_abandoned_process_is_told_of_its_end(
+def test_the_holder_of_an_abandoned_process_is_notified_of_its_end(
         shared: tuple[psutil.Process, Path], tmp_path: Path) -> None:
     async def play() -> None:
         client = RuntimeClient(shared[1], lambda _: None)
@@ -161,7 +161,9 @@ def test_whoever_holds_an_abandoned_process_is_told_of_its_end(
     asyncio.run(play())
 
 
-def test_a_client_that_sends_half_a_line_and_goes_harms_nobody(shared: tuple[psutil.Process, Path]) -> None:
+def test_a_client_that_disconnects_in_the_middle_of_a_line_affects_no_other_client(
+    shared: tuple[psutil.Process, Path]
+) -> None:
     client = Client(shared[1])
     client._socket.sendall(b'{"do": "li')
     client.close()
@@ -274,7 +276,7 @@ def test_two_model_files_are_one_too_many(shared: tuple[psutil.Process, Path], t
     assert "RuntimeError: More than one model file is detected" in (tmp_path / "log").read_text()
 
 
-def test_a_crash_names_the_containers_paths_and_none_of_ours(
+def test_a_crash_shows_paths_of_the_container_and_none_of_the_machine(
         shared: tuple[psutil.Process, Path], tmp_path: Path) -> None:
     client, task = Client(shared[1]), server_task(tmp_path, "no/folder/0")
     (tmp_path / "mnt/models/model.joblib").unlink()

@@ -42,7 +42,7 @@ FAILED = run_of(cell("first"), cell("check", RAISED, exception=True), cell("rest
 NEVER_STARTED = Run(Path("04_old.ipynb"), Path("out/04_old.ipynb"), 0.0, (), "Notebook is not JSON: \x00")
 
 
-def test_the_code_cells_are_told_with_what_they_printed() -> None:
+def test_code_cells_are_reported_with_their_output() -> None:
     assert [(c.name, c.state, c.seconds, c.output) for c in PASSED.cells] == [
         ("injected-parameters", "passed", 0.5, "✔ it holds"),
         ("check", "passed", 2.25, "✔ it holds\n3"),
@@ -51,7 +51,7 @@ def test_the_code_cells_are_told_with_what_they_printed() -> None:
     assert PASSED.slowest is not None and PASSED.slowest.name == "check"
 
 
-def test_a_cell_that_raised_fails_and_those_behind_it_were_not_run() -> None:
+def test_a_failing_cell_is_reported_and_later_cells_are_not_run() -> None:
     assert [c.state for c in FAILED.cells] == ["passed", "failed", "not run"]
     assert FAILED.failed_cell is not None and FAILED.failed_cell.output == "✖ no <b>\n  do: & look"
 
@@ -62,7 +62,7 @@ def test_a_cell_that_took_its_kernel_along_fails_though_nothing_marks_it() -> No
     assert [c.state for c in died.cells] == ["passed", "failed", "not run"]
 
 
-def test_a_terminal_shows_one_line_and_of_a_failure_all_that_helps() -> None:
+def test_a_terminal_shows_one_line_of_progress_and_the_details_of_a_failure() -> None:
     assert lines(PASSED) == "passed  03_canary.ipynb  3.5 s  (slowest: check 2.2 s)"
     assert [text.strip() for text in lines(FAILED).splitlines()] == [
         "FAILED  03_canary.ipynb  3.5 s  (slowest: first 1.0 s)", "cell check:", "✖ no <b>", "do",
@@ -71,7 +71,7 @@ def test_a_terminal_shows_one_line_and_of_a_failure_all_that_helps() -> None:
     assert lines(NEVER_STARTED).splitlines()[0] == "FAILED  04_old.ipynb  0.0 s"
 
 
-def test_the_last_line_says_what_passed_and_failed() -> None:
+def test_the_last_line_counts_passed_and_failed_notebooks() -> None:
     assert verdict([PASSED]) == "1 passed, 0 failed"
     assert verdict([PASSED, FAILED, NEVER_STARTED]) == "1 passed, 2 failed; 03_canary.ipynb; 04_old.ipynb"
 
@@ -102,7 +102,7 @@ def test_the_report_has_timings_and_all_about_a_failure_escaped() -> None:
     assert "✖ no <b>" not in page and "<script" not in page
 
 
-def test_events_are_told_as_kubectl_does() -> None:
+def test_events_are_printed_as_by_kubectl() -> None:
     event = {"type": "Warning", "reason": "BackOff", "count": 3, "message": "Back-off\n restarting", "lastTimestamp":
              "2025-01-02T03:04:05Z", "involvedObject": {"kind": "Pod", "name": "a-b"}, "metadata": {}}
 
@@ -119,7 +119,7 @@ def test_parameters_are_read_as_yaml_and_must_be_some_notebooks() -> None:
         notebook_runner.read([("percent", "[20")], notebooks)
 
 
-def test_the_doctor_is_asked_about_the_cluster_and_the_error(api: FakeApi) -> None:
+def test_the_doctor_examines_the_cluster_and_the_error(api: FakeApi) -> None:
     api.load("broken-canary")
 
     found = summary.in_full(api.cluster(), 'kserve-test: namespaces "kserve-test" not found')

@@ -27,7 +27,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiLab]:
 
 
 @pytest.mark.parametrize("path", EXPLAINED, ids=lambda path: path.stem)
-def test_explain_prints_what_it_prints_on_a_real_cluster(path: Path, lab: ApiLab) -> None:
+def test_explain_prints_the_same_as_on_a_real_cluster(path: Path, lab: ApiLab) -> None:
     done = lab.kubectl("explain", path.stem)
 
     assert (done.stdout, done.stderr) == (path.read_text(), "")
@@ -48,13 +48,13 @@ def test_explain_finds_fields_of_every_kind(field: str, lab: ApiLab) -> None:
     assert f"FIELD: {field.rpartition('.')[2]} <" in done.stdout
 
 
-def test_explain_says_which_values_a_field_has(lab: ApiLab) -> None:
+def test_explain_lists_the_values_of_a_field(lab: ApiLab) -> None:
     done = lab.kubectl("explain", "isvc.spec.predictor.scaleMetric")
 
     assert "ENUM:\n    cpu\n    memory\n    concurrency\n    rps\n" in done.stdout
 
 
-def test_explain_of_an_unknown_field_says_so(lab: ApiLab) -> None:
+def test_explain_reports_an_unknown_field(lab: ApiLab) -> None:
     done = lab.kubectl("explain", "isvc.spec.predictor.modell")
 
     assert (done.returncode, done.stderr) == (1, 'error: field "modell" does not exist\n')
@@ -76,7 +76,7 @@ def test_the_index_lists_every_document_with_a_hash() -> None:
                for path, entry in paths.items())
 
 
-def test_lists_say_how_kubectl_merges_them() -> None:
+def test_lists_declare_how_kubectl_merges_them() -> None:
     schemas = openapi.document(TABLE, "", "v1")["components"]["schemas"]
 
     containers = schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"]
@@ -91,7 +91,7 @@ def test_lists_say_how_kubectl_merges_them() -> None:
      "/apis/serving.kserve.io/v1beta1/namespaces/{namespace}/inferenceservices/{name}", False),
     ("apps", "v1", "/apis/apps/v1/namespaces/{namespace}/deployments/{name}", True),
 ])
-def test_patches_say_that_the_server_validates_fields(group: str, version: str, path: str, strategic: bool) -> None:
+def test_patches_request_field_validation_by_the_server(group: str, version: str, path: str, strategic: bool) -> None:
     patch = openapi.document(TABLE, group, version)["paths"][path]["patch"]
 
     assert "fieldValidation" in [parameter["name"] for parameter in patch["parameters"]]

@@ -97,7 +97,7 @@ def test_a_referenced_revision_keeps_its_pod_without_any_request_for_ever() -> N
     assert not world.is_waiting()
 
 
-def test_a_settled_unreferenced_revision_says_what_a_real_one_says() -> None:
+def test_a_settled_unreferenced_revision_has_the_recorded_status() -> None:
     world = ready()
     world.pass_s(100)
     route(world, TWO, "reserve")

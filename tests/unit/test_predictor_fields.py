@@ -133,7 +133,7 @@ def test_a_deleted_runtime_changes_nothing_until_the_inference_service_changes()
 
 
 @pytest.mark.slow
-def test_updates_are_disabled_by_the_exact_word_alone() -> None:
+def test_updates_are_disabled_by_the_exact_value_only() -> None:
     cluster = Simulator()
     cluster.apply(isvc(MODEL, annotations={"serving.kserve.io/disable-auto-update": "True"}))
     cluster.settle(5)
@@ -368,7 +368,7 @@ class Written:
     ({"spec": {"canary": [{}]}}, "spec.canary"),
     ({"metadata": {"annotations": {"serving.kserve.io/deploymentMode": "Standard"}}}, "deployment mode Standard"),
 ])
-def test_a_stored_object_that_does_not_run_here_says_so_in_its_condition(change: Object, names: str) -> None:
+def test_a_stored_object_that_is_not_run_has_a_condition_with_the_reason(change: Object, names: str) -> None:
     body, cluster, written = model(), Simulator(), Written()
     for part, fields in change.items():
         body[part] |= fields

@@ -52,7 +52,7 @@ def test_nothing_failed_in_the_recorded_tutorial() -> None:
     assert not any(progress.failure(status, knative) for status, knative in replay())
 
 
-def test_a_broken_canary_fails_with_the_storage_initializers_words() -> None:
+def test_a_broken_canary_fails_with_the_storage_initializers_message() -> None:
     status, knative = RolloutStatus.of(one("broken-canary", "isvc")), one("broken-canary", "ksvc")
 
     assert progress.missing(status, knative) == "revision 00002 is not ready yet"

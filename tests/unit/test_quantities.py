@@ -20,7 +20,7 @@ def test_a_quantity_has_its_value(text: str | int, value: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "one", "1 Gi", "1gi", True, None, "1e999999999999"])
-def test_what_is_no_quantity_raises_and_is_stored_unchanged(text: object) -> None:
+def test_an_invalid_quantity_raises_and_is_stored_unchanged(text: object) -> None:
     with pytest.raises(ValueError):
         quantity.parse(text)
 
@@ -36,7 +36,7 @@ def test_a_duration_is_read_as_go_reads_it(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "", "10", "s", "-", ".s", "1d", "1s ", "1 s", "--1s"])
-def test_what_go_cannot_read_is_no_duration(text: str | None) -> None:
+def test_text_that_go_cannot_parse_is_no_duration(text: str | None) -> None:
     assert parse_duration_s(text) is None
 
 

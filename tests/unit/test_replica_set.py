@@ -98,7 +98,7 @@ def test_pods_are_named_after_their_replica_set() -> None:
     assert all(re.fullmatch(rf"{owner}-[bcdfghjklmnpqrstvwxz2456789]{{5}}", name) for name in world.names(POD))
 
 
-def test_a_rollout_tells_how_far_it_is() -> None:
+def test_a_rollout_reports_its_progress() -> None:
     world = make_world()
     deploy(world)
     found = status(world)
@@ -184,7 +184,7 @@ def test_a_deleted_pod_comes_back_under_another_name() -> None:
     assert other != name
 
 
-def test_scaling_up_and_down_is_told_as_events() -> None:
+def test_scaling_up_and_down_records_events() -> None:
     world = make_world()
     deploy(world, replicas=1)
     roll_out(world)
@@ -215,7 +215,7 @@ def test_a_terminating_pod_is_counted_as_such() -> None:
     assert world.objects.get(REPLICA_SET, NS, world.names(REPLICA_SET)[0])["status"]["replicas"] == 0
 
 
-def test_a_pod_that_the_server_refuses_is_told_as_a_failure() -> None:
+def test_a_refused_pod_is_reported_as_a_failed_create() -> None:
     world = make_world()
     deploy(world)
     roll_out(world)

@@ -78,7 +78,7 @@ def test_a_revision_is_scaled_by_the_same_autoscaler_as_a_real_one(name: str) ->
     assert made == bare(recorded_one("podautoscalers", name))
 
 
-def test_a_ready_revision_and_all_under_it_say_what_real_ones_say() -> None:
+def test_a_ready_revision_and_its_objects_have_the_recorded_status() -> None:
     world = make_world()
     start(world)
 
@@ -87,7 +87,7 @@ def test_a_ready_revision_and_all_under_it_say_what_real_ones_say() -> None:
     compare_statuses(world, stage("ready"))
 
 
-def test_a_starting_revision_says_so() -> None:
+def test_a_starting_revision_is_reported_as_starting() -> None:
     world = make_world()
 
     start(world)
@@ -175,7 +175,7 @@ def test_a_crashed_revision_recovers_when_its_pod_does() -> None:
     assert condition(world.find(REVISION, TWO), "Ready")["status"] == "True"
 
 
-def test_becoming_ready_is_told_once() -> None:
+def test_becoming_ready_is_reported_once() -> None:
     world = make_world()
     start(world)
     world.run_pods()
@@ -186,7 +186,7 @@ def test_becoming_ready_is_told_once() -> None:
                      "revision-controller")]
 
 
-def test_a_settled_revision_stays_as_it_is_and_asks_for_nothing() -> None:
+def test_a_settled_revision_does_not_change_and_schedules_nothing() -> None:
     world = make_world()
     start(world)
     world.run_pods()

@@ -26,7 +26,7 @@ def predictor(api: FakeApi) -> Any:
     return api.writes[-1][2]["spec"]["predictor"]
 
 
-def test_deploy_creates_what_kubectl_apply_can_go_on_with(api: FakeApi, rollout: Rollout) -> None:
+def test_deploy_creates_an_object_that_kubectl_apply_can_update(api: FakeApi, rollout: Rollout) -> None:
     api.put(NAMESPACE, {"metadata": {"name": "kserve-test"}})
 
     rollout.deploy(MODEL)
@@ -36,7 +36,7 @@ def test_deploy_creates_what_kubectl_apply_can_go_on_with(api: FakeApi, rollout:
     assert LAST_APPLIED in body["metadata"]["annotations"]
 
 
-def test_deploy_on_what_is_there_gives_all_users_the_model(api: FakeApi, rollout: Rollout) -> None:
+def test_deploy_on_an_existing_service_gives_all_users_the_model(api: FakeApi, rollout: Rollout) -> None:
     api.load("02-canary-10")
 
     rollout.deploy(NEVER)
@@ -127,7 +127,7 @@ def test_a_verb_does_not_write_over_somebody_elses_edit(
         ("05-rollback", "deploy", {"model": NEVER}, "100 % would go to 00002"),
     ],
 )
-def test_what_makes_no_sense_or_would_do_harm_is_refused(
+def test_invalid_or_harmful_options_are_refused(
     api: FakeApi, rollout: Rollout, step: str, verb: str, kwargs: dict[str, Any], says: str
 ) -> None:
     api.load(step)
@@ -166,27 +166,27 @@ def test_a_percent_is_a_whole_number_up_to_100(api: FakeApi, rollout: Rollout, p
         rollout.canary(percent=percent)
 
 
-def test_without_a_namespace_verbs_say_what_to_do(rollout: Rollout) -> None:
+def test_without_a_namespace_verbs_name_the_next_step(rollout: Rollout) -> None:
     for verb in (rollout.status, rollout.promote, lambda: rollout.deploy(MODEL)):
         with pytest.raises(ObjectNotFoundError, match="kubectl create namespace kserve-test"):
             verb()
 
 
-def test_without_the_service_verbs_say_what_to_do(api: FakeApi, rollout: Rollout) -> None:
+def test_without_the_service_verbs_name_the_next_step(api: FakeApi, rollout: Rollout) -> None:
     api.put(NAMESPACE, {"metadata": {"name": "kserve-test"}})
 
     with pytest.raises(ObjectNotFoundError, match=r"rollout\.deploy"):
         rollout.status()
 
 
-def test_without_a_cluster_verbs_say_so(api: FakeApi, rollout: Rollout) -> None:
+def test_without_a_cluster_verbs_raise_a_clear_error(api: FakeApi, rollout: Rollout) -> None:
     api.close()
 
     with pytest.raises(RefusedError, match="does not respond"):
         rollout.status()
 
 
-def test_plan_tells_what_a_document_would_cause(api: FakeApi, rollout: Rollout) -> None:
+def test_plan_lists_the_effects_of_a_document(api: FakeApi, rollout: Rollout) -> None:
     api.load("02-canary-10")
 
     plan = rollout.plan(manifest.to_yaml(manifest.inference_service("sklearn-iris", MODEL_2)))
@@ -194,7 +194,7 @@ def test_plan_tells_what_a_document_would_cause(api: FakeApi, rollout: Rollout) 
     assert ("spec.predictor.canaryTrafficPercent", None) in [(change.path, change.after) for change in plan.changes]
 
 
-def test_doors_lead_to_the_hosts_of_the_traffic_list(api: FakeApi, rollout: Rollout) -> None:
+def test_tagged_hosts_are_those_of_the_traffic_list(api: FakeApi, rollout: Rollout) -> None:
     api.load("06-tag")
 
     assert rollout.host("prev") == "prev-sklearn-iris-predictor.kserve-test.example.com"
@@ -204,7 +204,7 @@ def test_doors_lead_to_the_hosts_of_the_traffic_list(api: FakeApi, rollout: Roll
         rollout.host("latest")
 
 
-def test_both_protocols_answer_alike(api: FakeApi, rollout: Rollout) -> None:
+def test_both_protocols_give_the_same_answer(api: FakeApi, rollout: Rollout) -> None:
     api.load("05-rollback")
 
     assert rollout.predict(tag="prev") == rollout.predict(tag="prev", protocol="v2") == [1, 1]
@@ -303,7 +303,7 @@ def test_wait_bears_an_api_server_that_restarts(
     assert asyncio.run(rollout.wait(timeout_s=20)).latest_ready.endswith("00002")
 
 
-def test_wait_that_is_too_short_says_what_is_missing(api: FakeApi, rollout: Rollout) -> None:
+def test_an_expired_wait_names_the_missing_condition(api: FakeApi, rollout: Rollout) -> None:
     api.load("02-canary-10")
     rollout.canary(percent=30)
 
@@ -347,7 +347,7 @@ def test_an_error_is_shown_as_its_message(api: FakeApi, rollout: Rollout) -> Non
     assert max(map(len, shown)) <= 100
 
 
-def test_wait_pods_ignores_those_that_are_ending(api: FakeApi, rollout: Rollout) -> None:
+def test_wait_pods_ignores_terminating_pods(api: FakeApi, rollout: Rollout) -> None:
     api.load("06-tag")
 
     pods = asyncio.run(rollout.wait_pods(timeout_s=5))
@@ -355,7 +355,7 @@ def test_wait_pods_ignores_those_that_are_ending(api: FakeApi, rollout: Rollout)
     assert [short(pod.revision) for pod in pods if not pod.terminating] == ["00001", "00003"]
 
 
-def test_wait_pods_says_which_pods_there_are(api: FakeApi, rollout: Rollout) -> None:
+def test_wait_pods_lists_the_pods(api: FakeApi, rollout: Rollout) -> None:
     api.load("04-promote")
 
     seen = "after 1 s the pods are 00001 2/2 Running, 00002 2/2 Running; expected ready pods of 00002 only"

@@ -93,7 +93,7 @@ def stored(cluster: Simulator) -> dict[str, Object]:
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(actions=st.lists(ACTIONS, min_size=1, max_size=6))
-def test_traffic_is_whole_and_goes_to_ready_revisions_whatever_happens(actions: list[Action]) -> None:
+def test_traffic_sums_to_100_and_goes_to_ready_revisions(actions: list[Action]) -> None:
     cluster = Simulator()
     Watcher(cluster)
     cluster.apply(isvc(MODEL))

@@ -76,7 +76,7 @@ def test_a_third_revision_joins_a_rollout_under_way() -> None:
 
 @given(shares=st.lists(st.integers(1, 40), min_size=1, max_size=3), percent=st.integers(2, 100), new=st.booleans(),
        size=st.integers(0, 30), now=st.integers(0, 20))
-def test_every_step_hands_out_exactly_what_is_asked_for(
+def test_every_step_distributes_exactly_the_requested_percent(
         shares: list[int], percent: int, new: bool, size: int, now: int) -> None:
     before = of(*((f"r{i}", p) for i, p in enumerate(shares)), step=Step(1, 10, 5, size))
     latest = f"r{len(shares) - (0 if new else 1)}"

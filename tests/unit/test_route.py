@@ -175,7 +175,7 @@ def test_a_failed_new_revision_leaves_the_traffic_where_it_was(knative: Knative)
     assert knative.reason(KNATIVE_SERVICE) == "False RevisionFailed"
 
 
-def test_a_ready_configuration_whose_route_lags_is_told_so(knative: Knative) -> None:
+def test_a_ready_configuration_with_a_late_route_is_reported(knative: Knative) -> None:
     knative.serve("b")
     knative.rest()
     knative.mark(2, "True")
@@ -185,7 +185,7 @@ def test_a_ready_configuration_whose_route_lags_is_told_so(knative: Knative) -> 
     assert knative.reason(KNATIVE_SERVICE) == "Unknown TrafficNotMigrated"
 
 
-def test_the_split_is_not_told_before_the_revision_it_was_made_for(knative: Knative) -> None:
+def test_the_split_is_reported_after_its_revision(knative: Knative) -> None:
     """A Route that was quicker than its Configuration: were its split told, the canary would look like a roll-back."""
     knative.serve("b", [{"latestRevision": True, "percent": 10}, split(1, 90)])
     knative.run(knative_service)
@@ -263,7 +263,7 @@ def test_placeholder_services_follow_the_tags(knative: Knative) -> None:
     assert [s["metadata"]["name"] for s in knative.store.list(SERVICE, NS)] == ["iris"]
 
 
-def test_a_name_that_somebody_else_has_is_told() -> None:
+def test_a_name_in_use_by_another_owner_is_reported() -> None:
     made = Knative()
     made.store.create(SERVICE, {"metadata": {"name": NAME, "namespace": NS},
                                 "spec": {"ports": [{"port": 80}]}})

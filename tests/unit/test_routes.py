@@ -87,7 +87,7 @@ def test_tag_hosts_lead_to_their_revision_alone() -> None:
         f"{NS}/sklearn-iris-predictor-00003": 100}
 
 
-def test_a_virtual_service_leads_its_hosts_to_those_it_rewrites_to() -> None:
+def test_a_virtual_service_routes_its_hosts_to_the_rewritten_host() -> None:
     wanted = routed("istio-canary-10", recorded("istio-virtual-service"))
 
     short = host(wanted, "sklearn-iris.kserve-istio.example.com")
@@ -96,7 +96,7 @@ def test_a_virtual_service_leads_its_hosts_to_those_it_rewrites_to() -> None:
         "KServe-Isvc-Name", "KServe-Isvc-Namespace"}
 
 
-def test_each_split_tells_its_revision_to_the_request_only() -> None:
+def test_each_split_adds_its_revision_to_the_request_only() -> None:
     virtual_host = host(routed("canary-10"), "sklearn-iris-predictor.kserve-test.example.com")
 
     (route,) = virtual_host["routes"]
@@ -106,7 +106,7 @@ def test_each_split_tells_its_revision_to_the_request_only() -> None:
     assert "response_headers_to_add" not in json.dumps(virtual_host)
 
 
-def test_a_domain_is_routed_once_whoever_else_claims_it() -> None:
+def test_a_domain_is_routed_to_one_ingress_even_if_two_claim_it() -> None:
     first, second = recorded("create"), recorded("create")
     second["metadata"] |= {"name": "other", "creationTimestamp": "2027-01-01T00:00:00Z"}
 

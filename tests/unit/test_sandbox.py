@@ -147,7 +147,7 @@ def test_a_sandbox_that_cannot_be_entered_starts_no_model(
     assert "start the cluster with KSERVE_NB_SANDBOX=off" in capsys.readouterr().err
 
 
-def test_without_a_sandbox_models_run_and_the_level_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_sandbox_models_run_and_the_level_is_stated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(sandbox.SWITCH, "off")
     (tmp_path / "secret").write_text("")
     with runtime(tmp_path / "r.sock"):
@@ -181,7 +181,7 @@ open("draft", "w").write(str(child.pid)); os.rename("draft", "child")
 
 
 @pytest.mark.parametrize("new_session", [False, pytest.param(True, marks=only_linux)])
-def test_what_a_model_starts_ends_with_its_container(new_session: bool, shared: Path, tmp_path: Path) -> None:
+def test_children_of_a_model_end_with_its_container(new_session: bool, shared: Path, tmp_path: Path) -> None:
     task = task_of(tmp_path, SPAWN.format(new_session=new_session))
     process = run(shared, task)
     child = psutil.Process(int((Path(task.root) / "child").read_text()))
@@ -193,7 +193,7 @@ def test_what_a_model_starts_ends_with_its_container(new_session: bool, shared: 
 
 
 @only_linux
-def test_what_a_model_starts_outlives_other_containers(shared: Path, tmp_path: Path) -> None:
+def test_children_of_a_model_outlive_other_containers(shared: Path, tmp_path: Path) -> None:
     task = task_of(tmp_path, "import os\nif os.fork() == 0:\n    if os.fork() == 0:\n        open('child', 'w').write("
                              "str(os.getpid()))\n        os.execvp('sleep', ['sleep', '3333'])\n    os._exit(0)\n")
     run(shared, task)
@@ -211,7 +211,7 @@ def test_what_a_model_starts_outlives_other_containers(shared: Path, tmp_path: P
 
 @only_linux
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_what_a_model_starts_ends_with_the_runtime(number: signal.Signals, tmp_path: Path) -> None:
+def test_children_of_a_model_end_with_the_runtime(number: signal.Signals, tmp_path: Path) -> None:
     task = task_of(tmp_path, SPAWN.format(new_session=number == signal.SIGTERM))
     with runtime(tmp_path / "r.sock") as process:
         run(tmp_path / "r.sock", task)

@@ -81,7 +81,7 @@ def test_a_terminating_pod_still_takes_its_room() -> None:
     assert "nodeName" not in world.objects.get(POD, NS, "second")["spec"]
 
 
-def test_an_init_container_may_be_what_needs_most() -> None:
+def test_an_init_container_can_determine_the_pods_request() -> None:
     world = make_world()
     big = {"name": "i", "image": "web:1", "resources": {"requests": {"cpu": "1500m"}}}
 

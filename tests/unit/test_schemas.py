@@ -26,7 +26,7 @@ def isvc(**predictor: Any) -> Object:
     return {"metadata": {"name": "iris"}, "spec": {"predictor": predictor}}
 
 
-def test_the_table_of_types_is_what_the_installed_sdks_declare() -> None:
+def test_the_table_of_types_equals_the_installed_sdks_declarations() -> None:
     stored = json.loads(generate_schemas.SDK_TYPES.read_text())
 
     assert stored == generate_schemas.sdk_types(), (

@@ -26,7 +26,7 @@ def first_alarm(draw: random.Random, real: float, claimed: float, prior: float, 
 
 
 @pytest.mark.parametrize("prior", [10, 20], ids=["as requested", "another percent than requested"])
-def test_who_watches_sees_the_true_share_outside_the_band_in_at_most_5_percent_of_runs(prior: float) -> None:
+def test_a_watched_band_misses_the_share_in_at_most_5_percent_of_runs(prior: float) -> None:
     draw = random.Random(1)
 
     alarms = sum(first_alarm(draw, 10, 10, prior) is not None for _ in range(RUNS))
@@ -34,7 +34,7 @@ def test_who_watches_sees_the_true_share_outside_the_band_in_at_most_5_percent_o
     assert alarms <= 0.05 * RUNS
 
 
-def test_who_watches_a_wilson_interval_sees_it_in_two_of_five() -> None:
+def test_a_watched_wilson_interval_misses_the_share_in_two_of_five_runs() -> None:
     draw = random.Random(1)
 
     def raises_an_alarm() -> bool:
@@ -69,7 +69,7 @@ def test_the_price_of_looking(sent: int, low: float, high: float) -> None:
 
 
 @pytest.mark.parametrize(("hits", "sent", "percent"), [(0, 0, 10), (0, 50, 0), (50, 50, 100), (0, 5, 10), (5, 5, 10)])
-def test_the_band_holds_what_was_seen(hits: int, sent: int, percent: float) -> None:
+def test_the_band_contains_the_observed_share(hits: int, sent: int, percent: float) -> None:
     low, high = sequential.band(hits, sent, percent)
 
     assert 0 <= low <= (100 * hits / sent if sent else percent) <= high <= 100
@@ -77,7 +77,7 @@ def test_the_band_holds_what_was_seen(hits: int, sent: int, percent: float) -> N
 
 
 @pytest.mark.parametrize(("hits", "percent"), [(1, 0), (9, 100)])
-def test_what_cannot_happen_is_rejected_at_once(hits: int, percent: float) -> None:
+def test_an_impossible_wait_fails_immediately(hits: int, percent: float) -> None:
     assert sequential.evidence(hits, 10, percent) == math.inf
 
 

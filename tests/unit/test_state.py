@@ -29,7 +29,7 @@ def test_a_record_is_read_back_as_it_was_written():
                                   '{"name": "one", "cluster": "kind"}', '{"format": null}',
                                   '{"name": "two", "cluster": "embedded", "kubeconfig": "/k", "ingress": "h:1"}',
                                   '{"name": "one", "cluster": "embedded", "kubeconfig": "/k", "ingress": 5}'])
-def test_a_damaged_record_is_reported_and_nobody_is_advised_to_delete_it(text):
+def test_a_damaged_record_is_reported_without_advice_to_delete_it(text):
     state.folder("one").mkdir(parents=True)
     (state.folder("one") / "cluster.json").write_text(text)
 
@@ -104,7 +104,7 @@ def test_a_cluster_that_is_gone_leaves_no_lock():
     assert sorted(path.name for path in state.folder("one").parent.iterdir()) == [".kept.lock", "kept"]
 
 
-def test_a_lock_is_one_starters_at_a_time_though_its_file_comes_and_goes():
+def test_one_process_at_a_time_holds_the_start_lock_even_if_its_file_is_removed():
     inside = [0]
 
     def start(_number):

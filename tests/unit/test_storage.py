@@ -123,7 +123,7 @@ def test_the_tutorials_model_is_copied_with_the_real_lines(tmp_path: Path, capsy
     ("{url}/own.txt", "URI: {url}/own.txt did not respond with 'Content-Type': 'application/octet-stream'"),
     ("{url}/broken.zip", "Failed to unpack archive file. The file format is not valid."),
 ])
-def test_what_cannot_be_brought_is_said_and_fails(
+def test_a_fault_that_cannot_be_injected_is_reported_and_fails(
         uri: str, said: str, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = storage.run([uri.format(url=url), "/mnt/models"], tmp_path)
 
@@ -131,7 +131,7 @@ def test_what_cannot_be_brought_is_said_and_fails(
     assert said.format(url=url) in capsys.readouterr().err
 
 
-def test_a_recorded_failure_ends_with_the_recorded_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_recorded_failure_ends_with_the_recorded_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     uri = "gs://kfserving-examples/models/sklearn/1.0/no-such-model"
 
     storage.run([uri, "/mnt/models"], tmp_path)
@@ -147,7 +147,7 @@ def test_a_recorded_failure_ends_with_the_recorded_words(tmp_path: Path, capsys:
         "GCS resource 'kfserving-examples' not found.")
 
 
-def test_a_host_that_does_not_answer_is_said(
+def test_a_host_that_does_not_answer_is_reported(
         tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(downloads.LOCAL_URLS, "allow")
 

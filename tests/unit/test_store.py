@@ -48,7 +48,7 @@ def pod(**spec: Any) -> Object:
     return {"metadata": {"name": "p", "namespace": "demo"}, "spec": {"containers": [], **spec}}
 
 
-def test_a_new_object_gets_what_the_server_gives(store: Store) -> None:
+def test_a_new_object_gets_the_servers_metadata(store: Store) -> None:
     made = store.create(INFERENCE_SERVICE, isvc())
 
     meta = made["metadata"]
@@ -58,7 +58,7 @@ def test_a_new_object_gets_what_the_server_gives(store: Store) -> None:
     assert store.get(INFERENCE_SERVICE, "demo", "a") == made
 
 
-def test_what_was_read_can_be_changed_without_changing_what_is_stored(store: Store) -> None:
+def test_changing_a_read_object_does_not_change_the_stored_one(store: Store) -> None:
     body = isvc()
     store.create(INFERENCE_SERVICE, body)["spec"]["x"] = 1
 
@@ -185,14 +185,14 @@ def test_a_pod_that_runs_is_given_time_to_end(store: Store) -> None:
 
 
 @pytest.mark.parametrize("phase, node", [("Pending", None), ("Failed", "n"), ("Succeeded", "n")])
-def test_a_pod_that_does_not_run_goes_at_once(store: Store, phase: str, node: str | None) -> None:
+def test_a_pod_that_does_not_run_is_removed_immediately(store: Store, phase: str, node: str | None) -> None:
     made = store.create(POD, pod(**({"nodeName": node} if node else {})))
     store.update_status(POD, made | {"status": {"phase": phase}})
 
     assert store.delete(POD, "demo", "p") is None
 
 
-def test_deleting_asks_for_the_right_object(store: Store) -> None:
+def test_delete_sends_a_request_for_the_right_object(store: Store) -> None:
     store.create(INFERENCE_SERVICE, isvc())
 
     with pytest.raises(StatusError, match="Precondition failed"):
@@ -217,7 +217,7 @@ def test_lists_are_ordered_and_select_by_labels(store: Store) -> None:
     assert names(None, {"app": "x"}) == ["z", "a", "b"]
 
 
-def test_a_watch_begins_with_what_there_is_and_goes_on(store: Store) -> None:
+def test_a_watch_starts_with_existing_objects_and_continues_with_changes(store: Store) -> None:
     store.create(INFERENCE_SERVICE, isvc("a"))
 
     async def scenario() -> list[tuple[str, str]]:
@@ -313,7 +313,7 @@ def test_objects_and_versions_survive(tmp_path: Path) -> None:
         second.history.since(INFERENCE_SERVICE, FIRST_VERSION)
 
 
-def test_what_was_answered_survives_kill_9(tmp_path: Path) -> None:
+def test_an_acknowledged_write_survives_kill_9(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from kserve_nb.clusters.embedded.api.store.store import Store;"
         "from kserve_nb.clusters.embedded.apimachinery.kinds import NAMESPACE\n"
@@ -408,7 +408,7 @@ def test_a_store_of_a_newer_version_is_refused_and_kept(tmp_path: Path) -> None:
         Store(tmp_path / "store.db")
 
 
-def test_a_file_that_is_no_database_is_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_refused_with_the_next_step(tmp_path: Path) -> None:
     (tmp_path / "store.db").write_bytes(b"garbage " * 1000)
 
     with pytest.raises(StoreError, match=r"Cannot open the cluster's store .*store.db: file is not a database"):

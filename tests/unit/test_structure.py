@@ -42,7 +42,7 @@ def test_no_function_is_too_long() -> None:
     assert too_long == []
 
 
-def test_each_folder_says_what_it_is_for() -> None:
+def test_each_folder_states_its_purpose() -> None:
     folders = {path.parent for path in MODULES}
 
     assert [str(folder) for folder in folders if not ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))

@@ -136,7 +136,7 @@ def test_a_killed_process_is_restarted_and_reported_ready(record: Record) -> Non
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux hands orphans to an ancestor")
-def test_what_a_killed_process_has_started_ends_with_it(record: Record) -> None:
+def test_children_of_a_killed_process_end_with_it(record: Record) -> None:
     folder = state.folder("lab")
     code = ("import subprocess, sys, time\n"
             "child = subprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
@@ -187,7 +187,7 @@ def conditions(record: Record, clock: Clock) -> StopConditions:
     return StopConditions(record, folder, hold_lock(folder), clock)
 
 
-def test_a_cluster_stops_when_it_was_not_used_for_long_whatever_the_wall_clock_says(record: Record) -> None:
+def test_an_idle_cluster_stops_whatever_the_wall_clock_shows(record: Record) -> None:
     clock, used = Clock(), state.folder("lab") / "used"
     used.touch()
     found = conditions(record, clock)
@@ -258,7 +258,7 @@ def test_the_record_of_another_cluster_in_the_folder_stops_this_one(record: Reco
     assert found.check() == "its state folder was removed or replaced"
 
 
-def test_a_folder_that_was_made_anew_stops_the_cluster_of_the_old_one(record: Record) -> None:
+def test_a_replaced_folder_stops_the_cluster_of_the_old_folder(record: Record) -> None:
     found = conditions(record, Clock())
 
     (state.folder("lab") / LOCK_FILE).unlink()

@@ -46,7 +46,7 @@ def test_the_interval_is_wilsons(sent: int, low: float, high: float) -> None:
     assert (round(verdict.low, 1), round(verdict.high, 1)) == (low, high)
 
 
-def test_too_few_says_how_many_more_and_how_likely_none_is() -> None:
+def test_too_few_requests_are_reported_with_the_needed_number_and_the_chance_of_none() -> None:
     verdict = statistics.judge(0, 10, 10)
 
     assert 0.34 < verdict.none_chance < 0.36
@@ -62,7 +62,9 @@ def test_as_many_as_needed_are_enough(percent: int) -> None:
     assert statistics.judge(round(sent * percent / 100), sent, percent).word == "consistent"
 
 
-def test_a_canary_is_told_apart_without_its_own_door(api: FakeApi, gateway: FakeGateway, rollout: Rollout) -> None:
+def test_canary_responses_are_attributed_without_a_latest_host(
+    api: FakeApi, gateway: FakeGateway, rollout: Rollout
+) -> None:
     api.load("02-canary-10")
 
     tally = rollout.send(100)
@@ -73,7 +75,7 @@ def test_a_canary_is_told_apart_without_its_own_door(api: FakeApi, gateway: Fake
     assert not tally.moved
 
 
-def test_with_both_doors_open_each_is_asked(api: FakeApi, gateway: FakeGateway, rollout: Rollout) -> None:
+def test_with_both_tagged_hosts_each_gets_a_request(api: FakeApi, gateway: FakeGateway, rollout: Rollout) -> None:
     api.load("06-tag")
     gateway.tagged = True
 
@@ -102,7 +104,7 @@ def test_after_a_pin_all_answers_are_the_previous_ones(
     assert tally.split.counts == {PREVIOUS: 200} and tally.verdict().word == "consistent"
 
 
-def test_models_that_agree_everywhere_cannot_be_told_apart(
+def test_models_with_equal_answers_cannot_be_distinguished(
     api: FakeApi, gateway: FakeGateway, rollout: Rollout
 ) -> None:
     api.load("02-canary-10")
@@ -143,7 +145,7 @@ def test_a_small_canary_is_searched_for_longer(api: FakeApi, gateway: FakeGatewa
     assert "00002 says 2" in discriminating_input.find_discriminating_input(rollout, rollout.status()).how
 
 
-def test_alike_models_under_a_pin_are_counted_as_answers_of_nobody_known(
+def test_with_equal_models_under_a_pin_responses_are_unattributed(
     api: FakeApi, gateway: FakeGateway, rollout: Rollout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api.load("05-rollback")

@@ -22,7 +22,7 @@ def test_it_examines_when_it_is_made_and_at_each_click() -> None:
     assert "nothing is wrong" in text_of(panel)
 
 
-def test_an_examination_that_fails_is_told_in_the_view() -> None:
+def test_a_failed_examination_is_reported_in_the_view() -> None:
     panel = DoctorPanel(lambda: WELL)
 
     def broken() -> Report:

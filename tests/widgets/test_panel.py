@@ -52,7 +52,7 @@ def test_its_parts_show_one_snapshot_and_end_together(api: FakeApi, rollout: Rol
     assert "closed" in panel.tree.html
 
 
-def test_older_revisions_show_where_they_are_asked_for(api: FakeApi, rollout: Rollout) -> None:
+def test_older_revisions_show_on_request(api: FakeApi, rollout: Rollout) -> None:
     api.load("02-canary-10")
     tree = RolloutTree(rollout)
     until(tree, lambda snapshot: snapshot.state == "live")
@@ -66,7 +66,7 @@ def test_older_revisions_show_where_they_are_asked_for(api: FakeApi, rollout: Ro
     tree.close()
 
 
-def test_all_conditions_show_where_they_are_asked_for(api: FakeApi, rollout: Rollout) -> None:
+def test_all_conditions_show_on_request(api: FakeApi, rollout: Rollout) -> None:
     api.load("02-canary-10")
     ladder = ConditionLadder(rollout)
     until(ladder, lambda snapshot: snapshot.state == "live")
@@ -92,7 +92,7 @@ def test_a_thousand_pods_are_one_screen_and_quick() -> None:
     assert "and 994 more pods" in tree
 
 
-def test_those_that_are_not_ready_come_first() -> None:
+def test_pods_that_are_not_ready_come_first() -> None:
     ready = [Pod(f"a{n}", "x-00001", 2, 2, "Running") for n in range(50)]
     broken = Pod("z", "x-00001", 1, 2, "CrashLoopBackOff", 7, "back-off 10s")
 

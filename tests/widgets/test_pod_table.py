@@ -38,7 +38,7 @@ def test_it_shows_the_pods_as_text_and_html(table: PodTable) -> None:
     assert "should" not in table.text and "00002" in text_of(table)
 
 
-def test_it_follows_the_cluster_and_keeps_those_that_went_in_view(api: FakeApi, table: PodTable) -> None:
+def test_it_follows_the_cluster_and_keeps_deleted_pods_in_view(api: FakeApi, table: PodTable) -> None:
     api.forget_pods()
 
     until(table, lambda snapshot: not snapshot.pods)
@@ -125,5 +125,5 @@ def test_each_state_has_a_glyph_of_its_own() -> None:
     assert {state: pod_glyph(*state.split()) for state in states} == states
 
 
-def test_a_cell_waits_for_the_first_look_so_that_its_saved_text_says_something(table: PodTable) -> None:
+def test_a_cell_waits_for_the_first_snapshot_so_that_its_saved_text_is_not_empty(table: PodTable) -> None:
     assert "00002" in table._repr_mimebundle_()["text/plain"]

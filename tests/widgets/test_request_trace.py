@@ -42,7 +42,7 @@ def test_the_host_of_a_tag_leads_to_one_revision(api: FakeApi, rollout: Rollout)
     assert trace(rollout, tag="prev").hops[-1].said == "00001: its tag's host leads to no other revision"
 
 
-def test_without_a_telling_input_nobody_knows(api: FakeApi, rollout: Rollout) -> None:
+def test_without_a_discriminating_input_responses_are_unattributed(api: FakeApi, rollout: Rollout) -> None:
     api.load("02-canary-10")
 
     assert trace(rollout).hops[-1].said.startswith("unknown: a response does not name its revision")
@@ -64,7 +64,7 @@ def test_the_hop_that_fails_is_named(api: FakeApi, gateway: FakeGateway, rollout
     assert "no route has this host" in str(trace(rollout).failed)
 
 
-def test_a_failure_that_the_doctor_knows_carries_its_rule(
+def test_a_failure_with_a_doctor_rule_shows_the_rules_id(
     api: FakeApi, gateway: FakeGateway, rollout: Rollout
 ) -> None:
     api.load("02-canary-10")

@@ -32,7 +32,7 @@ def test_bands_follow_the_traffic() -> None:
         "requested: 100 %", "requested: 0 %", "requested: 10 %"]
 
 
-def test_what_nobody_saw_is_a_gap() -> None:
+def test_a_time_without_data_is_a_gap() -> None:
     known = TimelineFrame(0, True, "10 %", "m", "settled", (("a-00001", 100),))
     seen = RolloutHistory("x", (known, TimelineFrame(10, False), replace(known, at=20)), (), 30)
 
@@ -57,7 +57,7 @@ def test_requests_stand_on_the_same_axis() -> None:
     assert [sample.at for sample in seen.since(sent + 10).samples] == [sent + 30]
 
 
-def test_looking_back_shows_what_was_known_then() -> None:
+def test_looking_back_shows_the_state_at_that_time() -> None:
     whole = history()
 
     shown = revision_timeline.text(at(190), whole, whole.until - 100)
@@ -67,7 +67,7 @@ def test_looking_back_shows_what_was_known_then() -> None:
     assert "<b>at 09:16:34</b>" in revision_timeline.html(at(190), whole, whole.until - 100)
 
 
-def test_the_last_minutes_begin_with_what_held_then() -> None:
+def test_the_last_minutes_start_with_the_state_at_that_time() -> None:
     whole = history()
 
     part = whole.since(whole.until - 60)
@@ -83,7 +83,7 @@ def test_the_file_needs_nothing_else() -> None:
     assert not re.search(r"(src|href)=|url\((?!#)|@import", page)
 
 
-def test_a_timeline_that_comes_late_shows_what_the_feed_has_seen(api: FakeApi, rollout: Rollout) -> None:
+def test_a_timeline_that_is_opened_late_shows_the_feeds_history(api: FakeApi, rollout: Rollout) -> None:
     api.load("02-canary-10")
     line = StatusLine(rollout)
     until(line, lambda snapshot: snapshot.state == "live")
@@ -95,7 +95,7 @@ def test_a_timeline_that_comes_late_shows_what_the_feed_has_seen(api: FakeApi, r
     line.close()
 
 
-def test_a_hand_looks_back_and_saves(
+def test_a_user_scrubs_the_timeline_and_saves_it(
     api: FakeApi, rollout: Rollout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -13,10 +13,10 @@ import pytest
 
 from kserve_nb.access.api_client import Client
 from kserve_nb.access.ingress import Ingress
+from kserve_nb.observe.feed import rollout_feed, subscription
+from kserve_nb.observe.feed.rollout_feed import RolloutFeed
 from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.rollout.rollout import Rollout
-from kserve_nb.widgets.feed import rollout_feed, subscription
-from kserve_nb.widgets.feed.rollout_feed import RolloutFeed
 from kserve_nb.widgets.rollout_tree import RolloutTree
 from kserve_nb.widgets.status_line import StatusLine
 from tests.fake_api import ISVC, PODS, FakeApi, one, recorded
@@ -63,7 +63,7 @@ def test_closing_the_last_widget_leaves_no_thread_and_no_watch(api: FakeApi, lin
     line.close()
 
 
-def test_a_cell_that_is_run_again_closes_what_its_last_run_made(
+def test_a_cell_that_runs_again_closes_the_widgets_of_its_last_run(
     api: FakeApi, rollout: Rollout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api.load("02-canary-10")
@@ -103,7 +103,7 @@ def test_a_lost_cluster_is_stale_and_comes_back(tmp_path: Path, monkeypatch: pyt
     again.close()
 
 
-def test_a_cluster_that_was_never_there_is_said_at_once(api: FakeApi, rollout: Rollout) -> None:
+def test_an_unreachable_cluster_is_reported_immediately(api: FakeApi, rollout: Rollout) -> None:
     api.close()
 
     line = StatusLine(rollout)
@@ -115,7 +115,7 @@ def test_a_cluster_that_was_never_there_is_said_at_once(api: FakeApi, rollout: R
     line.close()
 
 
-def test_what_may_not_be_read_is_said_and_the_last_good_data_stay(api: FakeApi, line: StatusLine) -> None:
+def test_forbidden_reads_are_reported_and_the_last_data_stay(api: FakeApi, line: StatusLine) -> None:
     api.refuse = "pods is forbidden: User <you> cannot list resource"
     line._subscription.feed._watches[rollout_feed.KINDS[4]].restart()
 

@@ -30,7 +30,7 @@ def test_a_number_and_a_preset_move_the_handle_and_write_nothing(api: FakeApi, s
     assert slider.value == 25 and slider.phase.word == "edited" and written(api) == []
 
 
-def test_the_plan_is_said_in_words_in_yaml_and_as_a_command(slider: TrafficSlider) -> None:
+def test_the_plan_is_shown_in_words_as_yaml_and_as_a_command(slider: TrafficSlider) -> None:
     drag(slider, 25)
 
     plan = text_of(slider)
@@ -44,7 +44,7 @@ def test_the_plan_is_said_in_words_in_yaml_and_as_a_command(slider: TrafficSlide
     ("promote", "Promote LATEST (00002)? It gets all traffic", None),
     ("pin", "Pin the previous revision? PREV (00001) gets all traffic", 0),
 ])  # fmt: skip
-def test_a_verb_is_explicit_in_words_before_it_is_confirmed(
+def test_a_confirmation_describes_the_change_in_words(
     api: FakeApi, slider: TrafficSlider, verb: str, says: str, percent: int | None
 ) -> None:
     press(slider, {"promote": "Promote", "pin": "Pin previous"}[verb])
@@ -63,7 +63,7 @@ def test_a_verb_has_its_twin_in_code(api: FakeApi, slider: TrafficSlider, verb: 
     assert written(api) == [percent] and status.requested_percent == percent
 
 
-def test_back_leads_to_the_split_before_whoever_made_it(api: FakeApi, slider: TrafficSlider) -> None:
+def test_back_restores_the_previous_split_of_any_writer(api: FakeApi, slider: TrafficSlider) -> None:
     assert not is_enabled(slider, "Back")
     assert "no earlier split of this model" in buttons(slider)["Back"].attributes["title"]
     with pytest.raises(NotPossibleError, match="no earlier split"):
@@ -89,7 +89,7 @@ def test_another_model_is_no_split_to_go_back_to(api: FakeApi, slider: TrafficSl
     assert not is_enabled(slider, "Back") and "no earlier split" in slider.json["blocked"]["back"]
 
 
-def test_a_big_step_is_asked_about_twice(api: FakeApi, slider: TrafficSlider) -> None:
+def test_a_change_of_more_than_25_points_needs_two_confirmations(api: FakeApi, slider: TrafficSlider) -> None:
     apply(slider, 60)
     press(slider, "Yes, do it")
     assert written(api) == [] and "This moves 50 points at once" in text_of(slider)
@@ -102,7 +102,7 @@ def test_a_big_step_is_asked_about_twice(api: FakeApi, slider: TrafficSlider) ->
     assert written(api) == [60]
 
 
-def test_what_is_blocked_is_refused_in_code_too(api: FakeApi, slider: TrafficSlider) -> None:
+def test_a_blocked_change_is_refused_in_code_too(api: FakeApi, slider: TrafficSlider) -> None:
     with pytest.raises(NotPossibleError, match="Cannot apply: 10 % is requested already"):
         slider.apply()
 

@@ -65,7 +65,7 @@ def test_pin_does_not_wait_for_an_order_under_way(api: FakeApi, slider: TrafficS
     assert written(api)[-1] == 0 and slider.status is not None and slider.status.requested_percent == 0
 
 
-def test_a_refusal_is_said_word_for_word_and_the_draft_stays(api: FakeApi, slider: TrafficSlider) -> None:
+def test_a_refusal_is_shown_verbatim_and_the_draft_stays(api: FakeApi, slider: TrafficSlider) -> None:
     api.turned_down = 'admission webhook "validator" denied the request: <no>'
     apply(slider, 20)
     confirm(slider)
@@ -80,7 +80,7 @@ def test_a_refusal_is_said_word_for_word_and_the_draft_stays(api: FakeApi, slide
     until(slider, 20)
 
 
-def test_a_conflict_says_who_and_lets_choose_to_reload(api: FakeApi, slider: TrafficSlider) -> None:
+def test_a_conflict_names_the_other_writer_and_offers_a_reload(api: FakeApi, slider: TrafficSlider) -> None:
     apply(slider, 20)
     api.put(ISVC_PATH, edited(30))
     until_word(slider, "conflict")
@@ -118,7 +118,7 @@ def test_a_conflict_that_code_meets_is_raised_and_shown(api: FakeApi, slider: Tr
     assert written(api) == [20] and slider.status is not None and slider.status.requested_percent == 20
 
 
-def test_an_edit_beside_a_draft_is_said(api: FakeApi, slider: TrafficSlider) -> None:
+def test_another_writers_edit_during_a_draft_is_reported(api: FakeApi, slider: TrafficSlider) -> None:
     drag(slider, 50)
     api.put(ISVC_PATH, edited(30))
     until(slider, 30)
@@ -148,7 +148,7 @@ def test_a_second_order_waits_until_traffic_has_moved_and_a_third_takes_its_plac
     assert written(api) == [20, 40] and slider.json["queued"] is None
 
 
-def test_what_waits_can_be_dropped(api: FakeApi, slider: TrafficSlider) -> None:
+def test_a_queued_change_can_be_dropped(api: FakeApi, slider: TrafficSlider) -> None:
     quiet(slider)
     slider._on_snapshot(replace(slider.snapshot, missing="traffic is 10 / 90"))
     apply(slider, 20)
@@ -161,7 +161,7 @@ def test_what_waits_can_be_dropped(api: FakeApi, slider: TrafficSlider) -> None:
     assert written(api) == [] and slider.value == 10 and "Drop it" not in buttons(slider)
 
 
-def test_what_waits_is_not_written_over_somebody_elses_edit(api: FakeApi, slider: TrafficSlider) -> None:
+def test_a_queued_change_does_not_overwrite_another_writers_edit(api: FakeApi, slider: TrafficSlider) -> None:
     quiet(slider)
     slider._on_snapshot(replace(slider.snapshot, missing="traffic is 10 / 90"))
     apply(slider, 20)
@@ -174,7 +174,7 @@ def test_what_waits_is_not_written_over_somebody_elses_edit(api: FakeApi, slider
     assert written(api) == [] and slider.phase.word == "conflict" and "30 %" in slider.phase.sentence
 
 
-def test_what_waits_for_a_canary_that_fails_is_not_asked_for(api: FakeApi, slider: TrafficSlider) -> None:
+def test_a_change_queued_behind_a_failing_canary_is_not_sent(api: FakeApi, slider: TrafficSlider) -> None:
     quiet(slider)
     slider._on_snapshot(replace(slider.snapshot, missing="revision 00002 is not ready yet"))
     apply(slider, 20)
@@ -198,7 +198,7 @@ def test_traffic_that_does_not_move_leads_to_the_doctor(slider: TrafficSlider) -
 
 
 @pytest.mark.parametrize(("done", "word", "percent"), [(True, "accepted", 20), (False, "edited", 10)])
-def test_a_write_that_nobody_answers_is_looked_at_again(
+def test_an_unanswered_write_is_read_back(
     api: FakeApi, slider: TrafficSlider, done: bool, word: str, percent: int
 ) -> None:
     quiet(slider)
@@ -227,7 +227,7 @@ def test_each_transition_adds_one_sentence_to_the_story(slider: TrafficSlider) -
     assert "20 % is requested and routed" in text_of(slider)
 
 
-def test_close_waits_for_what_is_being_written_and_leaves_no_thread(api: FakeApi, slider: TrafficSlider) -> None:
+def test_close_waits_for_the_write_in_progress_and_leaves_no_thread(api: FakeApi, slider: TrafficSlider) -> None:
     api.answering.clear()
     apply(slider, 20)
     press(slider, "Yes, do it")

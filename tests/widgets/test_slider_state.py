@@ -63,7 +63,7 @@ def stored(change: TrafficChange, uid: str = UID) -> SliderState:
     (state(counted(NOW, hits=96, sent=1000)), "", "", "verified"),
     (state(counted(NOW, hits=300, sent=1000)), "", "", "settled"),
 ])  # fmt: skip
-def test_each_phase_has_its_word(found: SliderState, read_only: str, unavailable: str, word: str) -> None:
+def test_each_phase_has_a_name(found: SliderState, read_only: str, unavailable: str, word: str) -> None:
     assert phase_of(found, read_only=read_only, unavailable=unavailable).word == word
 
 
@@ -110,7 +110,7 @@ def test_a_failed_or_stalled_change_is_under_way_no_longer(found: SliderState, b
     (state(MOVING).asked(PIN), "write"),
     (state(), "wait"),
 ])  # fmt: skip
-def test_yes_writes_queues_or_asks_again(found: SliderState, next_: str) -> None:
+def test_yes_writes_queues_or_needs_a_second_confirmation(found: SliderState, next_: str) -> None:
     assert found.after_yes == next_
 
 
@@ -148,7 +148,7 @@ def test_a_starting_canary_prepares_and_then_switches() -> None:
     assert phase(state(replace(NOW, missing="traffic is …"))).sentence == "Knative is switching the traffic"
 
 
-def test_a_failed_canary_says_who_serves_the_users() -> None:
+def test_a_failed_canary_names_the_revision_that_serves_the_users() -> None:
     found = phase(state(replace(NOW, failure="log\nno such model.")))
 
     assert found.sentence == "the new revision fails: no such model. Users are served by 00001, 00002"
@@ -166,7 +166,7 @@ def test_the_journal_has_one_line_per_phase() -> None:
         (1.0, "10 %"), (3.0, "draft 20"), (5.0, "sent 20"), (6.0, "20 %"), (7.0, "30 %")]
 
 
-def test_a_rise_of_more_than_25_points_is_asked_about_twice() -> None:
+def test_an_increase_of_more_than_25_points_needs_two_confirmations() -> None:
     now = status()
 
     assert second_question(TrafficChange("apply", 35), now) == "" and second_question(PIN, now) == ""
@@ -175,7 +175,7 @@ def test_a_rise_of_more_than_25_points_is_asked_about_twice() -> None:
     assert "90 points" in second_question(TrafficChange("promote", None), now)
 
 
-def test_each_change_says_in_words_what_yes_does() -> None:
+def test_each_confirmation_describes_its_change() -> None:
     now = status()
     said = {change.action: question(change, now) for change in (
         TWENTY, TrafficChange("promote", None), PIN, TrafficChange("back", 5))}  # fmt: skip
@@ -195,7 +195,7 @@ def test_a_promote_takes_the_field_away_in_the_command_too() -> None:
     assert change_of("back", 10, None) == TrafficChange("back", 10) and change_of("pin", 10, None) == PIN
 
 
-def test_each_button_that_cannot_be_pressed_says_why() -> None:
+def test_each_disabled_button_states_the_reason() -> None:
     assert blocked(NOW, status(), 10, None) == {
         "apply": "10 % is requested already: move the handle",
         "back": "this view has seen no earlier split of this model"}

@@ -39,7 +39,7 @@ def test_code_sends_and_the_chart_shows_it(chart: SplitChart) -> None:
     assert len(chart.snapshot.observed.path) == 4
 
 
-def test_a_button_does_the_same_and_reset_begins_anew(chart: SplitChart) -> None:
+def test_a_button_does_the_same_and_reset_starts_over(chart: SplitChart) -> None:
     press(chart, "Send 50")
 
     until(chart, lambda snapshot: snapshot.sample is not None and snapshot.sample.split.sent == 50)
@@ -60,7 +60,7 @@ def test_lost_requests_are_counted_as_lost(gateway: FakeGateway, chart: SplitCha
     assert chart.sending == ""
 
 
-def test_what_goes_wrong_behind_a_button_is_said_in_the_view(gateway: FakeGateway, chart: SplitChart) -> None:
+def test_an_error_behind_a_button_is_shown_in_the_view(gateway: FakeGateway, chart: SplitChart) -> None:
     gateway.failing = True
 
     press(chart, "Send 50")

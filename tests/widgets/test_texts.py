@@ -78,7 +78,7 @@ def test_a_count_under_another_split_is_not_shown_as_that_of_now() -> None:
     assert "no requests since the traffic moved" in split_chart.text(snapshot)
 
 
-def test_the_chart_says_who_answered() -> None:
+def test_the_chart_names_the_revisions_that_answered() -> None:
     snapshot = counted(at(50), hits=31, sent=300)
 
     assert split_chart.text(snapshot) == (
@@ -113,7 +113,7 @@ def test_the_history_reads_as_sentences() -> None:
     assert timeline_picture.story(history()) + "\n" == (DATA / "texts" / "story.txt").read_text()
 
 
-def test_what_is_not_live_says_so() -> None:
+def test_a_view_that_is_not_live_states_it() -> None:
     stale = replace(at(50), state="stale", age_s=10, at=1795425290.0, reason="127.0.0.1: refused")
 
     for part in (status_line, rollout_tree, condition_ladder, pod_rows, split_chart):
@@ -122,7 +122,7 @@ def test_what_is_not_live_says_so() -> None:
 
 
 @pytest.mark.parametrize("name", MOMENTS)
-def test_all_html_is_whole_and_has_words_for_its_pictures(name: str) -> None:
+def test_all_html_is_well_formed_and_its_pictures_have_text(name: str) -> None:
     snapshot = at(MOMENTS[name])
     views: list[Callable[[Snapshot], str]] = [
         status_line.html, rollout_tree.html, condition_ladder.html, pod_rows.html, split_chart.html]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from itertools import pairwise
 
-from kserve_nb.widgets.feed.throttle import SystemClock, Throttle
+from kserve_nb.observe.feed.throttle import SystemClock, Throttle
 
 DEADLINE_S = 10
 

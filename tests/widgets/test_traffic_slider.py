@@ -20,7 +20,7 @@ from tests.widgets.play import DEADLINE_S, can_apply, confirm, edited, press_app
 CHANGE = TrafficChange("apply", 30)
 
 
-def test_a_drag_asks_nothing_until_it_is_confirmed(api: FakeApi, slider: TrafficSlider) -> None:
+def test_a_drag_sends_no_request_until_it_is_confirmed(api: FakeApi, slider: TrafficSlider) -> None:
     drag(slider, 20)
     assert slider.value == 20 and written(api) == []
     assert "draft: 20 %, not applied" in slider.text
@@ -73,7 +73,7 @@ def test_another_drag_takes_the_question_away(slider: TrafficSlider) -> None:
     assert "Yes, do it" not in buttons(slider)
 
 
-def test_an_error_is_said_in_the_view_and_raised_in_code(api: FakeApi, slider: TrafficSlider) -> None:
+def test_an_error_is_shown_in_the_view_and_raised_in_code(api: FakeApi, slider: TrafficSlider) -> None:
     api.put(f"{ISVC}/sklearn-iris", one("02-canary-10", "isvc"), "DELETED")
     drag(slider, 20)
 
@@ -149,7 +149,7 @@ def test_an_edit_that_the_view_has_not_seen_is_not_written_over(api: FakeApi, sl
     assert said in text_of(slider)
 
 
-def test_a_look_that_was_under_way_does_not_undo_what_was_written(slider: TrafficSlider) -> None:
+def test_a_read_in_progress_does_not_overwrite_a_newer_write(slider: TrafficSlider) -> None:
     before = slider.snapshot
     slider._subscription.feed.close()
     written_since = RolloutStatus.of(edited(30))
@@ -160,7 +160,9 @@ def test_a_look_that_was_under_way_does_not_undo_what_was_written(slider: Traffi
     assert slider.status is not None and slider.status.requested_percent == 30
 
 
-def test_an_exception_of_a_callback_is_said_in_the_view(slider: TrafficSlider, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exception_of_a_callback_is_shown_in_the_view(
+    slider: TrafficSlider, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_args: Any) -> None:
         raise ValueError("a <fault>")
 
@@ -171,7 +173,7 @@ def test_an_exception_of_a_callback_is_said_in_the_view(slider: TrafficSlider, m
         assert "✖ a <fault>" in text_of(slider) and "<fault>" not in slider.content
 
 
-def test_nothing_to_apply_is_said_beside_the_disabled_button(slider: TrafficSlider) -> None:
+def test_the_disabled_button_states_that_there_is_no_change(slider: TrafficSlider) -> None:
     assert not can_apply(slider) and "nothing to apply: 10 % is requested already" in text_of(slider)
 
     drag(slider, 11)
@@ -179,7 +181,7 @@ def test_nothing_to_apply_is_said_beside_the_disabled_button(slider: TrafficSlid
     assert can_apply(slider)
 
 
-def test_what_is_gone_is_said_and_locks(api: FakeApi, slider: TrafficSlider) -> None:
+def test_a_deleted_service_is_reported_and_locks_the_widget(api: FakeApi, slider: TrafficSlider) -> None:
     gone = threading.Event()
     slider.observe(lambda change: gone.set() if change["new"] is None else None, "status")
 
@@ -215,13 +217,13 @@ def test_somebody_elses_edit_is_a_conflict_until_it_is_cancelled(api: FakeApi, s
     assert slider.phase.word == "settled"
 
 
-def test_json_has_what_is_seen_and_the_draft(slider: TrafficSlider) -> None:
+def test_json_has_the_shown_state_and_the_draft(slider: TrafficSlider) -> None:
     drag(slider, 20)
 
     assert slider.json["draft"] == 20 and slider.json["requested"]["sklearn-iris-predictor-00002"] == 10
 
 
-def test_an_outage_is_said_beside_the_last_status(slider: TrafficSlider) -> None:
+def test_an_outage_is_shown_beside_the_last_status(slider: TrafficSlider) -> None:
     slider._subscription.feed.close()
     lost = replace(slider.snapshot, state="stale", age_s=10, reason="the cluster does not respond")
 
@@ -232,7 +234,7 @@ def test_an_outage_is_said_beside_the_last_status(slider: TrafficSlider) -> None
     assert "LATEST 10 %" in text_of(slider)
 
 
-def test_the_view_says_it_in_words_and_to_a_screen_reader(slider: TrafficSlider) -> None:
+def test_the_view_states_it_in_words_and_to_a_screen_reader(slider: TrafficSlider) -> None:
     assert "● PREV 90 % → 00001 · ◆ LATEST 10 % → 00002 · READY True" in text_of(slider)
     handle = control(slider, "canary percent")
     assert handle.attributes["aria-valuetext"] == "10 % to 00002" and "role='status'" in slider.content
@@ -251,7 +253,7 @@ def test_unknown_arguments_are_errors(rollout: Rollout) -> None:
         TrafficSlider(rollout, colour="red")  # type: ignore[call-arg]
 
 
-def test_where_nothing_may_be_changed_it_is_locked_and_says_why(api: FakeApi, rollout: Rollout) -> None:
+def test_without_write_access_the_widget_is_locked_and_states_the_reason(api: FakeApi, rollout: Rollout) -> None:
     api.load("02-canary-10")
     rollout.client.read_only = "RBAC does not let you patch inferenceservices in namespace kserve-test"
 

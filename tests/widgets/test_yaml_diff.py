@@ -77,7 +77,7 @@ def test_a_column_is_empty_where_the_other_one_has_more_lines() -> None:
     assert ("-    canaryTrafficPercent: 10", "") in found.pairs()
 
 
-def test_a_dry_run_writes_nothing_and_says_what_the_cluster_says(api: FakeApi, rollout: Rollout) -> None:
+def test_a_dry_run_writes_nothing_and_shows_the_clusters_answer(api: FakeApi, rollout: Rollout) -> None:
     api.load("02-canary-10")
     shown = YamlDiff(rollout, document(25))
     until(shown, lambda snapshot: snapshot.state == "live")
@@ -98,7 +98,7 @@ def test_the_same_as_a_command_is_there_to_be_copied() -> None:
     assert "kubectl apply -n kserve-test -f - &lt;&lt;&#x27;EOF&#x27;" in yaml_diff.html(at(50), document(25))
 
 
-def test_what_is_no_document_is_said_in_the_view(api: FakeApi, rollout: Rollout) -> None:
+def test_text_that_is_no_document_is_reported_in_the_view(api: FakeApi, rollout: Rollout) -> None:
     api.load("02-canary-10")
     shown = YamlDiff(rollout, document(25))
     until(shown, lambda snapshot: snapshot.state == "live")

@@ -13,6 +13,9 @@ import socket
 from pathlib import Path
 
 _PREFIX = "unix:"
+# The names of the API server: in its certificate, and in the Host header of each request.
+API_SERVER_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
+API_SERVER_IP = "127.0.0.1"
 FULL_S = 0.02  # how long to wait while the queue of a listening socket is full
 
 

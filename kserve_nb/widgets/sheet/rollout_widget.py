@@ -6,9 +6,9 @@ from typing import Any
 
 import traitlets as T  # noqa: N812 - short, as traits fill these lines
 
+from kserve_nb.observe.feed.subscription import Subscription
 from kserve_nb.observe.snapshot import Snapshot, clock
 from kserve_nb.rollout.rollout import Rollout
-from kserve_nb.widgets.feed.subscription import Subscription
 from kserve_nb.widgets.sheet.sheet import Sheet
 
 FIRST_SNAPSHOT_S = 2.0  # how long displaying a widget waits for the cluster

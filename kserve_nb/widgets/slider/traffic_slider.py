@@ -15,7 +15,7 @@ from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.rollout.errors import NotPossibleError
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values.rollout_status import RolloutStatus
-from kserve_nb.widgets.feed.request_sender import RequestSender
+from kserve_nb.widgets.request_sender import RequestSender
 from kserve_nb.widgets.sheet.rollout_widget import RolloutWidget
 from kserve_nb.widgets.sheet.sheet import Handler
 from kserve_nb.widgets.slider import slider_card, slider_phase, slider_text, traffic_change

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from kserve_nb.clusters import process_identity
+from kserve_nb.clusters import private_files, process_identity
 from kserve_nb.clusters.embedded.supervision.supervisor_lock import LOCK_FILE, lock_is_held
 from kserve_nb.clusters.state import ClusterError, Record
 
@@ -23,7 +23,7 @@ _STOP_S, _KILL_S, _POLL_S = 8.0, 5.0, 0.05
 
 def launch(record: Record, folder: Path) -> subprocess.Popen[bytes]:
     """Start the supervisor in a session of its own; it outlives this process."""
-    with open(folder / "supervisor.log", "ab") as out:
+    with open(folder / "supervisor.log", "ab", opener=private_files.opener) as out:
         return subprocess.Popen(
             [sys.executable, "-m", _MODULE, record.name, str(folder.resolve())],
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, env=_environment(record))

@@ -40,6 +40,7 @@ def make_app(store: Store, settings: Settings, *, token: str) -> web.Application
 
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
+            authentication.check_sender(request)
             user = authentication.identify(request, token)
             request[authentication.USER] = user
             target = resolve(store.kinds, request.path)

@@ -1,7 +1,8 @@
 """Who sends a request, and whether the user may send it.
 
 The cluster has one bearer token, which makes its bearer a cluster administrator. Requests without a token, and
-impersonated users, may read little more than the version and the discovery documents.
+impersonated users, may read little more than the version and the discovery documents. Requests that a web page can send
+get nothing, not even the version.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from kserve_nb.clusters.embedded.addresses import API_SERVER_IP, API_SERVER_NAMES
 from kserve_nb.clusters.embedded.api.wire.request_paths import RequestTarget
 from kserve_nb.clusters.embedded.apimachinery.objects import Object, StatusError
 
 _PUBLIC_PATHS = ("/healthz", "/livez", "/readyz", "/version")
 _DISCOVERY_PATHS = ("/api", "/apis", "/openapi")
+_HOSTS = frozenset((API_SERVER_IP, *API_SERVER_NAMES))
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,28 @@ class User:
 ADMIN = User("kubernetes-admin", ("system:masters", "system:authenticated"))
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 USER = web.RequestKey("user", User)
+
+
+def check_sender(request: web.Request) -> None:
+    """Refuse what a web page in the user's browser can send. Raises StatusError 403.
+
+    A page whose name is made to resolve to 127.0.0.1 (DNS rebinding) sends its own name as Host. Every other page
+    sends its Origin, or the browser marks its request with Sec-Fetch-Site. Python's WebSocket clients send the API
+    server's own address as Origin.
+    """
+    host = request.headers.get("Host", "")
+    if _name(host) not in _HOSTS:
+        raise StatusError(403, "Forbidden", f"The API server does not serve the host {host!r}. Use the address in the "
+                                            "kubeconfig of the cluster.")
+    origin = request.headers.get("Origin")
+    if origin not in (None, f"https://{host}") or "Sec-Fetch-Site" in request.headers:
+        raise StatusError(403, "Forbidden", "The API server does not answer web browsers. Use kubectl, or another "
+                                            "client that reads the kubeconfig of the cluster.")
+
+
+def _name(host: str) -> str:
+    """The host of a Host header without its port, in lower case."""
+    return host.lower().partition(":")[0].removesuffix(".")
 
 
 def identify(request: web.Request, token: str) -> User:

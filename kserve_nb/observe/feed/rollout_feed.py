@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from kserve_nb.access.api_client import Client, RefusedError
+from kserve_nb.observe.feed.object_watch import ObjectWatch
+from kserve_nb.observe.feed.throttle import Clock, SystemClock, Throttle
 from kserve_nb.observe.history import RequestBatch, RolloutHistory, TimelineFrame
 from kserve_nb.observe.snapshot import KINDS, DeletedPod, Observed, Snapshot, belongs_to, snapshot_of
 from kserve_nb.rollout.sampling import Tally
 from kserve_nb.values.split import Split
-from kserve_nb.widgets.feed.object_watch import ObjectWatch
-from kserve_nb.widgets.feed.throttle import Clock, SystemClock, Throttle
 
 STALE_S = 5.0  # without an answer from the API server
 GONE_POD_S = 60.0  # how long a deleted pod stays in the snapshot

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from kserve_nb.observe.feed.rollout_feed import RolloutFeed
 from kserve_nb.rollout.discriminating_input import find_discriminating_input
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.rollout.sampling import Tally
-from kserve_nb.widgets.feed.rollout_feed import RolloutFeed
 
 _BATCH = 25  # requests between two updates of the count
 

@@ -9,8 +9,8 @@ from weakref import WeakKeyDictionary, WeakSet
 from IPython import get_ipython  # type: ignore[attr-defined]  # IPython does not list it in __all__
 
 from kserve_nb.access.api_client import Client
+from kserve_nb.observe.feed.rollout_feed import RolloutFeed, Subscriber
 from kserve_nb.rollout.rollout import Rollout
-from kserve_nb.widgets.feed.rollout_feed import RolloutFeed, Subscriber
 
 _FEEDS: WeakKeyDictionary[Client, dict[str, RolloutFeed]] = WeakKeyDictionary()
 _FEEDS_LOCK = threading.Lock()

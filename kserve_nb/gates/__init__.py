@@ -1,0 +1,1 @@
+"""Gated rollouts: plans, evidence, anytime-valid gates, and the runner that acts on them. Imports `rollout`."""

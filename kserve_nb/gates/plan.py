@@ -1,0 +1,100 @@
+"""The plan of a gated rollout: its steps, and what must be known before each next one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from kserve_nb.gates.gate import Gate
+from kserve_nb.gates.request_gates import ErrorsGate, SplitGate
+from kserve_nb.values.text.readable_error import ReadableError
+
+OnInconclusive = Literal["hold", "rollback"]
+DEFAULT_STEPS = (1, 5, 10, 25, 50, 100)
+MOST_RATE = 200.0  # requests a second of the probe
+_FEWEST_STEPS, _HUNDRED = 1, 100
+
+
+class PlanError(ReadableError, ValueError):
+    """A plan that cannot be followed; the message names the field, and the line if the plan is a file."""
+
+
+@dataclass(frozen=True)
+class ProbeTraffic:
+    """Requests that the runner sends itself, as a source of evidence.
+
+    In each round one request goes to the main host, as a user's. With the host of the tag `latest`, the same rows
+    also go to both revisions, which no user notices. Without it, further requests go to the previous revision.
+    """
+
+    rate: float = 20.0  # rounds a second
+    rows: tuple[tuple[float, ...], ...] = ()  # to choose from; empty: the flowers of the tutorial
+    labels: tuple[float, ...] = ()  # the right answers to the rows
+
+
+@dataclass(frozen=True)
+class RolloutPlan:
+    """The plan of a gated rollout.
+
+    >>> RolloutPlan(steps=(10, 50, 100), bake_s=20).steps
+    (10, 50, 100)
+    >>> RolloutPlan(steps=(50, 10))
+    Traceback (most recent call last):
+    ...
+    kserve_nb.gates.plan.PlanError: steps: 10 follows 50, but each step must be larger than the one before.
+    """
+
+    steps: tuple[int, ...] = DEFAULT_STEPS  # percents; 100 promotes; a first step of 0 probes before any user is sent
+    gates: tuple[Gate, ...] = (ErrorsGate(), SplitGate())
+    model: str = ""  # storageUri of the new model; empty: the canary exists already
+    bake_s: float = 30.0  # the shortest time of a step
+    minimum_exposure: int = 50  # requests to the canary in each step
+    alpha: float = 0.05  # probability that a canary that is as good as the previous revision is stopped
+    limit_s: float = 1800.0  # for the whole rollout
+    ready_s: float = 300.0  # for the canary to become ready, and for traffic to move
+    on_inconclusive: OnInconclusive = "hold"  # at the end of the limit
+    probe: ProbeTraffic | None = field(default=None)
+
+    def __post_init__(self) -> None:
+        for name, problem in (
+            ("steps", self._steps_problem()),
+            ("gates", "" if self.gates else "there is none, and without a gate nothing stops a bad canary."),
+            ("alpha", "" if 0 < self.alpha < 1 else f"{self.alpha} is not between 0 and 1."),
+            ("bake", "" if 0 <= self.bake_s < math.inf else f"{self.bake_s} is not a duration."),
+            ("limit", "" if self.bake_s < self.limit_s < math.inf else f"{self.limit_s} s is not longer than bake."),
+            ("ready", "" if 0 < self.ready_s < math.inf else f"{self.ready_s} is not a duration."),
+            ("minimumExposure", "" if self.minimum_exposure >= 0 else f"{self.minimum_exposure} is negative."),
+            ("onInconclusive", "" if self.on_inconclusive in ("hold", "rollback") else
+             f"{self.on_inconclusive!r} is neither hold nor rollback."),
+            ("probe", self._probe_problem()),
+        ):
+            if problem:
+                raise PlanError(f"{name}: {problem}")
+
+    def alpha_of(self, gate: Gate) -> float:
+        """The gate's part of alpha: all gates together stop a good canary with at most that probability."""
+        return self.alpha / max(sum(each.has_alpha for each in self.gates), 1) if gate.has_alpha else self.alpha
+
+    def _steps_problem(self) -> str:
+        if len(self.steps) < _FEWEST_STEPS:
+            return "there is none."
+        for percent in self.steps:
+            if isinstance(percent, bool) or not isinstance(percent, int) or not 0 <= percent <= _HUNDRED:
+                return f"{percent!r} is not a whole number from 0 to 100."
+        for before, after in zip(self.steps, self.steps[1:], strict=False):
+            if after <= before:
+                return f"{after} follows {before}, but each step must be larger than the one before."
+        return "" if self.steps[0] < _HUNDRED else "the first step is 100, so that no gate can stop anything."
+
+    def _probe_problem(self) -> str:
+        probe = self.probe
+        if probe is None:
+            return ""
+        if not 0 < probe.rate <= MOST_RATE:
+            return f"a rate of {probe.rate:g} is not above 0 and at most {MOST_RATE:g} rounds a second."
+        if len({len(row) for row in probe.rows}) > 1:
+            return "its rows do not have the same length."
+        if probe.labels and len(probe.labels) != len(probe.rows):
+            return f"it has {len(probe.labels)} labels for {len(probe.rows)} rows."
+        return ""

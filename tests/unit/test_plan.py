@@ -1,0 +1,100 @@
+"""Rollout plans: what YAML becomes, and messages that name the line and the field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kserve_nb.gates import plan_file
+from kserve_nb.gates.answer_gates import AgreementGate, LossGate
+from kserve_nb.gates.custom_gates import FunctionGate, PrometheusGate
+from kserve_nb.gates.plan import PlanError, ProbeTraffic, RolloutPlan
+from kserve_nb.gates.request_gates import ErrorsGate, LatencyGate, SplitGate
+
+WHOLE = """
+model: gs://bucket/model
+steps: [0, 5, 50, 100]
+bake: 1m
+ready: 2m
+limit: 1h
+minimumExposure: 10
+alpha: 0.01
+onInconclusive: rollback
+probe: {rate: 5, rows: [[1, 2], [3, 4]], labels: [0, 1]}
+gates:
+- errors
+- split: {tolerance: 5}
+- latency: {quantile: 0.5, increase: 0.1, slackMs: 2ms}
+- agreement: {budget: 0.2}
+- loss: {}
+- python: {function: "tests.unit.test_plan:check"}
+- prometheus: {url: "http://p", query: up, atMost: 0.5, samples: total, minimum: 7}
+"""
+
+
+def check(_evidence: object) -> bool:
+    return True
+
+
+def test_every_field_can_be_read_and_written() -> None:
+    plan = plan_file.read_plan(WHOLE)
+
+    assert plan == RolloutPlan(
+        steps=(0, 5, 50, 100), model="gs://bucket/model", bake_s=60, ready_s=120, limit_s=3600, minimum_exposure=10,
+        alpha=0.01, on_inconclusive="rollback", probe=ProbeTraffic(5, ((1, 2), (3, 4)), (0, 1)),
+        gates=(ErrorsGate(), SplitGate(5), LatencyGate(0.5, 0.1, 2), AgreementGate(0.2), LossGate(),
+               FunctionGate("tests.unit.test_plan:check"), PrometheusGate("http://p", "up", 0.5, "total", 7)))
+    assert plan_file.read_plan(plan_file.to_yaml(plan)) == plan
+
+
+def test_a_plan_in_code_is_written_as_yaml_that_can_be_read() -> None:
+    plan = RolloutPlan(gates=(ErrorsGate(), FunctionGate(check)))
+
+    assert plan_file.read_plan(plan_file.to_yaml(plan)).gates[1] == FunctionGate("tests.unit.test_plan:check")
+
+
+def test_alpha_is_shared_by_the_gates_that_can_stop_a_good_canary() -> None:
+    plan = RolloutPlan(gates=(ErrorsGate(), SplitGate(), FunctionGate(check)), alpha=0.06)
+
+    assert [plan.alpha_of(gate) for gate in plan.gates[:2]] == [0.03, 0.03]
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("", "plan.yaml: the plan is empty"),
+    ("steps: [1,", "line 1: this is not YAML"),
+    ("steps: [1, 120]", "line 1: steps: 120 is not a whole number"),
+    ("bake: 1s\nsteps: [1.5, 100]", "line 2: steps: 1.5 is not a whole number"),
+    ("steps: [one]", "line 1: steps: 'one' is not a number"),
+    ("steps: []", "line 1: steps: there is none"),
+    ("steps: [100]", "line 1: steps: the first step is 100"),
+    ("steps: [10, 5]", "line 1: steps: 5 follows 10"),
+    ("stepz: [10]", "line 1: There is no field 'stepz'. The fields are: model, steps"),
+    ("bake: 1s\nbake: 2s", "line 2: bake appears twice"),
+    ("\nbake: soon", "line 2: bake: 'soon' is not a duration"),
+    ("limit: 10s", "line 1: limit: 10.0 s is not longer than bake"),
+    ("alpha: 2", "line 1: alpha: 2.0 is not between 0 and 1"),
+    ("onInconclusive: promote", "line 1: onInconclusive: 'promote' is neither hold nor rollback"),
+    ("gates: []", "line 1: gates: there is none"),
+    ("gates:\n- erors: {}", "line 2: gates[0]: There is no gate 'erors'. The gates are: errors, split"),
+    ("gates:\n- errors:\n    buget: 1", "line 3: gates[0].errors: There is no field 'buget'. The fields are: budget"),
+    ("gates:\n- errors: {budget: much}", "line 2: gates[0].errors.budget: 'much' is not a number"),
+    ("gates:\n- errors: {budget: -1}", "line 2: gates[0].errors.budget: -1 is negative"),
+    ("gates:\n- latency: {quantile: 95}", "line 2: gates[0].latency.quantile: 95 is not between 0 and 1"),
+    ("gates:\n- prometheus: {url: x}", "line 2: gates[0].prometheus: it needs query and atMost"),
+    ("gates:\n- python: {function: 'nowhere:f'}", "line 2: gates[0].python.function: cannot import 'nowhere:f'"),
+    ("probe: {rate: 5000}", "line 1: probe: a rate of 5000 is not above 0"),
+    ("probe: {rows: [[1], [1, 2]]}", "line 1: probe: its rows do not have the same length"),
+    ("probe: {rows: [[1]], labels: [1, 2]}", "line 1: probe: it has 2 labels for 1 rows"),
+    ("- steps", "line 1: this is not a mapping"),
+])
+def test_a_message_names_the_line_and_the_field(text: str, message: str) -> None:
+    with pytest.raises(PlanError) as raised:
+        plan_file.read_plan(text, "plan.yaml")
+
+    assert message in str(raised.value) and "plan.yaml" in str(raised.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match=r"Cannot read the plan .*none\.yaml"):
+        plan_file.read_plan_file(tmp_path / "none.yaml")
