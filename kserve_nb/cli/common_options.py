@@ -9,6 +9,8 @@ import click
 
 from kserve_nb import clusters
 from kserve_nb.clusters import ClusterError, Record
+from kserve_nb.tasks import progress_text
+from kserve_nb.tasks.learner_progress import LearnerProgress
 
 NAME = click.option("--name", default=lambda: os.environ.get("KSERVE_NB_NAME", "default"), show_default="default",
                     help="The cluster's name; several clusters can run side by side.")
@@ -27,6 +29,15 @@ def show(record: Record) -> None:
     ingress = record.ingress or "found by connect(): LoadBalancer, NodePort or port-forward"
     click.echo(f"cluster     {record.name} ({kind})\nkubeconfig  {record.kubeconfig}\n"
                f"ingress     {ingress}\nnamespace   {record.namespace}")
+
+
+def show_next_task() -> None:
+    """Print the learner's progress and the next open task; nothing where no progress is kept."""
+    progress = LearnerProgress()
+    if progress.off:
+        return
+    following = progress_text.next_task(progress)
+    click.echo(f"progress    {progress_text.headline(progress)}" + (f"\nnext task   {following}" if following else ""))
 
 
 def usable(name: str) -> Record:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from kserve_nb.cli.common_options import NAME, show, usable_or_started
+from kserve_nb.cli.common_options import NAME, show, show_next_task, usable_or_started
 from kserve_nb.clusters import ClusterError
 from kserve_nb.runner import course
 
@@ -37,6 +37,7 @@ def lab(name: str, folder: Path, fresh: bool, in_place: bool, browser: bool, jup
     opened = original() if in_place else _copy(folder, fresh)
     record = usable_or_started(name)
     show(record)
+    show_next_task()
     argv = [sys.executable, "-m", "jupyter", "lab", "--ServerApp.ip=127.0.0.1",
             f"--ServerApp.root_dir={opened.resolve()}", "--LabApp.news_url=None",
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",

@@ -79,9 +79,8 @@ def run(plan: Plan, number: int, record: Record, row: int = 0) -> Run:
     title = f"{number + 1}/{len(plan.notebooks)} {notebook.stem}"
     bar = {"desc": title, "position": row, "leave": False} if plan.bars else False
     began = time.monotonic()
-    with _environment(record):
-        with _with_or_without_solutions(notebook, plan.solve) as source:
-            error = _execute(source, notebook.parent, output, plan.parameters, bar)
+    with _environment(record), _with_or_without_solutions(notebook, plan.solve) as source:
+        error = _execute(source, notebook.parent, output, plan.parameters, bar)
     done = Run(notebook, output, time.monotonic() - began, _cells(output, bool(error)), error)
     if done.passed:
         return done

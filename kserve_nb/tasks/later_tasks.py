@@ -130,7 +130,7 @@ def _bad_one_serves(seen: Snapshot, start: Start) -> str:
     if not percent or start.snapshot.routed.get(start.newest, 0):
         return ""
     return (f"{percent} % of the users got the bad revision {short(start.newest)} again: until the new revision is "
-            "ready, the percent goes to the latest ready one. Go back to 0 %, then deploy and raise in two steps.")  # fmt: skip
+            "ready, the percent goes to the latest ready one. Go back to 0 %, then take two steps.")  # fmt: skip
 
 
 def _wrong_model(seen: Snapshot, start: Start) -> str:
@@ -159,7 +159,7 @@ LEAVE_PIN = Task(
                 states.other_percent),
     "Two changes, one after the other. Which one is safe while the new revision is not ready yet?",
     _repaired_patch,
-    lambda targets: [SolutionStep(patch=_repaired_patch(Targets(percent=0))), SolutionStep(patch=percent_patch(targets))],
+    lambda targets: [SolutionStep(patch=_repaired_patch(Targets())), SolutionStep(patch=percent_patch(targets))],
     numbers=(20, 15, 30, 40), spoiled=_bad_one_serves, minutes=5,
 )  # fmt: skip
 

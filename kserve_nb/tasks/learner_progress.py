@@ -139,7 +139,7 @@ class LearnerProgress:
         except (OSError, ValueError) as error:
             self.problem = f"Cannot read {self.file}: {error}. It is kept as {_FILE}.damaged, and a new one begins."
             with contextlib.suppress(OSError):
-                os.replace(self.file, self.file.with_name(f"{_FILE}.damaged"))
+                self.file.replace(self.file.with_name(f"{_FILE}.damaged"))
             return empty
         if not isinstance(found, dict):
             return empty
@@ -169,7 +169,7 @@ class LearnerProgress:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(draft, self.file)
+        Path(draft).replace(self.file)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

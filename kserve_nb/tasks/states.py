@@ -122,7 +122,7 @@ def new_revision(seen: Snapshot, start: Start) -> str:
     if status is None or status.latest_created in ("", start.newest):
         return ""
     return (f"You created revision {short(status.latest_created)}: something else than the percent has changed, such "
-            "as the model, a label or an annotation. Only the percent moves traffic without a new revision.")  # fmt: skip
+            "as the model, a label or an annotation. A percent alone needs none.")  # fmt: skip
 
 
 def other_percent(seen: Snapshot, start: Start) -> str:
