@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kserve_nb.tasks.first_tasks import FIRST_TASKS
 from kserve_nb.tasks.later_tasks import LATER_TASKS
-from kserve_nb.tasks.task import Task
+from kserve_nb.tasks.task import CourseTask
 
 TASKS = {task.id: task for task in (*FIRST_TASKS, *LATER_TASKS)}
 
@@ -22,13 +22,13 @@ NOTEBOOKS = {
 }
 
 
-def task_named(id_: str) -> Task:
+def task_named(id_: str) -> CourseTask:
     """The task with this id. Raises ValueError if there is none."""
     if id_ not in TASKS:
         raise ValueError(f"There is no task {id_!r}. The tasks are: {', '.join(TASKS)}.")
     return TASKS[id_]
 
 
-def tasks_of(notebook: str) -> tuple[Task, ...]:
+def tasks_of(notebook: str) -> tuple[CourseTask, ...]:
     """The tasks of a notebook, in order."""
     return tuple(task for task in TASKS.values() if task.notebook == notebook)

@@ -8,7 +8,7 @@ from typing import Any
 
 from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.tasks import states
-from kserve_nb.tasks.task import TUTORIAL_SERVICE, SolutionStep, Start, Targets, Task
+from kserve_nb.tasks.task import TUTORIAL_SERVICE, CourseTask, SolutionStep, Start, Targets
 from kserve_nb.values.manifest import MODEL_2, inference_service
 from kserve_nb.values.revisions import short
 
@@ -93,7 +93,7 @@ def _same_model(seen: Snapshot, start: Start) -> str:
             "changed. The address of the model is storageUri.")  # fmt: skip
 
 
-ALL_AT_ONCE = Task(
+ALL_AT_ONCE = CourseTask(
     "all-at-once", "01_first_inference_service", "A second model, all at once",
     "Give all users the model `{model}`, at once and without a percent.",
     _all_at_once, (*states.IN_PLACE_MISTAKES, states.cannot_load, _has_percent, _same_model),
@@ -134,7 +134,7 @@ def _service_document(targets: Targets) -> dict[str, Any]:
     return inference_service(targets.service, targets.model)
 
 
-SECOND_SERVICE = Task(
+SECOND_SERVICE = CourseTask(
     "second-service", "02_ingress_and_predictions", "A second service behind the same gateway",
     "Create the InferenceService `{service}` with the model `{model}`, so that the gateway serves both. Its host "
     "differs from the first one's only in the name.",
@@ -148,7 +148,7 @@ SECOND_SERVICE = Task(
 
 # --- 03: the percent -------------------------------------------------------------------------------------------------
 
-CANARY_PERCENT = Task(
+CANARY_PERCENT = CourseTask(
     "canary-percent", "03_canary", "Another share of the users",
     "Send {percent} % of the users to the new model, and leave {rest} % on the old one. No pod may start for it.",
     states.SPLIT, states.SPLIT_MISTAKES,
@@ -173,7 +173,7 @@ def _still_users(seen: Snapshot, _start: Start) -> str:
     return f"{percent} % of the users still get the new model. Nobody should."
 
 
-DARK_LAUNCH = Task(
+DARK_LAUNCH = CourseTask(
     "dark-launch", "03_canary", "A launch that no user sees",
     "Keep the new model running and ready, but send no user to it.",
     _dark, (states.deleted, states.created_again, states.over_hundred, states.cannot_load, states.new_revision,
@@ -213,7 +213,7 @@ def _old_document(targets: Targets) -> dict[str, Any]:
     return inference_service(TUTORIAL_SERVICE, MODEL_2, percent=targets.percent, old_schema=True)
 
 
-OLD_SCHEMA = Task(
+OLD_SCHEMA = CourseTask(
     "old-schema", "04_old_schema", "A change in the old schema",
     "Apply a manifest in the old schema that sends {percent} % of the users to the new model. The model stays "
     "`{model}`, and the manifest has only one of the two blocks.",
@@ -243,7 +243,7 @@ def _more_than_needed(seen: Snapshot, start: Start) -> str:
             "tries. A smaller percent is enough.")  # fmt: skip
 
 
-SEE_IN_TEN = Task(
+SEE_IN_TEN = CourseTask(
     "see-in-ten", "05_more_requests", "The smallest canary that a small sample shows",
     "Set the smallest whole percent at which {number} requests reach the canary at least once in 95 of 100 tries.",
     states.SPLIT, (*states.IN_PLACE_MISTAKES, states.cannot_load, states.new_revision, states.promoted, _too_rare,
@@ -270,7 +270,7 @@ def _could_be_larger(seen: Snapshot, start: Start) -> str:
             "enough, and so is a larger percent.")  # fmt: skip
 
 
-MEASURE_THE_SHARE = Task(
+MEASURE_THE_SHARE = CourseTask(
     "measure-the-share", "05_more_requests", "The largest canary that a sample measures",
     "Set the largest whole percent below 50 that {number} requests measure to ±4 points (with 95 % confidence).",
     states.SPLIT, (*states.IN_PLACE_MISTAKES, states.cannot_load, states.new_revision, states.promoted, _too_wide,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.tasks import states
 from kserve_nb.tasks.first_tasks import patch_percent, percent_patch
-from kserve_nb.tasks.task import SolutionStep, Start, Targets, Task
+from kserve_nb.tasks.task import CourseTask, SolutionStep, Start, Targets
 from kserve_nb.values.manifest import MODEL
 from kserve_nb.values.revisions import short
 
@@ -14,7 +14,7 @@ _REMOVED = {"spec": {"predictor": {"canaryTrafficPercent": None}}}
 
 # --- 06: raise, promote ----------------------------------------------------------------------------------------------
 
-RAISE = Task(
+RAISE = CourseTask(
     "raise", "06_promote", "The next step up",
     "Raise the canary to {percent} %. Every pod that runs now keeps running.",
     states.SPLIT, states.SPLIT_MISTAKES,
@@ -56,7 +56,7 @@ def _not_all(seen: Snapshot, start: Start) -> str:
     return f"{percent} % get the new model. To promote means to give it to everyone, and to remove the field."
 
 
-PROMOTE = Task(
+PROMOTE = CourseTask(
     "promote", "06_promote", "Promote, your way",
     "Give the new revision to all users, for good: afterwards the object has no canaryTrafficPercent.",
     _promoted, (*states.IN_PLACE_MISTAKES, states.cannot_load, states.new_revision, _hundred_stays, _rolled_back,
@@ -103,7 +103,7 @@ def _all_stay(seen: Snapshot, _start: Start) -> str:
     return "All users still get the newest revision: no percent and 100 mean the same."
 
 
-ROLL_BACK = Task(
+ROLL_BACK = CourseTask(
     "roll-back", "07_rollback", "Roll back now",
     "Send all users to the previous revision. Deploy nothing, and keep the new revision for the investigation.",
     _on_previous, (*states.IN_PLACE_MISTAKES, states.cannot_load, _deployed_again, _some_stay, _all_stay),
@@ -151,7 +151,7 @@ def _repaired_patch(targets: Targets) -> dict[str, object]:
     return {"spec": {"predictor": {"canaryTrafficPercent": targets.percent, "model": {"storageUri": MODEL}}}}
 
 
-LEAVE_PIN = Task(
+LEAVE_PIN = CourseTask(
     "leave-pin", "07_rollback", "Leave the pin safely",
     "Bring the repaired model `" + MODEL + "` to {percent} % of the users. The bad revision may get none of them, not "
     "even for a second.",
@@ -190,7 +190,7 @@ def _users_get_it(seen: Snapshot, _start: Start) -> str:
     return f"The tester has a host, but {percent} % of the users get the new model too."
 
 
-HIDDEN_HOST = Task(
+HIDDEN_HOST = CourseTask(
     "hidden-host", "08_tag_routing", "A launch for testers only",
     "The tester reaches the new model by its host latest-…, and no user gets it.",
     _hidden_host, (*states.IN_PLACE_MISTAKES, states.cannot_load, _no_host, states.new_revision, states.promoted,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from kserve_nb.tasks.course_tasks import NOTEBOOKS, TASKS, tasks_of
 from kserve_nb.tasks.learner_progress import LearnerProgress, TaskRecord
-from kserve_nb.tasks.task import Task
+from kserve_nb.tasks.task import CourseTask
 
 _SESSION = "JPY_SESSION_NAME"  # set by a Jupyter server: the path of the kernel's notebook
 _STEM = re.compile(r"(\d\d_\w+)\.ipynb$")
@@ -20,7 +20,7 @@ def running_notebook(environ: Mapping[str, str] = os.environ) -> str:
     return found[1] if found else ""
 
 
-def open_tasks(progress: LearnerProgress) -> list[Task]:
+def open_tasks(progress: LearnerProgress) -> list[CourseTask]:
     """The tasks that were never done, in order."""
     records = progress.tasks()
     return [task for task in TASKS.values() if task.id not in records or not records[task.id].done]
@@ -76,7 +76,7 @@ def table(progress: LearnerProgress) -> str:
     return "\n".join([*lines, *([progress.problem] if progress.problem else [])])
 
 
-def _line(task: Task, record: TaskRecord) -> str:
+def _line(task: CourseTask, record: TaskRecord) -> str:
     words = [f"{record.rejected} rejected attempt{'s' if record.rejected != 1 else ''}"] if record.rejected else []
     words += [f"{record.hints} hint{'s' if record.hints != 1 else ''}"] if record.hints else []
     words += ["shown"] if record.shown else []

@@ -66,7 +66,7 @@ Mistake = Callable[[Snapshot, Start], str]  # returns a sentence if the state sh
 
 
 @dataclass(frozen=True)
-class Task:
+class CourseTask:
     """A state to reach by any means, and everything that helps on the way. Which command was run does not matter.
 
     The state has to be reached after the task began: a state that was there before completes nothing.

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from kserve_nb.doctor import explain
 from kserve_nb.observe.snapshot import Snapshot
-from kserve_nb.tasks.task import Start, Targets, Task
+from kserve_nb.tasks.task import CourseTask, Start, Targets
 from kserve_nb.values import manifest
 from kserve_nb.values.labels import LAST_APPLIED
 
@@ -35,7 +35,7 @@ class TaskState:
 class TaskAttempt:
     """Follows one task from its first state on. A state that was there before the attempt began completes nothing."""
 
-    def __init__(self, task: Task, targets: Targets, namespace: str = "kserve-test"):
+    def __init__(self, task: CourseTask, targets: Targets, namespace: str = "kserve-test"):
         self.task, self.targets, self.namespace = task, targets, namespace
         self.state = TaskState()
         self.start: Start | None = None

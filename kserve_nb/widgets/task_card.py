@@ -14,7 +14,7 @@ from kserve_nb.observe.snapshot import KINDS, Snapshot, belongs_to, clock, snaps
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.tasks import states
 from kserve_nb.tasks.learner_progress import LearnerProgress
-from kserve_nb.tasks.task import Targets, Task, solve
+from kserve_nb.tasks.task import CourseTask, Targets, solve
 from kserve_nb.tasks.task_attempt import TaskAttempt, TaskState
 from kserve_nb.widgets.drawing.frame import card, with_state
 from kserve_nb.widgets.drawing.markup import button, chip, command, note, safe, toolbar
@@ -50,7 +50,7 @@ class TaskCard(RolloutWidget):
     The values to reach are `percent`, `rest`, `number`, `service` and `model`.
     """
 
-    def __init__(self, task: Task, rollout: Rollout, targets: Targets, progress: LearnerProgress, seed: str = ""):
+    def __init__(self, task: CourseTask, rollout: Rollout, targets: Targets, progress: LearnerProgress, seed: str = ""):
         self.task, self.targets, self._rollout = task, targets, rollout
         self._progress, self._seed = progress, seed
         self._attempt = TaskAttempt(task, targets, rollout.client.namespace)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kserve_nb.tasks.course_tasks import NOTEBOOKS, TASKS, task_named, tasks_of
-from kserve_nb.tasks.task import Task
+from kserve_nb.tasks.task import CourseTask
 from kserve_nb.tasks.task_attempt import TaskAttempt
 from kserve_nb.values.manifest import MODEL, MODEL_2, inference_service
 from tests.unit.simulator import BROKEN, NAME
@@ -23,7 +23,7 @@ def model(uri: str, **predictor: Any) -> dict[str, Any]:
     return {"spec": {"predictor": {"model": {"storageUri": uri}, **predictor}}}
 
 
-def began(task: Task, seed: str = "") -> tuple[Learner, TaskAttempt]:
+def began(task: CourseTask, seed: str = "") -> tuple[Learner, TaskAttempt]:
     """A learner who has just opened the task."""
     learner, attempt = learner_at(task.id), TaskAttempt(task, task.targets(seed))
     learner.name = attempt.targets.service
@@ -93,7 +93,7 @@ WRONG: list[tuple[str, Sequence[Change], str]] = [
 
 
 @each
-def test_it_is_open_until_it_is_solved_and_open_again_when_it_is_undone(task: Task) -> None:
+def test_it_is_open_until_it_is_solved_and_open_again_when_it_is_undone(task: CourseTask) -> None:
     learner, attempt = began(task)
     learner.play(attempt)
     assert attempt.state.progress == "open" and attempt.state.missing
