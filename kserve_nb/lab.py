@@ -23,6 +23,7 @@ from kserve_nb.rollout.sampling import Tally
 from kserve_nb.rollout.waiting import interruptible
 from kserve_nb.tasks import progress_text
 from kserve_nb.tasks.attempts import begin
+from kserve_nb.tasks.course_questions import question_named
 from kserve_nb.tasks.course_tasks import task_named
 from kserve_nb.tasks.learner_progress import LearnerProgress
 from kserve_nb.values import manifest
@@ -33,6 +34,7 @@ from kserve_nb.values.rollout_status import RolloutStatus
 from kserve_nb.values.text import render
 
 if TYPE_CHECKING:
+    from kserve_nb.widgets.prediction_card import PredictionCard
     from kserve_nb.widgets.task_card import TaskCard
 
 _POLL_S = 0.25
@@ -125,6 +127,20 @@ class Lab:
         task, seed = task_named(name), self.progress.seed
         targets = task.targets(seed)
         return TaskCard(task, self.rollout(targets.service), targets, self.progress, seed)
+
+    def predict(self, name: str) -> PredictionCard:
+        """A question to answer before a change; the cluster's answer is then shown beside yours.
+
+        >>> prediction = lab.predict("percent-revision")
+        >>> prediction.enter("no")
+        >>> print(prediction.text)
+        ? Will there be a revision 00003?
+          your prediction: no
+          The cluster answers after the next cells.
+        """
+        from kserve_nb.widgets.prediction_card import PredictionCard  # imports IPython, which a script does not need
+
+        return PredictionCard(question_named(name), self.rollout(), self.progress)
 
     async def ensure(self, step: str, timeout_s: float = 180) -> RolloutStatus:
         """Bring the tutorial's InferenceService to a step, from any state.

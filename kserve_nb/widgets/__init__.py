@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kserve_nb.widgets.doctor_panel import DoctorPanel
     from kserve_nb.widgets.panel import Panel
     from kserve_nb.widgets.pod_table import PodTable
+    from kserve_nb.widgets.prediction_card import PredictionCard
     from kserve_nb.widgets.request_trace import RequestTrace
     from kserve_nb.widgets.revision_timeline import RevisionTimeline
     from kserve_nb.widgets.rollout_tree import RolloutTree
@@ -28,6 +29,7 @@ __all__ = [
     "DoctorPanel",
     "Panel",
     "PodTable",
+    "PredictionCard",
     "RequestTrace",
     "RevisionTimeline",
     "RolloutTree",
@@ -43,6 +45,7 @@ _MODULES = {
     "DoctorPanel": "doctor_panel",
     "Panel": "panel",
     "PodTable": "pod_table",
+    "PredictionCard": "prediction_card",
     "RequestTrace": "request_trace",
     "RevisionTimeline": "revision_timeline",
     "RolloutTree": "rollout_tree",
