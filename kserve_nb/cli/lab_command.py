@@ -93,4 +93,7 @@ def _collapsed() -> dict[str, Any]:
 
 
 def _first(folder: Path) -> str:
+    """The page to open: the start page, or else the first notebook."""
+    if (folder / course.START_PAGE).exists():
+        return course.START_PAGE
     return next((path.name for path in sorted(folder.glob("*.ipynb"))), "")

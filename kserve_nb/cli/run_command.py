@@ -76,7 +76,7 @@ def _chosen(workers: str | None, notebooks: tuple[Path, ...]) -> tuple[int, tupl
         raise click.UsageError(f"two notebooks are named {twice[0]}, and both would be written to one output file")
     if workers is not None and int(workers) < 1:
         raise click.UsageError("--parallel takes a number from 1 on")
-    chosen = notebooks or tuple(sorted(original().glob("*.ipynb")))
+    chosen = notebooks or tuple(sorted(original().glob("[0-9][0-9]_*.ipynb")))
     if not chosen:
         raise ClusterError("There is no notebook to run. Name one, or run this command in a clone of the project.")
     return min(int(workers or 0), len(chosen)), chosen

@@ -12,6 +12,7 @@ from pathlib import Path
 import nbformat
 
 FOLDER = "kserve-canary-course"
+START_PAGE = "index.ipynb"
 _LIST = ".course.json"  # the files of a copy and their hashes, as they were written
 SOLUTION = "solution"  # the tag of cells that solve a task, and of the text before them
 _TEST_TAGS = {"keep_output", "nbval-check-output"}  # for the tests in the repository; a learner's copy has none
@@ -122,8 +123,10 @@ def _files(source: Path) -> dict[str, bytes]:
 
 
 def _is_part(name: Path) -> bool:
-    in_img = name.parts[0] == "img"
-    return in_img or (len(name.parts) == 1 and (name.match("[0-9][0-9]_*.ipynb") or name.suffix == ".json"))
+    if name.parts[0] == "img":
+        return True
+    is_notebook = name.match("[0-9][0-9]_*.ipynb") or name.name == START_PAGE
+    return len(name.parts) == 1 and (is_notebook or name.suffix in (".json", ".html"))
 
 
 def _hashes(folder: Path) -> dict[str, str] | None:
