@@ -17,6 +17,7 @@ from kserve_nb.access import gateway_discovery
 from kserve_nb.access.api_client import INFERENCE_SERVICE, NAMESPACE, Client, ReadOnlyError, RefusedError
 from kserve_nb.checks.tutorial import Checks
 from kserve_nb.doctor import Report, summary
+from kserve_nb.observe.feed.story_recorder import StoryRecorder
 from kserve_nb.rollout.errors import NotReadyError
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.rollout.sampling import Tally
@@ -38,28 +39,29 @@ if TYPE_CHECKING:
     from kserve_nb.widgets.task_card import TaskCard
 
 _POLL_S = 0.25
+TUTORIAL = "sklearn-iris"  # the InferenceService of the tutorial
 
 # The tutorial's steps in order: the document that each applies, and the traffic after it.
 _Traffic = tuple[tuple[str, int], ...]
 STEPS: dict[str, tuple[dict[str, Any], _Traffic]] = {
     "first-model": (
-        manifest.inference_service("sklearn-iris", manifest.MODEL),
+        manifest.inference_service(TUTORIAL, manifest.MODEL),
         (("00001", 100),),
     ),
     "canary-10": (
-        manifest.inference_service("sklearn-iris", manifest.MODEL_2, percent=10),
+        manifest.inference_service(TUTORIAL, manifest.MODEL_2, percent=10),
         (("00002", 10), ("00001", 90)),
     ),
     "promoted": (
-        manifest.inference_service("sklearn-iris", manifest.MODEL_2),
+        manifest.inference_service(TUTORIAL, manifest.MODEL_2),
         (("00002", 100),),
     ),
     "pinned": (
-        manifest.inference_service("sklearn-iris", manifest.MODEL_2, percent=0),
+        manifest.inference_service(TUTORIAL, manifest.MODEL_2, percent=0),
         (("00002", 0), ("00001", 100)),
     ),
     "tagged": (
-        manifest.inference_service("sklearn-iris", manifest.MODEL_2, percent=10, tag_routing=True),
+        manifest.inference_service(TUTORIAL, manifest.MODEL_2, percent=10, tag_routing=True),
         (("00003", 10), ("00001", 90)),
     ),
 }
@@ -82,21 +84,30 @@ class Lab:
         self.check = Checks(self.client, self.ingress, doctor=lambda: summary.in_a_line(self.cluster))
         self.stopped_kernels: tuple[str, ...] = ()  # of earlier notebooks of the course
         self.progress = LearnerProgress()
+        self._recorders: dict[str, StoryRecorder] = {}  # by the name of the InferenceService
 
     @property
     def read_only(self) -> str:
         """Why nothing can be changed here; empty if it can."""
         return self.client.read_only
 
-    def rollout(self, name: str = "sklearn-iris") -> Rollout:
-        """The rollout of one InferenceService, which does not have to exist yet."""
+    def rollout(self, name: str = TUTORIAL) -> Rollout:
+        """The rollout of one InferenceService, which does not have to exist yet. A notebook records its story."""
+        in_notebook = _shell() is not None
+        if name not in self._recorders:
+            self._recorders[name] = StoryRecorder(self._unrecorded(name), _display if in_notebook else None)
+        if in_notebook:
+            self._recorders[name].start()
+        return Rollout(self.client, self.ingress, name, recorder=self._recorders[name])
+
+    def _unrecorded(self, name: str = TUTORIAL) -> Rollout:
         return Rollout(self.client, self.ingress, name)
 
     def manifest(
         self,
         model: str,
         *,
-        name: str = "sklearn-iris",
+        name: str = TUTORIAL,
         percent: int | None = None,
         tag_routing: bool = False,
         old_schema: bool = False,
@@ -157,7 +168,7 @@ class Lab:
         names = list(STEPS)
         if step not in names:
             raise ValueError(f"There is no step {step!r}. The steps are: {', '.join(names)}.")
-        rollout = self.rollout()
+        rollout = self._unrecorded()
         wanted = names[: names.index(step) + 1]
         if self.read_only:
             return await asyncio.to_thread(self._found_at, rollout, step, wanted)
@@ -174,7 +185,7 @@ class Lab:
 
     async def reset(self, timeout_s: float = 180) -> None:
         """Delete the tutorial's InferenceService, and wait until it and all its pods are gone."""
-        rollout = self.rollout()
+        rollout = self._unrecorded()
         await asyncio.to_thread(rollout.delete)
         late = (
             f"{rollout.name}: it or its pods still exist {timeout_s:.0f} s after the deletion. "
@@ -317,6 +328,12 @@ def _shell() -> Any:
     """The running IPython shell; None in a plain Python process, where IPython is not even imported."""
     ipython = sys.modules.get("IPython")
     return ipython.get_ipython() if ipython else None
+
+
+def _display(value: Any) -> None:
+    from IPython.display import display
+
+    display(value)  # type: ignore[no-untyped-call]  # IPython does not type it
 
 
 def _register_formatters(shell: Any) -> None:

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from kserve_nb.access.api_client import INFERENCE_SERVICE, Client, RefusedError
 from kserve_nb.access.ingress import Ingress, Rows
 from kserve_nb.rollout import progress, sampling, waiting
 from kserve_nb.rollout.availability import AvailabilityProbe
 from kserve_nb.rollout.discriminating_input import IRIS_CANDIDATES, DiscriminatingInput
-from kserve_nb.rollout.errors import ChangedError, NotPossibleError
+from kserve_nb.rollout.errors import ChangedError, NotPossibleError, NotReadyError
 from kserve_nb.rollout.reader import RolloutReader, Tag
 from kserve_nb.rollout.trace import Trace, trace
 from kserve_nb.values import manifest
 from kserve_nb.values.labels import TAG_ROUTING
 from kserve_nb.values.pods import Pod
 from kserve_nb.values.rollout_status import RolloutStatus
+from kserve_nb.values.story import Story
 
 _TRIES = 10  # of a write that meets a controller's writes
+
+
+class Recorder(Protocol):
+    """Records the states that a rollout passes through; `lab.rollout()` provides one."""
+
+    def story(self) -> Story:
+        """The states since the last change."""
+
+    def catch_up(self, version: str) -> None:
+        """Wait until the state with this resourceVersion is recorded."""
+
+    def show(self, settled: bool) -> None:
+        """Show the story of the last change in the notebook."""
 
 
 class Rollout(RolloutReader):
@@ -41,9 +56,11 @@ class Rollout(RolloutReader):
         name: str = "sklearn-iris",
         *,
         clock: waiting.WaitClock | None = None,
+        recorder: Recorder | None = None,
     ):
         super().__init__(client, ingress, name)
         self._clock = clock or waiting.MonotonicClock()
+        self._recorder = recorder
 
     # --- change ------------------------------------------------------------------------------------------------
 
@@ -169,10 +186,27 @@ class Rollout(RolloutReader):
         """
         return trace(self, tag, rows=rows, known=known)
 
+    def story(self) -> Story:
+        """The states since the last change, with their times, as the API server reported them.
+
+        In a notebook, recording starts with `lab.rollout()`; in a script, with the first call of this method.
+
+        >>> rollout.story()
+        No change has been recorded since this rollout was opened.
+
+        Raises:
+            NotPossibleError: this rollout does not come from `lab.rollout()`, so nothing is recorded.
+        """
+        if self._recorder is None:
+            raise NotPossibleError(f"{self.name}: nothing is recorded. Get the rollout from lab.rollout().")
+        return self._recorder.story()
+
     # --- wait --------------------------------------------------------------------------------------------------
 
     async def wait(self, timeout_s: float = 180) -> RolloutStatus:
         """Wait until traffic has moved to what the spec requests, and return that status.
+
+        In a notebook it also shows the `story()` of the change.
 
         >>> asyncio.run(rollout.wait(timeout_s=180)).canary_percent
         10
@@ -180,14 +214,23 @@ class Rollout(RolloutReader):
         Raises:
             NotReadyError: not within timeout_s; or earlier, as soon as a controller reports a lasting failure.
         """
-        return await waiting.wait_traffic(self, timeout_s, self._clock)
+        try:
+            status = await waiting.wait_traffic(self, timeout_s, self._clock)
+        except NotReadyError:
+            if self._recorder:
+                self._recorder.show(settled=False)
+            raise
+        if self._recorder:
+            await asyncio.to_thread(self._recorder.catch_up, status.version)
+            self._recorder.show(settled=True)
+        return status
 
-    async def wait_pods(self, timeout_s: float = 180) -> tuple[Pod, ...]:
+    async def wait_pods(self, timeout_s: float = 180, *, drained: bool = False) -> tuple[Pod, ...]:
         """Wait until only the revisions in the traffic list have pods, and all of them are ready.
 
-        Terminating pods do not count.
+        Terminating pods do not count, unless `drained`: then it waits until they are gone too.
         """
-        return await waiting.wait_pods(self, timeout_s, self._clock)
+        return await waiting.wait_pods(self, timeout_s, self._clock, drained=drained)
 
     # --- write -------------------------------------------------------------------------------------------------
 

@@ -83,17 +83,19 @@ async def wait_traffic(rollout: RolloutReader, timeout_s: float, clock: WaitCloc
             await clock.sleep(POLL_S)
 
 
-async def wait_pods(rollout: RolloutReader, timeout_s: float, clock: WaitClock) -> tuple[Pod, ...]:
+async def wait_pods(
+    rollout: RolloutReader, timeout_s: float, clock: WaitClock, *, drained: bool = False
+) -> tuple[Pod, ...]:
     """Wait until each revision in the traffic list has ready pods and no other revision has pods left.
 
-    Terminating pods do not count.
+    Terminating pods do not count, unless `drained`.
     """
     deadline = clock.now() + timeout_s
     with interruptible(f"the pods of {rollout.name} still start or stop."):
         while True:
             status, pods = await _patiently(lambda: (rollout.status(), rollout.pods()), deadline, clock)
             named = {target.revision for target in status.traffic}
-            alive = [pod for pod in pods if not pod.terminating]
+            alive = [pod for pod in pods if drained or not pod.terminating]
             if {pod.revision for pod in alive} == named and all(pod.is_ready for pod in alive):
                 return pods
             if clock.now() > deadline:

@@ -20,7 +20,13 @@ import yaml
 
 from kserve_nb import clusters
 from kserve_nb.access.api_client import INFERENCE_SERVICE, Client
-from kserve_nb.doctor import Report, examine
+from kserve_nb.doctor import Report, examine, explain
+from kserve_nb.doctor.commands.curl_command import CurlCommand
+from kserve_nb.doctor.commands.curl_rules import explain as faults
+from kserve_nb.doctor.fact_collector import collect
+from kserve_nb.doctor.messages.message_table import Names
+from kserve_nb.doctor.rules import CHECKS
+from kserve_nb.doctor.session import inspect_session
 from kserve_nb.lab import STEPS, Lab
 from kserve_nb.magics.command_line import read
 from kserve_nb.magics.curl import curl
@@ -28,7 +34,10 @@ from kserve_nb.rollout.sampling import send
 from kserve_nb.values.cluster import Cluster
 from kserve_nb.values.manifest import MODEL, MODEL_2, inference_service
 from tests.cluster.conftest import Target
+from tests.cluster.doctor_commands import Place, commands_of, failures
 from tests.fake_gateway import FakeGateway
+from tests.unit.doctor_cases import CASES, COMMANDS, HOST, INGRESS
+from tests.unit.doctor_fixtures import TEXTS
 
 DEADLINE_S = 60
 Object = dict[str, Any]
@@ -302,6 +311,36 @@ def test_pasted_commands_and_the_models_answers(canary: Lab, tmp_path: Path) -> 
 
         assert rule in report.text.splitlines()[0], f"{line}\n{report.text}"
         assert rule in _ids(pasted), f"{head}\n{body}\n{pasted.text}"
+
+
+def test_each_command_that_is_printed_works_as_it_is_pasted(
+    canary: Lab, base: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    space = replace(base, namespace=canary.cluster.namespace)
+    space.kubectl("create", "secret", "generic", "storage-config", "--from-literal=key=value")
+    (tmp_path / "iris-input.json").write_text('{"instances": [[6.8, 2.8, 4.8, 1.4], [6.0, 3.4, 4.5, 1.6]]}')
+    host, ingress = canary.rollout().host(), canary.ingress.address
+    names = Names(space.namespace, "sklearn-iris", host=host, ingress=ingress, pod=canary.rollout().pods()[0].name)
+    facts = collect(canary.cluster, inspect_session(folder=tmp_path))
+    lines = [line.replace(HOST, host).replace(INGRESS, ingress) for _, line in COMMANDS]
+
+    findings = [finding for row in TEXTS for finding in explain(row["text"], names=names)]
+    findings += [finding for _, broken in CASES for check in CHECKS for finding in check.find(broken)]
+    findings += [finding for line in lines for finding in faults(CurlCommand.read(line, {}, tmp_path), facts)]
+
+    failed = failures(Place(canary, tmp_path), *commands_of(findings))
+    assert not failed, "\n".join(failed)
+
+
+def test_a_service_of_the_wrong_mode_is_deleted_as_the_doctor_says(target: Target, tmp_path: Path) -> None:
+    target.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(_made("sklearn-iris", _nothing)))
+    found = _examine(_cluster(target), tmp_path, error="update rejected: deploymentMode cannot be changed from 'a'")
+
+    target.kubectl(*read(found.findings[0].remedy.shell, {}).words[1:])
+    target.kubectl("wait", "isvc", "--all", "--for=delete", f"--timeout={DEADLINE_S}s")
+
+    assert not target.kubectl("get", "isvc", "-o", "name")
 
 
 def test_small_samples(canary: Lab, tmp_path: Path) -> None:

@@ -84,6 +84,6 @@ def wrong(notebook: str, log: Path) -> dict[Command, tuple[int, int]]:
 
 
 def command(line: str, stdin: str = "") -> Command:
-    """Return a command without its pipe: Python or our own jq processes the output."""
-    words = shlex.split(line)
+    """Return a command without its pipe (Python or our own jq processes the output) and its line breaks."""
+    words = shlex.split(re.sub(r"\\\n\s*", " ", line))
     return Command(tuple(words[: words.index("|")] if "|" in words else words), stdin)

@@ -13,41 +13,8 @@ from kserve_nb.doctor.commands.curl_rules import explain
 from kserve_nb.magics.command_line import CommandError
 from tests.fake_api import FakeApi
 from tests.fake_gateway import FakeGateway
+from tests.unit.doctor_cases import BODY, COMMANDS, GOOD, HOST, INGRESS, JSON
 from tests.unit.doctor_fixtures import ROLLOUT, recorded
-
-INGRESS = "127.0.0.1:8080"
-HOST = "sklearn-iris-predictor.kserve-test.example.com"  # as recorded, with Kourier's URLs
-PREDICT = f"http://{INGRESS}/v1/models/sklearn-iris:predict"
-JSON = "-H 'Content-Type: application/json'"
-BODY = "-d @./iris-input.json"
-GOOD = f"curl -v -H 'Host: {HOST}' {JSON} {PREDICT} {BODY}"
-
-COMMANDS: tuple[tuple[str, str], ...] = (
-    ("R05", GOOD.replace("-predictor.", "-predictor-default.")),
-    ("R04", GOOD.replace(HOST, "sklearn-irsi-predictor.kserve-test.example.com")),
-    ("R04", GOOD.replace(f"-H 'Host: {HOST}' ", "")),
-    ("R04", GOOD.replace("/sklearn-iris:", "/sklearn-irsi:")),
-    ("R04", GOOD.replace(":predict", "")),
-    ("R04", GOOD.replace("/sklearn-iris:predict", "/sklearn-iris/predict")),
-    ("R04", GOOD.replace("/models/", "/model/")),
-    ("R14", GOOD.replace("curl -v", "curl -v -X GET")),
-    ("R01", GOOD.replace(INGRESS, ":")),
-    ("R01", GOOD.replace(INGRESS, ":").replace(HOST, "")),
-    ("R09", GOOD.replace("http://", "https://")),
-    ("R06", f"curl {JSON} http://sklearn-iris-predictor.kserve-test.svc.cluster.local/v1/models/sklearn-iris:predict"
-            f" {BODY}"),
-    ("R08", GOOD.replace(f" {BODY}", "")),
-    ("R03", f"curl {JSON} http://{HOST}/v1/models/sklearn-iris:predict {BODY}"),
-    ("R06", GOOD.replace(HOST, "sklearn-iris-predictor.kserve-test.svc.cluster.local")),
-    ("R07", GOOD.replace(f"{JSON} ", "")),
-    ("R07", GOOD.replace("application/json", "application/json; charset=utf-8")),
-    ("R08", GOOD.replace(BODY, "-d @./iris.json")),
-    ("R08", GOOD.replace(BODY, "-d '{\"instances\": [[6.8, 2.8], [6.0, 3.4, 4.5, 1.6]]}'")),
-    ("R08", GOOD.replace(BODY, "-d '{\"rows\": []}'")),
-    ("R08", GOOD.replace(BODY, "-d '{instances: 1}'")),
-    ("C13", GOOD.replace(HOST, f"latest-{HOST}")),
-    ("C03", GOOD.replace("curl -v", "curl -v -H 'Connection: keep-alive'")),
-)
 
 
 @pytest.fixture

@@ -2,48 +2,60 @@
 
 from __future__ import annotations
 
-import copy
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import pytest
 
-from kserve_nb.access.ingress import Response
-from kserve_nb.doctor import Facts, Report
-from kserve_nb.doctor.facts import ProbeResult, ServiceFacts
+from kserve_nb.doctor import Facts, Report, Rule
+from kserve_nb.doctor.facts import ProbeResult
 from kserve_nb.doctor.report import HEALTHY, UNDECIDED, WRONG
+from kserve_nb.doctor.rules import CHECKS
 from kserve_nb.doctor.rules.trap_rules import annotation_revision
 from kserve_nb.rollout.sampling import Tally
 from kserve_nb.values.split import Split
-from tests.unit.doctor_fixtures import ROLLOUT, ids, recorded, report
+from tests.unit.doctor_cases import CASES
+from tests.unit.doctor_fixtures import (
+    NOW,
+    ROLLOUT,
+    Object,
+    annotated,
+    answer,
+    changed,
+    ids,
+    node,
+    predictor,
+    recorded,
+    report,
+    unscheduled,
+    waiting,
+    with_pod,
+)
 
-Object = dict[str, Any]
-NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 CLAIM = ('0/1 nodes are available: persistentvolumeclaim "absent" not found. preemption: 0/1 nodes are available: '
          "1 Preemption is not helpful for scheduling.")  # fmt: skip
 
 
-def changed(step: str, change: Callable[[Object], Any], **known: Any) -> Facts:
-    """A recorded step whose InferenceService was changed."""
-    facts = recorded(ROLLOUT / step)
-    isvc = copy.deepcopy(facts.services[0].isvc)
-    change(isvc)
-    return replace(facts, services=(replace(facts.services[0], isvc=isvc),), now=NOW.timestamp(), **known)
-
-
-def predictor(**values: Any) -> Callable[[Object], Any]:
-    return lambda isvc: isvc["spec"]["predictor"].update(values)
-
-
-def annotated(**values: str) -> Callable[[Object], Any]:
-    return lambda isvc: isvc["metadata"].setdefault("annotations", {}).update(values)
-
-
 def first_line(found: Report) -> str:
     return found.text.splitlines()[0]
+
+
+@pytest.mark.parametrize(("rule", "facts"), CASES, ids=[rule for rule, _ in CASES])
+def test_a_rule_finds_its_fault(rule: str, facts: Facts) -> None:
+    found = [finding for check in CHECKS for finding in check.find(facts)]
+
+    assert rule in [finding.id for finding in found]
+
+
+def test_every_rule_about_a_cluster_has_a_case() -> None:
+    used = {value.id for name, module in sys.modules.items() if name.startswith("kserve_nb.doctor.rules.")
+            for value in vars(module).values() if isinstance(value, Rule)}  # fmt: skip
+    of_notebooks = {"J01", "J04", "J05", "J06", "J07", "J08", "J09"}
+
+    assert used - of_notebooks <= {rule for rule, _ in CASES}
 
 
 # --- percents and traps ----------------------------------------------------------------------------------------------
@@ -136,7 +148,7 @@ def test_two_components_with_a_percent_split_independently() -> None:
 
 def test_ready_describes_the_newest_revision_while_users_are_served() -> None:
     facts = recorded(ROLLOUT / "broken-canary")
-    probe = ProbeResult(answer=_answer(200, '{"name":"sklearn-iris","ready":true}'))
+    probe = ProbeResult(answer=answer(200, '{"name":"sklearn-iris","ready":true}'))
 
     found = report(replace(facts, services=(replace(facts.services[0], probe=probe),)))
 
@@ -154,12 +166,6 @@ def test_a_small_sample_is_explained() -> None:
 
 
 # --- the cluster -----------------------------------------------------------------------------------------------------
-
-
-def node(**conditions: str) -> Object:
-    rows = [{"type": kind, "status": status, "reason": "R", "message": f"{kind} is {status}"}
-            for kind, status in conditions.items()]  # fmt: skip
-    return {"metadata": {"name": "node-1"}, "status": {"conditions": rows}}
 
 
 @pytest.mark.parametrize(("conditions", "rule"), [
@@ -240,55 +246,13 @@ def test_a_label_that_keeps_kserve_from_downloading_blocks() -> None:
 def test_a_service_that_is_scaled_to_zero_is_a_note_and_a_late_answer_a_warning() -> None:
     facts = changed("01-create", predictor(minReplicas=0))
     asleep = replace(facts, services=(replace(facts.services[0], pods=()),))
-    late = replace(facts, services=(replace(facts.services[0], probe=ProbeResult(answer=_answer(504, "timeout"))),))
+    late = replace(facts, services=(replace(facts.services[0], probe=ProbeResult(answer=answer(504, "timeout"))),))
 
     assert "R10" in ids(report(asleep)) and report(asleep).exit_code == HEALTHY
     assert "R10" in ids(report(late)) and report(late).exit_code == WRONG
 
 
 # --- pods ------------------------------------------------------------------------------------------------------------
-
-
-def with_pod(step: str, change: Callable[[Object], Any], **known: Any) -> Facts:
-    """A recorded step whose canary is not ready, with a newest pod that was changed."""
-    facts = recorded(ROLLOUT / step)
-    service = facts.services[0]
-    pods = [copy.deepcopy(pod) for pod in service.pods]
-    newest = max(pods, key=lambda pod: str(pod["metadata"]["labels"]["serving.knative.dev/revision"]))
-    change(newest)
-    return replace(facts, services=(_unready(service, pods, newest, **known),), now=NOW.timestamp())
-
-
-def _unready(service: ServiceFacts, pods: list[Object], newest: Object, **known: Any) -> ServiceFacts:
-    """The service as it is while its newest revision is not ready."""
-    isvc = copy.deepcopy(service.isvc)
-    component = isvc["status"]["components"]["predictor"]
-    old = component["latestReadyRevision"] = component["latestRolledoutRevision"]
-    for target in component["traffic"]:
-        target["revisionName"] = old
-    logs = {newest["metadata"]["name"]: known.pop("log")} if "log" in known else {}
-    return replace(service, isvc=isvc, pods=tuple(pods), logs=logs)
-
-
-def waiting(container: str, why: str, text: str = "", **last: Any) -> Callable[[Object], None]:
-    """A container that waits, with how its last run ended."""
-
-    def change(pod: Object) -> None:
-        state = {"waiting": {"reason": why, "message": text}}
-        pod["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
-        for row in (*pod["status"]["initContainerStatuses"], *pod["status"]["containerStatuses"]):
-            if row["name"] == container:
-                row |= {"ready": False, "state": state, "lastState": {"terminated": last} if last else {}}
-
-    return change
-
-
-def unscheduled(message: str) -> Callable[[Object], None]:
-    def change(pod: Object) -> None:
-        pod["status"] = {"phase": "Pending", "conditions": [
-            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}]}  # fmt: skip
-
-    return change
 
 
 @pytest.mark.parametrize(("message", "rule"), [
@@ -350,7 +314,3 @@ def test_a_model_that_still_loads_is_in_progress() -> None:
     found = report(with_pod("02-canary-10", loading))
 
     assert "is running and not ready yet" in first_line(found) and found.exit_code == UNDECIDED, found.text
-
-
-def _answer(status: int, text: str) -> Response:
-    return Response(status, {"server": "istio-envoy"}, text)

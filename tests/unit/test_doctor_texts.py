@@ -10,7 +10,6 @@ from typing import Any
 import ipywidgets
 import nbformat
 import pytest
-import yaml
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from nbclient.exceptions import CellTimeoutError
 from papermill.parameterize import parameterize_notebook
@@ -21,11 +20,8 @@ from kserve_nb.doctor.messages.http_answers import http_rows
 from kserve_nb.doctor.messages.message_table import Names, rows
 from kserve_nb.rollout.sampling import Tally
 from kserve_nb.values.split import Split
-from tests.unit.doctor_fixtures import DATA
+from tests.unit.doctor_fixtures import TEXTS
 
-TEXTS: list[dict[str, str]] = yaml.safe_load((DATA / "texts.yaml").read_text(encoding="utf-8"))
-TEXTS += [dict(zip(("rule", "said_by", "text"), row, strict=True))
-          for row in yaml.safe_load((DATA / "messages.yaml").read_text(encoding="utf-8"))]  # fmt: skip
 NAMES = [f"{row['rule']} {row['said_by']}" for row in TEXTS]
 KNOWN = Names("kserve-test", "sklearn-iris", "sklearn-iris-predictor-00001", "pod-1", "a.example.com", "127.0.0.1:80")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import random
+import re
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from kserve_nb.values.split import Split
 
 LIMIT = math.log(1 / sequential.ALPHA_ANYTIME)
 RUNS, LOOKS = 400, 1000
+PICTURE = Path(__file__).parents[2] / "notebooks" / "img" / "watching.svg"
 
 
 def first_alarm(draw: random.Random, real: float, claimed: float, prior: float, looks: int = LOOKS) -> int | None:
@@ -25,6 +28,18 @@ def first_alarm(draw: random.Random, real: float, claimed: float, prior: float, 
     return None
 
 
+def drawn() -> tuple[int, int]:
+    """How many of 100 learners the picture of notebook 05 shows with a false alarm: usual interval, band of the chart.
+
+    Its crosses, its numbers and its description agree.
+    """
+    picture = PICTURE.read_text()
+    usual, chart = (int(number) for number in re.findall(r'font-size="34"[^>]*>(\d+)<', picture))
+    assert picture.count("#c53030") == usual + chart and picture.count("<circle") == 200 - usual - chart
+    assert re.findall(r"(\d+) of them", picture) == [str(usual), str(chart)]
+    return usual, chart
+
+
 @pytest.mark.parametrize("prior", [10, 20], ids=["as requested", "another percent than requested"])
 def test_a_watched_band_misses_the_share_in_at_most_5_percent_of_runs(prior: float) -> None:
     draw = random.Random(1)
@@ -32,6 +47,7 @@ def test_a_watched_band_misses_the_share_in_at_most_5_percent_of_runs(prior: flo
     alarms = sum(first_alarm(draw, 10, 10, prior) is not None for _ in range(RUNS))
 
     assert alarms <= 0.05 * RUNS
+    assert abs(100 * alarms / RUNS - drawn()[1]) <= 2.5
 
 
 def test_a_watched_wilson_interval_misses_the_share_in_two_of_five_runs() -> None:
@@ -46,7 +62,9 @@ def test_a_watched_wilson_interval_misses_the_share_in_two_of_five_runs() -> Non
                 return True
         return False
 
-    assert 0.35 * RUNS <= sum(raises_an_alarm() for _ in range(RUNS)) <= 0.5 * RUNS
+    alarms = sum(raises_an_alarm() for _ in range(RUNS))
+
+    assert abs(100 * alarms / RUNS - drawn()[0]) <= 5
 
 
 @pytest.mark.parametrize(("real", "at_most"), [(20, 130), (0, 80)])

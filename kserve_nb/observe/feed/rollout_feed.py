@@ -8,13 +8,17 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
-from kserve_nb.access.api_client import Client, RefusedError
+from kserve_nb.access.api_client import INFERENCE_SERVICE, POD, Client, RefusedError, Resource
 from kserve_nb.observe.feed.object_watch import ObjectWatch
+from kserve_nb.observe.feed.story_recording import StoryRecording
 from kserve_nb.observe.feed.throttle import Clock, SystemClock, Throttle
 from kserve_nb.observe.history import RequestBatch, RolloutHistory, TimelineFrame
 from kserve_nb.observe.snapshot import KINDS, DeletedPod, Observed, Snapshot, belongs_to, snapshot_of
 from kserve_nb.rollout.sampling import Tally
+from kserve_nb.values.pods import Pod
+from kserve_nb.values.rollout_status import RolloutStatus
 from kserve_nb.values.split import Split
+from kserve_nb.values.story import StoryState
 
 STALE_S = 5.0  # without an answer from the API server
 GONE_POD_S = 60.0  # how long a deleted pod stays in the snapshot
@@ -45,10 +49,11 @@ class RolloutFeed:
         self._changed, self._first, self._closed = threading.Event(), threading.Event(), threading.Event()
         self.snapshot = self._base = Snapshot(name, client.namespace, client.server)
         self._throttle = Throttle(self._update, self._clock, f"feed of {name}")
-        self._watches = {
-            kind: ObjectWatch(client, kind, functools.partial(belongs_to, name, kind), self._on_change)
-            for kind in KINDS
-        }
+        self.recording = StoryRecording(name)
+        self._watches: dict[Resource, ObjectWatch] = {}
+        for kind in KINDS:
+            keep, on_event = functools.partial(belongs_to, name, kind), functools.partial(self._on_event, kind)
+            self._watches[kind] = ObjectWatch(client, kind, keep, on_event)
         self._ping_thread = threading.Thread(target=self._ping, name=f"ping for {name}", daemon=True)
         self._ping_thread.start()
         self._throttle.start()
@@ -110,6 +115,20 @@ class RolloutFeed:
             self._ping_thread.join(timeout=5)
 
     # --- contact with the API server -----------------------------------------------------------------------------
+
+    def _on_event(self, kind: Resource) -> None:
+        """On the thread of a watch, after each event."""
+        if kind in (INFERENCE_SERVICE, POD):
+            self._record_state()
+        self._on_change()
+
+    def _record_state(self) -> None:
+        watches = [self._watches.get(kind) for kind in (INFERENCE_SERVICE, POD)]
+        with self._lock:
+            services, pods = (watch.objects() if watch and watch.synced else None for watch in watches)
+            if services is not None and pods is not None:
+                status = RolloutStatus.of(services[0]) if services else None
+                self.recording.add(StoryState(self._clock.now(), status, tuple(map(Pod.of, pods))))
 
     def _on_change(self) -> None:
         self._changed.set()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from dataclasses import replace
 from weakref import WeakKeyDictionary, WeakSet
-
-from IPython import get_ipython  # type: ignore[attr-defined]  # IPython does not list it in __all__
 
 from kserve_nb.access.api_client import Client
 from kserve_nb.observe.feed.rollout_feed import RolloutFeed, Subscriber
@@ -54,7 +53,8 @@ class Subscription:
 
 def _running_cell() -> tuple[str, str]:
     """The id of the notebook cell that is running, and of this run of it; empty outside a notebook."""
-    kernel = getattr(get_ipython(), "kernel", None)  # type: ignore[no-untyped-call]  # IPython does not type it
+    ipython = sys.modules.get("IPython")  # not imported, there is no notebook
+    kernel = getattr(ipython.get_ipython(), "kernel", None) if ipython else None
     parent = kernel.get_parent("shell") if kernel else {}
     metadata, header = (parent.get(part) or {} for part in ("metadata", "header"))
     return metadata.get("cellId") or "", header.get("msg_id") or ""
