@@ -125,7 +125,7 @@ def runs(record: Record, count: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         for number in range(count):
             reports: list[runner.Run] = []
-            began, attempt = time.monotonic(), {"attempt": f"soak-{number}"}  # other values in the tasks of each run
+            began, attempt = time.monotonic(), {"attempt": f"soak-{number}"}  # each run draws other values
             runner.run_all(runner.Plan(course, Path(folder), summary.in_full, attempt, solve=True), record, reports.append)
             times.append(time.monotonic() - began)
             failed = [f"{report.notebook.name}: {report.error}" for report in reports if not report.passed]
@@ -150,7 +150,7 @@ def main() -> None:
     """Measure, print, and fail if something grows."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=30, help="of updates; 0 leaves them out")
-    parser.add_argument("--runs", type=int, default=20, help="of the course; 0 leaves them out")
+    parser.add_argument("--runs", type=int, default=50, help="of the course; 0 leaves them out")
     asked = parser.parse_args()
     with cluster("soak") as record:
         grown = [updates(record, asked.minutes)] if asked.minutes else []

@@ -137,7 +137,7 @@ class Lab:
 
         task, seed = task_named(name), self.progress.seed
         targets = task.targets(seed)
-        return TaskCard(task, self.rollout(targets.service), targets, self.progress, seed)
+        return TaskCard(task, self._unrecorded(targets.service), targets, self.progress, seed)
 
     def predict(self, name: str) -> PredictionCard:
         """A question to answer before a change; the cluster's answer is then shown beside yours.
@@ -151,7 +151,7 @@ class Lab:
         """
         from kserve_nb.widgets.prediction_card import PredictionCard  # imports IPython, which a script does not need
 
-        return PredictionCard(question_named(name), self.rollout(), self.progress)
+        return PredictionCard(question_named(name), self._unrecorded(), self.progress)
 
     async def ensure(self, step: str, timeout_s: float = 180) -> RolloutStatus:
         """Bring the tutorial's InferenceService to a step, from any state.
