@@ -126,7 +126,8 @@ def runs(record: Record, count: int) -> float:
         for number in range(count):
             reports: list[runner.Run] = []
             began, attempt = time.monotonic(), {"attempt": f"soak-{number}"}  # each run draws other values
-            runner.run_all(runner.Plan(course, Path(folder), summary.in_full, attempt, solve=True), record, reports.append)
+            plan = runner.Plan(course, Path(folder), summary.in_full, attempt, solve=True)
+            runner.run_all(plan, record, reports.append)
             times.append(time.monotonic() - began)
             failed = [f"{report.notebook.name}: {report.error}" for report in reports if not report.passed]
             if failed:
