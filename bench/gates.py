@@ -6,8 +6,8 @@ import random
 from collections import Counter
 
 from bench.table import show
-from kserve_nb.gates.answer_gates import AgreementGate, LossGate
-from kserve_nb.gates.request_gates import LatencyGate
+from kserve_nb.gates.criteria.answer_gates import AgreementGate, LossGate
+from kserve_nb.gates.criteria.request_gates import LatencyGate
 from tests import gate_simulation as simulation
 
 RUNS = 1000

@@ -17,9 +17,9 @@ from kserve_nb.access import gateway_discovery
 from kserve_nb.access.api_client import INFERENCE_SERVICE, NAMESPACE, Client, ReadOnlyError, RefusedError
 from kserve_nb.checks.tutorial import Checks
 from kserve_nb.doctor import Report, summary
+from kserve_nb.gates.gated_rollout import GatedRollout
 from kserve_nb.observe.feed.story_recorder import StoryRecorder
 from kserve_nb.rollout.errors import NotReadyError
-from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.rollout.sampling import Tally
 from kserve_nb.rollout.waiting import interruptible
 from kserve_nb.tasks import progress_text
@@ -91,17 +91,17 @@ class Lab:
         """Why nothing can be changed here; empty if it can."""
         return self.client.read_only
 
-    def rollout(self, name: str = TUTORIAL) -> Rollout:
+    def rollout(self, name: str = TUTORIAL) -> GatedRollout:
         """The rollout of one InferenceService, which does not have to exist yet. A notebook records its story."""
         in_notebook = _shell() is not None
         if name not in self._recorders:
             self._recorders[name] = StoryRecorder(self._unrecorded(name), _display if in_notebook else None)
         if in_notebook:
             self._recorders[name].start()
-        return Rollout(self.client, self.ingress, name, recorder=self._recorders[name])
+        return GatedRollout(self.client, self.ingress, name, recorder=self._recorders[name])
 
-    def _unrecorded(self, name: str = TUTORIAL) -> Rollout:
-        return Rollout(self.client, self.ingress, name)
+    def _unrecorded(self, name: str = TUTORIAL) -> GatedRollout:
+        return GatedRollout(self.client, self.ingress, name)
 
     def manifest(
         self,
@@ -242,7 +242,7 @@ class Lab:
         found = self.client.find(NAMESPACE, self.client.namespace)
         return found is not None and "deletionTimestamp" in found["metadata"]
 
-    def _done(self, rollout: Rollout, wanted: list[str]) -> int:
+    def _done(self, rollout: GatedRollout, wanted: list[str]) -> int:
         """How many of these steps are done, if nothing beyond them is."""
         live = self.client.find(INFERENCE_SERVICE, rollout.name)
         if live is None:
@@ -255,7 +255,7 @@ class Lab:
                 return count
         return 0
 
-    def _found_at(self, rollout: Rollout, step: str, wanted: list[str]) -> RolloutStatus:
+    def _found_at(self, rollout: GatedRollout, step: str, wanted: list[str]) -> RolloutStatus:
         """The status, if the InferenceService is at that step already."""
         if self._done(rollout, wanted) != len(wanted):
             raise ReadOnlyError(
@@ -264,7 +264,7 @@ class Lab:
             )
         return rollout.status()
 
-    def _left(self, rollout: Rollout) -> bool:
+    def _left(self, rollout: GatedRollout) -> bool:
         return self.client.find(INFERENCE_SERVICE, rollout.name) is not None or bool(rollout.pods())
 
 

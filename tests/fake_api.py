@@ -23,6 +23,7 @@ EVENTS = f"{NAMESPACE}/events"
 KNATIVE = "/apis/serving.knative.dev/v1/namespaces/kserve-test"
 ROUTES, REVISIONS = f"{KNATIVE}/routes", f"{KNATIVE}/revisions"
 COLLECTIONS = ("inferenceservices", "services", "routes", "revisions", "pods", "events", "nodes")
+VERSIONED = ("configmaps", "leases")  # created with a resourceVersion, which patches of them name
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 KSVC = "/apis/serving.knative.dev/v1/namespaces/kserve-test/services"
 
@@ -208,6 +209,8 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
             if target in api.objects:
                 return self._answer(409, {"kind": "Status", "reason": "AlreadyExists", "message": f"{target} exists"})
             api.writes.append(("POST", path, body))
+            if path.rpartition("/")[2] in VERSIONED:
+                body["metadata"]["resourceVersion"] = "1"
             api.put(target, body)
             return self._answer(201, body)
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from statistics import median
 
-from kserve_nb.gates.e_process import log_evidence
-from kserve_nb.gates.evidence import Evidence, Outcome, Pair
-from kserve_nb.gates.gate import Gate
+from kserve_nb.gates.criteria.e_process import log_evidence
+from kserve_nb.gates.criteria.evidence import Evidence, Outcome, Pair
+from kserve_nb.gates.criteria.gate import Gate
 from kserve_nb.rollout import sequential
 
 ALPHA = 0.05

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kserve_nb.gates.gate import Gate
-from kserve_nb.gates.request_gates import ErrorsGate, SplitGate
+from kserve_nb.gates.criteria.gate import Gate
+from kserve_nb.gates.criteria.request_gates import ErrorsGate, SplitGate
 from kserve_nb.values.text.readable_error import ReadableError
 
 OnInconclusive = Literal["hold", "rollback"]
@@ -85,6 +85,8 @@ class RolloutPlan:
         for before, after in zip(self.steps, self.steps[1:], strict=False):
             if after <= before:
                 return f"{after} follows {before}, but each step must be larger than the one before."
+        if self.steps[-1] != _HUNDRED:
+            return f"the last step is {self.steps[-1]}, but it must be 100, which promotes."
         return "" if self.steps[0] < _HUNDRED else "the first step is 100, so that no gate can stop anything."
 
     def _probe_problem(self) -> str:

@@ -10,11 +10,11 @@ from typing import Any
 
 import yaml
 
-from kserve_nb.gates.answer_gates import AgreementGate, LossGate
-from kserve_nb.gates.custom_gates import FunctionGate, PrometheusGate
-from kserve_nb.gates.gate import Gate
+from kserve_nb.gates.criteria.answer_gates import AgreementGate, LossGate
+from kserve_nb.gates.criteria.custom_gates import FunctionGate, PrometheusGate
+from kserve_nb.gates.criteria.gate import Gate
+from kserve_nb.gates.criteria.request_gates import ErrorsGate, LatencyGate, SplitGate
 from kserve_nb.gates.plan import PlanError, ProbeTraffic, RolloutPlan
-from kserve_nb.gates.request_gates import ErrorsGate, LatencyGate, SplitGate
 
 GATES: dict[str, type[Any]] = {
     gate.name: gate

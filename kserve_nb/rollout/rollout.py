@@ -77,13 +77,19 @@ class Rollout(RolloutReader):
         return self._patch({"canaryTrafficPercent": None, "model": block})
 
     def canary(
-        self, model: str | None = None, percent: int | None = None, *, seen: RolloutStatus | None = None
+        self,
+        model: str | None = None,
+        percent: int | None = None,
+        *,
+        tag_routing: bool | None = None,
+        seen: RolloutStatus | None = None,
     ) -> RolloutStatus:
         """Give a percent of the users a new model, or change the percent, or both.
 
         Args:
             model: the storageUri of a new revision; None keeps the present model.
             percent: what the canary receives, 0 to 100; None keeps the requested percent.
+            tag_routing: whether each revision gets a host of its own; None keeps it as it is.
             seen: the status that the decision is based on, if the decision took time (a slider, for example).
 
         Raises:
@@ -108,7 +114,8 @@ class Rollout(RolloutReader):
             )
         self._refuse_detour(model, percent, status)
         changes: dict[str, Any] = {"canaryTrafficPercent": percent}
-        return self._patch(changes | ({"model": {"storageUri": model}} if model else {}), seen=seen or status)
+        annotations = None if tag_routing is None else {TAG_ROUTING: "true" if tag_routing else None}
+        return self._patch(changes | ({"model": {"storageUri": model}} if model else {}), annotations, seen or status)
 
     def promote(self, *, seen: RolloutStatus | None = None) -> RolloutStatus:
         """Give the latest revision to all users, by removing `canaryTrafficPercent`. `seen`: as for `canary`."""

@@ -8,12 +8,12 @@ import random
 
 import pytest
 
-from kserve_nb.gates.answer_gates import AgreementGate, LossGate
-from kserve_nb.gates.custom_gates import FunctionGate, PrometheusGate
-from kserve_nb.gates.e_process import log_evidence
-from kserve_nb.gates.evidence import Evidence, Outcome, Pair, Reading
-from kserve_nb.gates.latency_histogram import LatencyHistogram
-from kserve_nb.gates.request_gates import ErrorsGate, LatencyGate, SplitGate
+from kserve_nb.gates.criteria.answer_gates import AgreementGate, LossGate
+from kserve_nb.gates.criteria.custom_gates import FunctionGate, PrometheusGate
+from kserve_nb.gates.criteria.e_process import log_evidence
+from kserve_nb.gates.criteria.evidence import Evidence, Outcome, Pair, Reading
+from kserve_nb.gates.criteria.latency_histogram import LatencyHistogram
+from kserve_nb.gates.criteria.request_gates import ErrorsGate, LatencyGate, SplitGate
 from tests import gate_simulation as simulation
 
 RUNS = 200

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from kserve_nb.gates import plan_file
-from kserve_nb.gates.answer_gates import AgreementGate, LossGate
-from kserve_nb.gates.custom_gates import FunctionGate, PrometheusGate
+from kserve_nb.gates.criteria.answer_gates import AgreementGate, LossGate
+from kserve_nb.gates.criteria.custom_gates import FunctionGate, PrometheusGate
+from kserve_nb.gates.criteria.request_gates import ErrorsGate, LatencyGate, SplitGate
 from kserve_nb.gates.plan import PlanError, ProbeTraffic, RolloutPlan
-from kserve_nb.gates.request_gates import ErrorsGate, LatencyGate, SplitGate
 
 WHOLE = """
 model: gs://bucket/model
@@ -68,6 +68,7 @@ def test_alpha_is_shared_by_the_gates_that_can_stop_a_good_canary() -> None:
     ("steps: [one]", "line 1: steps: 'one' is not a number"),
     ("steps: []", "line 1: steps: there is none"),
     ("steps: [100]", "line 1: steps: the first step is 100"),
+    ("steps: [10, 50]", "line 1: steps: the last step is 50, but it must be 100"),
     ("steps: [10, 5]", "line 1: steps: 5 follows 10"),
     ("stepz: [10]", "line 1: There is no field 'stepz'. The fields are: model, steps"),
     ("bake: 1s\nbake: 2s", "line 2: bake appears twice"),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import ClassVar
 
-from kserve_nb.gates.evidence import Evidence, Reading
-from kserve_nb.gates.gate import GateResult, GateWord, OnFailure
+from kserve_nb.gates.criteria.evidence import Evidence, Reading
+from kserve_nb.gates.criteria.gate import GateResult, GateWord, OnFailure
 
 GateFunction = Callable[[Evidence], bool | None]
 _IN_A_ROW = 3  # readings of a query on one side of its limit, before the gate decides

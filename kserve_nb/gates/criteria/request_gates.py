@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from kserve_nb.gates.e_process import log_evidence
-from kserve_nb.gates.evidence import Evidence
-from kserve_nb.gates.gate import GateResult, OnFailure, first_factor
-from kserve_nb.gates.latency_histogram import LatencyHistogram
+from kserve_nb.gates.criteria.e_process import log_evidence
+from kserve_nb.gates.criteria.evidence import Evidence
+from kserve_nb.gates.criteria.gate import GateResult, OnFailure, first_factor
+from kserve_nb.gates.criteria.latency_histogram import LatencyHistogram
 from kserve_nb.rollout import sequential
 
 _FEWEST = 20  # requests: below, an extrapolation of the number needed says nothing

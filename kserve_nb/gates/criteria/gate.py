@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
-from kserve_nb.gates.evidence import Evidence
+from kserve_nb.gates.criteria.evidence import Evidence
 
 GateWord = Literal["pass", "fail", "inconclusive"]
 OnFailure = Literal["rollback", "hold"]

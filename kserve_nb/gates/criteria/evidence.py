@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from kserve_nb.gates.latency_histogram import LatencyHistogram
+from kserve_nb.gates.criteria.latency_histogram import LatencyHistogram
 
 Side = Literal["canary", "previous", ""]
 
