@@ -19,6 +19,8 @@ from kserve_nb.checks.tutorial import Checks
 from kserve_nb.doctor import Report, summary
 from kserve_nb.gates.gated_rollout import GatedRollout
 from kserve_nb.observe.feed.story_recorder import StoryRecorder
+from kserve_nb.observe.notebook_session import NotebookSession, evidence_file
+from kserve_nb.observe.step_progress import StepProgress
 from kserve_nb.rollout.errors import NotReadyError
 from kserve_nb.rollout.sampling import Tally
 from kserve_nb.rollout.waiting import interruptible
@@ -84,6 +86,7 @@ class Lab:
         self.check = Checks(self.client, self.ingress, doctor=lambda: summary.in_a_line(self.cluster))
         self.stopped_kernels: tuple[str, ...] = ()  # of earlier notebooks of the course
         self.progress = LearnerProgress()
+        self.restored: tuple[str, ...] = ()  # names of evidence that an earlier kernel of this notebook had collected
         self._recorders: dict[str, StoryRecorder] = {}  # by the name of the InferenceService
 
     @property
@@ -168,20 +171,34 @@ class Lab:
         names = list(STEPS)
         if step not in names:
             raise ValueError(f"There is no step {step!r}. The steps are: {', '.join(names)}.")
-        rollout = self._unrecorded()
         wanted = names[: names.index(step) + 1]
         if self.read_only:
-            return await asyncio.to_thread(self._found_at, rollout, step, wanted)
+            return await asyncio.to_thread(self._found_at, self._unrecorded(), step, wanted)
+        progress = StepProgress(step, notebook=_shell() is not None)
+        with interruptible(f"{TUTORIAL} is on its way to step {step!r}."):
+            return await self._brought_to(wanted, timeout_s, progress)
+
+    async def _brought_to(self, wanted: list[str], timeout_s: float, progress: StepProgress) -> RolloutStatus:
+        rollout = self._unrecorded()
         await self._make_namespace(timeout_s)
         done = await asyncio.to_thread(self._done, rollout, wanted)
         if not done:
+            progress.show("deleting what is there")
             await self.reset(timeout_s)
         # Apply the last step that is done again: a rollout changed by other means has no last-applied annotation.
-        for name in wanted[max(done - 1, 0) :]:
-            rollout.apply(STEPS[name][0])
-            await rollout.wait(timeout_s)
+        for count, name in enumerate(wanted, start=1):
+            if count >= done:
+                if count > done:
+                    progress.show(f"applying step {count} of {len(wanted)}, {name!r}, and waiting for it")
+                rollout.apply(STEPS[name][0])
+                await rollout.wait(timeout_s)
         await rollout.wait_pods(timeout_s)  # of the last step only: on a real cluster each takes a minute
-        return rollout.status()
+        progress.end()
+        status = rollout.status()
+        for recorder in self._recorders.values():
+            await asyncio.to_thread(recorder.catch_up, status.version)
+            recorder.skip()
+        return status
 
     async def reset(self, timeout_s: float = 180) -> None:
         """Delete the tutorial's InferenceService, and wait until it and all its pods are gone."""
@@ -226,6 +243,9 @@ class Lab:
         notes = [f"stopped the kernels of finished notebooks, to save memory: {stopped}"] if stopped else []
         shows_progress = _shell() is not None and not self.progress.off
         return [*notes, *([f"your progress: {progress_text.headline(self.progress)}"] if shows_progress else [])]
+        stopped, restored = ", ".join(self.stopped_kernels), ", ".join(self.restored)
+        notes = [f"stopped the kernels of finished notebooks, to save memory: {stopped}"] if stopped else []
+        return notes + ([f"restored what the former kernel had counted: {restored}"] if restored else [])
 
     async def _make_namespace(self, timeout_s: float) -> None:
         """Create the namespace if it does not exist; wait first if it is being deleted."""
@@ -312,6 +332,7 @@ def connect(
     )
     lab = Lab(found)
     begin(lab.progress, attempt, progress_text.running_notebook())
+    lab.ingress.locate = lambda: _ingress_of(found.name)
     os.environ["KUBECONFIG"] = str(found.kubeconfig)
     shell = _shell()
     if shell is not None:
@@ -321,7 +342,16 @@ def connect(
         magics.load(shell, lab.cluster)
         lab.stopped_kernels = stop_finished_kernels()
         _register_formatters(shell)
+        session = NotebookSession(shell, lab.rollout(), evidence_file())
+        lab.restored = session.restore()
+        session.start()
     return lab
+
+
+def _ingress_of(name: str) -> str:
+    """The gateway's address now, if the cluster has a fixed one: a cluster that was created again has another."""
+    record = clusters.read(name)
+    return record.ingress if record else ""
 
 
 def _shell() -> Any:

@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -87,12 +88,25 @@ class ReadOnlyError(RefusedError):
     """A change that was not even sent, because the lab is read-only."""
 
 
+@dataclass(frozen=True)
+class _Request:
+    """One request to the API server."""
+
+    method: str
+    path: str
+    body: Mapping[str, Any] | None = None
+    query: Query = ()
+    content: str = "application/json"
+    timeout_s: float = _TIMEOUT_S
+
+
 class Client:
     """The objects of one namespace of a cluster. Threads can share a client."""
 
     def __init__(self, cluster: Cluster):
         self.namespace = cluster.namespace
         self.read_only = cluster.read_only
+        self.own_writes: set[tuple[str, int]] = set()  # uid and generation of InferenceServices after our own writes
         self._kubeconfig = cluster.kubeconfig
         self._connect()
 
@@ -127,7 +141,7 @@ class Client:
     def require_contact(self) -> None:
         """Check that the API server responds. Raises RefusedError if it does not respond in time."""
         try:
-            self._send("GET", "/version", timeout_s=_CONTACT_S).close()
+            self._send(_Request("GET", "/version", timeout_s=_CONTACT_S)).close()
         except RefusedError as refused:
             if refused.reason == UNREACHABLE:
                 raise
@@ -135,12 +149,13 @@ class Client:
     def log(self, pod: str, container: str, lines: int) -> str:
         """The last lines of a container's log."""
         query = [("container", container), ("tailLines", lines)]
-        return self._read("GET", f"{POD.path(self.namespace, pod)}/log", query=query).decode(errors="replace")
+        request = _Request("GET", f"{POD.path(self.namespace, pod)}/log", query=query)
+        return self._read(request).decode(errors="replace")
 
     def find(self, kind: Resource, name: str, namespace: str | None = None) -> Object | None:
         """The object; None if it does not exist."""
         try:
-            return self._call("GET", kind.path(namespace or self.namespace, name))
+            return self._call(_Request("GET", kind.path(namespace or self.namespace, name)))
         except ObjectNotFoundError:
             return None
 
@@ -168,7 +183,7 @@ class Client:
 
     def find_all(self, kind: Resource, labels: str = "", namespace: str | None = None) -> list[Object]:
         """The objects that match a label selector, ordered by name."""
-        found = self._call("GET", kind.path(namespace or self.namespace), query=_selector(labels))
+        found = self._call(_Request("GET", kind.path(namespace or self.namespace), query=_selector(labels)))
         return sorted(found.get("items") or [], key=lambda item: str(item["metadata"]["name"]))
 
     def forbidden(self) -> str:
@@ -180,9 +195,9 @@ class Client:
         for verb in ("create", "patch"):
             attributes = {"namespace": self.namespace, "verb": verb, "group": group, "resource": plural}
             try:
-                review = self._call("POST", _REVIEWS, {
+                review = self._call(_Request("POST", _REVIEWS, {
                     "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
-                    "spec": {"resourceAttributes": attributes}})
+                    "spec": {"resourceAttributes": attributes}}))
             except RefusedError:
                 return ""
             if (review.get("status") or {}).get("allowed") is False:
@@ -197,11 +212,11 @@ class Client:
         if not dry_run:
             self._require_rights()
         query = [("dryRun", "All")] if dry_run else []
-        return self._call("POST", kind.path(self.namespace), body, query=query)
+        return self._written(kind, self._call(_Request("POST", kind.path(self.namespace), body, query)))
 
     def raw(self, path: str, timeout_s: float = _TIMEOUT_S) -> str:
         """The response body of a path, as `kubectl get --raw` prints it."""
-        return self._read("GET", path, timeout_s=timeout_s).decode(errors="replace")
+        return self._read(_Request("GET", path, timeout_s=timeout_s)).decode(errors="replace")
 
     def patch(self, kind: Resource, name: str, body: Mapping[str, Any], *, dry_run: bool = False) -> Object:
         """Send a merge patch: None removes a field, absent fields stay. With `dry_run` nothing is stored."""
@@ -209,13 +224,13 @@ class Client:
             self._require_rights()
         query = [("fieldManager", _MANAGER), *([("dryRun", "All")] if dry_run else [])]
         path = kind.path(self.namespace, name)
-        return self._call("PATCH", path, body, query=query, content="application/merge-patch+json")
+        return self._written(kind, self._call(_Request("PATCH", path, body, query, "application/merge-patch+json")))
 
     def delete(self, kind: Resource, name: str) -> None:
         """Delete the object. Does nothing if it does not exist."""
         self._require_rights()
         try:
-            self._call("DELETE", kind.path(self.namespace, name), {"propagationPolicy": "Background"})
+            self._call(_Request("DELETE", kind.path(self.namespace, name), {"propagationPolicy": "Background"}))
         except ObjectNotFoundError:
             return
 
@@ -223,7 +238,8 @@ class Client:
     def watch(self, kind: Resource, labels: str, version: str, timeout_s: int) -> Iterator[urllib3.HTTPResponse]:
         """An open watch from a resourceVersion on. Read it with `events`; its `shutdown()` ends it early."""
         query = [*_selector(labels), ("watch", "true"), ("resourceVersion", version), ("timeoutSeconds", timeout_s)]
-        response = self._send("GET", kind.path(self.namespace), query=query, timeout_s=timeout_s + _TIMEOUT_S)
+        response = self._send(
+            _Request("GET", kind.path(self.namespace), query=query, timeout_s=timeout_s + _TIMEOUT_S))
         try:
             yield response
         finally:
@@ -231,7 +247,7 @@ class Client:
 
     def snapshot(self, kind: Resource, labels: str) -> tuple[list[Object], str]:
         """The objects, and the resourceVersion from which a watch continues."""
-        found = self._call("GET", kind.path(self.namespace), query=_selector(labels))
+        found = self._call(_Request("GET", kind.path(self.namespace), query=_selector(labels)))
         return found.get("items") or [], found["metadata"]["resourceVersion"]
 
     def _require_rights(self) -> None:
@@ -243,69 +259,47 @@ class Client:
                 "Forbidden",
             )
 
-    def _call(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None = None,
-        *,
-        query: Query = (),
-        content: str = "application/json",
-    ) -> Object:
+    def _written(self, kind: Resource, obj: Object) -> Object:
+        """Remember that this client wrote an InferenceService."""
+        if kind == INFERENCE_SERVICE:
+            self.own_writes.add((obj["metadata"].get("uid") or "", obj["metadata"].get("generation") or 0))
+        return obj
+
+    def _call(self, request: _Request) -> Object:
         """The JSON object with which the API server responds."""
-        data = self._read(method, path, body, query=query, content=content)
+        data = self._read(request)
         with _boundary(self.server):
             found: Object = json.loads(data)
         return found
 
-    def _read(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None = None,
-        *,
-        query: Query = (),
-        content: str = "application/json",
-        timeout_s: float = _TIMEOUT_S,
-    ) -> bytes:
+    def _read(self, request: _Request) -> bytes:
         """The response body."""
-        response = self._send(method, path, body, query=query, content=content, timeout_s=timeout_s)
+        response = self._send(request)
         with _boundary(self.server):
             data: bytes = response.data
         return data
 
-    def _send(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None = None,
-        *,
-        query: Query = (),
-        content: str = "application/json",
-        timeout_s: float = _TIMEOUT_S,
-    ) -> urllib3.HTTPResponse:
+    def _send(self, request: _Request) -> urllib3.HTTPResponse:
         """The response, its body still unread. If the cluster was created again, the request goes to the new one."""
         try:
-            return self._send_once(method, path, body, query, content, timeout_s)
+            return self._send_once(request)
         except RefusedError as refused:
             if refused.reason not in (UNREACHABLE, "Unauthorized") or not self._reconnect():
                 raise
-        return self._send_once(method, path, body, query, content, timeout_s)
+        return self._send_once(request)
 
-    def _send_once(
-        self, method: str, path: str, body: Mapping[str, Any] | None, query: Query, content: str, timeout_s: float
-    ) -> urllib3.HTTPResponse:
-        headers = {"Accept": "application/json"} | ({"Content-Type": content} if body else {})
+    def _send_once(self, request: _Request) -> urllib3.HTTPResponse:
+        headers = {"Accept": "application/json"} | ({"Content-Type": request.content} if request.body else {})
         with _boundary(self.server):
             response: urllib3.HTTPResponse = self._api.call_api(
-                path,
-                method,
-                query_params=list(query),
+                request.path,
+                request.method,
+                query_params=list(request.query),
                 header_params=headers,
-                body=body,
+                body=request.body,
                 auth_settings=["BearerToken"],
                 _preload_content=False,
-                _request_timeout=timeout_s,
+                _request_timeout=request.timeout_s,
             )
         return response
 

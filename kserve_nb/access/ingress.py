@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -97,6 +97,7 @@ class Ingress:
         self, address: str, *, how: str = "given", story: tuple[str, ...] = (), forward: PortForward | None = None
     ):
         self.address, self.how = address, how
+        self.locate: Callable[[], str] = lambda: self.address  # where it is now: a cluster that was created again moves
         self._story, self._forward = story, forward
         self._sessions = threading.local()
 
@@ -119,7 +120,9 @@ class Ingress:
 
     def new_connection(self) -> Ingress:
         """The same gateway with new connections: it does not reuse those that are open."""
-        return Ingress(self.address, how=self.how, story=self._story, forward=self._forward)
+        fresh = Ingress(self.address, how=self.how, story=self._story, forward=self._forward)
+        fresh.locate = self.locate
+        return fresh
 
     def explain(self) -> str:
         """How the address was found, step by step, and the tutorial's two variables."""
@@ -160,11 +163,18 @@ class Ingress:
             )
         except requests.RequestException as error:
             self._refuse_lost(generation, error)
+            if self._moved():
+                return self.send(method, host, path, body=body, headers=headers, timeout_s=timeout_s)
             raise PredictError(
                 f"{self.address}: the gateway does not respond ({type(error).__name__}). "
                 "See whether the cluster is running: kserve-nb status"
             ) from None
         return Response(response.status_code, dict(response.headers), response.text)
+
+    def _moved(self) -> bool:
+        """Whether the gateway has another address now; then this one is replaced."""
+        before, self.address = self.address, self.locate() or self.address
+        return self.address != before
 
     def _refuse_lost(self, generation: int, error: requests.RequestException) -> None:
         """Raise LostError if our port-forward caused the error: the gateway itself responds with a status, or late."""

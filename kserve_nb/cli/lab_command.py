@@ -15,6 +15,7 @@ from kserve_nb.clusters import ClusterError
 from kserve_nb.runner import course
 
 _SETTINGS = Path(__file__).with_name("lab_settings")  # saves the state of widgets with a notebook
+_KERNELS = Path(__file__).with_name("lab_kernels")  # a kernel that names the cell to run when it is new
 _WORKSPACES = ".jupyterlab-workspaces"  # which tabs are open; kept with the copy, and apart from the user's own
 
 
@@ -47,6 +48,7 @@ def lab(name: str, folder: Path, fresh: bool, in_place: bool, browser: bool, jup
             *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []), *jupyter_options]
     environment = {**os.environ, "KSERVE_NB_NAME": name, "KUBECONFIG": record.kubeconfig,
                    "KSERVE_NB_COURSE": "" if in_place else "1",
+                   "JUPYTER_PATH": os.pathsep.join(filter(None, (str(_KERNELS), os.environ.get("JUPYTER_PATH")))),
                    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     sys.stdout.flush()
     os.execve(sys.executable, argv, environment)  # Jupyter becomes this process, which is the cluster's owner

@@ -54,5 +54,7 @@ def up(name: str, kind: str | None, namespace: str, **options: Any) -> None:
     show(record)
     show_next_task()
     status = clusters.status(record)
+    for problem in status.problems:
+        notify(f"problem     {problem}")
     if not status.ready:
         raise ClusterError(f"cluster {name!r} is not ready: {status.reason}")

@@ -58,6 +58,7 @@ class Status:
     ready: bool
     reason: str = ""  # why it is not ready, and what to do
     parts: tuple[PartStatus, ...] = ()
+    problems: tuple[str, ...] = ()  # what is wrong although the cluster can be used, one line each
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 
 from kserve_nb.clusters.backend import PartStatus, Status
+from kserve_nb.clusters.embedded import unreadable_objects
 from kserve_nb.clusters.embedded.supervision import health, supervisor_control
 from kserve_nb.clusters.embedded.supervision.health import Health, PartHealth
 from kserve_nb.clusters.state import ClusterError, Record
@@ -34,7 +35,7 @@ def status(record: Record, folder: Path) -> Status:
             f"{part.name} is {part.state}" + (f": {part.problem}" if part.problem else "") for part in failing), parts)
     if not answers(record, folder):
         return Status("running", False, "its API server or its gateway does not answer", parts)
-    return Status("running", True, "", parts)
+    return Status("running", True, "", parts, unreadable_objects.read(folder))
 
 
 def why_stopped(found: Health | None) -> str:

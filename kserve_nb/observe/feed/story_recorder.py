@@ -41,6 +41,11 @@ class StoryRecorder:
         if self._subscription is not None:
             self._subscription.feed.recording.wait_for(version, _CATCH_UP_S)
 
+    def skip(self) -> None:
+        """Do not show the story of the changes until now."""
+        if self._subscription is not None and (story := self.story()):
+            self._shown = story.states[1].edition
+
     def show(self, settled: bool) -> None:
         """Show the story of the last change, unless it has been shown since traffic settled."""
         if self._show is None or self._subscription is None:

@@ -34,13 +34,15 @@ class SupervisedProcess:
         is_ready: tells whether the process does its work; called repeatedly until it does.
         report: called without arguments whenever `health` has changed.
         pass_fds: file descriptors that the process inherits.
+        on_state: called with each new state, before `report`.
     """
 
     def __init__(self, name: str, argv: list[str], log_file: Path, is_ready: Callable[[], Awaitable[bool]],
-                 report: Callable[[], None], pass_fds: tuple[int, ...] = ()):
+                 report: Callable[[], None], pass_fds: tuple[int, ...] = (),
+                 on_state: Callable[[PartState], None] = lambda _: None):
         self.health = PartHealth(name, since=time.time())
         self._argv, self._log_file, self._pass_fds = argv, log_file, pass_fds
-        self._is_ready, self._report = is_ready, report
+        self._is_ready, self._report, self._on_state = is_ready, report, on_state
         self._process: subprocess.Popen[bytes] | None = None
         self._short_runs = 0
 
@@ -93,6 +95,7 @@ class SupervisedProcess:
 
     def _set(self, state: PartState, **changes: object) -> None:
         self.health = replace(self.health, state=state, since=time.time(), **changes)  # type: ignore[arg-type]
+        self._on_state(state)
         self._report()
 
     async def stop(self) -> None:

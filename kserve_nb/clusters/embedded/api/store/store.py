@@ -69,10 +69,17 @@ class Store(Objects):
         self.version = version
         self.history = History(version)
         self._entries: dict[Kind, dict[Key, Entry]] = defaultdict(dict)
+        self.unreadable: list[str] = []  # one line for each stored object that cannot be read and is left out
         self._load()
 
     def _load(self) -> None:
-        rows = [(row.resource, entry) for row in self._database.rows() if (entry := _entry_of(row)) is not None]
+        rows = []
+        for row in self._database.rows():
+            try:
+                rows.append((row.resource, Entry.of(orjson.loads(row.data), row.data)))
+            except (ValueError, TypeError, KeyError, AttributeError) as error:  # it costs its object only
+                self.unreadable.append(_unreadable(row, error))
+                log.error(self.unreadable[-1])
         for resource, entry in rows:  # first, for they define kinds of other rows
             if resource == CUSTOM_RESOURCE_DEFINITION.resource:
                 user_kinds.update(self.kinds, entry.copy())
@@ -302,14 +309,9 @@ class Store(Objects):
             self._remove(EVENT, entry.copy(), dry_run=False)
 
 
-def _entry_of(row: Row) -> Entry | None:
-    """The entry of a stored row. A row that cannot be read costs its object only: it is reported and left out."""
-    try:
-        return Entry.of(orjson.loads(row.data), row.data)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        where = f"{row.namespace}/{row.name}" if row.namespace else row.name
-        log.error("Cannot read %s %s from the store: %s. It is left out: apply it again", row.resource, where, error)
-        return None
+def _unreadable(row: Row, error: Exception) -> str:
+    where = f"{row.namespace}/{row.name}" if row.namespace else row.name
+    return f"Cannot read {row.resource} {where} from the store: {error}. It is left out: apply it again"
 
 
 def _take_while_older(entries: Mapping[Key, Entry], moment: float) -> Iterator[Entry]:
