@@ -239,13 +239,11 @@ class Lab:
         return render.cluster_html(self.cluster) + notes
 
     def _notes(self) -> list[str]:
-        stopped = ", ".join(self.stopped_kernels)
-        notes = [f"stopped the kernels of finished notebooks, to save memory: {stopped}"] if stopped else []
-        shows_progress = _shell() is not None and not self.progress.off
-        return [*notes, *([f"your progress: {progress_text.headline(self.progress)}"] if shows_progress else [])]
         stopped, restored = ", ".join(self.stopped_kernels), ", ".join(self.restored)
         notes = [f"stopped the kernels of finished notebooks, to save memory: {stopped}"] if stopped else []
-        return notes + ([f"restored what the former kernel had counted: {restored}"] if restored else [])
+        notes += [f"restored what the former kernel had counted: {restored}"] if restored else []
+        shows_progress = _shell() is not None and not self.progress.off
+        return [*notes, *([f"your progress: {progress_text.headline(self.progress)}"] if shows_progress else [])]
 
     async def _make_namespace(self, timeout_s: float) -> None:
         """Create the namespace if it does not exist; wait first if it is being deleted."""

@@ -76,3 +76,13 @@ def test_the_map_shows_the_learners_marks(tmp_path) -> None:
     assert marks["00_setup"] == ("✔", 0, 0) and marks["03_canary"] == ("◐", 1, 2)
     assert marks["01_first_inference_service"] == ("○", 0, 1)
     assert "href='03_canary.ipynb'" in shown._repr_html_() and "next: " in shown.text
+
+
+def test_terms_of_the_glossary_are_linked_where_they_come_first() -> None:
+    terms = {term.lower() for term in re.findall(r"^\| ([^|]+) \| ", TEXT["glossary"], re.MULTILINE)}
+    sources = [cell.source for path in FILES for cell in nbformat.read(path, as_version=4).cells]
+
+    linked = re.findall(r"\[([^\]]+)\]\(index\.ipynb#Glossary\)", "\n".join(sources))
+
+    assert len(linked) >= 18 and len(set(linked)) == len(linked)
+    assert {term.lower().removesuffix("s") for term in linked} <= {term.removesuffix("s") for term in terms}
