@@ -31,6 +31,12 @@ def pytest_configure() -> None:
     Finding.__init__ = record  # type: ignore[method-assign]
 
 
+@pytest.fixture(scope="session")
+def executed_notebooks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the course's notebooks as executed: one test writes them, and another one measures them."""
+    return tmp_path_factory.mktemp("executed")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Iterator[None]:
     """Count a test's findings only when it passes."""

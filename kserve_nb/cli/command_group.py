@@ -22,6 +22,9 @@ _MODULES = {
     "run": "run_command",
     "doctor": "doctor_command",
     "progress": "progress_command",
+    "rollout": "rollout_command",
+    "load": "load_command",
+    "compare": "load_command",
 }
 
 

@@ -65,6 +65,11 @@ class Jupyter:
         url = f"{self.url}/lab/api/settings/@jupyterlab/apputils-extension:themes"
         self._session.put(url, json={"raw": json.dumps({"theme": name})}, timeout=10).raise_for_status()
 
+    def show_all_cells(self) -> None:
+        """Draw all cells of notebooks that are opened from now on, also those outside of the window."""
+        url = f"{self.url}/lab/api/settings/@jupyterlab/notebook-extension:tracker"
+        self._session.put(url, json={"raw": json.dumps({"windowingMode": "none"})}, timeout=10).raise_for_status()
+
     def write(self, path: str, notebook: dict[str, Any]) -> None:
         (self.folder / path).write_text(json.dumps(notebook))
 
@@ -95,8 +100,11 @@ class Notebook:
         self.page, self.jupyter, self.path = page, jupyter, path
         self.panel = page.locator(_PANEL)
 
-    def open(self) -> None:
-        self.page.goto(f"{self.jupyter.url}/lab/tree/{self.path}?token={self.jupyter.token}&reset")
+    def open(self, workspace: str = "") -> None:
+        """Open it alone, or in a workspace with the layout that was saved there."""
+        place = f"workspaces/{workspace}/" if workspace else ""
+        reset = "" if workspace else "&reset"
+        self.page.goto(f"{self.jupyter.url}/lab/{place}tree/{self.path}?token={self.jupyter.token}{reset}")
         self.panel.locator(".jp-Cell").first.wait_for(timeout=DEADLINE_S * 1000)
 
     def run_all(self) -> None:
@@ -108,6 +116,19 @@ class Notebook:
         except AssertionError:
             self._menu("Run", "Run All Cells")
         until(self._done, lambda: f"prompts of {self.path}: {self._prompts()}")
+
+    def start_new_kernel(self) -> None:
+        """Restart a kernel that has stopped, which JupyterLab does without a question, and clear all outputs."""
+        self._menu("Kernel", "Restart Kernel and Clear Outputs of All Cells…")
+        until(lambda: self.jupyter.idle(self.path) and set(self._prompts()) == {"[ ]:"},
+              lambda: f"kernel of {self.path}: {self.jupyter.kernel(self.path)}, prompts: {self._prompts()}")
+
+    def run_cell(self, number: int) -> None:
+        """Run one cell whose outputs are cleared, and wait until it has run."""
+        self.panel.locator(".jp-CodeCell").nth(number).locator(".cm-content").click()
+        self.page.keyboard.press("Shift+Enter")
+        until(lambda: self._prompts()[number] not in ("[*]:", "[ ]:"),
+              lambda: f"cell {number} of {self.path}: {self._prompts()}")
 
     def restart_and_run_all(self) -> None:
         """What one does who no longer knows what the kernel holds."""

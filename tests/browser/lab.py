@@ -52,7 +52,7 @@ def chromium(playwright: Any) -> Iterator[Any]:
 
 
 @contextmanager
-def jupyterlab(folder: Path, cluster: str) -> Iterator[Jupyter]:
+def jupyterlab(folder: Path, cluster: str, *options: str) -> Iterator[Jupyter]:
     """A server with its own settings, below `folder`; its kernels find the cluster of that name."""
     served = Jupyter(folder / "notebooks", free_ports(1)[0])
     copy_course(find_course(), served.folder)
@@ -63,7 +63,7 @@ def jupyterlab(folder: Path, cluster: str) -> Iterator[Jupyter]:
         process = psutil.Popen(
             [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
              f"--ServerApp.root_dir={served.folder}", f"--ServerApp.port={served.port}", "--ServerApp.port_retries=0",
-             f"--IdentityProvider.token={served.token}", f"--LabApp.app_settings_dir={settings}"],
+             f"--IdentityProvider.token={served.token}", f"--LabApp.app_settings_dir={settings}", *options],
             stdout=log, stderr=log, stdin=subprocess.DEVNULL,
             env={**os.environ, **private, "KSERVE_NB_NAME": cluster})
     try:

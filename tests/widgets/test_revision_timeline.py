@@ -114,3 +114,17 @@ def test_a_user_scrubs_the_timeline_and_saves_it(
     assert "requested: 0 %" in (tmp_path / "sklearn-iris-timeline.html").read_text()
     timeline.close()
     assert timeline._subscription.feed.closed
+
+
+def test_warnings_of_normal_operation_are_no_red_marks() -> None:
+    course = lanes_of(history())
+    warnings = [event for event in history().events if event.warning]
+
+    explained = {(event.reason, event.at): timeline_picture.why_normal(event, course) for event in warnings}
+
+    words = [why for (reason, _), why in explained.items() if reason == "Unhealthy"]
+    assert words == ["normal while a pod drains", "normal while a pod starts", "normal while a pod drains"]
+    assert {why for (reason, _), why in explained.items() if reason == "UpdateFailed"} == {
+        "normal: two controllers wrote at the same time, and one retries"}
+    assert {why for (reason, _), why in explained.items() if reason == "BackOff"} == {""}
+    assert timeline_picture.picture(history()).count("✖") == 0
