@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kserve_nb.observe.snapshot import Snapshot
-from kserve_nb.tasks.question import ONE, Fields, Question
+from kserve_nb.tasks.question import ONE, CourseQuestion, Fields
 
 _NONE_OF_TEN = 10  # requests
 
@@ -72,79 +72,79 @@ _ROW = {"PREV": _SHARE, "LATEST": _SHARE, "pods": _TWO_PODS}
 _NO_FAILURE = {ONE: "No request fails: a revision gets traffic when it can answer, and until then the old one does."}
 
 QUESTIONS = {question.id: question for question in (
-    Question("first-row", "01_first_inference_service", "What will the row and the pods be?", "row", row,
+    CourseQuestion("first-row", "01_first_inference_service", "What will the row and the pods be?", "row", row,
              wrong={"PREV=0": "PREV is empty, not 0: there is no previous revision.",
                     "PREV=100": "PREV is the share of a previous revision, and there is none.",
                     "LATEST=0": "The only revision gets all users, as soon as it is ready."},
              otherwise={"PREV": "There is no previous revision, so PREV is empty.",
                         "LATEST": "The only revision gets all users.",
                         "pods": "One revision, one pod. Its two containers are the model server and Knative's proxy."}),
-    Question("flowers", "02_ingress_and_predictions", "Which classes will the two flowers get?", "choice",
+    CourseQuestion("flowers", "02_ingress_and_predictions", "Which classes will the two flowers get?", "choice",
              options=(("Versicolour and Versicolour", "[1, 1]"), ("Versicolour and Virginica", "[1, 2]"),
                       ("Virginica and Virginica", "[2, 2]"), ("Setosa and Versicolour", "[0, 1]")),
              wrong={"[1, 2]": "4.5 cm is short for a Virginica: most have petals of more than 5 cm.",
                     "[2, 2]": "Most petals of Virginica are longer than 5 cm; these have 4.8 and 4.5.",
                     "[0, 1]": "Petals of Setosa are shorter than 2 cm."}),
-    Question("canary-row", "03_canary", "What will the row and the pods be in the end?", "row", row,
+    CourseQuestion("canary-row", "03_canary", "What will the row and the pods be in the end?", "row", row,
              wrong={"PREV=10": "The percent is LATEST's share: the new revision gets it.",
                     "LATEST=90": "The percent is LATEST's share: the new revision gets it.",
                     "LATEST=100": "Without a percent it would be 100. Here the percent is set.",
                     "pods=1": "The old revision keeps its pod: it still serves most users."}, otherwise=_ROW),
-    Question("percent-revision", "03_canary", "Will there be a revision 00003?", "choice", makes_revision, _YES_NO,
+    CourseQuestion("percent-revision", "03_canary", "Will there be a revision 00003?", "choice", makes_revision, _YES_NO,
              wrong={"yes": "A percent concerns traffic. Knative creates a revision when the pods' template changes."}),
-    Question("canary-failures", "03_canary", "How many of the user's requests failed?", "number",
+    CourseQuestion("canary-failures", "03_canary", "How many of the user's requests failed?", "number",
              otherwise=_NO_FAILURE),
-    Question("old-schema-row", "04_old_schema", "What will the row and the pods be after this apply?", "row", row,
+    CourseQuestion("old-schema-row", "04_old_schema", "What will the row and the pods be after this apply?", "row", row,
              wrong={"pods=3": "The old schema describes the same pods, so no revision is created.",
                     "LATEST=100": "The percent is set in this document too."}, otherwise=_ROW),
-    Question("diff-lines", "04_old_schema", "How many lines will differ?", "number",
+    CourseQuestion("diff-lines", "04_old_schema", "How many lines will differ?", "number",
              otherwise={ONE: "None: KServe stores every document in the new schema, so they are the same object."}),
-    Question("both-blocks", "04_old_schema", "Which model will run?", "choice", stored_model,
+    CourseQuestion("both-blocks", "04_old_schema", "Which model will run?", "choice", stored_model,
              (("the one under model:", "model"), ("the one under sklearn:", "model-2")),
              wrong={"model": "KServe's webhook replaces model: by the old block, without a warning."}),
-    Question("none-of-ten", "05_more_requests", "In how many of 100 tries does none of ten requests reach it?",
+    CourseQuestion("none-of-ten", "05_more_requests", "In how many of 100 tries does none of ten requests reach it?",
              "number", none_of_ten, tolerance=5,
              wrong={"0": "It is easy to miss: each request misses the canary with 90 %.",
                     "10": "10 is the percent of one request. Ten requests miss it with 0.9 to the power of 10.",
                     "90": "90 is the percent for one request. Ten have ten chances."},
              otherwise={ONE: "Each request misses it with the same probability: 0.9 to the power of 10."}),
-    Question("connections", "05_more_requests", "How many different answers come on one connection?", "number",
+    CourseQuestion("connections", "05_more_requests", "How many different answers come on one connection?", "number",
              wrong={"1": "A connection does not stay with a revision: the gateway draws for each request."},
              otherwise={ONE: "There are two models, so there are two answers at most."}),
-    Question("half-row", "06_promote", "What will the row and the pods be at 50?", "row", row,
+    CourseQuestion("half-row", "06_promote", "What will the row and the pods be at 50?", "row", row,
              wrong={"pods=3": "No pod starts: only the percents change.", "pods=1": "No pod stops: both serve half."},
              otherwise=_ROW),
-    Question("promote-row", "06_promote", "What will the row and the pods be in the end?", "row", row,
+    CourseQuestion("promote-row", "06_promote", "What will the row and the pods be in the end?", "row", row,
              wrong={"PREV=0": "PREV is empty, not 0: the traffic list names one revision only.",
                     "PREV=100": "A promotion gives all users to LATEST; PREV 100 would be a rollback.",
                     "pods=2": "In the beginning, yes. A revision outside the traffic list loses its pod soon."},
              otherwise={"PREV": "After a promotion the traffic list names one revision only, so PREV is empty.",
                         "LATEST": "Without a percent, LATEST gets everyone.",
                         "pods": "One revision is left in the traffic list, so one pod is left."}),
-    Question("pin-row", "07_rollback", "What will the row and the pods be in the end?", "row", row,
+    CourseQuestion("pin-row", "07_rollback", "What will the row and the pods be in the end?", "row", row,
              wrong={"LATEST=100": "0 is LATEST's share, so the previous revision gets everyone.",
                     "pods=1": "00002 stays: a revision in the traffic list keeps its pod, even at 0 %."},
              otherwise=_ROW),
-    Question("pin-failures", "07_rollback", "How many requests failed?", "number",
+    CourseQuestion("pin-failures", "07_rollback", "How many requests failed?", "number",
              otherwise={ONE: "Knative's activator holds each request until a pod is ready. Some waited, none failed."}),
-    Question("slider-pods", "07_rollback", "Will a pod start or stop?", "choice", restarts_pod, _YES_NO,
+    CourseQuestion("slider-pods", "07_rollback", "Will a pod start or stop?", "choice", restarts_pod, _YES_NO,
              wrong={"yes": "Both revisions are in the traffic list before and after. Only the percents change."}),
-    Question("tag-hosts", "08_tag_routing", "Which of the two hosts answers now?", "choice", tag_hosts,
+    CourseQuestion("tag-hosts", "08_tag_routing", "Which of the two hosts answers now?", "choice", tag_hosts,
              (("prev-… only", "prev"), ("latest-… only", "latest"), ("both", "latest+prev"), ("none", "none")),
              wrong={"latest": "The host latest-… needs the annotation. KServe tags prev in each canary and pin.",
                     "latest+prev": "KServe tags the previous revision always, the latest one only with the annotation.",
                     "none": "KServe tags the previous revision in each canary and pin, without an annotation."}),
-    Question("tag-row", "08_tag_routing", "What will the row and the pods be in the end?", "row", row,
+    CourseQuestion("tag-row", "08_tag_routing", "What will the row and the pods be in the end?", "row", row,
              wrong={"pods=3": "00002 leaves the traffic list, and its pod stops.",
                     "LATEST=0": "This document sets the percent back to 10."}, otherwise=_ROW),
-    Question("page-fault", "08_tag_routing", "Which fault will the response show?", "choice",
+    CourseQuestion("page-fault", "08_tag_routing", "Which fault will the response show?", "choice",
              options=(("404, an unknown host", "404"), ("500, a missing content type", "500"), ("200, none", "200")),
              wrong={"500": "The gateway is the first hop: it does not know the host, so no model server sees the body.",
                     "200": "Both faults of the page are in this command: the host has -default."}),
 )}  # fmt: skip
 
 
-def question_named(id_: str) -> Question:
+def question_named(id_: str) -> CourseQuestion:
     """The question with this id. Raises ValueError if there is none."""
     if id_ not in QUESTIONS:
         raise ValueError(f"There is no question {id_!r}. The questions are: {', '.join(QUESTIONS)}.")

@@ -16,7 +16,7 @@ ROW = ("PREV", "LATEST", "pods")
 
 
 @dataclass(frozen=True)
-class Question:
+class CourseQuestion:
     """A question with its form of answer, and a sentence for each wrong one."""
 
     id: str

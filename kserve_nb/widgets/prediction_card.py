@@ -9,7 +9,7 @@ from kserve_nb.access.api_client import RefusedError
 from kserve_nb.observe.snapshot import KINDS, Snapshot, belongs_to, snapshot_of
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.tasks.learner_progress import LearnerProgress
-from kserve_nb.tasks.question import ONE, Fields, Question
+from kserve_nb.tasks.question import ONE, CourseQuestion, Fields
 from kserve_nb.widgets.drawing.markup import button, chip, choice, note, safe, table, toolbar
 from kserve_nb.widgets.sheet.rollout_widget import RolloutWidget
 from kserve_nb.widgets.sheet.sheet import Handler
@@ -24,7 +24,7 @@ class PredictionCard(RolloutWidget):
     `enter(…)` does what the form and its button do: `card.enter("no")`, `card.enter(PREV=90, LATEST=10, pods=2)`.
     """
 
-    def __init__(self, question: Question, rollout: Rollout, progress: LearnerProgress):
+    def __init__(self, question: CourseQuestion, rollout: Rollout, progress: LearnerProgress):
         self.question, self._rollout, self._progress = question, rollout, progress
         self.entered: Fields | None = None
         self.result: Fields | None = None

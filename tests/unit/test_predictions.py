@@ -7,7 +7,7 @@ import pytest
 from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.tasks.course_questions import QUESTIONS, question_named
 from kserve_nb.tasks.course_tasks import NOTEBOOKS
-from kserve_nb.tasks.question import ONE, Question
+from kserve_nb.tasks.question import ONE, CourseQuestion
 from tests.unit.simulator import Simulator
 from tests.unit.task_world import BOTH, CANARY, FIRST, PINNED, PROMOTED, TAGGED, Change, Learner, percent
 
@@ -107,7 +107,7 @@ def test_what_is_not_understood_is_named(id_: str, entered: dict[str, str], prob
 
 def test_every_question_belongs_to_a_notebook() -> None:
     assert {question.notebook for question in QUESTIONS.values()} == set(list(NOTEBOOKS)[1:])
-    assert all(isinstance(question, Question) and question.text.endswith("?") for question in QUESTIONS.values())
+    assert all(isinstance(question, CourseQuestion) and question.text.endswith("?") for question in QUESTIONS.values())
 
 
 def test_an_unknown_question_is_named() -> None:
