@@ -152,7 +152,7 @@ def test_kubectl_prints(server: ApiServer, args: tuple[str, ...], expected: str)
 
 
 # Rows of `kubectl api-resources` on a real cluster that are not here, and those that are here alone: Istio, and `top`.
-NOT_HERE = {"bindings", "componentstatuses", "events.k8s.io/v1", "tokenreviews", "localsubjectaccessreviews"}
+NOT_HERE = {"bindings", "componentstatuses", "events.k8s.io/v1", "localsubjectaccessreviews"}
 HERE_ALONE = {"metrics.k8s.io/v1beta1", "virtualservices"}
 
 

@@ -201,6 +201,9 @@ class Objects(Protocol):
 
     kinds: Kinds
 
+    def as_manager(self, manager: str) -> Objects:
+        """The same objects. Each field that is written through the result is recorded as the manager's."""
+
     def get(self, kind: Kind, namespace: str | None, name: str) -> Object:
         """The object. Raises NotFoundError."""
 

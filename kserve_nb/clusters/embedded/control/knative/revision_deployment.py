@@ -14,10 +14,10 @@ from kserve_nb.clusters.embedded.apimachinery.objects import Object, condition, 
 from kserve_nb.clusters.embedded.container_images import pull_policy
 from kserve_nb.clusters.embedded.control.framework.child_names import deployment_name
 from kserve_nb.clusters.embedded.control.knative import queue_proxy_container
+from kserve_nb.clusters.embedded.control.knative.autoscaling.autoscaling_options import Options
 from kserve_nb.values.labels import (
     AUTOSCALING,
     CONFIGURATION_LABEL,
-    INITIAL_SCALE,
     KPA_CLASS,
     PROGRESS_DEADLINE,
     REVISION_LABEL,
@@ -38,8 +38,8 @@ _OF_REVISION_ALONE = {
     "containerConcurrency", "timeoutSeconds", "responseStartTimeoutSeconds", "idleTimeoutSeconds", "containers"}
 
 
-def make_deployment(revision: Object) -> Object:
-    """The Deployment that runs a revision."""
+def make_deployment(revision: Object, options: Options) -> Object:
+    """The Deployment that runs a revision with these autoscaling options."""
     annotations = _annotations(revision, autoscaling=False)
     labels = make_labels(revision)
     own = revision["metadata"].get("annotations", {})
@@ -56,7 +56,7 @@ def make_deployment(revision: Object) -> Object:
         "spec": {
             "progressDeadlineSeconds": int(
                 parse_duration_s(own.get(PROGRESS_DEADLINE)) or PROGRESS_DEADLINE_S),
-            "replicas": int(own.get(INITIAL_SCALE) or 1),
+            "replicas": options.initial_scale,
             "revisionHistoryLimit": 0,
             "selector": {"matchLabels": {REVISION_UID_LABEL: revision["metadata"]["uid"]}},
             "strategy": {"rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}, "type": "RollingUpdate"},
