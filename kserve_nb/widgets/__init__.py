@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kserve_nb.widgets.request_trace import RequestTrace
     from kserve_nb.widgets.revision_timeline import RevisionTimeline
     from kserve_nb.widgets.rollout_tree import RolloutTree
+    from kserve_nb.widgets.runner_panel import RunnerPanel
     from kserve_nb.widgets.slider.traffic_slider import TrafficSlider
     from kserve_nb.widgets.split_chart import SplitChart
     from kserve_nb.widgets.status_line import StatusLine
@@ -33,6 +34,7 @@ __all__ = [
     "RequestTrace",
     "RevisionTimeline",
     "RolloutTree",
+    "RunnerPanel",
     "SplitChart",
     "StatusLine",
     "TaskCard",
@@ -49,6 +51,7 @@ _MODULES = {
     "RequestTrace": "request_trace",
     "RevisionTimeline": "revision_timeline",
     "RolloutTree": "rollout_tree",
+    "RunnerPanel": "runner_panel",
     "SplitChart": "split_chart",
     "StatusLine": "status_line",
     "TaskCard": "task_card",
