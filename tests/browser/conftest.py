@@ -1,7 +1,6 @@
-"""Fixtures: a cluster, a JupyterLab on a copy of the notebooks, and a browser.
+"""A cluster, a JupyterLab on a copy of the notebooks, and a browser, all stopped after the tests of this folder.
 
-They end with the tests of this folder. Playwright runs an event loop in the main thread, where other tests start
-their own.
+Playwright runs an event loop in the main thread, so it must stop before other tests start theirs.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ def jupyter(cluster: Record, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="package")
 def new_page(browser: sync_api.Browser) -> Iterator[Callable[[], sync_api.Page]]:
-    """A function that opens a tab; the tabs are closed after the last test."""
+    """Open a tab that stays open until the end of the run."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     yield context.new_page
     context.close()
@@ -55,7 +54,7 @@ def new_page(browser: sync_api.Browser) -> Iterator[Callable[[], sync_api.Page]]
 
 @pytest.fixture
 def shoot(request: pytest.FixtureRequest) -> Callable[[sync_api.Page], None]:
-    """A function that saves a screenshot of a page as build/screenshots/TEST.png."""
+    """Save a screenshot of a test as build/screenshots/NAME.png."""
     shots = ROOT / "build" / "screenshots"
     shots.mkdir(parents=True, exist_ok=True)
     return lambda page: page.screenshot(path=shots / f"{request.node.name}.png")

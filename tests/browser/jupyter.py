@@ -1,4 +1,4 @@
-"""A JupyterLab server and its notebooks in a browser: open a notebook, run it, use its widgets."""
+"""Actions of a user of JupyterLab: open a notebook, run it, and read what it shows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PANEL = ".jp-NotebookPanel:not(.lm-mod-hidden)"
 
 
 def until(condition: Callable[[], Any], say: Callable[[], str] = lambda: "", deadline_s: float = DEADLINE_S) -> Any:
-    """Wait until the condition returns something true, and return it; fails with the text of `say` at the deadline."""
+    """Wait until the condition returns something true, and return it. After the deadline, fail with `say`."""
     clock, never = threading.Event(), int(deadline_s / _LOOK_S)
     for _ in range(never):
         found = condition()
@@ -30,7 +30,7 @@ def until(condition: Callable[[], Any], say: Callable[[], str] = lambda: "", dea
 
 
 class Jupyter:
-    """A JupyterLab server on a folder of notebooks, used by its REST API."""
+    """A Jupyter server on a folder of notebooks, and its REST API."""
 
     def __init__(self, folder: Path, port: int):
         self.folder, self.port, self.token = folder, port, secrets.token_hex(8)
@@ -61,7 +61,7 @@ class Jupyter:
                 self._session.delete(f"{self.url}/api/sessions/{found['id']}", timeout=10)
 
     def choose_theme(self, name: str) -> None:
-        """Choose the theme of pages that are opened from now on."""
+        """Set the theme of pages that are opened later."""
         url = f"{self.url}/lab/api/settings/@jupyterlab/apputils-extension:themes"
         self._session.put(url, json={"raw": json.dumps({"theme": name})}, timeout=10).raise_for_status()
 
@@ -74,8 +74,8 @@ class Jupyter:
         (self.folder / path).write_text(json.dumps(notebook))
 
     def read(self, path: str) -> dict[str, Any]:
-        """The notebook in a file; waits while Jupyter is writing it."""
-        loaded: dict[str, Any] = until(lambda: self._whole(path), lambda: f"{path} is not a complete notebook")
+        """The notebook in that file, as soon as it is complete: Jupyter may be writing it."""
+        loaded: dict[str, Any] = until(lambda: self._whole(path), lambda: f"{path} is no whole notebook")
         return loaded
 
     def _whole(self, path: str) -> dict[str, Any] | None:
@@ -108,7 +108,7 @@ class Notebook:
         self.panel.locator(".jp-Cell").first.wait_for(timeout=DEADLINE_S * 1000)
 
     def run_all(self) -> None:
-        """Run all cells and wait until they have run. A request may get lost while a kernel starts: repeat it."""
+        """Run all cells and wait for their end. A run before the kernel is ready may be lost, so it is repeated."""
         until(lambda: self.jupyter.idle(self.path), lambda: f"kernel of {self.path}: {self.jupyter.kernel(self.path)}")
         self._menu("Run", "Run All Cells")
         try:
@@ -131,7 +131,7 @@ class Notebook:
               lambda: f"cell {number} of {self.path}: {self._prompts()}")
 
     def restart_and_run_all(self) -> None:
-        """Restart the kernel and run all cells, by the menu."""
+        """Restart the kernel and run all cells, with the button of the toolbar."""
         self._menu("Kernel", "Restart Kernel and Run All Cells…")
         self.page.locator(".jp-Dialog .jp-mod-accept").click()
         until(lambda: "[*]:" in self._prompts(), lambda: f"prompts of {self.path}: {self._prompts()}")
@@ -161,7 +161,7 @@ class Notebook:
         return self.panel.get_by_role("slider", name="canary percent").first
 
     def place_of(self, percent: int) -> tuple[float, float]:
-        """The coordinates of the handle on the page at a percent."""
+        """The position of the handle on the page at a percent."""
         along = self.handle.bounding_box()
         return along["x"] + _HANDLE / 2 + (along["width"] - _HANDLE) * percent / 100, along["y"] + along["height"] / 2
 
@@ -170,7 +170,7 @@ class Notebook:
         return self.panel.get_by_role("button", name=name, exact=True)
 
     def shows(self, text: str | re.Pattern[str]) -> None:
-        """Wait until an output contains this text; the cells of a table have no space between them."""
+        """Wait until the notebook shows this text, in which the cells of a table are not separated."""
         self.panel.locator(".jp-OutputArea-output").filter(has_text=text).first.wait_for(timeout=DEADLINE_S * 1000)
 
     def _menu(self, menu: str, item: str) -> None:

@@ -1,4 +1,4 @@
-"""Fixtures: the fake servers of the unit tests, a slider, and one time zone for all machines."""
+"""The fake servers of the unit tests, and one time zone on all machines."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def slider(api: FakeApi, rollout: Rollout) -> Iterator[TrafficSlider]:
-    """A slider that shows a canary of 10 %."""
+    """A slider on a canary of 10 % that has read the cluster's state."""
     api.load("02-canary-10")
     shown = TrafficSlider(rollout)
     until(shown, 10)

@@ -1,4 +1,4 @@
-"""Actions of a user on a traffic slider, and changes by other users of the cluster."""
+"""Actions of a user of a traffic slider, and of other users of the cluster."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def until_word(slider: TrafficSlider, word: str) -> None:
 
 
 def until_so(slider: TrafficSlider, condition: Callable[[], bool]) -> None:
-    """Wait until the condition is true after a redraw of the slider."""
+    """Wait until the slider shows a state for which the condition is true."""
     arrived = threading.Event()
 
     def look(_change: Any = None) -> None:

@@ -21,7 +21,7 @@ KINDS = {"InferenceService": INFERENCE_SERVICE, "Service": KNATIVE_SERVICE, "Rou
 
 @functools.cache
 def replay() -> Sequence[tuple[float, Snapshot]]:
-    """The snapshot after each recorded event, with its time in seconds since the first event."""
+    """The snapshot after each recorded event, with the seconds since the first one."""
     objects: dict[Resource, dict[str, Any]] = {kind: {} for kind in KINDS.values()}
     seen: list[tuple[float, Snapshot]] = []
     start = 0.0

@@ -97,7 +97,7 @@ def frame_text(frame: TimelineFrame | None) -> str:
         return "no data: the cluster did not answer at this moment"
     routed = " · ".join(f"{percent} % → {short(name)}" for name, percent in frame.traffic) or "none"
     pods = " · ".join(f"{short(revision)} {word}" for _, revision, word in frame.pods) or "none"
-    requested = f"{frame.requested or 'nothing'} of {frame.model.rpartition('/')[2] or 'no model'}"
+    requested = f"{frame.requested or 'nothing'} for {frame.model.rpartition('/')[2] or 'no model'}"
     phase = f"{frame.phase}: {frame.why}" if frame.why else frame.phase
     return f"requested {requested}\nrouted {routed}\npods {pods}\n{phase}"
 
