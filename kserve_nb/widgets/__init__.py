@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kserve_nb.widgets.request_trace import RequestTrace
     from kserve_nb.widgets.revision_timeline import RevisionTimeline
     from kserve_nb.widgets.rollout_tree import RolloutTree
+    from kserve_nb.widgets.runner_panel import RunnerPanel
     from kserve_nb.widgets.slider.traffic_slider import TrafficSlider
     from kserve_nb.widgets.split_chart import SplitChart
     from kserve_nb.widgets.status_line import StatusLine
@@ -30,6 +31,7 @@ __all__ = [
     "RequestTrace",
     "RevisionTimeline",
     "RolloutTree",
+    "RunnerPanel",
     "SplitChart",
     "StatusLine",
     "TrafficSlider",
@@ -44,6 +46,7 @@ _MODULES = {
     "RequestTrace": "request_trace",
     "RevisionTimeline": "revision_timeline",
     "RolloutTree": "rollout_tree",
+    "RunnerPanel": "runner_panel",
     "SplitChart": "split_chart",
     "StatusLine": "status_line",
     "TrafficSlider": "slider.traffic_slider",
