@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import resource
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -50,6 +52,13 @@ def serve(record: Record, name: str = "iris", uri: str = TUTORIAL) -> None:
 def is_ready(record: Record, name: str = "iris") -> bool:
     ready = "jsonpath={.status.conditions[?(@.type=='Ready')].status}"
     return kubectl(record, "get", "isvc", name, "-n", "default", "-o", ready).stdout == "True"
+
+
+def stop(name: str) -> None:
+    """Stop a cluster, and merge the write-ahead log into its store, so that one file has all objects."""
+    clusters.stop(name)
+    with contextlib.closing(sqlite3.connect(clusters.folder(name) / "store.db")) as store:
+        store.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def message(error: str) -> str:
@@ -247,7 +256,7 @@ DAMAGES: dict[str, bytes | None] = {"empty": b"", "garbage": b"\x00garbage\xff{"
 def test_damaged_files_of_a_stopped_cluster(record: Record, file: str) -> None:
     path, store = clusters.folder("around") / file, clusters.folder("around") / "store.db"
     for damage, content in DAMAGES.items():
-        clusters.stop("around")
+        stop("around")
         kept = path.read_bytes() if path.exists() else None
         path.unlink(missing_ok=True)
         if content is not None:
@@ -326,7 +335,7 @@ def test_up_down_and_run_at_the_same_time(state_home: Path, tmp_path: Path) -> N
 
 
 def test_a_cluster_that_cannot_be_resumed_is_kept(record: Record) -> None:
-    clusters.stop("around")
+    stop("around")
     store = clusters.folder("around") / "store.db"
     before = store.read_bytes()
     store.write_bytes(b"no database" * 100)
