@@ -17,7 +17,7 @@ from tests.faults.informers import Kr8sInformer, OfficialInformer
 from tests.faults.report import report
 from tests.faults.writers import NAMESPACE, Counter, Writer, session_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(1200)]
 WRITERS = 4
 
 

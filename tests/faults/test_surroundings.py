@@ -33,7 +33,7 @@ from tests.faults.conftest import (
 )
 from tests.faults.report import report
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(600)]
 ISVC = """
 apiVersion: serving.kserve.io/v1beta1
 kind: InferenceService
