@@ -29,6 +29,12 @@ def pytest_configure() -> None:
     Finding.__init__ = record  # type: ignore[method-assign]
 
 
+@pytest.fixture(scope="session")
+def executed_notebooks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the course's notebooks as executed: one test writes them, and another one measures them."""
+    return tmp_path_factory.mktemp("executed")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Iterator[None]:
     """Count a test's findings only when it passes."""
@@ -44,7 +50,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Take over what a worker of pytest-xdist has run."""
+    """Add the rules that a worker of pytest-xdist has run."""
     _run.update(getattr(node, "workeroutput", {}).get(_WORKER_KEY, ()))
 
 
@@ -72,7 +78,7 @@ def _missed(session: pytest.Session) -> list[str]:
 
 
 def _expected() -> set[str]:
-    """Each rule; and for each module with code for a rule, the two together."""
+    """All rules, and each pair of a rule and a module with code for it."""
     modules = {name: vars(module) for name, module in sys.modules.items() if name.startswith("kserve_nb.doctor.")}
     used = {f"{value.id} in {name}" for name, names in modules.items() for value in names.values()
             if isinstance(value, Rule)}  # fmt: skip

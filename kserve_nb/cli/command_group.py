@@ -21,6 +21,9 @@ _MODULES = {
     "lab": "lab_command",
     "run": "run_command",
     "doctor": "doctor_command",
+    "rollout": "rollout_command",
+    "load": "load_command",
+    "compare": "load_command",
 }
 
 

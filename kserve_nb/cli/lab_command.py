@@ -15,6 +15,7 @@ from kserve_nb.clusters import ClusterError
 from kserve_nb.runner import course
 
 _SETTINGS = Path(__file__).with_name("lab_settings")  # saves the state of widgets with a notebook
+_LAST_PICTURES = "kserve_nb.widgets.sheet.exported_notebook.LastPictures"  # "Save and Export as HTML" shows widgets
 _KERNELS = Path(__file__).with_name("lab_kernels")  # a kernel that names the cell to run when it is new
 _WORKSPACES = ".jupyterlab-workspaces"  # which tabs are open; kept with the copy, and apart from the user's own
 
@@ -41,7 +42,8 @@ def lab(name: str, folder: Path, fresh: bool, in_place: bool, browser: bool, jup
     argv = [sys.executable, "-m", "jupyter", "lab", "--ServerApp.ip=127.0.0.1",
             f"--ServerApp.root_dir={opened.resolve()}", "--LabApp.news_url=None",
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-            f"--LabApp.app_settings_dir={_SETTINGS}", "--LabApp.default_url=/lab/tree/" + _first(opened),
+            f"--LabApp.app_settings_dir={_SETTINGS}", f"--HTMLExporter.preprocessors=['{_LAST_PICTURES}']",
+            "--LabApp.default_url=/lab/tree/" + _first(opened),
             *([] if in_place else [f"--LabApp.workspaces_dir={_workspaces(opened.resolve())}"]),
             *([] if browser else ["--no-browser"]),
             *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []), *jupyter_options]

@@ -151,8 +151,8 @@ def _verdict_text(verdict: Verdict, tally: Tally) -> str:
 
 def _no_requests(snapshot: Snapshot) -> str:
     if snapshot.observed is not None:
-        return f"{snapshot.name}: no requests since the traffic moved. Send some: chart.send(300)"
-    return f"{snapshot.name}: no requests counted yet. Send some: chart.send(300)"
+        return f"{snapshot.name}: no requests since the traffic moved. Press Send, or call chart.send(300)"
+    return f"{snapshot.name}: no requests counted yet. Press Send, or call chart.send(300)"
 
 
 def _bar(hits: int, sent: int) -> str:

@@ -15,6 +15,7 @@ import pytest
 from kserve_nb import clusters
 from kserve_nb.clusters.state import Record
 from tests.browser.jupyter import Jupyter, Notebook, notebook, until
+from tests.browser.lab import jupyterlab
 from tests.browser.test_tutorial import ensure_canary, kubectl
 
 OWN = """
@@ -22,6 +23,11 @@ from kserve_nb import PodTable, TrafficSlider, connect
 from kserve_nb.widgets import StatusLine
 rollout = connect(name={name!r}).rollout()
 """
+COURSE = ("from kserve_nb import connect\nlab = connect(name={name!r})\nrollout = lab.rollout()",
+          "from kserve_nb.widgets import StatusLine\nline = StatusLine(rollout)\nline",
+          "lab.check.split_status(percent=10)")
+CULLING = tuple(
+    f"--MappingKernelManager.cull_{option}" for option in ("idle_timeout=20", "interval=1", "connected=True"))
 THREADS = "import threading\nprint(sum(t.name.startswith(('watch of', 'ping for', 'feed of')) "\
           "for t in threading.enumerate()), 'threads of widgets')"
 
@@ -36,7 +42,7 @@ def lone(browser: Any) -> Iterator[Record]:
 
 
 @pytest.fixture(scope="module")
-def opened(new_page: Any, jupyter: Jupyter, lone: Record) -> Iterator[Notebook]:
+def opened(new_page: Any, jupyter: Jupyter, lone: Record, culled: Notebook) -> Iterator[Notebook]:
     cells = (OWN.format(name=lone.name), "table = PodTable(rollout)\ntable", "line = StatusLine(rollout)\nline",
              "slider = TrafficSlider(rollout)\nslider", THREADS)
     jupyter.write("outage.ipynb", notebook(*cells))
@@ -46,6 +52,18 @@ def opened(new_page: Any, jupyter: Jupyter, lone: Record) -> Iterator[Notebook]:
     assert shown.errors() == []
     yield shown
     jupyter.end_kernel("outage.ipynb")
+
+
+@pytest.fixture(scope="module")
+def culled(new_page: Any, lone: Record, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
+    """A notebook on a server that stops idle kernels, as Binder does. It is open while the other tests run."""
+    with jupyterlab(tmp_path_factory.mktemp("culling"), lone.name, *CULLING) as server:
+        server.write("course.ipynb", notebook(COURSE[0].format(name=lone.name), *COURSE[1:]))
+        shown = Notebook(new_page(), server, "course.ipynb")
+        shown.open()
+        shown.run_all()
+        assert shown.errors() == []
+        yield shown
 
 
 @pytest.fixture
@@ -134,3 +152,19 @@ def test_a_kernel_that_is_restarted_runs_it_all_again(live: Notebook, lone: Reco
     gone = pod_of(lone, "00001")
     kubectl(lone, "delete", "pod", gone, "--wait=false")
     live.panel.locator("s").filter(has_text=f"…{gone[-5:]}").first.wait_for()
+
+
+def test_a_kernel_that_was_culled_is_said_and_three_cells_pass_the_same_check(culled: Notebook, lone: Record) -> None:
+    passed = "PREV=90 (00001) LATEST=10 (00002)"
+    culled.shows(passed)
+    until(lambda: culled.jupyter.kernel("course.ipynb") is None)
+    culled.shows("✖ The kernel has stopped: this is the last state. Restart it in the menu Kernel")
+
+    ensure_canary(lone)
+    culled.start_new_kernel()
+    for number in range(3):
+        culled.run_cell(number)
+
+    assert culled.errors() == []
+    culled.shows(passed)
+    until(lambda: culled.panel.get_by_text("The kernel has stopped").count() == 0)

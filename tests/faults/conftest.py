@@ -1,4 +1,4 @@
-"""A state folder of its own for each test, and what was running in it."""
+"""A new state folder for each test, and the processes of the clusters in it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def processes_in(home: Path) -> list[psutil.Process]:
 
 
 def eventually(claim: Callable[[], bool], timeout_s: float = 60) -> bool:
-    """Whether the claim becomes true before the deadline."""
+    """Whether the condition becomes true before the deadline."""
     deadline = time.monotonic() + timeout_s
     while not (held := claim()) and time.monotonic() < deadline:
         time.sleep(0.05)

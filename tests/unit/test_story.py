@@ -116,7 +116,8 @@ def test_text_and_html_have_the_same_cells() -> None:
 
     for row in story.table[1]:
         for cell in row:
-            assert cell in repr(story) and cell in story._repr_html_()
+            assert cell in repr(story) and cell in story._repr_html_().replace("\u00a0", " ")
+    assert "90\u00a0→\u00a000001" in story._repr_html_()
 
 
 @pytest.mark.parametrize(("version", "found"), [("2", True), ("3", False)])

@@ -11,9 +11,12 @@ from typing import Any
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from nbconvert import HTMLExporter
+from traitlets.config import JSONFileConfigLoader
 
 from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.rollout.rollout import Rollout
+from kserve_nb.runner.course import find_course
 from kserve_nb.widgets import (
     ConditionLadder,
     PodTable,
@@ -206,10 +209,16 @@ def test_an_executed_notebook_contains_the_last_state(api: FakeApi, tmp_path: Pa
 
     (output,) = notebook.cells[0].outputs
     assert "requested 20 %" in output.data["text/plain"] and "requested 10 %" not in output.data["text/plain"]
-    assert "class='knb'" in output.data["text/html"] and "20 %" in Page(output.data["text/html"]).root.text
+    assert "class='knb knb-static'" in output.data["text/html"] and "20 %" in Page(output.data["text/html"]).root.text
     (state,) = [found["state"] for found in notebook.metadata.widgets[WIDGET_STATE]["state"].values()
                 if "content" in found["state"]]  # fmt: skip
     assert "aria-valuetext='20 % to 00002'" in state["content"]
+
+    config = JSONFileConfigLoader("jupyter_nbconvert_config.json", str(find_course())).load_config()
+    output.data["text/html"] = "as it was first"  # JupyterLab saves this, and the last state of the widget
+    page, _ = HTMLExporter(config=config).from_notebook_node(notebook)
+    assert "as it was first" not in page
+    assert 'class="knb knb-static"' in page and "20 % to 00002" in page
 
 
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"

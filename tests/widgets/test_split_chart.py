@@ -27,7 +27,7 @@ def chart(api: FakeApi, rollout: Rollout) -> Iterator[SplitChart]:
 
 
 def test_before_the_first_request_it_says_how_to_send_some(chart: SplitChart) -> None:
-    assert chart.text == "sklearn-iris: no requests counted yet. Send some: chart.send(300)"
+    assert chart.text == "sklearn-iris: no requests counted yet. Press Send, or call chart.send(300)"
 
 
 def test_code_sends_and_the_chart_shows_it(chart: SplitChart) -> None:

@@ -85,8 +85,9 @@ async def run(name: str, listener: socket.socket) -> None:
         unreadable_objects.write(folder, store.unreadable)
     populate(store, settings)
     loop = ControlLoop(store, settings, control.reconcilers(), record_event)
-    kubelet = Kubelet(store, settings, folder, SOCKETS / RUNTIME_SOCKET)
-    gateway = Gateway(store, settings, folder / "envoy", SOCKETS)
+    kubelet = Kubelet(store.as_manager("kubelet"), settings, folder, SOCKETS / RUNTIME_SOCKET)
+    ingress = "kourier" if settings.gateway == "kourier" else "controller"
+    gateway = Gateway(store.as_manager(ingress), settings, folder / "envoy", SOCKETS)
     gc.collect()
     gc.freeze()  # these objects stay: later garbage collections do not have to visit them
     async with asyncio.TaskGroup() as group:

@@ -46,7 +46,9 @@ def html(snapshot: Snapshot, revision: str = "", order: PodOrder = POD_ORDERS[0]
         body += _group_html(snapshot, name, groups.get(name, []), picked)
         body += "".join(_gone_row(ghost) for ghost in gone if ghost.pod.revision == name)
     expected = f"<div role='status'>{safe(expected_pods(snapshot))}</div>"
-    shown = table(_HEAD, body, f"pods of {snapshot.name}") if body else "<div class='knb-soft'>no pods</div>"
+    has_reasons = any(pod.message for pods in groups.values() for pod in pods)
+    head = _HEAD if has_reasons else _HEAD[:-1]
+    shown = table(head, body, f"pods of {snapshot.name}") if body else "<div class='knb-soft'>no pods</div>"
     return card(snapshot, f"Pods of {snapshot.name}", shown + expected)
 
 
@@ -115,7 +117,7 @@ def _pod_row(pod: Pod, *, is_picked: bool) -> str:
     )
     shown = "".join(f"<td>{safe(words)}</td>" for words in cells)
     arrow = "▸" if is_picked else "<span style='visibility:hidden'>▸</span>"
-    why = f"<td class='knb-wrap'>{safe(last_line(pod.message)[:160])}</td>"
+    why = f"<td class='knb-wrap'>{safe(last_line(pod.message)[:160])}</td>" if pod.message else ""
     look = " class='knb-picked'" if is_picked else ""
     return f"<tr data-key='{safe(pod.name)}' {reports}{look}>{shown}<td>{arrow} {button}</td>{why}</tr>"
 
@@ -124,7 +126,7 @@ def _gone_row(ghost: DeletedPod) -> str:
     revision, name = short(ghost.pod.revision), _name_end(ghost.pod)
     return (
         f"<tr data-key='gone {safe(ghost.pod.name)}' class='knb-gone'><td><s>{safe(revision)}</s></td><td></td>"
-        f"<td>† gone at {clock(ghost.deleted_at)}</td><td></td><td><s>{name}</s></td><td></td></tr>"
+        f"<td>† gone at {clock(ghost.deleted_at)}</td><td></td><td><s>{name}</s></td></tr>"
     )
 
 

@@ -20,6 +20,7 @@ from kserve_nb.clusters.embedded.api import object_metadata
 from kserve_nb.clusters.embedded.api.entry import Entry, encode
 from kserve_nb.clusters.embedded.api.schema import user_kinds
 from kserve_nb.clusters.embedded.api.store.database import Database, Row
+from kserve_nb.clusters.embedded.api.store.managed_writes import ManagedObjects
 from kserve_nb.clusters.embedded.api.store.watch_history import Change, History
 from kserve_nb.clusters.embedded.apimachinery.kinds import CUSTOM_RESOURCE_DEFINITION, EVENT, KINDS, NAMESPACE, POD
 from kserve_nb.clusters.embedded.apimachinery.objects import (
@@ -43,6 +44,7 @@ Key = tuple[str | None, str]
 
 FIRST_VERSION = 1000  # a new cluster's resourceVersion: watches from 1 are too old, as on a real one
 _PROPAGATION = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}  # finalizers for the garbage collector
+SIZE_LIMIT = 1536 * 1024  # bytes of an object: etcd's default limit (--max-request-bytes)
 EVENT_LIFE_S = 3600.0  # a kube-apiserver forgets Events after an hour (--event-ttl)
 _SERVER_FIELDS = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
 _PERMANENT_NAMESPACES = {"default", "kube-system", "kube-public"}
@@ -92,6 +94,9 @@ class Store(Objects):
         """End all watches and close the file."""
         self.history.close()
         self._database.close()
+
+    def as_manager(self, manager: str) -> Objects:
+        return ManagedObjects(self, manager)
 
     # Reading
 
@@ -272,6 +277,8 @@ class Store(Objects):
         version = self.version + 1
         meta["resourceVersion"] = str(version)
         data = encode(new)
+        if len(data) > SIZE_LIMIT:
+            raise StatusError(500, "", "etcdserver: request is too large")
         self._database.put(kind, meta.get("namespace"), meta["name"], data, version)
         self.version = version
         entry = Entry.of(new, data)
