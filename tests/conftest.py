@@ -37,6 +37,17 @@ def executed_notebooks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("executed")
 
 
+@pytest.fixture(autouse=True)
+def ended_feeds() -> Iterator[None]:
+    """End the feeds that a test has started and left open: each has threads that try to reach the API server again."""
+    yield
+    subscription = sys.modules.get("kserve_nb.observe.feed.subscription")
+    for feeds in tuple(subscription._FEEDS.values()) if subscription else ():
+        for feed in tuple(feeds.values()):
+            feed.close()
+        feeds.clear()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Iterator[None]:
     """Count a test's findings only when it passes."""

@@ -25,8 +25,11 @@ class StoryRecorder:
         self._shown: tuple[str, int] | None = None  # the change whose story was shown
 
     def start(self) -> None:
-        """Start recording, so that the next change is seen from its beginning. A second call does nothing."""
-        if self._subscription is None:
+        """Start recording, so that the next change is seen from its beginning. A second call does nothing.
+
+        A widget's cell that is run again ends the subscriptions of its last run, and this one may be among them.
+        """
+        if self._subscription is None or self._subscription.ended:
             self._subscription = Subscription(self._rollout, lambda _snapshot: None)
             self._subscription.feed.wait_first(_FIRST_S)
 
