@@ -45,10 +45,10 @@ lint: venv ## check style, types, imports, dependencies and notebooks
 bench: venv ## measure speed and memory, printed as tables
 	$(BIN)/python -m bench
 
-faults: venv ## run the fault suite: no fault loses an object or leaves a process (5 minutes)
-	$(BIN)/python -m pytest tests/faults
+faults: venv ## run the whole fault suite: no fault loses an object or leaves a process (30 minutes)
+	$(BIN)/python -m pytest --all-faults -rA --show-capture=no tests/faults
 
-soak: venv ## show that nothing grows or fails: 30 minutes of updates, 20 runs of the course (1 hour)
+soak: venv ## show that nothing grows or fails: 30 minutes of updates, 50 runs of the course with other tasks (2 hours)
 	$(BIN)/python -m bench.soak
 
 conformance: venv ## compare with a real KServe's recordings at real speed (15 minutes)

@@ -15,6 +15,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--ingress", help="HOST:PORT of that cluster's ingress gateway")
     group.addoption("--gateway", choices=["istio", "kourier"], default="istio", help="that cluster's form of URLs")
     group.addoption("--speed", type=float, default=1.0, help="how much faster than real that cluster's windows pass")
+    parser.addoption("--all-faults", action="store_true", help="also run the tests marked `long`, as make faults does")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,8 +32,14 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["KSERVE_NB_NAME"] = name
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give cells with outputs an execution count: nbval only compares those, and git keeps no counts."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out `long` tests, and give cells with outputs an execution count.
+
+    nbval compares only cells that have a count, and git keeps no counts.
+    """
+    if not config.getoption("--all-faults"):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
     for item in items:
         cell = getattr(item, "cell", None)
         if cell is not None and cell.get("outputs"):

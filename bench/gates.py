@@ -1,4 +1,4 @@
-"""The gates in simulated rollouts: false alarms and detection, 1,000 seeded runs per row, one look per request."""
+"""The gates in simulated rollouts: false alarms and detection, in seeded runs with one look per request."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from kserve_nb.gates.criteria.request_gates import LatencyGate
 from tests import gate_simulation as simulation
 
 RUNS = 1000
+FEWER_RUNS = 100  # where a run takes long
 RATES = ((0.01, 0.01), (0.05, 0.05), (0.001, 1.0), (0.01, 0.5), (0.01, 0.2), (0.01, 0.1), (0.01, 0.05), (0.01, 0.02))
 
 
@@ -48,20 +49,21 @@ def _split(true_percent: float) -> tuple[object, ...]:
 
 def _latency(slower: float) -> tuple[object, ...]:
     draw, gate = random.Random(18), LatencyGate(slack_ms=0)
-    ends = [simulation.first_result(gate, simulation.latencies(draw, slower, 20)) for _ in range(RUNS // 10)]
+    ends = [simulation.first_result(gate, simulation.latencies(draw, slower, 20)) for _ in range(FEWER_RUNS)]
     return _ends(f"latency: canary {slower:g} times as slow", ends, 50)
 
 
 def _agreement(rate: float) -> tuple[object, ...]:
     draw, gate = random.Random(18), AgreementGate(budget=0.1)
-    ends = [simulation.first_result(gate, simulation.answers(draw, (0.0, rate), 50)) for _ in range(RUNS)]
-    return _ends(f"agreement: {100 * rate:g} % differ, budget 10 %", ends, 20)
+    ends = [simulation.first_result(gate, simulation.answers(draw, (0.0, rate), 25, 40))
+            for _ in range(FEWER_RUNS)]
+    return _ends(f"agreement: {100 * rate:g} % differ, budget 10 %", ends, 40)
 
 
 def _loss(wrong: tuple[float, float]) -> tuple[object, ...]:
     draw, gate = random.Random(18), LossGate(budget=0.05)
-    ends = [simulation.first_result(gate, simulation.answers(draw, wrong, 50)) for _ in range(RUNS)]
-    return _ends(f"loss: wrong {100 * wrong[0]:g} % → {100 * wrong[1]:g} %, budget 5 %", ends, 20)
+    ends = [simulation.first_result(gate, simulation.answers(draw, wrong, 25, 40)) for _ in range(FEWER_RUNS)]
+    return _ends(f"loss: wrong {100 * wrong[0]:g} % → {100 * wrong[1]:g} %, budget 5 %", ends, 40)
 
 
 def _ends(case: str, ends: list[tuple[str, int]], size: int) -> tuple[object, ...]:

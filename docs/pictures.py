@@ -1,7 +1,7 @@
-"""python -m docs.pictures [FOLDER]: take the README's pictures anew, from a real JupyterLab on a cluster of its own.
+"""python -m docs.pictures [FOLDER]: take the README's pictures in a real JupyterLab, on a cluster of their own.
 
-`canary-in-jupyterlab.png`, `timeline.png`, and `slider.gif`: a hand drags 10 to 40 %, applies it, sends requests, and
-sees who answers.
+`canary-in-jupyterlab.png`, `timeline.png`, and `slider.gif`: the mouse drags the slider from 10 to 40 %, applies the
+change, and sends requests to see which revision answers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from PIL import Image  # kserve brings it
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from kserve_nb import clusters
@@ -29,20 +29,21 @@ from kserve_nb import MODEL_2, connect
 from kserve_nb.widgets import Panel, RevisionTimeline, SplitChart
 rollout = connect().rollout()"""
 PANEL = (SETUP, "await connect().ensure('canary-10')\npanel = Panel(rollout)\npanel")
-TIMELINE = (SETUP, "await connect().ensure('first-model')\ntimeline = RevisionTimeline(rollout)\ntimeline", """
+FIRST_MODEL = (SETUP, "await connect().ensure('first-model')")
+TIMELINE = (SETUP, "timeline = RevisionTimeline(rollout)\ntimeline", """
 chart = SplitChart(rollout)
-for move in (lambda: rollout.canary(MODEL_2, percent=10), lambda: rollout.canary(percent=30),
-             lambda: rollout.canary(percent=60), rollout.promote, rollout.pin):
+for change in (lambda: rollout.canary(MODEL_2, percent=10), lambda: rollout.canary(percent=30),
+               lambda: rollout.canary(percent=60), rollout.promote, rollout.pin):
     await asyncio.sleep(3)
-    move()
+    change()
     await rollout.wait()
     await asyncio.to_thread(chart.send, 200)
 await asyncio.sleep(6)""")
-WIDGET = 1  # the cell of it
-GIF_HEIGHT, MARGIN = 820, 8
+WIDGET = 1  # the number of its cell
+GIF_HEIGHT, MARGIN = 700, 8
 COLOURS = 64
-SLOW_S, FAST_S, LAST_S = 1.6, 0.12, 3.0  # that a frame is seen
-# A screenshot lacks the mouse: this draws one.
+SLOW_S, FAST_S, LAST_S = 1.6, 0.12, 3.0  # how long a frame is shown
+# A screenshot has no mouse pointer: this draws one.
 HAND = """
 const hand = document.createElement("div");
 hand.style = "position:fixed;z-index:99999;pointer-events:none;left:-40px;top:0;width:22px;height:22px";
@@ -55,14 +56,14 @@ document.addEventListener("mousemove", event => {
 
 
 class Film:
-    """Frames of one part of a page, and how long each is seen."""
+    """Frames of one part of a page, and how long each is shown."""
 
     def __init__(self, page: Any, clip: dict[str, float]):
         self._page, self._clip = page, clip
         self._frames: list[tuple[Image.Image, float]] = []
 
     def take(self, seen_s: float) -> None:
-        """One more frame; one that shows nothing new makes the last one longer."""
+        """Add a frame, or show the last one longer if nothing has changed."""
         image = Image.open(io.BytesIO(self._page.screenshot(clip=self._clip))).convert("RGB")
         if self._frames and image.tobytes() == self._frames[-1][0].tobytes():
             image, before_s = self._frames.pop()
@@ -70,7 +71,7 @@ class Film:
         self._frames.append((image, seen_s))
 
     def save(self, path: Path) -> None:
-        """All frames as a GIF that begins anew, in colours that they share."""
+        """Write all frames as a GIF that repeats, with one palette."""
         palette = self._frames[-1][0].quantize(COLOURS)
         first, *rest = (image.quantize(palette=palette, dither=Image.Dither.NONE) for image, _ in self._frames)
         times = [round(1000 * seen_s) for _, seen_s in self._frames]
@@ -78,12 +79,12 @@ class Film:
 
 
 def output(shown: Notebook, number: int = WIDGET) -> Any:
-    """What a cell shows."""
+    """The output of a cell."""
     return shown.panel.locator(".jp-Cell").nth(number).locator(".jp-Cell-outputWrapper")
 
 
 def open_notebook(page: Any, jupyter: Jupyter, path: str) -> Notebook:
-    """A notebook in which all cells have run, without the side bar."""
+    """Open a notebook, collapse the side bar, and run all cells."""
     shown = Notebook(page, jupyter, path)
     shown.open()
     page.keyboard.press("Control+b")
@@ -94,20 +95,18 @@ def open_notebook(page: Any, jupyter: Jupyter, path: str) -> Notebook:
 
 
 def drag(shown: Notebook, begin: int, end: int) -> Iterator[int]:
-    """Drag the first slider's handle, percent by percent; it stops at each of them."""
-    mouse = shown.page.mouse
-    base = shown.panel.locator(".noUi-base").first.bounding_box()
-    middle = base["y"] + base["height"] / 2
-    mouse.move(base["x"] + base["width"] * begin / 100, middle)
-    mouse.down()
-    for percent in range(begin, end + 1, 3):
-        mouse.move(base["x"] + base["width"] * percent / 100, middle)
+    """Drag the slider's handle in steps of 3 %; yields the percent of each step."""
+    shown.handle.scroll_into_view_if_needed()
+    shown.page.mouse.move(*shown.place_of(begin))
+    shown.page.mouse.down()
+    for percent in [*range(begin, end, 3), end]:
+        shown.page.mouse.move(*shown.place_of(percent))
         yield percent
-    mouse.up()
+    shown.page.mouse.up()
 
 
 def click(shown: Notebook, film: Film, button: Any, seen_s: float) -> None:
-    """Go to a button, click it, and show what came of it."""
+    """Move to a button, click it, and show the result."""
     button.hover()
     film.take(SLOW_S / 2)
     button.click()
@@ -116,7 +115,7 @@ def click(shown: Notebook, film: Film, button: Any, seen_s: float) -> None:
 
 
 def slider_film(shown: Notebook) -> Film:
-    """10 to 40 %: dragged, applied, confirmed, routed, observed."""
+    """A change from 10 to 40 %: dragged, applied, confirmed, routed, observed."""
     part = output(shown)
     part.scroll_into_view_if_needed()
     box = part.bounding_box()
@@ -128,44 +127,47 @@ def slider_film(shown: Notebook) -> Film:
         film.take(FAST_S)
     shown.shows("10 → 40 %")
     film.take(SLOW_S)
-    click(shown, film, shown.button("Apply"), SLOW_S)
+    click(shown, film, shown.button("Apply 40 %"), SLOW_S)
     yes = shown.panel.get_by_role("button", name="Yes").filter(visible=True)
-    while yes.count():  # a great step is asked twice
+    while yes.count():  # a big step is confirmed twice
         click(shown, film, yes.first, FAST_S)
     routed = shown.panel.get_by_text("60/40 settled")
     until(lambda: film.take(FAST_S) or routed.count())
     film.take(SLOW_S)
-    click(shown, film, shown.button("Send 1000"), FAST_S)
-    until(lambda: film.take(FAST_S) or shown.button("Send 1000").is_enabled())
-    for _ in range(2):  # 40 % needs 2305 requests to be told; the same again need not be seen
-        shown.button("Send 1000").click()
-        until(shown.button("Send 1000").is_disabled)
-        until(shown.button("Send 1000").is_enabled)
+    measure = shown.panel.get_by_role("button", name="Measure: ")
+    click(shown, film, measure, FAST_S)
+    until(lambda: film.take(FAST_S) or measure.count())
+    verified = shown.panel.get_by_text("settled and verified")
+    while not verified.count():  # a verdict about 40 % needs 2305 requests; the others are not filmed
+        measure.click()
+        until(measure.count)
     shown.page.mouse.move(0, 0)
     film.take(LAST_S)
     return film
 
 
 def take_all(folder: Path, browser: Any, jupyter: Jupyter) -> None:
-    """Every picture of the README, into a folder."""
+    """Write all pictures of the README into a folder."""
     page = browser.new_page(viewport={"width": 1280, "height": 840})
     shown = open_notebook(page, jupyter, "03_canary.ipynb")
     shown.drag(20)
-    shown.shows("10 → 20 %")  # the kernel has heard of it: a click may overtake the last step of a drag
-    shown.button("Apply").click()
+    shown.shows("10 → 20 %")
+    shown.button("Apply 20 %").click()
+    shown.button("Yes, do it").wait_for()
+    shown.handle.evaluate("handle => handle.closest('.jp-Cell').scrollIntoView()")
     shown.page.wait_for_timeout(500)
     page.screenshot(path=folder / "canary-in-jupyterlab.png")
     jupyter.end_kernel(shown.path)
     page.close()
 
-    for name, cells in (("panel", PANEL), ("timeline", TIMELINE)):
+    for name, cells in (("panel", PANEL), ("first-model", FIRST_MODEL), ("timeline", TIMELINE)):
         jupyter.write(f"{name}.ipynb", notebook(*cells))
         shown = open_notebook(browser.new_page(viewport=SIZE), jupyter, f"{name}.ipynb")
         if name == "panel":
             shown.shows("90/10 settled")
             slider_film(shown).save(folder / "slider.gif")
-        else:
-            output(shown).screenshot(path=folder / "timeline.png")
+        elif name == "timeline":
+            output(shown).locator(".knb").screenshot(path=folder / "timeline.png")
         jupyter.end_kernel(shown.path)
         shown.page.close()
 

@@ -48,7 +48,8 @@ def status(name: str, output: str) -> None:
         shown = {key: getattr(record, key, None) for key in _SHOWN}
         parts = [asdict(part) for part in found.parts] if found else []
         reason = found.reason if found else "it does not exist"
-        click.echo(json.dumps({"name": name, "ready": ready, "reason": reason, **shown, "parts": parts}, indent=2))
+        click.echo(json.dumps({"name": name, "ready": ready, "reason": reason, **shown, "parts": parts,
+                               "problems": found.problems if found else []}, indent=2))
     elif record is None or found is None:
         existing = ", ".join(clusters.names()) or "none"
         click.echo(f"cluster {name!r} is not running. Start it: kserve-nb up --name {name}\n"
@@ -56,6 +57,8 @@ def status(name: str, output: str) -> None:
     else:
         show(record)
         click.echo("ready       " + ("yes" if ready else f"no: {found.reason}"))
+        for problem in found.problems:
+            click.echo(f"problem     {problem}")
         for part in found.parts:
             click.echo(f"{part.name:<12}{_part_text(part)}")
         if record.owner is not None:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kserve_nb import clusters
+from kserve_nb.access import in_cluster, kube_context
 from kserve_nb.clusters import ClusterError, Record
+from kserve_nb.values.cluster import Cluster
+
+if TYPE_CHECKING:
+    from kserve_nb.gates.gated_rollout import GatedRollout
 
 NAME = click.option("--name", default=lambda: os.environ.get("KSERVE_NB_NAME", "default"), show_default="default",
                     help="The cluster's name; several clusters can run side by side.")
+KUBECONFIG = click.option("--kubeconfig", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+                          help="Use the current context of this file instead of a cluster of kserve-nb.")
+INGRESS = click.option("--ingress", metavar="HOST:PORT", help="The address of the ingress gateway.  [default: found]")
+NAMESPACE = click.option("-n", "--namespace", metavar="NAME", help="The namespace.  [default: the cluster's]")
 OUTPUT = click.option("-o", "output", type=click.Choice(["text", "json"]), default="text", help="The output format.")
 
 
@@ -27,6 +38,35 @@ def show(record: Record) -> None:
     ingress = record.ingress or "found by connect(): LoadBalancer, NodePort or port-forward"
     click.echo(f"cluster     {record.name} ({kind})\nkubeconfig  {record.kubeconfig}\n"
                f"ingress     {ingress}\nnamespace   {record.namespace}")
+
+
+def show_next_task() -> None:
+    """Print the learner's progress and the next open task; nothing where no progress is kept."""
+    from kserve_nb.tasks import progress_text  # slow to import, and most commands do not need them
+    from kserve_nb.tasks.learner_progress import LearnerProgress
+
+    progress = LearnerProgress()
+    if progress.off:
+        return
+    following = progress_text.next_task(progress)
+    click.echo(f"progress    {progress_text.headline(progress)}" + (f"\nnext task   {following}" if following else ""))
+
+
+def connected(
+    name: str, kubeconfig: Path | None, ingress: str | None, namespace: str | None, inference_service: str
+) -> GatedRollout:
+    """The rollout in the cluster of a kubeconfig file, of the pod that this process runs in, or of that name."""
+    from kserve_nb.access import api_client, gateway_discovery  # slow to import, and most commands do not need them
+    from kserve_nb.gates.gated_rollout import GatedRollout
+
+    source = kubeconfig or (in_cluster.kubeconfig() if clusters.read(name) is None else None)
+    if source is None:
+        cluster = clusters.cluster_of(usable(name), namespace)
+    else:
+        cluster = Cluster(source, "", namespace or kube_context.current(source).namespace, name=name)
+    client = api_client.Client(cluster)
+    found = gateway_discovery.find(replace(cluster, ingress=ingress or cluster.ingress), client, os.environ)
+    return GatedRollout(client, found, inference_service)
 
 
 def usable(name: str) -> Record:

@@ -10,11 +10,12 @@ from typing import Any
 
 import click
 
-from kserve_nb.cli.common_options import NAME, show, usable_or_started
+from kserve_nb.cli.common_options import NAME, show, show_next_task, usable_or_started
 from kserve_nb.clusters import ClusterError
 from kserve_nb.runner import course
 
 _SETTINGS = Path(__file__).with_name("lab_settings")  # saves the state of widgets with a notebook
+_LAST_PICTURES = "kserve_nb.widgets.sheet.exported_notebook.LastPictures"  # "Save and Export as HTML" shows widgets
 _KERNELS = Path(__file__).with_name("lab_kernels")  # a kernel that names the cell to run when it is new
 _WORKSPACES = ".jupyterlab-workspaces"  # which tabs are open; kept with the copy, and apart from the user's own
 
@@ -38,10 +39,12 @@ def lab(name: str, folder: Path, fresh: bool, in_place: bool, browser: bool, jup
     opened = original() if in_place else _copy(folder, fresh)
     record = usable_or_started(name)
     show(record)
+    show_next_task()
     argv = [sys.executable, "-m", "jupyter", "lab", "--ServerApp.ip=127.0.0.1",
             f"--ServerApp.root_dir={opened.resolve()}", "--LabApp.news_url=None",
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-            f"--LabApp.app_settings_dir={_SETTINGS}", "--LabApp.default_url=/lab/tree/" + _first(opened),
+            f"--LabApp.app_settings_dir={_SETTINGS}", f"--HTMLExporter.preprocessors=['{_LAST_PICTURES}']",
+            "--LabApp.default_url=/lab/tree/" + _first(opened),
             *([] if in_place else [f"--LabApp.workspaces_dir={_workspaces(opened.resolve())}"]),
             *([] if browser else ["--no-browser"]),
             *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []), *jupyter_options]
@@ -94,4 +97,7 @@ def _collapsed() -> dict[str, Any]:
 
 
 def _first(folder: Path) -> str:
+    """The page to open: the start page, or else the first notebook."""
+    if (folder / course.START_PAGE).exists():
+        return course.START_PAGE
     return next((path.name for path in sorted(folder.glob("*.ipynb"))), "")

@@ -8,18 +8,20 @@ from __future__ import annotations
 import os
 import sys
 from collections import ChainMap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import no_var_expand
 
-from kserve_nb.magics import command_line, kubectl
+from kserve_nb.magics import command_line, kubectl, kubectl_table
 from kserve_nb.magics.curl import CurlError, curl
 from kserve_nb.magics.kubectl import KubectlError
 from kserve_nb.values.cluster import Cluster
 from kserve_nb.values.text.foreign_text import safe
+
+Publish = Callable[[dict[str, str]], object]  # shows one output in several forms, by MIME type
 
 _ALLOW = "--allow"
 
@@ -35,17 +37,24 @@ class Output(str):
 
 def load(shell: InteractiveShell, cluster: Cluster) -> None:
     """Make %kubectl and %curl of this session use that cluster."""
-    magics = LabMagics(cluster, shell.user_ns)
+    is_notebook = hasattr(shell, "kernel")
+    magics = LabMagics(cluster, shell.user_ns, shell.display_pub.publish if is_notebook else None)
     for name, magic in (("kubectl", magics.kubectl), ("curl", magics.curl)):
         shell.register_magic_function(magic, "line_cell", name)
 
 
 class LabMagics:
-    """The magics of a notebook that is connected to a cluster; `names` are the notebook's variables."""
+    """The magics of a notebook that is connected to a cluster.
 
-    def __init__(self, cluster: Cluster, names: Mapping[str, Any]):
+    Args:
+        names: the notebook's variables.
+        publish: shows an output as text and as HTML; None in a terminal, where text is printed.
+    """
+
+    def __init__(self, cluster: Cluster, names: Mapping[str, Any], publish: Publish | None = None):
         self._cluster = cluster
         self._names = names
+        self._publish = publish
 
     @no_var_expand  # type: ignore[untyped-decorator]  # ours: `{.status.url}` of a jsonpath is not Python
     def kubectl(self, line: str, cell: str = "") -> Output:
@@ -67,12 +76,12 @@ class LabMagics:
         )
         command_line.log(f"kubectl {line}", ("kubectl", *command.words), cell, done.code)
         if done.code and not (allowed and f"({allowed})" in done.stderr):
-            raise KubectlError(safe(done.stderr).strip() or f"kubectl ended with exit code {done.code}")
+            raise KubectlError(kubectl.cause_first(safe(done.stderr)) or f"kubectl ended with exit code {done.code}")
         if live:
             return Output(done.stdout.rstrip("\n"))
         if done.stderr:
             print(safe(done.stderr), end="", file=sys.stderr)
-        return _print(command.shown(done.stdout) if done.stdout.strip() else done.stdout)
+        return self._show(command.shown(done.stdout) if done.stdout.strip() else done.stdout)
 
     @no_var_expand  # type: ignore[untyped-decorator]  # as above
     def curl(self, line: str, cell: str = "") -> Output:
@@ -88,6 +97,15 @@ class LabMagics:
         command_line.log(text, ("curl", *words), "", 0)
         print(safe(head))
         return _print(command.shown(body))
+
+    def _show(self, text: str) -> Output:
+        """Print the text; in a notebook, kubectl's tables appear as HTML, and the text beside it is for programs."""
+        table = kubectl_table.html(text) if self._publish else ""
+        if not table or not self._publish:
+            return _print(text)
+        output = Output(text.rstrip("\n"))
+        self._publish({"text/plain": safe(output), "text/html": table})
+        return output
 
     def _variables(self) -> Mapping[str, Any]:
         """The values for $NAME: the notebook's own texts and numbers, then the environment."""

@@ -1,4 +1,4 @@
-"""What a widget shows when something goes: a pod, the cluster, or the kernel."""
+"""Tests of what a widget shows after a pod, the cluster or the kernel has stopped."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 from kserve_nb import clusters
 from kserve_nb.clusters.state import Record
 from tests.browser.jupyter import Jupyter, Notebook, notebook, until
+from tests.browser.lab import jupyterlab
 from tests.browser.test_tutorial import ensure_canary, kubectl
 
 OWN = """
@@ -22,13 +23,18 @@ from kserve_nb import PodTable, TrafficSlider, connect
 from kserve_nb.widgets import StatusLine
 rollout = connect(name={name!r}).rollout()
 """
+COURSE = ("from kserve_nb import connect\nlab = connect(name={name!r})\nrollout = lab.rollout()",
+          "from kserve_nb.widgets import StatusLine\nline = StatusLine(rollout)\nline",
+          "lab.check.split_status(percent=10)")
+CULLING = tuple(
+    f"--MappingKernelManager.cull_{option}" for option in ("idle_timeout=20", "interval=1", "connected=True"))
 THREADS = "import threading\nprint(sum(t.name.startswith(('watch of', 'ping for', 'feed of')) "\
           "for t in threading.enumerate()), 'threads of widgets')"
 
 
 @pytest.fixture(scope="module")
 def lone(browser: Any) -> Iterator[Record]:
-    """A cluster that these tests may lose."""
+    """A cluster whose processes these tests stop and kill."""
     record = clusters.start(f"outage-{os.getpid()}", owner=os.getpid(), temporary=True)
     ensure_canary(record)
     yield record
@@ -36,7 +42,7 @@ def lone(browser: Any) -> Iterator[Record]:
 
 
 @pytest.fixture(scope="module")
-def opened(new_page: Any, jupyter: Jupyter, lone: Record) -> Iterator[Notebook]:
+def opened(new_page: Any, jupyter: Jupyter, lone: Record, culled: Notebook) -> Iterator[Notebook]:
     cells = (OWN.format(name=lone.name), "table = PodTable(rollout)\ntable", "line = StatusLine(rollout)\nline",
              "slider = TrafficSlider(rollout)\nslider", THREADS)
     jupyter.write("outage.ipynb", notebook(*cells))
@@ -48,6 +54,18 @@ def opened(new_page: Any, jupyter: Jupyter, lone: Record) -> Iterator[Notebook]:
     jupyter.end_kernel("outage.ipynb")
 
 
+@pytest.fixture(scope="module")
+def culled(new_page: Any, lone: Record, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
+    """A notebook on a server that stops idle kernels, as Binder does. It is open while the other tests run."""
+    with jupyterlab(tmp_path_factory.mktemp("culling"), lone.name, *CULLING) as server:
+        server.write("course.ipynb", notebook(COURSE[0].format(name=lone.name), *COURSE[1:]))
+        shown = Notebook(new_page(), server, "course.ipynb")
+        shown.open()
+        shown.run_all()
+        assert shown.errors() == []
+        yield shown
+
+
 @pytest.fixture
 def live(opened: Notebook, shoot: Any) -> Iterator[Notebook]:
     opened.shows(re.compile(r"00002\s*2/2\s*✔ Running"))
@@ -57,7 +75,7 @@ def live(opened: Notebook, shoot: Any) -> Iterator[Notebook]:
 
 @contextmanager
 def stopped(process: psutil.Process) -> Iterator[None]:
-    """A process that neither works nor ends meanwhile: what a cluster looks like behind a network that went."""
+    """Suspend a process: its clients wait without an answer, as they do when the network is down."""
     process.send_signal(signal.SIGSTOP)
     try:
         yield
@@ -66,13 +84,13 @@ def stopped(process: psutil.Process) -> Iterator[None]:
 
 
 def pod_of(cluster: Record, revision: str) -> str:
-    """The name of the pod that is not about to end."""
+    """The name of the first pod of a revision."""
     label = f"serving.knative.dev/revision=sklearn-iris-predictor-{revision}"
     return kubectl(cluster, "get", "pods", "-l", label, "-o", "name").split()[0].removeprefix("pod/")
 
 
 def model_server(cluster: Record, pod: str) -> psutil.Process:
-    """The process of a pod's model server: it writes its number into its log."""
+    """The process of a pod's model server, found by the process id in its log."""
     log = kubectl(cluster, "logs", pod, "-c", "kserve-container")
     named = {int(number) for number in re.findall(r"^\S+ \S+ (\d+) ", log, re.MULTILINE)}
     return next(p for p in psutil.Process(cluster.pid).children(recursive=True) if p.pid in named)
@@ -134,3 +152,19 @@ def test_a_kernel_that_is_restarted_runs_it_all_again(live: Notebook, lone: Reco
     gone = pod_of(lone, "00001")
     kubectl(lone, "delete", "pod", gone, "--wait=false")
     live.panel.locator("s").filter(has_text=f"…{gone[-5:]}").first.wait_for()
+
+
+def test_a_kernel_that_was_culled_is_said_and_three_cells_pass_the_same_check(culled: Notebook, lone: Record) -> None:
+    passed = "PREV=90 (00001) LATEST=10 (00002)"
+    culled.shows(passed)
+    until(lambda: culled.jupyter.kernel("course.ipynb") is None)
+    culled.shows("✖ The kernel has stopped: this is the last state. Restart it in the menu Kernel")
+
+    ensure_canary(lone)
+    culled.start_new_kernel()
+    for number in range(3):
+        culled.run_cell(number)
+
+    assert culled.errors() == []
+    culled.shows(passed)
+    until(lambda: culled.panel.get_by_text("The kernel has stopped").count() == 0)

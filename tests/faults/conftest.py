@@ -1,8 +1,11 @@
-"""A state folder of its own for each test, and what was running in it."""
+"""A new state folder for each test, and the processes of the clusters in it."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +14,8 @@ import psutil
 import pytest
 
 from kserve_nb.clusters import Record
+
+KSERVE_NB = [sys.executable, "-c", "from kserve_nb.cli import main; main()"]
 
 
 @pytest.fixture(autouse=True)
@@ -39,14 +44,52 @@ def processes_in(home: Path) -> list[psutil.Process]:
 
 
 def eventually(claim: Callable[[], bool], timeout_s: float = 60) -> bool:
-    """Whether the claim becomes true before the deadline."""
+    """Whether the condition becomes true before the deadline."""
     deadline = time.monotonic() + timeout_s
     while not (held := claim()) and time.monotonic() < deadline:
         time.sleep(0.05)
     return held
 
 
-def family(record: Record) -> list[psutil.Process]:
-    """The supervisor of a cluster, and all its descendants."""
-    root = psutil.Process(record.pid)
-    return [root, *root.children(recursive=True)]
+def command(*words: str, timeout_s: float = 200, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `kserve-nb` with these words, and with these variables added to its environment."""
+    return subprocess.run([*KSERVE_NB, *words], capture_output=True, text=True, timeout=timeout_s, check=False,
+                          env={**os.environ, **environment})
+
+
+def kubectl(record: Record, *words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the real kubectl on a cluster."""
+    return subprocess.run(["kubectl", "--kubeconfig", record.kubeconfig, *words], check=False, capture_output=True,
+                          text=True, input=stdin, timeout=120)
+
+
+def create_namespace(record: Record, name: str) -> None:
+    """Create a namespace, the object that must not get lost."""
+    assert (done := kubectl(record, "create", "namespace", name)).returncode == 0, done.stderr
+
+
+def has_namespace(record: Record, name: str) -> bool:
+    """Whether the namespace is there."""
+    return kubectl(record, "get", "namespace", name).returncode == 0
+
+
+def command_line(process: psutil.Process) -> str:
+    """The command line of a process; empty if it has ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def part(record: Record, name: str) -> psutil.Process | None:
+    """A process of a cluster: `supervisor`, `server`, `envoy`, `runtime`, or `model`, the server of the oldest pod."""
+    if record.pid is None or not psutil.pid_exists(record.pid):
+        return None
+    supervisor = psutil.Process(record.pid)
+    if name == "supervisor":
+        return supervisor
+    word = {"server": "embedded.server", "envoy": "bootstrap.json", "runtime": "zygote", "model": "zygote"}[name]
+    found = [child for child in supervisor.children() if word in command_line(child)]
+    if name == "model":
+        found = [child for runtime in found for child in sorted(runtime.children(), key=lambda p: p.create_time())]
+    return found[0] if found else None

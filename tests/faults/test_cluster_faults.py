@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -16,26 +18,18 @@ import psutil
 import pytest
 
 from kserve_nb import clusters
-from kserve_nb.clusters import ClusterError, Record
-from tests.faults.conftest import eventually, family, processes_in
+from kserve_nb.clusters import ClusterError
+from tests.exposure import family
+from tests.faults.conftest import (
+    KSERVE_NB,
+    command,
+    create_namespace,
+    eventually,
+    has_namespace,
+    processes_in,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-KSERVE_NB = [sys.executable, "-c", "from kserve_nb.cli import main; main()"]
-
-
-def command(*words: str, timeout_s: float = 200) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*KSERVE_NB, *words], capture_output=True, text=True, timeout=timeout_s, check=False)
-
-
-def create_namespace(record: Record, name: str) -> None:
-    subprocess.run(["kubectl", "--kubeconfig", record.kubeconfig, "create", "namespace", name], check=True,
-                   capture_output=True)
-
-
-def has_namespace(record: Record, name: str) -> bool:
-    done = subprocess.run(["kubectl", "--kubeconfig", record.kubeconfig, "get", "namespace", name], check=False,
-                          capture_output=True)
-    return done.returncode == 0
 
 
 def test_a_step_of_the_clock_neither_ends_a_cluster_nor_hides_its_processes(
@@ -259,3 +253,25 @@ def test_a_forgotten_temporary_cluster_is_deleted_by_the_next_command(state_home
     clusters.delete_abandoned()
 
     assert clusters.names() == [] and list(state_home.rglob("*.lock")) == []
+
+
+@pytest.mark.long
+def test_a_stored_object_that_cannot_be_read_is_named_by_up_and_by_status() -> None:
+    record = clusters.start("row")
+    create_namespace(record, "precious")
+    create_namespace(record, "damaged")
+    clusters.stop("row")
+    with contextlib.closing(sqlite3.connect(clusters.folder("row") / "store.db")) as store:
+        store.execute("UPDATE objects SET data = '{' WHERE resource LIKE 'namespaces%' AND name = 'damaged'")
+        store.commit()
+
+    resumed, shown = command("up", "--name", "row"), command("status", "--name", "row")
+
+    line = "problem     Cannot read namespaces damaged from the store: "
+    assert resumed.returncode == 0 and line in resumed.stderr
+    assert shown.returncode == 0 and line in shown.stdout and "It is left out: apply it again" in shown.stdout
+    assert has_namespace(record, "precious") and not has_namespace(record, "damaged")
+    create_namespace(record, "damaged")
+    clusters.stop("row")
+    assert "problem" not in command("up", "--name", "row").stderr
+    clusters.delete("row")

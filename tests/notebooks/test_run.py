@@ -15,6 +15,7 @@ import pytest
 from kserve_nb import clusters
 from kserve_nb.clusters import state
 from kserve_nb.clusters.state import Record
+from tests.exposure import files_with
 from tests.notebooks.conftest import NOTEBOOKS, ROOT, Runner
 from tests.notebooks.test_broken_lesson import broken
 
@@ -49,6 +50,8 @@ def test_a_failure_names_its_cell_in_the_output_the_report_and_junit(runner: Run
     assert "lab.check.canary_spec(percent=11)" in report and "last words" in report and "Failures" in report
     root = ET.parse(tmp_path / "junit.xml").getroot()
     assert (root.get("failures"), len(root)) == ("2", 3)
+    token = clusters.existing(runner.cluster).token
+    assert token not in done.stdout + done.stderr and files_with(token, tmp_path) == set()
 
 
 def test_parameters_reach_the_notebook(runner: Runner, tmp_path: Path):

@@ -13,10 +13,15 @@ import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
+from kserve_nb.runner.course import stripped
+from kserve_nb.tasks.course_questions import QUESTIONS
+from kserve_nb.tasks.course_tasks import tasks_of
 from tests.notebooks.conftest import NOTEBOOKS, ROOT
 from tests.notebooks.tutorial import assigned, blocks, files
 
 LINES = 12
+COLOUR = re.compile(r'(?:fill|stroke)="(#[0-9a-f]{6})"')
+DARK = re.compile(r"<style>@media \(prefers-color-scheme: dark\) \{.*?</style>", re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]+)")
 ABSOLUTE = re.compile(r"(?<![\w.:/}<-])/(?:home|root|work|tmp|usr|Users|var|etc|opt|mnt/(?!models))\b|\b[A-Z]:\\")
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -66,7 +71,7 @@ def test_its_first_code_cell_alone_has_the_parameters(path: Path):
     assert tags(first) == ["parameters"]
     assert {"cluster", "namespace", "timeout_s"} <= {
         target.id for line in python_of(first).body for target in getattr(line, "targets", [])}
-    assert {tag for cell in others for tag in tags(cell)} <= {"keep_output", "nbval-check-output"}
+    assert {tag for cell in others for tag in tags(cell)} <= {"keep_output", "nbval-check-output", "solution"}
 
 
 @each
@@ -76,7 +81,8 @@ def test_keeps_only_outputs_that_are_compared(path: Path):
         assert cell.execution_count is None, cell.id
         assert compared == ("keep_output" in tags(cell)) == bool(cell.outputs), cell.id
         assert "NBVAL" not in cell.source, f"{cell.id}: a marker comment is in the learner's way; use the tag"
-        assert {output.output_type for output in cell.outputs} <= {"stream"}, cell.id
+        forms = {mime for output in cell.outputs for mime in output.get("data", {})}
+        assert forms <= {"text/plain", "text/html"}, f"{cell.id}: a widget or a picture differs from run to run"
 
 
 @each
@@ -119,6 +125,29 @@ def test_its_cells_have_readable_ids(path: Path):
 
 
 @each
+def test_each_task_has_a_solution_that_a_learners_copy_does_not_have(path: Path):
+    cells = read(path).cells
+    copy = nbformat.reads(stripped(path.read_text()), as_version=4).cells
+
+    for task in tasks_of(path.stem):
+        ids = [cell.id for cell in cells]
+        at = ids.index(f"task-{task.id}")
+        rest = [f"about-solution-{task.id}", f"solution-{task.id}", f"about-done-{task.id}", f"done-{task.id}"]
+        assert ids[at + 1 : at + 5] == rest
+        assert [tags(cell) for cell in cells[at + 1 : at + 3]] == [["solution"]] * 2
+        assert not [cell.id for cell in copy if cell.id.startswith(("solution-", "about-solution-"))]
+        hidden = [task.nudge, task.commands(task.targets(), "kserve-test")]
+        assert not [cell.id for cell in copy for words in hidden if words in cell.source]
+
+
+@each
+def test_each_question_is_entered_before_its_cell(path: Path):
+    found = [cell.id.removeprefix("predict-") for cell in code(read(path)) if cell.id.startswith("predict-")]
+
+    assert found == [question.id for question in QUESTIONS.values() if question.notebook == path.stem]
+
+
+@each
 def test_ends_with_a_check(path: Path):
     last_two = code(read(path))[-2:]  # a notebook may clean up after its check
 
@@ -155,6 +184,14 @@ def test_pictures_have_alternative_text():
         assert "<title" in text and "<desc" in text, picture.name
         assert "http" not in text.replace("http://www.w3.org", ""), f"{picture.name} loads something"
         assert any(picture.name in path.read_text() for path in NOTEBOOKS), f"{picture.name} is in no notebook"
+
+
+def test_each_colour_of_a_picture_has_another_one_in_dark_themes():
+    for picture in (ROOT / "notebooks" / "img").glob("*.svg"):
+        text = picture.read_text()
+        (dark,) = DARK.findall(text)
+
+        assert set(COLOUR.findall(text.replace(dark, ""))) == set(COLOUR.findall(dark)), picture.name
 
 
 def test_files_and_names_of_the_pages_are_in_the_notebooks():

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kserve_nb.clusters.embedded.api.wire import yaml_documents
-from tests.api_server import ApiServer
+from tests.api_server import SERVICES, ApiServer, isvc
 
 MAPS = "/api/v1/namespaces/demo/configmaps"
 YAML = {"Content-Type": "application/yaml"}
@@ -81,6 +81,19 @@ def test_a_body_has_at_most_three_mebibytes(server: ApiServer) -> None:
 
     assert (refused.status_code, refused.json()["message"]) == (
         413, "Request entity too large: limit is 3145728")
+
+
+def test_an_object_that_etcd_would_not_store_is_refused(server: ApiServer) -> None:
+    fits, large = isvc("fits"), isvc("large")
+    for document, size in ((fits, 2**20), (large, 1536 * 1024)):
+        document["spec"]["predictor"]["model"]["env"] = [{"name": "A", "value": "x" * size}]
+
+    stored = server.request("POST", SERVICES, fits)
+    refused = server.request("POST", SERVICES, large)
+
+    assert stored.status_code == 201
+    assert refused.json() == {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                              "message": "etcdserver: request is too large", "code": 500}
 
 
 def test_head_of_a_watch_has_no_body(server: ApiServer) -> None:

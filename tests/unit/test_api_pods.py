@@ -17,6 +17,7 @@ import requests
 from kubernetes import client, config
 from kubernetes.stream import portforward
 
+from kserve_nb.clusters.embedded import log_rotation
 from kserve_nb.clusters.embedded.api.store.watch_history import History
 from kserve_nb.clusters.embedded.api.verbs.pod import pod_logs
 from kserve_nb.clusters.embedded.apimachinery.kinds import NODE, POD, SANDBOX
@@ -128,6 +129,21 @@ def test_a_followed_log_grows_and_ends_with_its_container(server: ApiServer) -> 
         server.call(stop_container, server)
 
         assert list(lines) == []
+
+
+def test_a_followed_log_goes_on_after_the_node_has_rotated_it(server: ApiServer) -> None:
+    query = {"container": "kserve-container", "follow": "true", "tailLines": 1}
+    with server.request("GET", LOG, params=query, stream=True) as answer:
+        lines = answer.iter_lines()
+        assert next(lines) == b"line 19"
+
+        assert log_rotation.rotate(server.folder / "log", max_bytes=100)
+        with (server.folder / "log").open("a") as file:
+            file.write(line("after the rotation"))
+
+        assert next(lines) == b"after the rotation"
+        server.call(stop_container, server)
+    assert (server.folder / "log.1").read_text().endswith("line 19\n")
 
 
 def stop_container(server: ApiServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,18 @@ import pytest
 
 from kserve_nb.clusters.embedded.api.admission import differences
 from kserve_nb.clusters.embedded.api.admission.fields_without_effect import DIFFERENCES, Difference, warnings_for
-from kserve_nb.clusters.embedded.apimachinery.kinds import INFERENCE_SERVICE, VIRTUAL_SERVICE
+from kserve_nb.clusters.embedded.apimachinery.kinds import CONFIG_MAP, INFERENCE_SERVICE, VIRTUAL_SERVICE
 from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object
 
 PAGE = Path(__file__).parents[2] / "docs" / "differences.md"
-EXAMPLES = {"spec.type": "NodePort", "spec.multiModel": True, "metadata.namespace": "knative-serving"}
+EXAMPLES = {"spec.type": "NodePort", "spec.multiModel": True, "data": {"a": "b"}}
 EACH = [pytest.param(kind, item, id=f"{kind.kind} {item.path}") for item in DIFFERENCES for kind in item.kinds]
 
 
 def with_field(path: str, value: Any) -> Object:
     """An object that has one field."""
+    if path.startswith("data."):
+        return {"data": {path.removeprefix("data."): value}}
     if ".annotations." in path:
         holder, _, key = path.partition(".annotations.")
         return with_field(f"{holder}.annotations", {key: value})
@@ -28,6 +31,8 @@ def with_field(path: str, value: Any) -> Object:
 
 
 def example(item: Difference) -> Any:
+    if item.values and "enabled" in item.values:
+        return "Enabled"
     if item.path.endswith(".image"):
         return "kserve/sklearnserver:v0.19.0"
     return EXAMPLES.get(item.path, "hpa.autoscaling.knative.dev" if item.path.endswith("/class") else "x")
@@ -35,7 +40,9 @@ def example(item: Difference) -> Any:
 
 @pytest.mark.parametrize(("kind", "item"), EACH)
 def test_a_field_without_effect_earns_its_warning(kind: Kind, item: Difference) -> None:
-    told = warnings_for(kind, with_field(item.path, example(item)))
+    namespace, _, name = (item.objects or "a/b").partition("/")
+    told = warnings_for(kind, {"metadata": {"namespace": namespace, "name": re.sub(r"\((\w+).*\)", r"\1", name)}}
+                        | with_field(item.path, example(item)))
 
     if item.warns:
         assert f"{item.path}: {item.effect}. {item.instead}." in told
@@ -53,6 +60,17 @@ def test_fields_with_an_effect_get_no_warning(spec: Object) -> None:
 
     assert warnings_for(INFERENCE_SERVICE, {
         "metadata": {"annotations": annotations}, "spec": {"predictor": spec}}) == []
+
+
+@pytest.mark.parametrize(("namespace", "name", "data"), [
+    ("demo", "config-gc", {"retain-since-create-time": "1h"}),
+    ("knative-serving", "config-autoscaler", {"stable-window": "30s", "scale-down-delay": "1m"}),
+    ("knative-serving", "config-features", {"kubernetes.podspec-nodeselector": "enabled"}),
+    ("knative-serving", "config-features", {"tag-header-based-routing": "disabled"}),
+    ("knative-serving", "config-defaults", {"revision-timeout-seconds": "60"}),
+])
+def test_settings_with_an_effect_get_no_warning(namespace: str, name: str, data: Object) -> None:
+    assert warnings_for(CONFIG_MAP, {"metadata": {"namespace": namespace, "name": name}, "data": data}) == []
 
 
 def test_a_virtual_service_of_ones_own_earns_a_warning() -> None:

@@ -292,3 +292,18 @@ def test_a_client_that_hangs_up_gives_its_slot_back() -> None:
             assert await send() == "served"
 
     play(scene)
+
+
+def test_a_request_waits_for_a_server_that_has_just_started_until_the_revisions_are_known() -> None:
+    async def scene(queues: RequestQueues, pod: Path, send: Callable[[], Awaitable[str]]) -> None:
+        known, queues.backends = queues.backends, {}
+        queues.updated.clear()
+        async with upstream(pod):
+            request = asyncio.ensure_future(send())
+            assert not (await asyncio.wait({request}, timeout=0.2))[0]
+
+            queues.update(known)
+
+            assert await request == "served"
+
+    play(scene)

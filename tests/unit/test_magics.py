@@ -16,7 +16,7 @@ import psutil
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from kserve_nb.magics import command_line, kubectl, magics
+from kserve_nb.magics import command_line, kubectl, kubectl_table, magics
 from kserve_nb.magics.curl import CurlError
 from kserve_nb.magics.kubectl import Finished, KubectlError
 from kserve_nb.magics.magics import LabMagics
@@ -301,3 +301,58 @@ def test_ipython_runs_them_as_magics(api: FakeApi, names: dict[str, Any]) -> Non
     failed = ipython.run_cell("x = %kubectl get isvc -o jsonpath='{.status.url}' --bogus")
     assert isinstance(failed.error_in_exec, KubectlError) and "unknown flag: --bogus" in str(failed.error_in_exec)
     InteractiveShell.clear_instance()
+
+
+ISVC_ROW = """\
+NAME           URL                                            READY   PREV   LATEST   LATESTREADYREVISION            AGE
+sklearn-iris   http://sklearn-iris.kserve-test.example.com    True           100      sklearn-iris-predictor-00001   52s
+"""
+
+
+def test_a_notebook_shows_a_table_of_kubectl_as_html_and_keeps_its_text(
+    api: FakeApi, names: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    published: list[dict[str, str]] = []
+    shown = LabMagics(api.cluster(), names, published.append)
+    monkeypatch.setattr(kubectl, "run", lambda *args: Finished(ISVC_ROW, "", 0))
+
+    output = shown.kubectl("get isvc")
+
+    (data,) = published
+    assert output == data["text/plain"] == ISVC_ROW.rstrip("\n")
+    assert data["text/html"].count("<th") == 1 + 7  # <thead> and seven columns
+    assert ">READY</th>" in data["text/html"] and ">True</td>" in data["text/html"]
+    assert "'></td>" in data["text/html"]  # PREV is empty and keeps its column
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("text", [
+    "inferenceservice.serving.kserve.io/sklearn-iris created\n",
+    '{\n  "A":   "B"\n}\n',
+    "Ready True\nRoutesReady True\n",
+    "NAME   READY\n",
+    "NAME   READY\nlonger-than-its-column   True\n",
+])
+def test_other_output_of_kubectl_is_no_table(text: str) -> None:
+    assert kubectl_table.html(text) == ""
+
+
+def test_text_in_a_table_is_escaped() -> None:
+    assert "&lt;b&gt;" in kubectl_table.html("NAME   READY\n<b>    True\n")
+
+
+@pytest.mark.parametrize(("message", "first"), [
+    ('Error from server (BadRequest): error when applying patch:\n{"a":"\\n"}\nto:\nName: y\nfor: "STDIN": '
+     'error when patching "STDIN": InferenceService in version "v1beta1" cannot be handled as a InferenceService: '
+     'strict decoding error: unknown field "spec.predictor.canaryTraficPercent"',
+     'Error from server (BadRequest): strict decoding error: unknown field "spec.predictor.canaryTraficPercent"'),
+    ('Error from server (Forbidden): error when applying patch:\n{}\nto:\nName: y\nfor: "STDIN": error when patching '
+     '"STDIN": admission webhook "validator" denied the request: too many',
+     'Error from server (Forbidden): admission webhook "validator" denied the request: too many'),
+    ('Error from server (NotFound): pods "x" not found', 'Error from server (NotFound): pods "x" not found'),
+])
+def test_a_refused_patch_begins_with_its_cause(message: str, first: str) -> None:
+    shown = kubectl.cause_first(message + "\n")
+
+    assert shown.splitlines()[0] == first
+    assert shown.endswith(message)

@@ -14,10 +14,11 @@ from typing import Any
 import psutil
 import pytest
 
+from kserve_nb.clusters.embedded import log_rotation
 from kserve_nb.clusters.embedded.apimachinery.kinds import POD, SANDBOX
 from kserve_nb.clusters.embedded.apimachinery.objects import is_true
 from kserve_nb.clusters.embedded.node.kubelet.volumes import claim_folder
-from kserve_nb.clusters.embedded.node.runtime import iris_models
+from kserve_nb.clusters.embedded.node.runtime import iris_models, sandbox
 from kserve_nb.clusters.embedded.node.runtime.iris_models import DISAGREEMENT, PAYLOAD
 from tests.unit.node_lab import NAMESPACE_NAME, lab, pod, predict, runtime
 
@@ -72,9 +73,26 @@ def test_events_are_a_kubelets(socket: Path) -> None:
             await it.ready("one")
 
             events = it.events("one")
-            assert [e[0] for e in events if e[0] != "Unhealthy"] == ["Pulled", "Created", "Started"] * 3
+            told = [e[0] for e in events if e[0] not in ("Unhealthy", "Sandbox")]  # a real kubelet has no Sandbox
+            assert told == ["Pulled", "Created", "Started"] * 3
             assert ("Pulled", 'Container image "kserve/sklearnserver:v0.20.0" already present on machine and can be '
                               "accessed by the pod") in events
+
+    asyncio.run(play())
+
+
+def test_an_event_of_each_pod_names_the_level_of_its_sandbox_once(socket: Path) -> None:
+    async def play() -> None:
+        async with lab(socket) as it, it.node():
+            it.store.create(POD, pod("one"))
+            await it.ready("one")
+            (process,) = it.sandbox("one")["containers"]["kserve-container"]["pids"]
+            os.kill(process, signal.SIGKILL)
+            await it.until(lambda: it.container("one")["restartCount"] == 1, "the server is restarted")
+            await it.ready("one")
+
+            named = [message for reason, message in it.events("one") if reason == "Sandbox"]
+            assert named == [f"Sandbox of this pod's processes: {sandbox.level()}"]
 
     asyncio.run(play())
 
@@ -288,6 +306,24 @@ def test_logs_are_in_the_cri_format(socket: Path) -> None:
                 for line in lines:
                     stamp, stream, tag, _ = line.split(" ", 3)
                     assert stamp.endswith("Z") and stream == "stdout" and tag == "F"
+
+    asyncio.run(play())
+
+
+def test_a_log_that_grows_without_end_is_rotated(socket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_rotation, "MAX_BYTES", 10_000)
+
+    async def play() -> None:
+        async with lab(socket) as it, it.node():
+            it.store.create(POD, pod("one"))
+            await it.ready("one")
+            log = Path(it.sandbox("one")["containers"]["kserve-container"]["log"])
+
+            with log.open("a") as file:
+                file.write("x" * 20_000 + "\n")
+
+            await it.until(lambda: log.stat().st_size == 0, "the log is rotated")
+            assert "x" * 20_000 in log.with_name("0.log.1").read_text()
 
     asyncio.run(play())
 

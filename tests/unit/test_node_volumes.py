@@ -35,6 +35,7 @@ def test_a_mount_is_a_link_to_its_volume(tmp_path: Path) -> None:
      'failed to prepare subPath for volumeMount "v" of container "server"'),
     ({"mountPath": "/m/../../../elsewhere"}, CLAIM, "server",
      'invalid mount path "/m/../../../elsewhere" of container "server"'),
+    ({"mountPath": "/m\0x"}, CLAIM, "server", 'invalid mount path "/m\0x" of container "server"'),
     ({"mountPath": "/m"}, {"persistentVolumeClaim": {"claimName": ".."}}, "server",
      'persistentvolumeclaim ".." not found'),
     ({"mountPath": "/m"}, {"persistentVolumeClaim": {"claimName": "/etc"}}, "server",

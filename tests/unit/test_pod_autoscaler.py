@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kserve_nb.clusters.embedded.apimachinery.kinds import DEPLOYMENT, POD, POD_AUTOSCALER, REVISION, SERVERLESS_SERVICE
+from kserve_nb.clusters.embedded.apimachinery.kinds import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    POD,
+    POD_AUTOSCALER,
+    REVISION,
+    SERVERLESS_SERVICE,
+)
 from kserve_nb.clusters.embedded.apimachinery.objects import Settings, condition
 from kserve_nb.clusters.embedded.control.knative.autoscaling.autoscaler import (
     Memory,
@@ -17,7 +24,10 @@ from kserve_nb.clusters.embedded.control.knative.autoscaling.autoscaler import (
     activators,
     decide,
     observe,
+    scaling_of,
 )
+from kserve_nb.clusters.embedded.control.knative.autoscaling.autoscaling_options import Options
+from kserve_nb.clusters.embedded.control.knative.autoscaling.scaler import Bounds
 from tests.unit.revision_world import MODULES, TWO, make_world, pods, ready, route, start
 from tests.unit.world import DATA, NS, World, conditions_of
 
@@ -219,7 +229,7 @@ def test_a_retention_period_keeps_the_last_pod_longer() -> None:
 
 @pytest.mark.parametrize(("pods_ready", "wanted"), [(0, 3), (1, 4), (2, 5)])
 def test_activators_stand_before_a_revision_as_recorded(pods_ready: int, wanted: int) -> None:
-    assert activators(pods_ready, 100.0) == wanted
+    assert activators(pods_ready, Scaling("concurrency", 70.0, 100.0, 60.0, True)) == wanted
 
 
 def test_a_sudden_load_is_met_in_panic_before_the_stable_window_shows_it() -> None:
@@ -232,6 +242,87 @@ def test_a_sudden_load_is_met_in_panic_before_the_stable_window_shows_it() -> No
     assert memory.panic_since == 100.0
     later, _ = decide(observe(memory, {"concurrency": 0.0}, 10, 60.0, 101.0), scaling, 10, 120.0)
     assert later.pods == 10  # nothing is taken away while it lasts
+
+
+SETTINGS = Settings(speed=1)
+AUTOSCALER = {"metadata": {"annotations": {"autoscaling.knative.dev/metric": "concurrency"}}, "spec": {}}
+
+
+@pytest.mark.parametrize(("annotations", "config", "expected"), [
+    ({}, {}, {"total": 100.0, "target": 70.0, "window_s": 60.0, "burst_capacity": 211.0}),
+    ({}, {"container-concurrency-target-default": "10", "container-concurrency-target-percentage": "0.5"},
+     {"total": 10.0, "target": 5.0}),
+    ({"target": "20"}, {"container-concurrency-target-default": "10"}, {"total": 20.0, "target": 14.0}),
+    ({"targetUtilizationPercentage": "50"}, {}, {"target": 50.0}),
+    ({"panicWindowPercentage": "20"}, {"panic-threshold-percentage": "300"},
+     {"panic_window_percent": 20.0, "panic_threshold_percent": 300.0}),
+    ({"window": "30s"}, {"stable-window": "90s"}, {"window_s": 30.0}),
+    ({}, {"stable-window": "90s", "scale-down-delay": "1m"}, {"window_s": 90.0, "down_delay_s": 60.0}),
+    ({"scaleDownDelay": "2m", "activation-scale": "3", "target-burst-capacity": "-1"}, {},
+     {"down_delay_s": 120.0, "activation_scale": 3, "burst_capacity": -1.0}),
+    ({}, {"max-scale-up-rate": "2", "max-scale-down-rate": "4"}, {"up_rate": 2.0, "down_rate": 4.0}),
+])
+def test_options_come_from_annotations_in_both_spellings_and_from_the_config_map(
+        annotations: dict[str, str], config: dict[str, str], expected: dict[str, float]) -> None:
+    options = Options({f"autoscaling.knative.dev/{name}": value for name, value in annotations.items()}, config)
+
+    scaling = scaling_of(AUTOSCALER, options, SETTINGS)
+
+    assert {name: getattr(scaling, name) for name in expected} == pytest.approx(expected)
+
+
+def test_a_delay_holds_the_number_of_pods_until_it_has_passed() -> None:
+    scaling = Scaling("concurrency", 10.0, 10.0, 60.0, True, down_delay_s=30.0)
+    memory = Memory((Sample(0.0, 50.0, 0.0), Sample(60.0, 0.0, 0.0)))
+
+    first, memory = decide(memory, scaling, 5, 60.0)
+    held, memory = decide(memory, scaling, 5, 145.0)
+    again, memory = decide(Memory.of({"status": memory.to_status()}), scaling, 5, 170.0)
+    later, _ = decide(memory, scaling, 5, 176.0)
+
+    assert [first.pods, held.pods, held.pending, again.pods, later.pods] == [5, 5, True, 5, 2]
+
+
+def test_a_revision_that_gets_requests_has_at_least_its_activation_scale() -> None:
+    scaling = Scaling("concurrency", 10.0, 10.0, 60.0, True, activation_scale=4)
+
+    busy, _ = decide(Memory((Sample(0.0, 1.0, 0.0),)), scaling, 1, 10.0)
+    idle, _ = decide(Memory((Sample(0.0, 0.0, 0.0),)), scaling, 1, 10.0)
+
+    assert (busy.pods, idle.pods) == (4, 0)
+
+
+@pytest.mark.parametrize(("burst", "excess", "wanted"), [(0.0, 0, 2), (-1.0, -1, 3), (100.0, 200, 4)])
+def test_the_burst_capacity_decides_who_stands_in_the_path(burst: float, excess: int, wanted: int) -> None:
+    scaling = Scaling("concurrency", 70.0, 100.0, 60.0, True, burst_capacity=burst)
+
+    decision, _ = decide(Memory((Sample(0.0, 0.0, 0.0),)), scaling, 3, 10.0)
+
+    assert (decision.excess_burst_capacity, activators(3, scaling)) == (excess, wanted)
+
+
+@pytest.mark.parametrize(("data", "wanted"), [
+    ({"initial-scale": "3"}, 3), ({"enable-scale-to-zero": "false"}, 1), ({}, 0)])
+def test_the_cluster_has_bounds_of_the_scale(data: dict[str, str], wanted: int) -> None:
+    world = make_world(cpu="64")
+    world.objects.create(CONFIG_MAP, {
+        "metadata": {"name": "config-autoscaler", "namespace": "knative-serving"}, "data": data})
+
+    start(world, min_scale="0")
+    world.run_pods()
+    if "initial-scale" not in data:
+        world.pass_s(300)
+        world.run_pods()
+
+    assert replicas(world) == wanted
+
+
+def test_bounds_have_an_old_spelling_and_defaults() -> None:
+    annotated = Bounds.of(AUTOSCALER, Options({"autoscaling.knative.dev/minScale": "2",
+                                               "autoscaling.knative.dev/maxScale": "5"}, {"min-scale": "1"}))
+    configured = Bounds.of(AUTOSCALER, Options({}, {"min-scale": "1", "max-scale": "3", "initial-scale": "2"}))
+
+    assert (annotated, configured) == (Bounds(2, 5, 1), Bounds(1, 3, 2))
 
 
 @settings(max_examples=15, deadline=None)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kserve_nb.clusters import Record, process_identity
-from kserve_nb.clusters.embedded import readiness
+from kserve_nb.clusters.embedded import readiness, unreadable_objects
 from kserve_nb.clusters.embedded.supervision import health
 from kserve_nb.clusters.embedded.supervision.health import Health, PartHealth
 
@@ -36,6 +36,16 @@ def test_all_parts_ready_and_answering_is_ready(record: Record, tmp_path: Path) 
 
     assert (found.state, found.ready, [part.name for part in found.parts]) == (
         "running", True, ["runtime", "envoy", "server"])
+
+
+def test_stored_objects_that_cannot_be_read_are_problems_of_a_ready_cluster(record: Record, tmp_path: Path) -> None:
+    health.write(tmp_path, Health(os.getpid(), parts(PartHealth("runtime", "ready"))))
+    unreadable_objects.write(tmp_path, ["Cannot read namespaces a from the store"])
+    assert readiness.status(record, tmp_path).problems == ("Cannot read namespaces a from the store",)
+
+    unreadable_objects.write(tmp_path, [])
+
+    assert readiness.status(record, tmp_path).problems == ()
 
 
 def test_a_part_that_cannot_start_is_named_with_its_last_log_line(record: Record, tmp_path: Path) -> None:

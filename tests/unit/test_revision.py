@@ -21,6 +21,7 @@ from kserve_nb.clusters.embedded.apimachinery.objects import Object, condition
 from kserve_nb.clusters.embedded.control.framework.child_names import child_name
 from kserve_nb.clusters.embedded.control.framework.reconciler import Moment
 from kserve_nb.clusters.embedded.control.knative import revision
+from kserve_nb.clusters.embedded.control.knative.autoscaling.autoscaling_options import Options
 from kserve_nb.clusters.embedded.control.knative.revision_deployment import make_deployment, make_pod_autoscaler
 from tests.unit.revision_world import ONE, TWO, make_world, start
 from tests.unit.world import DATA, NS, World, conditions_of, recorded, recorded_one
@@ -66,7 +67,8 @@ def test_a_revision_is_deployed_as_a_real_one(name: str) -> None:
     wanted = bare(recorded_one("deployments", name))
     del wanted["metadata"]["annotations"]["deployment.kubernetes.io/revision"]  # the Deployment's controller adds it
 
-    made = make_deployment(recorded_one("revisions", name))
+    revision = recorded_one("revisions", name)
+    made = make_deployment(revision, Options(revision["metadata"]["annotations"], {}))
 
     assert made == wanted
 
@@ -218,7 +220,7 @@ def test_an_initial_scale_and_a_progress_deadline_are_taken_from_annotations() -
     body["metadata"]["annotations"] |= {"autoscaling.knative.dev/initial-scale": "3",
                                         "serving.knative.dev/progress-deadline": "90s"}
 
-    spec = make_deployment(body)["spec"]
+    spec = make_deployment(body, Options(body["metadata"].get("annotations", {}), {}))["spec"]
 
     assert (spec["replicas"], spec["progressDeadlineSeconds"]) == (3, 90)
 

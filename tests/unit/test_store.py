@@ -387,6 +387,7 @@ def test_a_row_that_cannot_be_read_costs_one_object_and_is_reported(
 
     assert [obj["metadata"]["name"] for obj in reopened.list(NAMESPACE)] == ["good"]
     assert "Cannot read namespaces bad from the store" in caplog.text
+    assert [line in caplog.text for line in reopened.unreadable] == [True]
     reopened.create(NAMESPACE, {"metadata": {"name": "bad"}})
 
 

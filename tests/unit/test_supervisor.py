@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -17,7 +18,8 @@ import psutil
 import pytest
 
 from kserve_nb.clusters import process_identity, state
-from kserve_nb.clusters.embedded.supervision import health, supervised_process
+from kserve_nb.clusters.embedded import log_rotation
+from kserve_nb.clusters.embedded.supervision import health, processes, supervised_process, supervisor
 from kserve_nb.clusters.embedded.supervision.health import PartHealth
 from kserve_nb.clusters.embedded.supervision.supervised_process import SupervisedProcess
 from kserve_nb.clusters.embedded.supervision.supervisor import StopConditions, Supervisor
@@ -106,6 +108,22 @@ def test_a_process_that_cannot_be_started_is_retried_until_it_can(record: Record
     assert (folder / "store.db").read_text() == "precious"
 
 
+def test_the_logs_of_a_clusters_processes_are_rotated(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = state.folder("lab")
+    monkeypatch.setattr(supervisor, "CHECK_S", 0.02)
+    monkeypatch.setattr(log_rotation, "MAX_BYTES", 1000)
+    (folder / "supervisor.log").write_text("x" * 1001)
+
+    async def scene(_: Supervisor) -> None:
+        await until((folder / "server.log.1").exists, "the log of the process is rotated")
+        await until(lambda: (folder / "server.log").stat().st_size > 0, "the process writes on")
+
+    supervise(folder, python("while True: print('x' * 100, flush=True); import time; time.sleep(0.01)"), scene)
+
+    assert (folder / "supervisor.log").read_text() == "" and (folder / "supervisor.log.1").read_text() == "x" * 1001
+    assert not (folder / "server.log.2").exists()
+
+
 def test_a_crash_loop_is_reported_with_the_last_line_of_the_log(record: Record) -> None:
     folder = state.folder("lab")
 
@@ -143,16 +161,17 @@ def test_children_of_a_killed_process_end_with_it(record: Record) -> None:
             f"open({str(folder / 'child')!r}, 'w').write(f'{{child.pid}} ')\ntime.sleep(1000)")
 
     async def scene(supervisor: Supervisor) -> None:
-        from kserve_nb.clusters.embedded.supervision.processes import adopt_orphans
-
-        adopt_orphans()
+        processes.adopt_orphans()
         await until(lambda: (folder / "child").exists() and (folder / "child").read_text().endswith(" "), "started")
         orphan = psutil.Process(int((folder / "child").read_text()))
         assert supervisor.parts[0].pid is not None
         os.kill(supervisor.parts[0].pid, signal.SIGKILL)
         await until(lambda: not orphan.is_running(), "the orphan has ended")
 
-    supervise(folder, python(code), scene)
+    try:
+        supervise(folder, python(code), scene)
+    finally:  # orphans of later tests are not this process's
+        ctypes.CDLL(None).prctl(processes._PR_SET_CHILD_SUBREAPER, 0)
 
 
 def test_a_stopped_cluster_says_why_and_keeps_its_objects(record: Record) -> None:

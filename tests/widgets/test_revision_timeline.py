@@ -1,4 +1,4 @@
-"""The course of a rollout: lanes, looking back, gaps, and one file to take along."""
+"""Tests of the timeline: lanes, looking back, gaps, marks of warnings, and the exported file."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def test_bands_follow_the_traffic() -> None:
     pods = {name[-5:]: [[s.what for s in spans] for spans in found.values()] for name, found in course.pods.items()}
     assert pods["00001"] == [["starting", "ready", "ending"], ["starting", "ready"]]
     assert [text for _, text in course.actions] == [
-        "requested: 100 % for model", "requested: 10 % for model-2",
-        "requested: 100 %", "requested: 0 %", "requested: 10 %"]
+        "requested: no percent for model", "requested: 10 % for model-2",
+        "requested: no percent", "requested: 0 %", "requested: 10 %"]
 
 
 def test_a_time_without_data_is_a_gap() -> None:
@@ -63,7 +63,7 @@ def test_looking_back_shows_the_state_at_that_time() -> None:
     shown = revision_timeline.text(at(190), whole, whole.until - 100)
 
     assert shown.endswith(
-        "at 09:16:34:\nrequested 100 % of model-2\nrouted 100 % → 00002\npods 00001 ready · 00002 ready\nsettled")
+        "at 09:16:34:\nrequested no percent for model-2\nrouted 100 % → 00002\npods 00001 ready · 00002 ready\nsettled")
     assert "<b>at 09:16:34</b>" in revision_timeline.html(at(190), whole, whole.until - 100)
 
 
@@ -114,3 +114,17 @@ def test_a_user_scrubs_the_timeline_and_saves_it(
     assert "requested: 0 %" in (tmp_path / "sklearn-iris-timeline.html").read_text()
     timeline.close()
     assert timeline._subscription.feed.closed
+
+
+def test_warnings_of_normal_operation_are_no_red_marks() -> None:
+    course = lanes_of(history())
+    warnings = [event for event in history().events if event.warning]
+
+    explained = {(event.reason, event.at): timeline_picture.why_normal(event, course) for event in warnings}
+
+    words = [why for (reason, _), why in explained.items() if reason == "Unhealthy"]
+    assert words == ["normal while a pod drains", "normal while a pod starts", "normal while a pod drains"]
+    assert {why for (reason, _), why in explained.items() if reason == "UpdateFailed"} == {
+        "normal: two controllers wrote at the same time, and one retries"}
+    assert {why for (reason, _), why in explained.items() if reason == "BackOff"} == {""}
+    assert timeline_picture.picture(history()).count("✖") == 0

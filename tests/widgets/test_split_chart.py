@@ -1,4 +1,4 @@
-"""Requests are counted as they are answered; in code as by the button."""
+"""Tests of the chart of requests: by button and in code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def chart(api: FakeApi, rollout: Rollout) -> Iterator[SplitChart]:
 
 
 def test_before_the_first_request_it_says_how_to_send_some(chart: SplitChart) -> None:
-    assert chart.text == "sklearn-iris: no requests counted yet. Send some: chart.send(300)"
+    assert chart.text == "sklearn-iris: no requests counted yet. Press Send, or call chart.send(300)"
 
 
 def test_code_sends_and_the_chart_shows_it(chart: SplitChart) -> None:
@@ -53,7 +53,7 @@ def test_a_button_does_the_same_and_reset_starts_over(chart: SplitChart) -> None
 def test_lost_requests_are_counted_as_lost(gateway: FakeGateway, chart: SplitChart) -> None:
     chart.send(25)
     gateway.failing = True
-    tally = chart.send  # a probe cannot be found while all fail
+    tally = chart.send  # no discriminating input can be found while all requests fail
     with pytest.raises(Exception, match="no healthy upstream"):
         tally(25)
 

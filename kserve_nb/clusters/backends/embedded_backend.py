@@ -116,12 +116,15 @@ def _explain_resumption(record: Record, folder: Path, notify: Notify, has_object
 
 def _launch(record: Record, folder: Path, notify: Notify) -> Record:
     """Start the supervisor and wait until the cluster is ready. If it does not become ready, it is stopped again."""
+    from kserve_nb.clusters.embedded.node.runtime import sandbox  # loads the C library
+
     own = process_identity.start_mark(os.getpid())
     state.write(replace(record, pid=os.getpid(), started=own))  # if this process is killed, the cluster counts as ended
     process = supervisor_control.launch(record, folder)
     record = replace(record, pid=process.pid, started=process_identity.start_mark(process.pid))
     state.write(record)
     notify("Starting the API server, the gateway and the model runtime ...")
+    notify(f"A model file is code. Sandbox of the models: {sandbox.level()}.")
     try:
         readiness.wait(record, folder, process)
     except BaseException:

@@ -10,12 +10,13 @@ import urllib.request
 from pathlib import Path
 
 from kserve_nb.clusters.backend import PartStatus, Status
+from kserve_nb.clusters.embedded import unreadable_objects
 from kserve_nb.clusters.embedded.supervision import health, supervisor_control
 from kserve_nb.clusters.embedded.supervision.health import Health, PartHealth
 from kserve_nb.clusters.state import ClusterError, Record
 
 START_S = 60.0  # the first start trains models; a busy machine is slow
-RESPONSE_S = 15.0  # how long a running cluster may take to answer before it is started anew
+RESPONSE_S = 15.0  # how long a running cluster may take to respond before it is restarted
 _POLL_S = 0.02
 
 
@@ -34,7 +35,7 @@ def status(record: Record, folder: Path) -> Status:
             f"{part.name} is {part.state}" + (f": {part.problem}" if part.problem else "") for part in failing), parts)
     if not answers(record, folder):
         return Status("running", False, "its API server or its gateway does not answer", parts)
-    return Status("running", True, "", parts)
+    return Status("running", True, "", parts, unreadable_objects.read(folder))
 
 
 def why_stopped(found: Health | None) -> str:
@@ -64,7 +65,7 @@ def wait(record: Record, folder: Path, supervisor: subprocess.Popen[bytes]) -> N
 
 
 def responds(record: Record, folder: Path) -> bool:
-    """Whether a cluster that runs is ready, or becomes ready soon. A cluster that does not run is not waited for."""
+    """Whether a running cluster is ready, or becomes ready within RESPONSE_S. False at once if it does not run."""
     deadline = time.monotonic() + RESPONSE_S
     while not (found := status(record, folder)).ready:
         stuck = any(part.state == "crash-looping" for part in found.parts)

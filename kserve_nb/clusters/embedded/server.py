@@ -1,13 +1,14 @@
-"""The one Python process of an embedded cluster that thinks: API server, reconcilers, node and gateway.
+"""The server process of an embedded cluster: API server, reconcilers, kubelet and gateway controller.
 
     python -m kserve_nb.clusters.embedded.server NAME LISTENING_FD
 
-Started by the supervisor. The parts know nothing of each other; they meet through the store's objects.
+The supervisor starts it. The parts do not call each other: they exchange objects through the store.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import signal
@@ -20,7 +21,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from kserve_nb.clusters import state
-from kserve_nb.clusters.embedded import control
+from kserve_nb.clusters.embedded import control, unreadable_objects
 from kserve_nb.clusters.embedded.api.admission.chain import admit
 from kserve_nb.clusters.embedded.api.initial_objects import populate
 from kserve_nb.clusters.embedded.api.store.database import StoreError
@@ -39,7 +40,10 @@ SOCKETS = Path()  # the supervisor starts this process in the folder of the sock
 
 
 def note_use(folder: Path, every_s: float) -> Middleware:
-    """A middleware that keeps `used` young while anybody asks: an idle cluster ends by it."""
+    """A middleware that updates the time of the cluster's last use: a cluster without requests stops after a while.
+
+    The time is that of the file `used` in the state folder. It is updated at most every `every_s` seconds.
+    """
     last = 0.0
 
     @web.middleware
@@ -48,14 +52,15 @@ def note_use(folder: Path, every_s: float) -> Middleware:
         now = asyncio.get_running_loop().time()
         if now - last > every_s:
             last = now
-            (folder / "used").touch()
+            with contextlib.suppress(OSError):  # the disk is full: the request matters more
+                (folder / "used").touch()
         return await handler(request)
 
     return middleware
 
 
 async def serve_api(store: Store, settings: Settings, record: Record, folder: Path, listener: socket.socket) -> None:
-    """Answer on the listening socket that the supervisor holds."""
+    """Serve the API on the listening socket that the supervisor holds."""
     app = make_app(store, settings, token=record.token)
     app.middlewares.insert(0, note_use(folder, min(60, record.idle_s / 4)))
     # handler_cancellation: a watch ends when its client has gone, not at its next event.
@@ -76,12 +81,15 @@ async def run(name: str, listener: socket.socket) -> None:
     assert record is not None
     settings = settings_of(record)
     store = Store(folder / "store.db", admission=admit)
+    with contextlib.suppress(OSError):  # the disk is full: they are in the log
+        unreadable_objects.write(folder, store.unreadable)
     populate(store, settings)
     loop = ControlLoop(store, settings, control.reconcilers(), record_event)
-    kubelet = Kubelet(store, settings, folder, SOCKETS / RUNTIME_SOCKET)
-    gateway = Gateway(store, settings, folder / "envoy", SOCKETS)
+    kubelet = Kubelet(store.as_manager("kubelet"), settings, folder, SOCKETS / RUNTIME_SOCKET)
+    ingress = "kourier" if settings.gateway == "kourier" else "controller"
+    gateway = Gateway(store.as_manager(ingress), settings, folder / "envoy", SOCKETS)
     gc.collect()
-    gc.freeze()  # what is there now stays: later collections need not walk it
+    gc.freeze()  # these objects stay: later garbage collections do not have to visit them
     async with asyncio.TaskGroup() as group:
         task = group.create_task(serve_api(store, settings, record, folder, listener))
         for part in (loop, kubelet, gateway):

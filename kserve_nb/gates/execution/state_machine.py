@@ -131,7 +131,7 @@ def _advancing(plan: RolloutPlan, state: RunState, view: ClusterView, now: float
     if not view.missing:
         if percent == _PROMOTED:
             return state.enter("promoted", "all users get the new revision", now)
-        return state.enter("baking", f"users get {percent} %", now, step_since=now, failing="",
+        return state.enter("baking", f"users get {percent} %", now, step_since=now, failing="", results=(),
                            evidence=state.evidence.next_step())
     if view.failure != state.failing:
         return replace(state, failing=view.failure, failing_since=now)
@@ -182,7 +182,7 @@ def _to_step(plan: RolloutPlan, state: RunState, step: int, reason: str, now: fl
     percent = plan.steps[step]
     intent = Intent(None if percent == _PROMOTED else percent, plan.model if step == 0 else "")
     goal = "promote" if percent == _PROMOTED else f"go to {percent} %"
-    return state.enter("advancing", f"{reason}; {goal}", now, step=step, intent=intent, failing="", results=())
+    return state.enter("advancing", f"{reason}; {goal}", now, step=step, intent=intent, failing="")
 
 
 def _roll_back(state: RunState, reason: str, now: float) -> RunState:

@@ -17,12 +17,10 @@ from kserve_nb.values.text.foreign_text import safe, safe_html
 
 Rows = Sequence[Sequence[str]]
 Table = tuple[Rows, Rows]  # header and body
-# JupyterLab wraps long lines, which breaks kubectl's tables. In a notebook of this course they scroll instead.
-_UNBROKEN = (
-    ".jp-Notebook:has(.kserve-nb-lab) .jp-RenderedText[data-mime-type='application/vnd.jupyter.stdout']"
-    "{overflow-x:auto}"
-    ".jp-Notebook:has(.kserve-nb-lab) .jp-RenderedText[data-mime-type='application/vnd.jupyter.stdout'] pre"
-    "{white-space:pre;word-break:normal}"
+# JupyterLab breaks long lines within words. In a notebook of this course they break between words.
+_WRAPPED = (
+    ".jp-Notebook:has(.kserve-nb-lab) .jp-RenderedText pre"
+    "{white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere}"
 )
 _RULE = "1px solid var(--jp-border-color2, #e0e0e0)"
 _CELL = f"text-align:left;line-height:1.4;padding:3px 16px 3px 4px;border-bottom:{_RULE}"
@@ -44,9 +42,10 @@ def cluster_line(cluster: Cluster) -> str:
 
 
 def cluster_html(cluster: Cluster) -> str:
-    """The line about a cluster, with the style that lets the tables of kubectl in this notebook scroll."""
+    """The line about a cluster, with the style that wraps the lines of this notebook's outputs between words."""
     line = safe_html(cluster_line(cluster))
-    return f"<style>{_UNBROKEN}</style><pre class='kserve-nb-lab' style='white-space:pre-wrap'>{line}</pre>"
+    look = "margin:0;padding:0;white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere"
+    return f"<style>{_WRAPPED}</style><pre class='kserve-nb-lab' style='{look}'>{line}</pre>"
 
 
 def status_line(status: RolloutStatus) -> str:

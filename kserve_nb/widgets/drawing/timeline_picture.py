@@ -18,7 +18,7 @@ _CHARACTER = 6.4  # px, the average width of one
 _STEPS_S = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
 _TICK_PX = 100  # the least distance between two ticks
 _EVENTS_SHOWN = 80
-_DRAIN_MARGIN_S = 2.0  # an event may be recorded a moment before the pod is seen to end
+_MARGIN_S = 2.0  # an event may be recorded a moment before or after the change of its pod is seen
 _STROKES = {
     "ready": f"stroke='{INK}' stroke-width='4'",
     "starting": f"stroke='{INK}' stroke-width='2' stroke-dasharray='2 3'",
@@ -97,15 +97,24 @@ def frame_text(frame: TimelineFrame | None) -> str:
         return "no data: the cluster did not answer at this moment"
     routed = " · ".join(f"{percent} % → {short(name)}" for name, percent in frame.traffic) or "none"
     pods = " · ".join(f"{short(revision)} {word}" for _, revision, word in frame.pods) or "none"
-    requested = f"{frame.requested or 'nothing'} of {frame.model.rpartition('/')[2] or 'no model'}"
+    requested = f"{frame.requested or 'nothing'} for {frame.model.rpartition('/')[2] or 'no model'}"
     phase = f"{frame.phase}: {frame.why}" if frame.why else frame.phase
     return f"requested {requested}\nrouted {routed}\npods {pods}\n{phase}"
 
 
-def is_drain(event: Event, course: TimelineLanes) -> bool:
-    """Whether a warning is normal: the readiness probe of a pod that is draining fails on purpose."""
-    spans = [span for pods in course.pods.values() for span in pods.get(event.name, ()) if span.what == "ending"]
-    return event.reason == "Unhealthy" and any(span.start - _DRAIN_MARGIN_S <= event.at for span in spans)
+def why_normal(event: Event, course: TimelineLanes) -> str:
+    """Why a warning is part of normal operation; empty if it points to a fault."""
+    if "the object has been modified" in event.message:
+        return "normal: two controllers wrote at the same time, and one retries"
+    if event.reason != "Unhealthy":
+        return ""
+    spans = [span for pods in course.pods.values() for span in pods.get(event.name, ())]
+    if any(span.what == "ending" and span.start - _MARGIN_S <= event.at for span in spans):
+        return "normal while a pod drains"
+    is_starting = any(
+        span.what == "starting" and span.start - _MARGIN_S <= event.at <= span.end + _MARGIN_S for span in spans
+    )
+    return "normal while a pod starts" if is_starting else ""
 
 
 def _requested(course: TimelineLanes, x: _X, right: float) -> tuple[list[str], float]:
@@ -113,7 +122,7 @@ def _requested(course: TimelineLanes, x: _X, right: float) -> tuple[list[str], f
     ends = [0.0] * _ROWS
     parts: list[str] = []
     for at, sentence in course.actions:
-        words = sentence.replace("asked: ", "").replace("requested: ", "")  # the lane's name says so
+        words = sentence.replace("asked: ", "").replace("requested: ", "")  # the lane is named `requested`
         width = _CHARACTER * len(words) + 14
         left = x(at) if x(at) + width <= right else x(at) - width  # left of its mark where there is no room
         row = next((n for n, end in enumerate(ends) if end <= left), None)
@@ -193,11 +202,11 @@ def _events(history: RolloutHistory, course: TimelineLanes, x: _X, y: float) -> 
     shown = [event for event in history.events if course.start <= event.at <= course.end][-_EVENTS_SHOWN:]
     parts = [svg.text_at(0, y + 14, "events", more="font-weight='600'")]
     for event in shown:
-        draining = event.warning and is_drain(event, course)
-        is_warning = event.warning and not draining
+        normal = why_normal(event, course) if event.warning else ""
+        is_warning = event.warning and not normal
         mark, colour, size = ("✖", BAD, 11) if is_warning else ("·", INK, 18)
-        normal = " (normal while a pod drains)" if draining else ""
-        title = f"{clock(event.at)} {event.kind} {event.reason}{normal}: {event.message[:200]}"
+        explained = f" ({normal})" if normal else ""
+        title = f"{clock(event.at)} {event.kind} {event.reason}{explained}: {event.message[:200]}"
         look = f"fill='{colour}' font-weight='700' font-size='{size}'"
         parts.append(svg.grouped(title, svg.text_at(x(event.at), y + 14, mark, anchor="middle", more=look)))
     return parts

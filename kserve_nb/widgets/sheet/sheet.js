@@ -6,6 +6,7 @@
 const NO_ANSWER_MS = 4000;
 const TOAST_MS = 2500;
 const WIDTH_STEP = 20; // px; a smaller change of the width is not reported
+const GONE = new Set(["disconnected", "dead", "terminating", "restarting", "autorestarting"]); // states of a kernel
 
 /** What identifies an element among its siblings, so that it keeps its focus and its place when others come and go. */
 function keyOf(node) {
@@ -83,7 +84,10 @@ function render({ model, el }) {
   const toast = document.createElement("div");
   toast.className = "knb-toast";
   toast.setAttribute("role", "status");
-  wrapper.append(root, toast);
+  const dead = document.createElement("div"); // says that the kernel has stopped
+  dead.className = "knb-dead";
+  dead.setAttribute("role", "status");
+  wrapper.append(root, toast, dead);
   el.append(wrapper);
   const template = document.createElement("template");
   const view = Math.random().toString(36).slice(2);
@@ -91,6 +95,7 @@ function render({ model, el }) {
   let pending = ""; // the last event, until Python has handled it
   let late = 0; // the timer that runs meanwhile
   let waiting = null; // the newest step of a range that has not been sent: one at a time is under way
+  let kernel = null; // observes the mark of the kernel's state
   let isActive = false; // whether the user's last action was in this view
 
   function show(text, forMs) {
@@ -102,7 +107,7 @@ function render({ model, el }) {
     pending = `${view} ${++count}`;
     clearTimeout(late);
     late = setTimeout(() => {
-      show("No answer from the kernel: it is busy, or it has stopped. Then run the notebook's cells again.");
+      show("No answer from the kernel: it is busy, or it has stopped. If it has stopped, restart it in the menu Kernel.");
     }, NO_ANSWER_MS);
     model.send({ type, name, value, id: pending });
   }
@@ -119,7 +124,23 @@ function render({ model, el }) {
     send(type, name, value);
   }
 
+  /** JupyterLab marks a kernel that has stopped in the notebook's toolbar; the widget itself gets no event. */
+  function watchKernel() {
+    const mark = el.closest(".jp-NotebookPanel")?.querySelector(".jp-Notebook-ExecutionIndicator");
+    if (!mark || kernel) return;
+    kernel = new MutationObserver(() => GONE.has(mark.dataset.status) && showDead());
+    kernel.observe(mark, { attributes: true, attributeFilter: ["data-status"] });
+  }
+
+  function showDead() {
+    wrapper.dataset.dead = "";
+    dead.textContent = "✖ The kernel has stopped: this is the last state. Restart it in the menu Kernel, and run the "
+      + "notebook's first cells and this one again.";
+  }
+
   function draw() {
+    delete wrapper.dataset.dead; // there is a kernel: it has sent a picture
+    dead.textContent = "";
     const focused = root.ownerDocument.activeElement;
     template.innerHTML = model.get("content");
     patchChildren(root, template.content, pending !== "");
@@ -181,6 +202,7 @@ function render({ model, el }) {
 
   let reported = 0;
   const sizes = new ResizeObserver(() => {
+    watchKernel(); // the view is now in the page
     const width = Math.floor(root.clientWidth / WIDTH_STEP) * WIDTH_STEP;
     if (!width || width === reported) return;
     reported = width;
@@ -194,6 +216,7 @@ function render({ model, el }) {
   draw();
   return () => {
     sizes.disconnect();
+    kernel?.disconnect();
     window.removeEventListener("keydown", onKey, true);
     clearTimeout(late);
     model.off("change:content", draw);

@@ -108,4 +108,4 @@ class Sheet(SavedOutput, anywidget.AnyWidget):  # type: ignore[misc]  # anywidge
 def static_html(picture: str) -> str:
     """A picture as HTML that needs no widget, for GitHub, reports and exported pages."""
     style = re.sub(r"/\*.*?\*/|\n\s*", "", _STYLE.read_text(encoding="utf-8"), flags=re.DOTALL)
-    return f"<style>{style}</style><div class='knb'>{picture}</div>"
+    return f"<style>{style}</style><div class='knb knb-static'>{picture}</div>"

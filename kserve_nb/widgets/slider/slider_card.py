@@ -45,7 +45,7 @@ def html(view: SliderView, *, is_live: bool = False) -> str:
     """The card; without controls for where there is no browser to use them."""
     state = view.state
     glyph, words, look = _CHIPS[view.phase.word]
-    parts = [_splits(view)]
+    parts = [_splits(view, is_live=is_live)]
     if is_live:
         parts += [track(state, _locked(view)), _chooser(view), _actions(view), _question(view)]
     elif draft_line(view):
@@ -65,21 +65,21 @@ def _locked(view: SliderView) -> bool:
 # --- the split now and after the change --------------------------------------------------------------------------
 
 
-def _splits(view: SliderView) -> str:
+def _splits(view: SliderView, *, is_live: bool) -> str:
+    """The split that is routed, and the one after the change that the handle shows."""
     status, state = view.state.status, view.state
     if status is None:
-        return f"<div class='knb-splits'><b>now</b><div>{safe(view.absent)}</div></div>"
+        return f"<div class='knb-splits'><b>routed now</b><div>{safe(view.absent)}</div></div>"
     now = [(t.revision, t.percent, _role(status, t.revision, latest=t.latest)) for t in status.traffic]
     now.sort(key=lambda row: row[0])
-    rows = f"<b>now</b><div data-key='now'>{_split(now, f'READY {status.ready.status}')}</div>"
+    rows = f"<b>routed now</b><div data-key='now'>{_split(now, f'READY {status.ready.status}')}</div>"
     change = state.confirming or TrafficChange("apply", state.draft_percent)
     latest, previous = _pair(status)
-    if not _locked(view) and latest and previous and latest != previous:
+    is_same = change.latest_percent == requested_percent(status)
+    if not _locked(view) and latest and previous and latest != previous and (is_live or not is_same):
         after = [(previous, 100 - change.latest_percent, ""), (latest, change.latest_percent, "")]
-        same = "the same" if change.latest_percent == requested_percent(status) else ""
-        rows += (
-            f"<b>{'would be' if not state.writing else 'will be'}</b><div data-key='after'>{_split(after, same)}</div>"
-        )
+        name = "will be" if state.writing else "would be"
+        rows += f"<b>{name}</b><div data-key='after'>{_split(after, 'no change' if is_same else '')}</div>"
     return f"<div class='knb-splits'>{rows}</div>"
 
 
@@ -114,15 +114,14 @@ def _chooser(view: SliderView) -> str:
     shown = view.typed if view.number_problem else str(state.shown_percent)
     box = (
         f"<label data-key='number'>canary percent <input type='text' inputmode='numeric' autocomplete='off' "
-        f"data-change='number' aria-describedby='' value='{safe(shown)}'{invalid}{locked}> %</label>"
-    ).replace(" aria-describedby=''", "")
+        f"data-change='number' value='{safe(shown)}'{invalid}{locked}> %</label>"
+    )
     why_not = view.unavailable
     presets = "".join(
         button("percent", f"{percent} %", value=str(percent), why_not=why_not, look="small",
                title="Moves the handle; writes nothing.") for percent in PRESETS
     )  # fmt: skip
-    problem = note("✖", view.number_problem, urgent=True) if view.number_problem else ""
-    return f"<div class='knb-choose'>{box}{presets}</div><div class='knb-message' data-key='problem'>{problem}</div>"
+    return f"<div class='knb-choose'>{box}{presets}</div>"
 
 
 def _actions(view: SliderView) -> str:
@@ -141,15 +140,16 @@ def _actions(view: SliderView) -> str:
 
 
 def _question(view: SliderView) -> str:
-    """What is asked, or what a change would do, in an area of constant height."""
+    """The question that is open, or the effect of the chosen change, in an area of constant height."""
     state = view.state
-    body, is_open = "", False
+    is_open = bool(state.confirming and state.status and not view.unavailable)
+    body = note("✖", view.number_problem, urgent=True) if view.number_problem else ""
     if view.unavailable:
         body = note("⊘", f"not possible: {view.unavailable}")
     elif state.confirming and state.status:
-        body, is_open = _confirmation(state.confirming, state.status, again=state.confirmed_once), True
+        body += _confirmation(state.confirming, state.status, again=state.confirmed_once)
     else:
-        body = _message(view) + _plan(view)
+        body += _message(view) + _plan(view)
     return (
         f"<div class='knb-question' data-key='question' data-open='{str(is_open).lower()}' tabindex='-1' role='group' "
         f"aria-label='what happens next'>{body}</div>"

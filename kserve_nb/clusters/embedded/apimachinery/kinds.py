@@ -165,7 +165,7 @@ SECRET = Kind(
         AGE))
 SERVICE_ACCOUNT = Kind(
     "", "v1", "ServiceAccount", "serviceaccounts", True, ("sa",), has_status=False, has_generation=False,
-    ownership="dependent", returned_on_delete=True,
+    further_subresources=("token",), ownership="dependent", returned_on_delete=True,
     columns=(
         Column("Secrets",
                "Secrets is a list of the secrets in the same namespace that pods running using this ServiceAccount "

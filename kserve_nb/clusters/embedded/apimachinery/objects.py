@@ -201,6 +201,9 @@ class Objects(Protocol):
 
     kinds: Kinds
 
+    def as_manager(self, manager: str) -> Objects:
+        """The same objects. Each field that is written through the result is recorded as the manager's."""
+
     def get(self, kind: Kind, namespace: str | None, name: str) -> Object:
         """The object. Raises NotFoundError."""
 
@@ -231,6 +234,15 @@ class Objects(Protocol):
     def watch(self, *kinds: Kind) -> AsyncIterator[WatchEvent]:
         """An ADDED for each existing object, then every change as it happens, until the iterator is closed.
         Without kinds: the objects of all kinds, including those that are added later."""
+
+
+def copied(value: T) -> T:
+    """A copy of JSON data that shares nothing with it: several times faster than `copy.deepcopy`."""
+    if isinstance(value, dict):
+        return {key: copied(item) for key, item in value.items()}  # type: ignore[return-value]
+    if isinstance(value, list):
+        return [copied(item) for item in value]  # type: ignore[return-value]
+    return value
 
 
 def utc(moment: float) -> str:

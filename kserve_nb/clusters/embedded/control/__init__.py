@@ -7,6 +7,7 @@ of `clusters.embedded` and `values`, but neither the API server nor the node nor
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 
 from kserve_nb.clusters.embedded.control.framework.reconciler import Reconciler
@@ -19,8 +20,18 @@ MODULES = (
     "kubernetes.custom_resource_definitions",
 )
 
+_MANAGERS = {"kserve": "manager", "knative.autoscaling": "autoscaler", "knative": "controller",
+             "kubernetes.scheduler": "kube-scheduler", "kubernetes.custom_resource_definitions": "kube-apiserver",
+             "kubernetes": "kube-controller-manager"}
+"""The programs that contain the controllers on a real cluster, by the beginning of the module's name."""
+
 
 def reconcilers() -> tuple[Reconciler, ...]:
     """All reconcilers, in the order in which they run when one change queues several of them."""
     return tuple(
-        reconciler for module in MODULES for reconciler in import_module(f"{__name__}.{module}").RECONCILERS)
+        replace(reconciler, manager=_manager_of(module))
+        for module in MODULES for reconciler in import_module(f"{__name__}.{module}").RECONCILERS)
+
+
+def _manager_of(module: str) -> str:
+    return next(manager for prefix, manager in _MANAGERS.items() if module.startswith(prefix))

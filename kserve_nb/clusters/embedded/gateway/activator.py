@@ -55,6 +55,7 @@ class Activator:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         namespace, name = (request.headers.get(f"Knative-Serving-{what}", "") for what in ("Namespace", "Revision"))
+        await self._queues.updated.wait()  # the server has just started: the revisions are not known yet
         backend = self._queues.backends.get((namespace, name))
         if backend is None:
             return _text(404, f'Error getting active endpoint: revision.serving.knative.dev "{name}" not found')

@@ -79,7 +79,7 @@ class Gateway:
                 continue
             try:
                 await self._reconcile(self._cache)
-            except (EnvoyUnavailableError, StatusError) as error:
+            except (EnvoyUnavailableError, StatusError, OSError) as error:  # OSError: the disk is full
                 log.info("the gateway could not be configured and will be in %g s: %s", RETRY_S, error)
                 self._reconcile_later(RETRY_S)
             except Exception:  # one malformed object must not stop the gateway for all others

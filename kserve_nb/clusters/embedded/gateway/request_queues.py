@@ -28,6 +28,7 @@ class RequestQueues:
 
     def __init__(self, changed: Callable[[Key], None]):
         self.backends: Mapping[Key, RevisionBackend] = {}
+        self.updated = asyncio.Event()  # set once the revisions are known
         self._changed = changed
         self._used_slots: Counter[str] = Counter()  # by address of the pod
         self._waiters: dict[Key, deque[asyncio.Future[None]]] = {}
@@ -40,6 +41,7 @@ class RequestQueues:
     def update(self, backends: Mapping[Key, RevisionBackend]) -> None:
         """Replace the list of ready pods, and let waiting requests continue where there are slots now."""
         self.backends = backends
+        self.updated.set()
         for key, waiters in list(self._waiters.items()):
             if self._free(key):
                 self._wake(key, len(waiters))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import time
@@ -16,8 +17,8 @@ def timestamp(now_ns: int) -> str:
 
 
 def append(path: Path, text: str) -> None:
-    """Add one line to a log file."""
-    with path.open("a", encoding="utf-8") as file:
+    """Add one line to a log file. The line is dropped if the disk is full: the container matters more."""
+    with contextlib.suppress(OSError), path.open("a", encoding="utf-8") as file:
         file.write(f"{timestamp(time.time_ns())} stdout F {text}\n")
 
 
@@ -32,7 +33,7 @@ def last_lines(path: Path) -> str:
 
 
 class LogStream(io.TextIOBase):
-    """A stdout or stderr that writes whole lines to a log file.
+    """A stdout or stderr that writes whole lines to a log file. Lines are dropped if the disk is full.
 
     `handle` is the file descriptor of the log.
     """
@@ -46,7 +47,8 @@ class LogStream(io.TextIOBase):
         *lines, self._incomplete = (self._incomplete + text).split("\n")
         if lines:
             prefix = f"{timestamp(time.time_ns())} stdout F "
-            os.write(self._handle, "".join(f"{prefix}{line}\n" for line in lines).encode("utf-8", "replace"))
+            with contextlib.suppress(OSError):
+                os.write(self._handle, "".join(f"{prefix}{line}\n" for line in lines).encode("utf-8", "replace"))
         return len(text)
 
     def writable(self) -> bool:

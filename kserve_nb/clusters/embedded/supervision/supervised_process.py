@@ -21,7 +21,7 @@ STOP_S = 5.0  # how long a process may take to end after SIGTERM before it is ki
 STEADY_S = 10.0  # a process that ran for so long had started well: the next restart is immediate again
 RETRY_FIRST_S, RETRY_MOST_S = 0.05, 5.0
 CRASH_LOOP = 3  # so many short runs in a row are a crash loop
-POLL_FIRST_S, POLL_MOST_S = 0.02, 0.5
+POLL_FIRST_S, POLL_MOST_S = 0.02, 0.1
 
 
 class SupervisedProcess:
@@ -34,13 +34,15 @@ class SupervisedProcess:
         is_ready: tells whether the process does its work; called repeatedly until it does.
         report: called without arguments whenever `health` has changed.
         pass_fds: file descriptors that the process inherits.
+        on_state: called with each new state, before `report`.
     """
 
     def __init__(self, name: str, argv: list[str], log_file: Path, is_ready: Callable[[], Awaitable[bool]],
-                 report: Callable[[], None], pass_fds: tuple[int, ...] = ()):
+                 report: Callable[[], None], pass_fds: tuple[int, ...] = (),
+                 on_state: Callable[[PartState], None] = lambda _: None):
         self.health = PartHealth(name, since=time.time())
         self._argv, self._log_file, self._pass_fds = argv, log_file, pass_fds
-        self._is_ready, self._report = is_ready, report
+        self._is_ready, self._report, self._on_state = is_ready, report, on_state
         self._process: subprocess.Popen[bytes] | None = None
         self._short_runs = 0
 
@@ -66,8 +68,8 @@ class SupervisedProcess:
         """Start the process, wait until it ends, and return the reason."""
         try:
             process = self._process = self._start()
-        except OSError as error:
-            return f"cannot be started: {error.strerror or error}"
+        except (OSError, MemoryError, subprocess.SubprocessError) as error:
+            return f"cannot be started: {getattr(error, 'strerror', None) or error or type(error).__name__}"
         if self.health.state == "restarting":
             self._set("starting")
         readiness = asyncio.create_task(self._wait_for_readiness())
@@ -93,6 +95,7 @@ class SupervisedProcess:
 
     def _set(self, state: PartState, **changes: object) -> None:
         self.health = replace(self.health, state=state, since=time.time(), **changes)  # type: ignore[arg-type]
+        self._on_state(state)
         self._report()
 
     async def stop(self) -> None:
@@ -109,7 +112,7 @@ class SupervisedProcess:
 
 
 async def exit_code(process: subprocess.Popen[bytes]) -> int:
-    """Wait until a child process ends. Uses no thread, and no time where the kernel offers process descriptors."""
+    """Wait until a child process ends, and return its exit code. On Linux this needs neither a thread nor polling."""
     try:
         handle = os.pidfd_open(process.pid)
     except (AttributeError, OSError):  # macOS; or no descriptor is left

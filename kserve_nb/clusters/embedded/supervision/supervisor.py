@@ -25,12 +25,14 @@ from pathlib import Path
 from typing import IO
 
 from kserve_nb.clusters import process_identity, state
+from kserve_nb.clusters.embedded import log_rotation
 from kserve_nb.clusters.embedded.addresses import connect, of_socket
 from kserve_nb.clusters.embedded.cluster_settings import settings_of
 from kserve_nb.clusters.embedded.gateway.envoy_bootstrap import ACTIVATOR_SOCKET, write_bootstrap
 from kserve_nb.clusters.embedded.node.protocol import RUNTIME_SOCKET
 from kserve_nb.clusters.embedded.supervision import health
 from kserve_nb.clusters.embedded.supervision.health import Health
+from kserve_nb.clusters.embedded.supervision.ingress_standby import IngressStandby
 from kserve_nb.clusters.embedded.supervision.processes import adopt_orphans, end_orphans
 from kserve_nb.clusters.embedded.supervision.supervised_process import SupervisedProcess
 from kserve_nb.clusters.embedded.supervision.supervisor_lock import LOCK_FILE, hold_lock
@@ -72,7 +74,7 @@ def enter_socket_folder(folder: Path) -> AbstractContextManager[object]:
 
 
 def _has_sockets() -> bool:
-    """Whether the file system of the working folder has socket files: shared folders of virtual machines do not."""
+    """Whether the working folder may contain socket files. Shared folders of virtual machines may not."""
     trial = Path("trial.sock")
     with socket.socket(socket.AF_UNIX) as listener:
         try:
@@ -175,6 +177,8 @@ class Supervisor:
 
     async def _reason_to_stop(self, conditions: StopConditions) -> str:
         while not (reason := conditions.check()):
+            for name in ("supervisor", *(part.health.name for part in self.parts)):
+                log_rotation.rotate(self._folder / f"{name}.log", log_rotation.OWN_FILES)
             try:
                 await asyncio.wait_for(self._stop_requested.wait(), CHECK_S)
             except TimeoutError:
@@ -196,11 +200,12 @@ def _parts(record: Record, folder: Path, listener: socket.socket,
            report: Callable[[], None]) -> list[SupervisedProcess]:
     """The processes of a cluster, in the order in which they are started."""
     python, module = [sys.executable, "-P", "-m"], "kserve_nb.clusters.embedded"
+    standby = IngressStandby(record.ingress)
     return [
         SupervisedProcess("runtime", [*python, f"{module}.node.runtime.zygote", "--socket", RUNTIME_SOCKET],
                           folder / "runtime.log", _accepts(of_socket(Path(RUNTIME_SOCKET))), report),
         SupervisedProcess("envoy", write_bootstrap(folder / "envoy", settings_of(record), Path()),
-                          folder / "envoy.log", _accepts(record.ingress), report),
+                          folder / "envoy.log", standby.envoy_is_ready, report, on_state=standby.on_state),
         SupervisedProcess("server", [*python, f"{module}.server", record.name, str(listener.fileno())],
                           folder / "server.log", _accepts(of_socket(Path(ACTIVATOR_SOCKET))), report,
                           (listener.fileno(),)),
@@ -227,7 +232,8 @@ async def supervise(name: str) -> None:
     if record is None:
         raise ClusterError(f"There is no cluster {name!r}. Start it: kserve-nb up --name {name}")
     with hold_lock(folder) as lock:
-        (folder / "used").touch()
+        with contextlib.suppress(OSError):  # the disk is full
+            (folder / "used").touch()
         sockets = enter_socket_folder(folder)
         adopt_orphans()
         with sockets, socket.create_server(("127.0.0.1", record.api_port), backlog=512) as listener:

@@ -26,11 +26,17 @@ def lines() -> Iterator[str]:
     for item in DIFFERENCES:
         for kind in item.kinds:
             mark = "" if item.warns else " *"
-            yield f"| {kind.kind} | `{item.path}`{_values(item)}{mark} | {item.effect} | {item.instead} |"
+            about = kind.kind if item.objects is None else f"{kind.kind} `{_cell(item.objects)}`"
+            yield f"| {about} | `{item.path}`{_values(item)}{mark} | {item.effect} | {item.instead} |"
 
 
 def _values(item: Difference) -> str:
-    return "" if item.values is None else f" (`{item.values.replace('|', chr(92) + '|')}`)"
+    return "" if item.values is None else f" (`{_cell(item.values)}`)"
+
+
+def _cell(pattern: str) -> str:
+    """A regular expression inside a table cell."""
+    return pattern.replace("|", r"\|")
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ class Difference:
         instead: what to do about it.
         values: a regular expression for the values that have no effect; all values if it is None.
         warns: whether a write is answered with a warning. Fields of the tutorial's own manifests are only documented.
+        objects: a regular expression for `NAMESPACE/NAME` of the objects that it is about; all objects if it is None.
     """
 
     kinds: tuple[Kind, ...]
@@ -45,6 +46,7 @@ class Difference:
     instead: str = _KIND_CLUSTER
     values: str | None = None
     warns: bool = True
+    objects: str | None = None
 
 
 _RUNTIMES = (SERVING_RUNTIME, CLUSTER_SERVING_RUNTIME)
@@ -69,8 +71,10 @@ _PREDICTOR = (
     ("model.runtimeVersion", "the node runs its own scikit-learn model server, whatever the version",
      "Leave it out, or use a kind cluster: kserve-nb up --cluster kind"),
 )
-_ANNOTATIONS = ("target-burst-capacity", "panic-window-percentage", "panic-threshold-percentage", "scale-down-delay",
-                "activation-scale", "metric-aggregation-algorithm")
+_ALGORITHMS = ("metric-aggregation-algorithm", "metricAggregationAlgorithm")
+_FEATURES = ("tag-header-based-routing", "autodetect-http2", "multi-container-probing", "queueproxy.mount-podinfo",
+             "queueproxy.resource-defaults", "kubernetes.podspec-dryrun")
+_UNREAD_CONFIGS = "certmanager|deployment|gc|leader-election|logging|network|observability|tracing"
 
 
 def _of_pod_specs() -> Iterator[Difference]:
@@ -88,11 +92,28 @@ def _of_pod_specs() -> Iterator[Difference]:
 
 def _of_annotations() -> Iterator[Difference]:
     for kind, prefix in ((INFERENCE_SERVICE, "metadata"), (KNATIVE_SERVICE, "spec.template.metadata")):
-        for key in _ANNOTATIONS:
+        for key in _ALGORITHMS:
             yield Difference((kind,), f"{prefix}.annotations.{_SCALING}{key}",
-                             "the autoscaler uses Knative's default for it")
+                             "the autoscaler uses the mean over the window", values="(?!linear).*")
         yield Difference((kind,), f"{prefix}.annotations.{_SCALING}class", "only Knative's own autoscaler (kpa) runs",
                          values=r"(?!kpa\.).*")
+
+
+def _of_config_maps() -> Iterator[Difference]:
+    unread = f"knative-serving/config-({_UNREAD_CONFIGS})"
+    yield Difference((CONFIG_MAP,), "data", "the embedded cluster does not read it; Knative's defaults apply",
+                     objects=unread)
+    yield Difference((CONFIG_MAP,), "data", "the domain of the cluster's URLs is always example.com",
+                     objects="knative-serving/config-domain", values="(?!{'example.com': ''}).*")
+    for key in _FEATURES:
+        yield Difference((CONFIG_MAP,), f"data.{key}", "the feature does not exist here",
+                         objects="knative-serving/config-features", values="(?i)enabled|allowed")
+    yield Difference((CONFIG_MAP,), "data.pod-autoscaler-class", "only Knative's own autoscaler (kpa) runs",
+                     objects="knative-serving/config-autoscaler", values=r"(?!kpa\.).*")
+    for key, effect in (("ingress", "hosts and gateway stay as the cluster was started"),
+                        ("credentials", "storage secrets are not read"), ("localModel", "models are not cached"),
+                        ("opentelemetryCollector", "no metrics are collected")):
+        yield Difference((CONFIG_MAP,), f"data.{key}", effect, objects="kserve/inferenceservice-config")
 
 
 DIFFERENCES: tuple[Difference, ...] = (
@@ -104,15 +125,20 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference((SERVICE,), "spec.type", "no process listens on a node port or a load balancer's address",
                "Use kubectl port-forward", values="NodePort|LoadBalancer"),
     Difference((VIRTUAL_SERVICE,), "spec", "the gateway serves only the VirtualServices that KServe writes"),
-    Difference((CONFIG_MAP,), "metadata.namespace", "Knative's configuration is not read; its defaults apply",
-               values="knative-serving"),
+    *_of_config_maps(),
 )
 
 
 def warnings_for(kind: Kind, obj: Object) -> list[str]:
     """The warnings for an object that a user writes: one for each field of it that has no effect."""
     return [f"{item.path}: {item.effect}. {item.instead}." for item in DIFFERENCES
-            if item.warns and kind in item.kinds and any(_matches(item, value) for value in _values(obj, item.path))]
+            if item.warns and kind in item.kinds and _is_about(item, obj)
+            and any(_matches(item, value) for value in _values(obj, item.path))]
+
+
+def _is_about(item: Difference, obj: Object) -> bool:
+    meta = obj.get("metadata") or {}
+    return item.objects is None or re.fullmatch(item.objects, f"{meta.get('namespace')}/{meta.get('name')}") is not None
 
 
 def _matches(item: Difference, value: Any) -> bool:
@@ -120,7 +146,10 @@ def _matches(item: Difference, value: Any) -> bool:
 
 
 def _values(obj: Any, path: str) -> Iterator[Any]:
-    """The values at a path, of which a part may be a key with dots and slashes (annotations)."""
+    """The values at a path, of which a part may be a key with dots and slashes (of annotations or data)."""
+    if path.startswith("data."):
+        yield (obj.get("data") or {}).get(path.removeprefix("data."))
+        return
     if ".annotations." in path:
         holder, _, key = path.partition(".annotations.")
         for found in _values(obj, f"{holder}.annotations"):

@@ -47,13 +47,16 @@ _SUBRESOURCES = {
     "status": _Subresource("", ["get", "patch", "update"]),
     "scale": _Subresource("Scale", ["get", "patch", "update"], ("autoscaling", "v1")),
     "finalize": _Subresource("", ["update"]),
+    "token": _Subresource("TokenRequest", ["create"], ("authentication.k8s.io", "v1")),
     "log": _Subresource("", ["get"]),
     "exec": _Subresource("PodExecOptions", ["create", "get"]),
     "attach": _Subresource("PodAttachOptions", ["create", "get"]),
     "portforward": _Subresource("PodPortForwardOptions", ["create", "get"])}
 # Resources that are answered without objects in the store.
 _WITHOUT_OBJECTS: dict[GroupVersion, list[_Resource]] = {
-    ("authentication.k8s.io", "v1"): [_Resource("selfsubjectreviews", "SelfSubjectReview", False, ["create"])],
+    ("authentication.k8s.io", "v1"): [
+        _Resource("selfsubjectreviews", "SelfSubjectReview", False, ["create"]),
+        _Resource("tokenreviews", "TokenReview", False, ["create"])],
     ("authorization.k8s.io", "v1"): [
         _Resource(f"{kind.lower()}s", kind, False, ["create"])
         for kind in ("SelfSubjectAccessReview", "SelfSubjectRulesReview", "SubjectAccessReview")],

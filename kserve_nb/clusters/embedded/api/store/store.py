@@ -20,6 +20,7 @@ from kserve_nb.clusters.embedded.api import object_metadata
 from kserve_nb.clusters.embedded.api.entry import Entry, encode
 from kserve_nb.clusters.embedded.api.schema import user_kinds
 from kserve_nb.clusters.embedded.api.store.database import Database, Row
+from kserve_nb.clusters.embedded.api.store.managed_writes import ManagedObjects
 from kserve_nb.clusters.embedded.api.store.watch_history import Change, History
 from kserve_nb.clusters.embedded.apimachinery.kinds import CUSTOM_RESOURCE_DEFINITION, EVENT, KINDS, NAMESPACE, POD
 from kserve_nb.clusters.embedded.apimachinery.objects import (
@@ -43,6 +44,7 @@ Key = tuple[str | None, str]
 
 FIRST_VERSION = 1000  # a new cluster's resourceVersion: watches from 1 are too old, as on a real one
 _PROPAGATION = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}  # finalizers for the garbage collector
+SIZE_LIMIT = 1536 * 1024  # bytes of an object: etcd's default limit (--max-request-bytes)
 EVENT_LIFE_S = 3600.0  # a kube-apiserver forgets Events after an hour (--event-ttl)
 _SERVER_FIELDS = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
 _PERMANENT_NAMESPACES = {"default", "kube-system", "kube-public"}
@@ -69,10 +71,17 @@ class Store(Objects):
         self.version = version
         self.history = History(version)
         self._entries: dict[Kind, dict[Key, Entry]] = defaultdict(dict)
+        self.unreadable: list[str] = []  # one line for each stored object that cannot be read and is left out
         self._load()
 
     def _load(self) -> None:
-        rows = [(row.resource, entry) for row in self._database.rows() if (entry := _entry_of(row)) is not None]
+        rows = []
+        for row in self._database.rows():
+            try:
+                rows.append((row.resource, Entry.of(orjson.loads(row.data), row.data)))
+            except (ValueError, TypeError, KeyError, AttributeError) as error:  # it costs its object only
+                self.unreadable.append(_unreadable(row, error))
+                log.error(self.unreadable[-1])
         for resource, entry in rows:  # first, for they define kinds of other rows
             if resource == CUSTOM_RESOURCE_DEFINITION.resource:
                 user_kinds.update(self.kinds, entry.copy())
@@ -85,6 +94,9 @@ class Store(Objects):
         """End all watches and close the file."""
         self.history.close()
         self._database.close()
+
+    def as_manager(self, manager: str) -> Objects:
+        return ManagedObjects(self, manager)
 
     # Reading
 
@@ -265,6 +277,8 @@ class Store(Objects):
         version = self.version + 1
         meta["resourceVersion"] = str(version)
         data = encode(new)
+        if len(data) > SIZE_LIMIT:
+            raise StatusError(500, "", "etcdserver: request is too large")
         self._database.put(kind, meta.get("namespace"), meta["name"], data, version)
         self.version = version
         entry = Entry.of(new, data)
@@ -302,14 +316,9 @@ class Store(Objects):
             self._remove(EVENT, entry.copy(), dry_run=False)
 
 
-def _entry_of(row: Row) -> Entry | None:
-    """The entry of a stored row. A row that cannot be read costs its object only: it is reported and left out."""
-    try:
-        return Entry.of(orjson.loads(row.data), row.data)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        where = f"{row.namespace}/{row.name}" if row.namespace else row.name
-        log.error("Cannot read %s %s from the store: %s. It is left out: apply it again", row.resource, where, error)
-        return None
+def _unreadable(row: Row, error: Exception) -> str:
+    where = f"{row.namespace}/{row.name}" if row.namespace else row.name
+    return f"Cannot read {row.resource} {where} from the store: {error}. It is left out: apply it again"
 
 
 def _take_while_older(entries: Mapping[Key, Entry], moment: float) -> Iterator[Entry]:

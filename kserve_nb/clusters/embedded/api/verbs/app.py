@@ -16,6 +16,7 @@ from kserve_nb.clusters.embedded.api.verbs import (
     reading,
     reviews,
     scale,
+    token_requests,
     watching,
     writing,
 )
@@ -23,6 +24,7 @@ from kserve_nb.clusters.embedded.api.verbs.pod import pod_subresources, port_for
 from kserve_nb.clusters.embedded.api.wire import authentication, bodies
 from kserve_nb.clusters.embedded.api.wire.request_paths import RequestTarget, resolve
 from kserve_nb.clusters.embedded.api.wire.responses import error_response, headers, method_not_allowed
+from kserve_nb.clusters.embedded.api.wire.service_account_tokens import TOKENS, Tokens
 from kserve_nb.clusters.embedded.apimachinery.objects import Settings, StatusError
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,7 @@ def make_app(store: Store, settings: Settings, *, token: str) -> web.Application
     Run it with `handler_cancellation=True`, so that a watch ends as soon as its client disconnects.
     """
     app = web.Application(client_max_size=bodies.LIMIT)
+    app[TOKENS] = Tokens(store, token)
     usage = metrics.Usage()
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -48,7 +51,7 @@ def make_app(store: Store, settings: Settings, *, token: str) -> web.Application
                 authentication.check_target(user, authentication.verb_of(request, target), target)
                 return await _handler(request, target)(request, store, target)
             authentication.check_path(user, request.method, request.path)
-            return (await reviews.respond(request) or await usage.respond(request, store, settings)
+            return (await reviews.respond(request, token) or await usage.respond(request, store, settings)
                     or documents.respond(request, store.kinds) or _not_found())
         except StatusError as error:
             return error_response(request, error)
@@ -80,6 +83,7 @@ _SUBRESOURCES: dict[str, dict[str, Handler]] = {
     "status": {"GET": _get, "PUT": writing.replace, "PATCH": patching.patch},
     "finalize": {"PUT": writing.replace},
     "scale": {"GET": scale.get, "PUT": scale.replace, "PATCH": scale.patch},
+    "token": {"POST": token_requests.create},
     "log": {"GET": pod_subresources.log},
     "exec": {"GET": pod_subresources.refuse, "POST": pod_subresources.refuse},
     "attach": {"GET": pod_subresources.refuse, "POST": pod_subresources.refuse},

@@ -1,19 +1,21 @@
 """Who sends a request, and whether the user may send it.
 
-The cluster has one bearer token, which makes its bearer a cluster administrator. Requests without a token, and
-impersonated users, may read little more than the version and the discovery documents. Requests that a web page can send
-get nothing, not even the version.
+The cluster has one bearer token that makes its bearer a cluster administrator. Requests without a token or with that of
+a ServiceAccount, and impersonated users, may read little more than the version and the discovery documents. Requests
+that a web page can send get nothing, not even the version.
 """
 
 from __future__ import annotations
 
 import hmac
+import time
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from kserve_nb.clusters.embedded.addresses import API_SERVER_IP, API_SERVER_NAMES
 from kserve_nb.clusters.embedded.api.wire.request_paths import RequestTarget
+from kserve_nb.clusters.embedded.api.wire.service_account_tokens import ISSUER, TOKENS, Claims, InvalidTokenError
 from kserve_nb.clusters.embedded.apimachinery.objects import Object, StatusError
 
 _PUBLIC_PATHS = ("/healthz", "/livez", "/readyz", "/version")
@@ -27,6 +29,8 @@ class User:
 
     name: str
     groups: tuple[str, ...]
+    uid: str = ""
+    extra: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_admin(self) -> bool:
@@ -65,15 +69,32 @@ def identify(request: web.Request, token: str) -> User:
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     user = ANONYMOUS
     if scheme.lower() == "bearer":
-        if not hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), token.encode()):
-            raise StatusError(401, "Unauthorized", "Unauthorized")
-        user = ADMIN
+        user = _bearer(request, given.strip(), token)
     impersonated = request.headers.get("Impersonate-User")
     if impersonated is None:
         return user
     if not user.is_admin:
         raise _forbidden(user, "impersonate", "", "users", None, impersonated, "users")
     return User(impersonated, (*request.headers.getall("Impersonate-Group", ()), "system:authenticated"))
+
+
+def _bearer(request: web.Request, given: str, admin_token: str) -> User:
+    if hmac.compare_digest(given.encode("utf-8", "surrogateescape"), admin_token.encode()):
+        return ADMIN
+    try:
+        return service_account(request.app[TOKENS].verify(given, audiences=(ISSUER,), now=time.time()))
+    except InvalidTokenError:
+        raise StatusError(401, "Unauthorized", "Unauthorized") from None
+
+
+def service_account(claims: Claims) -> User:
+    """The user that a ServiceAccount's token authenticates."""
+    groups = ("system:serviceaccounts", f"system:serviceaccounts:{claims.namespace}", "system:authenticated")
+    extra = [("credential-id", f"JTI={claims.token_id}")]
+    if claims.pod is not None:
+        extra += [("pod-name", claims.pod[0]), ("pod-uid", claims.pod[1])]
+    return User(f"system:serviceaccount:{claims.namespace}:{claims.name}", groups, claims.uid,
+                tuple((f"authentication.kubernetes.io/{key}", value) for key, value in extra))
 
 
 def verb_of(request: web.Request, target: RequestTarget) -> str:

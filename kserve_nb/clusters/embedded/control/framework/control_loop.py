@@ -101,10 +101,11 @@ class ControlLoop:
         moment = Moment(time.time(), self.settings)
         try:
             changes = reconciler.reconcile(obj, self.objects, moment)
+            objects = self.objects.as_manager(reconciler.manager)
             for write in changes.writes:
-                write(self.objects)
+                write(objects)
             for event in changes.events:
-                self._record(self.objects, moment, event)
+                self._record(objects, moment, event)
         except StatusError as error:
             self._retry(entry, error)
         except Exception:

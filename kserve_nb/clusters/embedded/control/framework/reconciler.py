@@ -72,6 +72,7 @@ class Reconciler:
     watches: Mapping[Kind, Callable[[Object, Objects], Iterable[Key]]] = field(default_factory=dict)
     watches_others: Callable[[Object, Objects], Iterable[Key]] | None = None  # of all other kinds, users' kinds too
     delays_s: Mapping[Kind, float] = field(default_factory=dict)
+    manager: str = "kube-controller-manager"  # the name of the program that contains it, for metadata.managedFields
 
 
 def keys_to_queue(reconciler: Reconciler, kind: Kind, obj: Object, view: Objects) -> Iterator[Key]:

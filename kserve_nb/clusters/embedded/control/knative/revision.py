@@ -14,6 +14,7 @@ from kserve_nb.clusters.embedded.control.framework.child_names import deployment
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Key, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.knative import queue_proxy_container
+from kserve_nb.clusters.embedded.control.knative.autoscaling.autoscaling_options import Options
 from kserve_nb.clusters.embedded.control.knative.knative_reconciler import begin, finish
 from kserve_nb.clusters.embedded.control.knative.revision_deployment import (
     make_deployment,
@@ -53,7 +54,7 @@ def _deployment(revision: Object, objects: Objects, conditions: Conditions, chan
     if deployment is None:
         conditions.mark_unknown("ResourcesAvailable", "Deploying")
         conditions.mark_unknown("ContainerHealthy", "Deploying")
-        changes.create(DEPLOYMENT, make_deployment(revision))
+        changes.create(DEPLOYMENT, make_deployment(revision, Options.of(revision, objects)))
         return None
     if not _owns(revision, deployment):
         conditions.mark_false("ResourcesAvailable", "NotOwned", _not_owned("Deployment", deployment))

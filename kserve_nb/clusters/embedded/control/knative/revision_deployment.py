@@ -6,18 +6,16 @@ objects contain the API server's defaults.
 
 from __future__ import annotations
 
-import copy
-
 from kserve_nb.clusters.embedded.apimachinery.durations import parse_duration_s
 from kserve_nb.clusters.embedded.apimachinery.kinds import DEPLOYMENT, POD_AUTOSCALER
-from kserve_nb.clusters.embedded.apimachinery.objects import Object, condition, owner_reference
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, condition, copied, owner_reference
 from kserve_nb.clusters.embedded.container_images import pull_policy
 from kserve_nb.clusters.embedded.control.framework.child_names import deployment_name
 from kserve_nb.clusters.embedded.control.knative import queue_proxy_container
+from kserve_nb.clusters.embedded.control.knative.autoscaling.autoscaling_options import Options
 from kserve_nb.values.labels import (
     AUTOSCALING,
     CONFIGURATION_LABEL,
-    INITIAL_SCALE,
     KPA_CLASS,
     PROGRESS_DEADLINE,
     REVISION_LABEL,
@@ -38,8 +36,8 @@ _OF_REVISION_ALONE = {
     "containerConcurrency", "timeoutSeconds", "responseStartTimeoutSeconds", "idleTimeoutSeconds", "containers"}
 
 
-def make_deployment(revision: Object) -> Object:
-    """The Deployment that runs a revision."""
+def make_deployment(revision: Object, options: Options) -> Object:
+    """The Deployment that runs a revision with these autoscaling options."""
     annotations = _annotations(revision, autoscaling=False)
     labels = make_labels(revision)
     own = revision["metadata"].get("annotations", {})
@@ -56,7 +54,7 @@ def make_deployment(revision: Object) -> Object:
         "spec": {
             "progressDeadlineSeconds": int(
                 parse_duration_s(own.get(PROGRESS_DEADLINE)) or PROGRESS_DEADLINE_S),
-            "replicas": int(own.get(INITIAL_SCALE) or 1),
+            "replicas": options.initial_scale,
             "revisionHistoryLimit": 0,
             "selector": {"matchLabels": {REVISION_UID_LABEL: revision["metadata"]["uid"]}},
             "strategy": {"rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}, "type": "RollingUpdate"},
@@ -117,8 +115,8 @@ def _annotations(revision: Object, *, autoscaling: bool) -> dict[str, str]:
 
 
 def _pod_spec(revision: Object) -> Object:
-    spec = copy.deepcopy({k: v for k, v in revision["spec"].items() if k not in _OF_REVISION_ALONE})
-    containers = copy.deepcopy(revision["spec"]["containers"])
+    spec = copied({k: v for k, v in revision["spec"].items() if k not in _OF_REVISION_ALONE})
+    containers = copied(revision["spec"]["containers"])
     serving = queue_proxy_container.serving_container(containers)
     spec["containers"] = [_user_container(c, revision, serves=c is serving) for c in containers]
     spec["containers"].append(queue_proxy_container.queue_container(revision))

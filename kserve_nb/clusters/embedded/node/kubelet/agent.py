@@ -7,6 +7,7 @@ import logging
 import shutil
 from pathlib import Path
 
+from kserve_nb.clusters.embedded import log_rotation
 from kserve_nb.clusters.embedded.apimachinery.kinds import NODE, POD
 from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, Settings, WatchEvent
 from kserve_nb.clusters.embedded.node.kubelet.kubelet_events import KubeletEvents
@@ -17,6 +18,7 @@ from kserve_nb.clusters.embedded.node.kubelet.runtime_client import RuntimeClien
 
 log = logging.getLogger(__name__)
 RETRY_S = 1.0
+LOG_MONITOR_INTERVAL_S = 10.0  # the kubelet's containerLogMonitorInterval
 POD_NETWORK = "10.244"
 HOST_IP = "172.18.0.2"  # used if the Node object has no address
 
@@ -38,6 +40,7 @@ class Kubelet:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._runtime.run())
             group.create_task(self._status.run())
+            group.create_task(self._rotate_logs())
             await self._runtime.wait_for_list()
             self._end_unknown_pods()
             async for event in self._objects.watch(POD):
@@ -78,6 +81,16 @@ class Kubelet:
             else:
                 del self._workers[uid]
                 return
+
+    async def _rotate_logs(self) -> None:
+        """Rotate the logs of all containers that have become too large. Never returns."""
+        interval_s = max(self._settings.window_s(LOG_MONITOR_INTERVAL_S), 1.0)
+        while True:
+            await asyncio.sleep(interval_s)
+            for uid in list(self._workers):
+                for log_file in (self._folder / "pods" / uid / "logs").glob("*/*.log"):
+                    if log_rotation.is_too_large(log_file):
+                        await asyncio.to_thread(log_rotation.rotate, log_file)
 
     def _end_unknown_pods(self) -> None:
         """End the processes of pods that no longer exist, and remove their folders."""

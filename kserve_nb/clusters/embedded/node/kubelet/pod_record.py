@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from kserve_nb.clusters.embedded import log_rotation
 from kserve_nb.clusters.embedded.apimachinery import quantity
 from kserve_nb.clusters.embedded.apimachinery.kinds import POD, SANDBOX
 from kserve_nb.clusters.embedded.apimachinery.objects import (
@@ -131,7 +132,7 @@ class PodRecord:
                 container.last_state = container.state
             # One log more than can be requested is kept: until the new run has started, the sandbox still names the
             # one before the last.
-            self.log_of(container, container.restarts - 3).unlink(missing_ok=True)
+            log_rotation.remove(self.log_of(container, container.restarts - 3))
         container.id = pod_status.container_id(self.uid, container.name, container.restarts)
         log = self.log_of(container, container.restarts)
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -113,6 +113,11 @@ class PodWorker:
     def _role(self, container: Container) -> str | None:
         return role_of(container.spec["image"])
 
+    @property
+    def _first_process(self) -> Container | None:
+        """The first container of the pod that has a process of its own."""
+        return next((c for c in self._state.containers if self._role(c) in ("server", "storage-initializer")), None)
+
     def _write(self) -> None:
         self.record.write_sandbox()
         self.record.write()
@@ -148,6 +153,8 @@ class PodWorker:
         record.begin(container)
         running = await record.node.runtime.start(record.task(container, files))
         record.has_started(container)
+        if container is self._first_process and not container.restarts:
+            record.event("Normal", "Sandbox", f"Sandbox of this pod's processes: {record.node.runtime.sandbox}")
         container.ready = container in self._state.main and container is not self._probed(container)
         return running
 

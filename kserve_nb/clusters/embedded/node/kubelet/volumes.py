@@ -68,8 +68,8 @@ def _source(volume: Object, pod: Object, pod_folder: Path, state: Path) -> Path 
 
 
 def _inside(folder: Path, path: str, problem: str) -> Path:
-    """Return `path` below `folder`. Raises VolumeError with `problem` if it is not below."""
-    if ".." in Path(path).parts or Path(path).is_absolute():
+    """Return `path` below `folder`. Raises VolumeError with `problem` if it is not below, or no path at all."""
+    if ".." in Path(path).parts or Path(path).is_absolute() or "\0" in path:
         raise VolumeError(problem)
     return folder / path
 

@@ -84,6 +84,10 @@ async def _blocks(file: BinaryIO, follow: bool, current: Callable[[], str | None
             if data:
                 delay_s = _SHORTEST_POLL_S
                 continue
+            if os.fstat(file.fileno()).st_size < file.tell():  # the node has rotated the log
+                file.seek(0)
+                rest = b""
+                continue
             if not runs or subscription.closed:
                 if rest:
                     yield [rest]

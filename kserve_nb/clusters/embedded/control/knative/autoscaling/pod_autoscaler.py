@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kserve_nb.clusters.embedded.apimachinery.kinds import (
+    CONFIG_MAP,
     DECIDER,
     POD,
     POD_AUTOSCALER,
@@ -28,13 +29,17 @@ from kserve_nb.clusters.embedded.apimachinery.objects import (
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Key, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.knative.autoscaling import autoscaler as decider
+from kserve_nb.clusters.embedded.control.knative.autoscaling.autoscaling_options import (
+    CONFIG_NAME,
+    CONFIG_NAMESPACE,
+    Options,
+)
 from kserve_nb.clusters.embedded.control.knative.autoscaling.scaler import UNKNOWN, Bounds, Scaler
 from kserve_nb.clusters.embedded.control.knative.knative_reconciler import begin, finish
 from kserve_nb.values.labels import AUTOSCALING, KPA_CLASS, REVISION_LABEL
 
 _DEPENDENTS = ("Active", "ScaleTargetInitialized", "SKSReady")
 _TICK_S = 2.0  # autoscaler/scaling/multiscaler.go `tickInterval`
-_MIN_ACTIVATORS = 2
 
 
 def reconcile(autoscaler: Object, objects: Objects, moment: Moment) -> Changes:
@@ -48,9 +53,9 @@ def reconcile(autoscaler: Object, objects: Objects, moment: Moment) -> Changes:
     private = ((service or {}).get("status") or {}).get("privateServiceName")
     if service is None or not private:
         if service is None:
-            changes.create(SERVERLESS_SERVICE, make_serverless_service(autoscaler, "Proxy", _MIN_ACTIVATORS))
+            changes.create(SERVERLESS_SERVICE, make_serverless_service(autoscaler, "Proxy", decider.MIN_ACTIVATORS))
         conditions.mark_unknown("SKSReady", "NotReady", "No Private Service Name")
-        _compute_status(autoscaler, status, conditions, UNKNOWN, 0)
+        _compute_status(Bounds.of(autoscaler, Options.of(autoscaler, objects)), status, conditions, UNKNOWN, 0)
     else:
         status["metricsServiceName"] = private
         _autoscale(autoscaler, status, service, conditions, objects, moment, changes)
@@ -76,12 +81,13 @@ def make_serverless_service(autoscaler: Object, mode: str, activators: int) -> O
 def _autoscale(autoscaler: Object, status: Object, service: Object, conditions: Conditions, objects: Objects,
                moment: Moment, changes: Changes) -> None:
     ready = _ready_pods(autoscaler, objects)
-    scaling = decider.scaling_of(autoscaler, moment.settings.window_s(decider.STABLE_WINDOW_S))
+    options = Options.of(autoscaler, objects)
+    scaling = decider.scaling_of(autoscaler, options, moment.settings)
     decision, active_s = _decide(autoscaler, conditions, scaling, ready, objects, moment, changes)
-    scaler = Scaler(autoscaler, service, conditions, moment, changes, scaling.window_s, active_s)
+    scaler = Scaler(autoscaler, options, service, conditions, moment, changes, scaling.window_s, active_s)
     desired = scaler.scale(decision.pods, objects)
     mode = "Serve" if desired > 0 and decision.excess_burst_capacity >= 0 else "Proxy"
-    spec = make_serverless_service(autoscaler, mode, decider.activators(ready, scaling.total))["spec"]
+    spec = make_serverless_service(autoscaler, mode, decider.activators(ready, scaling))["spec"]
     if spec != service["spec"]:
         changes.update(SERVERLESS_SERVICE, {**service, "spec": spec})
     if (service.get("status") or {}).get("serviceName"):
@@ -91,7 +97,7 @@ def _autoscale(autoscaler: Object, status: Object, service: Object, conditions: 
         conditions.mark_true("SKSReady")
     else:
         conditions.mark_unknown("SKSReady", "NotReady", condition(service, "Ready").get("message", ""))
-    _compute_status(autoscaler, status, conditions, desired, ready)
+    _compute_status(Bounds.of(autoscaler, options), status, conditions, desired, ready)
 
 
 def _decide(autoscaler: Object, conditions: Conditions, scaling: decider.Scaling, ready: int, objects: Objects,
@@ -116,12 +122,11 @@ def _decide(autoscaler: Object, conditions: Conditions, scaling: decider.Scaling
     return decision, moment.now - memory.active_since
 
 
-def _compute_status(autoscaler: Object, status: Object, conditions: Conditions, desired: int, ready: int) -> None:
+def _compute_status(bounds: Bounds, status: Object, conditions: Conditions, desired: int, ready: int) -> None:
     """Report scale and conditions (kpa.go `computeStatus` and the table of `computeActiveCondition`)."""
     status["actualScale"] = ready
     if desired != UNKNOWN or status.get("desiredScale", UNKNOWN) < 0:
         status["desiredScale"] = desired
-    bounds = Bounds.of(autoscaler)
     initialized = conditions.status_of("ScaleTargetInitialized") == "True"
     minimum = max(bounds.minimum, 1 if initialized else bounds.initial)
     if ready >= minimum and status.get("serviceName"):
@@ -158,7 +163,13 @@ def _same_name(obj: Object, _objects: Objects) -> Iterable[Key]:
     yield key_of(obj)
 
 
+def _of_config(config: Object, objects: Objects) -> Iterable[Key]:
+    """All PodAutoscalers, if the ConfigMap is config-autoscaler."""
+    if key_of(config) == (CONFIG_NAMESPACE, CONFIG_NAME):
+        yield from (key_of(autoscaler) for autoscaler in objects.list(POD_AUTOSCALER))
+
+
 RECONCILERS: tuple[Reconciler, ...] = (
     Reconciler("pod autoscaler", POD_AUTOSCALER, reconcile, owns=(SERVERLESS_SERVICE,),
-               watches={POD: _of_pod, REVISION_TRAFFIC: _same_name}),
+               watches={POD: _of_pod, REVISION_TRAFFIC: _same_name, CONFIG_MAP: _of_config}),
 )

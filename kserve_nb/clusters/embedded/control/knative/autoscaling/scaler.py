@@ -12,11 +12,12 @@ from kserve_nb.clusters.embedded.apimachinery.kinds import DEPLOYMENT
 from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, condition
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment
+from kserve_nb.clusters.embedded.control.knative.autoscaling.autoscaling_options import Options
 from kserve_nb.clusters.embedded.control.knative.revision_deployment import PROGRESS_DEADLINE_S
-from kserve_nb.values.labels import AUTOSCALING, INITIAL_SCALE, MAX_SCALE, MIN_SCALE, PROGRESS_DEADLINE
+from kserve_nb.values.labels import PROGRESS_DEADLINE
 
 UNKNOWN = -1  # the number of pods before any metrics exist
-GRACE_S = 30.0  # config-autoscaler scale-to-zero-grace-period
+GRACE_S = 30.0  # default of scale-to-zero-grace-period
 _ACTIVATION_BUFFER_S = 30.0  # scaler.go `activationTimeoutBuffer`
 
 
@@ -29,10 +30,9 @@ class Bounds:
     initial: int
 
     @classmethod
-    def of(cls, autoscaler: Object) -> Bounds:
-        annotations = autoscaler["metadata"].get("annotations", {})
-        minimum = 0 if is_unreachable(autoscaler) else _integer(annotations.get(MIN_SCALE))
-        return cls(minimum, _integer(annotations.get(MAX_SCALE)), _integer(annotations.get(INITIAL_SCALE)) or 1)
+    def of(cls, autoscaler: Object, options: Options) -> Bounds:
+        minimum = 0 if is_unreachable(autoscaler) else options.integer("min-scale", "min-scale", 0)
+        return cls(minimum, options.integer("max-scale", "max-scale", 0), options.initial_scale)
 
     def apply(self, pods: int) -> int:
         """The nearest number of pods within the bounds."""
@@ -45,6 +45,7 @@ class Scaler:
     """Applies the autoscaler's decision to the Deployment of one revision."""
 
     autoscaler: Object
+    options: Options
     service: Object  # the ServerlessService
     conditions: Conditions
     moment: Moment
@@ -56,7 +57,7 @@ class Scaler:
         """Scale the Deployment. Returns the number of pods that is really desired, which may be UNKNOWN (`scale`)."""
         if desired < 0 and self.conditions.status_of("Active") != "Unknown":
             return desired
-        bounds = Bounds.of(self.autoscaler)
+        bounds = Bounds.of(self.autoscaler, self.options)
         initialized = self.conditions.status_of("ScaleTargetInitialized") == "True"
         if bounds.initial > 1 and not initialized and not is_unreachable(self.autoscaler):
             bounds = Bounds(max(bounds.initial, bounds.minimum), bounds.maximum, bounds.initial)
@@ -77,6 +78,8 @@ class Scaler:
         been in the request path for the grace period. One that never became active loses them after the progress
         deadline.
         """
+        if not self.options.scales_to_zero:
+            return 1, True
         active = self.conditions.status_of("Active")
         if active == "Unknown":
             timeout_s = self._activation_timeout_s()
@@ -101,10 +104,11 @@ class Scaler:
 
     def _inactive_wait_s(self) -> float:
         """How long an inactive revision keeps its last pod: until retention and grace period have passed."""
-        window_s, annotations = self.moment.settings.window_s, self.autoscaler["metadata"].get("annotations", {})
-        text = annotations.get(f"{AUTOSCALING}scale-to-zero-pod-retention-period")
-        retention_s = 0.0 if is_unreachable(self.autoscaler) else window_s(parse_duration_s(text) or 0)
-        grace_s = window_s(GRACE_S)
+        window_s, retention = self.moment.settings.window_s, "scale-to-zero-pod-retention-period"
+        retention_s = 0.0
+        if not is_unreachable(self.autoscaler):
+            retention_s = window_s(self.options.seconds(retention, retention, 0))
+        grace_s = window_s(self.options.seconds("", "scale-to-zero-grace-period", GRACE_S))
         if self.active_s >= max(grace_s, retention_s):
             return 0
         if self.active_s < retention_s:
@@ -118,7 +122,3 @@ class Scaler:
 def is_unreachable(autoscaler: Object) -> bool:
     """Whether no Route refers to the revision."""
     return bool(autoscaler["spec"].get("reachability") == "Unreachable")
-
-
-def _integer(text: str | None) -> int:
-    return int(text) if text and text.lstrip("-").isdigit() else 0

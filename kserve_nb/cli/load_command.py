@@ -1,0 +1,71 @@
+"""`kserve-nb load` and `kserve-nb compare`: requests at a constant rate, and the same rows to both revisions."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from kserve_nb.cli.command_group import CommandFailure
+from kserve_nb.cli.common_options import INGRESS, KUBECONFIG, NAME, NAMESPACE, OUTPUT, connected
+from kserve_nb.gates import load_generator
+from kserve_nb.gates.comparison import compare_revisions
+from kserve_nb.rollout.discriminating_input import find_discriminating_input
+from kserve_nb.values.text.readable_error import ReadableError
+
+
+@click.command()
+@NAME
+@KUBECONFIG
+@INGRESS
+@NAMESPACE
+@click.option("--rate", type=float, default=50, show_default=True, help="Requests a second, sent whatever happens.")
+@click.option("--duration", "duration_s", type=float, default=10, show_default=True, help="Seconds.")
+@OUTPUT
+@click.argument("inference_service")
+def load(name: str, kubeconfig: Path | None, ingress: str | None, namespace: str | None, rate: float,
+         duration_s: float, output: str, inference_service: str) -> None:
+    """Send requests to INFERENCE_SERVICE at a constant rate, and print what its users notice.
+
+    Latencies count from the moment at which a request was due. The exit code is 1 if a request failed.
+    """
+    try:
+        rollout = connected(name, kubeconfig, ingress, namespace, inference_service)
+        address = rollout.ingress.address
+        load_generator.check(rate, duration_s, address, attached=kubeconfig is not None)
+        status = rollout.status()
+        known = find_discriminating_input(rollout, status)
+        result = asyncio.run(load_generator.send(
+            address, rollout.host(), rollout.name, known, status, rate=rate, duration_s=duration_s))
+    except ReadableError as error:
+        raise CommandFailure(str(error)) from None
+    click.echo(json.dumps(result.seconds) if output == "json" else str(result))
+    sys.exit(1 if result.failed else 0)
+
+
+@click.command()
+@NAME
+@KUBECONFIG
+@INGRESS
+@NAMESPACE
+@click.option("--rows", "rows_path", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              help="A JSON file with a list of rows.  [default: 240 flowers]")
+@OUTPUT
+@click.argument("inference_service")
+def compare(name: str, kubeconfig: Path | None, ingress: str | None, namespace: str | None, rows_path: Path | None,
+            output: str, inference_service: str) -> None:
+    """Send the same rows to both revisions of INFERENCE_SERVICE, which no user notices, and print where they differ.
+
+    Needs the host of the tag latest. The exit code is 1 if an answer differs.
+    """
+    try:
+        rollout = connected(name, kubeconfig, ingress, namespace, inference_service)
+        rows = json.loads(rows_path.read_text(encoding="utf-8")) if rows_path else None
+        result = compare_revisions(rollout, rows)
+    except (ReadableError, ValueError) as error:
+        raise CommandFailure(str(error)) from None
+    click.echo(json.dumps(result.to_dict()) if output == "json" else str(result))
+    sys.exit(1 if result.differing else 0)

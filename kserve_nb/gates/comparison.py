@@ -1,0 +1,61 @@
+"""Send the same rows to both revisions, by the hosts of their tags, and compare the answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from kserve_nb.access.ingress import Rows
+from kserve_nb.rollout import sequential
+from kserve_nb.rollout.discriminating_input import IRIS_CANDIDATES
+from kserve_nb.rollout.reader import RolloutReader
+
+_MOST_SHOWN = 10
+_EXPECTED_PERCENT = 5  # of the rows, on which revisions are expected to differ: where the prior has its mean
+
+
+@dataclass(frozen=True, repr=False)
+class RevisionComparison:
+    """The answers of two revisions to the same rows.
+
+    >>> print(RevisionComparison([[1.0], [2.0]], [0, 1], [0, 2]))
+    1 of 2 answers differ = 50.0 % [0.2–99.8]
+    1 → 2: 1 times
+    row [2.0]: previous 1, latest 2
+    """
+
+    rows: Rows
+    previous: list[Any]
+    latest: list[Any]
+
+    @property
+    def differing(self) -> list[int]:
+        """The indexes of the rows on which the answers differ."""
+        both = zip(self.previous, self.latest, strict=True)
+        return [number for number, (old, new) in enumerate(both) if old != new]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The comparison for a JSON document."""
+        return {"rows": len(self.rows), "differing": [
+            {"row": list(self.rows[n]), "previous": self.previous[n], "latest": self.latest[n]}
+            for n in self.differing]}
+
+    def __str__(self) -> str:
+        count, total = len(self.differing), len(self.rows)
+        low, high = sequential.band(count, total, _EXPECTED_PERCENT)
+        confusion = Counter(f"{self.previous[n]} → {self.latest[n]}" for n in self.differing)
+        share = 100 * count / total if total else 0
+        lines = [f"{count} of {total} answers differ = {share:.1f} % [{low:.1f}–{high:.1f}]"]
+        lines += [f"{what}: {times} times" for what, times in confusion.most_common()]
+        lines += [f"row {list(self.rows[n])}: previous {self.previous[n]}, latest {self.latest[n]}"
+                  for n in self.differing[:_MOST_SHOWN]]
+        more = count - _MOST_SHOWN
+        return "\n".join([*lines, f"and {more} more"] if more > 0 else lines)
+
+
+def compare_revisions(rollout: RolloutReader, rows: Rows | None = None) -> RevisionComparison:
+    """Send the rows to both revisions. Raises NotPossibleError if one of them has no host of its own."""
+    chosen = IRIS_CANDIDATES if rows is None else rows
+    previous = rollout.predict(chosen, tag="prev")
+    return RevisionComparison(chosen, previous, rollout.predict(chosen, tag="latest"))
