@@ -249,7 +249,7 @@ def test_rules_that_are_not_evaluated_are_warned_about() -> None:
 
     path = "spec.versions[0].schema.openAPIV3Schema.properties"
     assert [text.partition(": ")[0] for text in warnings] == [
-        f"{path}[spec].x-kubernetes-validations", f"{path}[list].items.x-kubernetes-validations"]
+        f"{path}[list].items.x-kubernetes-validations", f"{path}[spec].x-kubernetes-validations"]
     assert "does not evaluate CEL rules" in warnings[0]
 
 
