@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from bench import gates, growth, memory, pixels, rollouts, start, tutorial, users
+from bench import course, gates, growth, memory, pixels, rollouts, start, tutorial, users
 
-PARTS = {"start": start.run, "memory": memory.run, "tutorial": tutorial.run, "growth": growth.run,
-         "pixels": pixels.run, "gates": gates.run, "rollouts": rollouts.run, "users": users.run}
+PARTS = {"start": start.run, "memory": memory.run, "course": course.run, "tutorial": tutorial.run,
+         "growth": growth.run, "pixels": pixels.run, "gates": gates.run, "rollouts": rollouts.run, "users": users.run}
 
 if __name__ == "__main__":
     unknown = set(sys.argv[1:]) - set(PARTS)

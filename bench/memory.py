@@ -11,8 +11,8 @@ from bench.table import show
 
 IDLE_S = 20
 KIND_MIB = "2863"  # the same state on a kind cluster with KServe
-THINKS = "server: API, control, node, gateway"
-PARTS = {"supervision.supervisor": "supervisor", "embedded.server": THINKS,
+SERVER = "server: API, controllers, node, gateway"
+PARTS = {"supervision.supervisor": "supervisor", "embedded.server": SERVER,
          "node.runtime": "model runtime and pods", "envoy": "Envoy"}
 
 
@@ -43,9 +43,9 @@ def run() -> None:
             part[1] += process.memory_full_info().pss / 2**20
             part[2] += (sum(process.cpu_times()[:2]) - before[process]) / IDLE_S * 100
         rows = [(name, int(count), f"{pss:.0f}", f"{cpu:.2f}") for name, (count, pss, cpu) in parts.items()]
-        thinking = sum(cpu for name, (_, _, cpu) in parts.items() if name in (THINKS, "supervisor"))
+        used = sum(cpu for name, (_, _, cpu) in parts.items() if name in (SERVER, "supervisor"))
         total = [sum(column) for column in zip(*parts.values(), strict=True)]
         rows.append(("all (at most 330 MiB)", int(total[0]), f"{total[1]:.0f}", f"{total[2]:.2f}"))
         rows.append(("a kind cluster, recorded elsewhere", "", KIND_MIB, ""))
-        rows.append(("supervisor and server (at most 0.5 %)", "", "", f"{thinking:.2f}"))
+        rows.append(("supervisor and server (at most 0.5 %)", "", "", f"{used:.2f}"))
         show(f"Two revisions running, idle for {IDLE_S} s", ("part", "processes", "PSS MiB", "CPU % of a core"), rows)

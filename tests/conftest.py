@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,8 @@ _modules: set[str] = set()
 
 
 def pytest_configure() -> None:
-    """Record the rule of each finding that is made, and the module that made it."""
+    """Record the rule of each finding that is made, and the module that made it. Leave the learner's progress alone."""
+    os.environ.setdefault("KSERVE_NB_PROGRESS", "off")
     original = Finding.__init__
 
     def record(self: Finding, *args: Any, **kwargs: Any) -> None:
@@ -50,7 +52,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Take over what a worker of pytest-xdist has run."""
+    """Add the rules that a worker of pytest-xdist has run."""
     _run.update(getattr(node, "workeroutput", {}).get(_WORKER_KEY, ()))
 
 
@@ -78,7 +80,7 @@ def _missed(session: pytest.Session) -> list[str]:
 
 
 def _expected() -> set[str]:
-    """Each rule; and for each module with code for a rule, the two together."""
+    """All rules, and each pair of a rule and a module with code for it."""
     modules = {name: vars(module) for name, module in sys.modules.items() if name.startswith("kserve_nb.doctor.")}
     used = {f"{value.id} in {name}" for name, names in modules.items() for value in names.values()
             if isinstance(value, Rule)}  # fmt: skip

@@ -1,4 +1,4 @@
-"""A small API server over HTTP: stores what it is given, patches, watches; it reconciles nothing."""
+"""A small API server over HTTP, for tests: it stores, patches and watches objects, and runs no controllers."""
 
 from __future__ import annotations
 
@@ -42,24 +42,24 @@ def one(step: str, file: str) -> dict[str, Any]:
 
 
 class FakeApi:
-    """Objects by path; `writes` holds what was asked of it: method, path, body."""
+    """Objects by path. `writes` has each write: method, path and body."""
 
     def __init__(self, folder: Path, port: int = 0):
         self.objects: dict[str, dict[str, Any]] = {}
         self.writes: list[tuple[str, str, Any]] = []
-        self.requests: list[str] = []  # all that was asked: "GET /version HTTP/1.1"
+        self.requests: list[str] = []  # all requests: "GET /version HTTP/1.1"
         self.watching = 0  # how many watches are open
         self.refuse = ""  # why pods may not be listed
         self.turned_down = ""  # why admission refuses a patch, a dry run too
         self.logs: dict[str, str] = {}  # by path
         self.denied: set[str] = set()  # verbs that RBAC does not allow
         self.users: set[str | None] = set()  # who was impersonated
-        self.answering = threading.Event()  # while it is not set, a patch waits
+        self.answering = threading.Event()  # a patch waits until it is set
         self.answering.set()
-        self.patched = threading.Event()  # one has come
-        self.mute: list[bool] = []  # a patch gets no answer, and is done or not
-        self.break_off = 0  # so many responses end in the middle of their body
-        self.frames: list[dict[str, dict[str, Any]]] = []  # each look at a Knative Service brings the next one
+        self.patched = threading.Event()  # a patch has arrived
+        self.mute: list[bool] = []  # a patch gets no response, whether it is stored or not
+        self.break_off = 0  # the number of responses that end in the middle of their body
+        self.frames: list[dict[str, dict[str, Any]]] = []  # each read of a Knative Service returns the next one
         self._events: list[tuple[str, str, dict[str, Any]]] = []
         self._changed = threading.Condition()
         self.closed = False
@@ -75,7 +75,7 @@ class FakeApi:
         return Cluster(self.kubeconfig, ingress, "kserve-test", "attach", "fake")
 
     def close(self) -> None:
-        """End, and cut all connections, as a machine that is switched off does."""
+        """Stop, and close all connections, like a machine that is switched off."""
         with self._changed:
             self.closed = True
             self._changed.notify_all()
@@ -83,7 +83,7 @@ class FakeApi:
         self._server.server_close()
 
     def until_nobody_watches(self, timeout_s: float) -> None:
-        """Wait until all watches have ended; writes to them, as that alone shows that nobody reads."""
+        """Wait until all watches have ended. Only a write shows that a client has disconnected."""
         deadline = time.monotonic() + timeout_s
         with self._changed:
             while not self._changed.wait_for(lambda: self.watching == 0, 0.1):
@@ -98,7 +98,7 @@ class FakeApi:
             self._changed.notify_all()
 
     def put(self, path: str, obj: dict[str, Any], type_: str | None = None) -> None:
-        """Store an object (or, DELETED, forget it) and tell those who watch."""
+        """Store an object, or remove it if the event is DELETED, and notify the watches."""
         with self._changed:
             type_ = type_ or ("MODIFIED" if path in self.objects else "ADDED")
             self.objects.pop(path, None)
@@ -108,7 +108,7 @@ class FakeApi:
             self._changed.notify_all()
 
     def load(self, step: str) -> None:
-        """Hold what a recorded step holds."""
+        """Replace all objects by those of a recorded step."""
         self.put(NAMESPACE, {"metadata": {"name": "kserve-test"}})
         self.put(f"{ISVC}/sklearn-iris", one(step, "isvc"))
         self.put(f"{KSVC}/sklearn-iris-predictor", one(step, "ksvc"))
@@ -125,7 +125,7 @@ class FakeApi:
             return {"items": items, "metadata": {"resourceVersion": str(len(self._events))}}
 
     def next_event(self, path: str, after: int, timeout_s: float) -> tuple[int, str, dict[str, Any]] | None:
-        """The first event of a collection after a version, None where none comes in time."""
+        """The first event of a collection after a version; None if none arrives in time."""
         with self._changed:
             def find() -> tuple[int, str, dict[str, Any]] | None:
                 for number, (type_, known, obj) in enumerate(self._events[after:], start=after + 1):
@@ -151,7 +151,7 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def _patched(obj: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
-    """As the API server leaves it: another spec is another generation."""
+    """The patched object. As on a real API server, a changed spec increases the generation."""
     changed = merge_patch(obj, patch)
     meta = changed["metadata"]
     counts = changed.get("spec") != obj.get("spec") and "generation" in meta
@@ -178,7 +178,7 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
         disable_nagle_algorithm = True
 
         def parse_request(self) -> bool:
-            self.close_connection = api.closed  # connections that were kept open end as well
+            self.close_connection = api.closed  # ends kept-alive connections as well
             if api.closed or not super().parse_request():
                 return False
             api.requests.append(self.requestline)
@@ -262,7 +262,7 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
                     self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
                 self.wfile.write(b"0\r\n\r\n")
             except OSError:
-                self.close_connection = True  # the client has gone
+                self.close_connection = True  # the client has disconnected
             finally:
                 api.count_watch(-1)
 
@@ -290,6 +290,6 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(data)
 
         def log_message(self, *_args: Any) -> None:
-            """Say nothing."""
+            """Print nothing."""
 
     return Handler

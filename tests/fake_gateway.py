@@ -18,23 +18,23 @@ def old(row: list[float]) -> int:
 
 
 def new(row: list[float]) -> int:
-    """The model of revision 00002: another border between two species."""
+    """The model of revision 00002, with another boundary between two species."""
     return 0 if row[2] < 2 else 1 if row[2] < 5.2 else 2
 
 
 def shares(percent: int) -> Iterator[bool]:
-    """Whether the canary answers, spread evenly: exactly so many of any hundred requests in a row."""
+    """Whether the canary answers each request, spread evenly: exactly so many of any hundred consecutive requests."""
     return cycle([(n * percent) % 100 < percent for n in range(100)])
 
 
 class FakeGateway:
-    """Answers by Host; `draws` says request by request whether the canary gets it; `seen` holds what was asked."""
+    """Routes by the Host header. `draws` decides whether the canary gets a request; `seen` has all requests."""
 
     def __init__(self, percent: int = 10):
         self.draws = shares(percent)
         self.tagged = False
         self.failing = False
-        self.refusal = (503, b"no healthy upstream")  # what it answers while it fails
+        self.refusal = (503, b"no healthy upstream")  # its response while it fails
         self.seen: list[tuple[str, str, dict[str, str], bytes]] = []
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -93,6 +93,6 @@ def _handler(gateway: FakeGateway) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(data)
 
         def log_message(self, *_args: Any) -> None:
-            """Say nothing."""
+            """Print nothing."""
 
     return Handler

@@ -29,21 +29,21 @@ TOO_LONG = ('The CustomResourceDefinition "inferenceservices.serving.kserve.io" 
 
 
 def new() -> dict[str, Any]:
-    """A machine on which all goes well."""
+    """A machine on which every command succeeds."""
     return {"docker": "", "cpus": 4, "memory": 8 * 2**30, "kind": "v0.31.0", "create": "", "containers": {},
             "namespaces": ["default", "kube-system"], "refusals": {}, "unready": {}, "events": [], "pods": [],
             "log": [], "config": _released_config(), "sizes": True, "loaded": [], "applied": [], "cgroup": "2"}
 
 
 def _released_config() -> dict[str, str]:
-    """KServe's config map as its release has it; the recorded cluster had been set up for Kourier."""
+    """The ConfigMap of KServe's release, restored from a recorded cluster that was set up for Kourier."""
     data: dict[str, str] = json.loads((DATA / "inferenceservice-config.json").read_text())["data"]
     ingress = json.loads(data["ingress"]) | {"disableIstioVirtualHost": False, "ingressClassName": "istio"}
     return data | {"ingress": json.dumps(ingress)}
 
 
 class FailError(Exception):
-    """A command that ends with exit code 1 and these words."""
+    """A command ends with exit code 1 and this message."""
 
 
 def docker(world: dict[str, Any], args: list[str], _stdin: str) -> str:
@@ -76,7 +76,7 @@ def docker(world: dict[str, Any], args: list[str], _stdin: str) -> str:
 
 
 def _save(file: Path, tag: str) -> str:
-    """An archive with the part that is read here."""
+    """Write an archive that has only the file that is read by the package."""
     index = json.dumps([{"RepoTags": [tag]}]).encode()
     with tarfile.open(file, "w") as archive:
         info = tarfile.TarInfo("manifest.json")
@@ -169,7 +169,7 @@ PROGRAMS: dict[str, Callable[[dict[str, Any], list[str], str], str]] = {
 
 
 def play(file: Path, program: str, args: list[str], stdin: str) -> tuple[int, str, str]:
-    """One command: it is noted and changes the world. Its exit code, and what it says on stdout and stderr."""
+    """Run one command: log it, change the world, and return its exit code, stdout and stderr."""
     world = json.loads(file.read_text())
     world["log"].append([program, *args])
     try:
@@ -197,7 +197,7 @@ class World:
         script.chmod(0o755)
 
     def run(self, *argv: str, stdin: str | None = None, timeout_s: float = 0) -> subprocess.CompletedProcess[str]:
-        """What a command on PATH does, without a process for each."""
+        """Run a command in this process, as the program on PATH would."""
         code, out, err = play(self.file, argv[0], list(argv[1:]), stdin or "")
         return subprocess.CompletedProcess(argv, code, out, err)
 
@@ -208,7 +208,7 @@ class World:
         self.file.write_text(json.dumps(json.loads(self.file.read_text()) | {key: value}))
 
     def commands(self, *but: str) -> list[str]:
-        """What was run, without commands that hold any of these words; paths by their file's name."""
+        """The commands that were run, except those with any of these words. Paths are shortened to file names."""
         lines = [" ".join(Path(word).name if word.startswith("/") and not word.startswith("/ready") else word
                           for word in argv) for argv in self["log"]]
         return [line for line in lines if not any(word in line for word in but)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class VirtualClock:
-    """Stands in for `MonotonicClock`."""
+    """A replacement for `MonotonicClock`."""
 
     def __init__(self) -> None:
         self._now = 0.0

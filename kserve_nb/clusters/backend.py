@@ -1,4 +1,4 @@
-"""`Backend`: what every kind of cluster provides, so that no other code depends on which kind a cluster is."""
+"""`Backend`, the protocol of each kind of cluster: no other code depends on which kind a cluster is."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Option:
 
     @property
     def flag(self) -> str:
-        """The option as it is typed."""
+        """The option as a user types it, for example `--ingress-port`."""
         return "--" + self.name.replace("_", "-")
 
 
@@ -54,7 +54,7 @@ class PartStatus:
 class Status:
     """Whether a cluster can be used now."""
 
-    state: str  # running, stopped, or what else its backend calls it
+    state: str  # running, stopped, or another word of its backend
     ready: bool
     reason: str = ""  # why it is not ready, and what to do
     parts: tuple[PartStatus, ...] = ()
@@ -99,7 +99,7 @@ class Backend(Protocol):
         """Stop the cluster and keep its objects. The caller holds the lock. Raises ClusterError if it cannot stop."""
 
     def release(self, name: str, record: Record | None) -> None:
-        """End all that the cluster has outside its state folder, before that folder is removed.
+        """End the processes and containers of the cluster, before its state folder is removed.
 
         The caller holds the lock. Raises ClusterError if something of the cluster is left.
 

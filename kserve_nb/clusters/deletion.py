@@ -61,7 +61,7 @@ def _read(name: str) -> Record | None:
 
 
 def _remove(place: Path, record: Record | None) -> None:
-    """Remove the folder: from its name at once, from the disk then."""
+    """Remove the folder: rename it first, so that the name is free at once, then delete its files."""
     if place.is_symlink() and record is None:
         raise ClusterError(f"Cannot delete {place}: it is a symbolic link to {place.resolve()}, and there is no record "
                            "that says that a cluster is in it. Remove the link or that folder yourself.")

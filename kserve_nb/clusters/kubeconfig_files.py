@@ -36,7 +36,7 @@ def document(name: str, server: str, certificate: bytes, token: str, namespace: 
 
 
 def copy(source: Path, context: str | None, namespace: str) -> dict[str, Any]:
-    """One context of a kubeconfig as a document of its own.
+    """Return a kubeconfig document that contains one context of a kubeconfig file.
 
     The content of the certificate and key files that it names is included. Other relative paths become absolute.
 

@@ -6,9 +6,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
-import psutil
-
-_TICKS = 19  # the field "starttime" of /proc/PID/stat, counted from the one after the command's closing bracket
+# Fields of /proc/PID/stat, counted from the one after the command's closing bracket.
+_STATE, _TICKS = 0, 19
 
 
 def start_mark(pid: int) -> str | None:
@@ -18,15 +17,14 @@ def start_mark(pid: int) -> str | None:
     there: it is computed from the current wall clock, so it changes when the clock is set.
     """
     if sys.platform != "linux":
+        import psutil  # only here: each process of a cluster imports this module when it starts
+
         try:
             return repr(psutil.Process(pid).create_time())
         except psutil.NoSuchProcess:
             return None
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return f"{_boot_id()}:{fields[_TICKS]}"
+    fields = _stat(pid)
+    return f"{_boot_id()}:{fields[_TICKS]}" if fields else None
 
 
 def is_running(pid: int, mark: str | None) -> bool:
@@ -34,10 +32,23 @@ def is_running(pid: int, mark: str | None) -> bool:
     found = start_mark(pid)
     if found is None or mark not in (None, found):
         return False
+    if sys.platform != "linux":
+        import psutil
+
+        try:
+            return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return False
+    fields = _stat(pid)
+    return bool(fields) and fields[_STATE] != "Z"
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the process's state on; empty if there is no such process."""
     try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 @cache

@@ -1,6 +1,6 @@
-"""What is stored about each named cluster: one folder per cluster, in the user's state folder.
+"""The state folder: one folder with the record and the files of each named cluster.
 
-`cluster.json` in that folder is the cluster's record. The folder is removed by `lifecycle.delete` and by nothing else.
+`cluster.json` in that folder is the cluster's record. Only `deletion.delete` removes the folder.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ _TYPES = {each.name: _JSON_TYPES[str(each.type)] for each in fields(Record) if e
 
 
 def check_name(name: str) -> str:
-    """The name itself. Raises ClusterError if it is not valid."""
+    """Return the name. Raises ClusterError if it is not a valid name of a cluster."""
     if not NAME.fullmatch(name):
         raise ClusterError(
             f"{name!r} is not a valid cluster name. Use at most 32 lower-case letters, digits and '-', "
@@ -85,7 +85,7 @@ def check_name(name: str) -> str:
 
 
 def folder(name: str) -> Path:
-    """The folder with all that is stored about the named cluster."""
+    """Return the folder with the record and all files of the named cluster."""
     return _base() / check_name(name)
 
 

@@ -23,7 +23,7 @@ class TimelineFrame:
 
     at: float
     seen: bool  # False if the cluster did not respond: the fields below are unknown then
-    requested: str = ""  # "10 %"
+    requested: str = ""  # "10 %"; "no percent" without the field, which gives all users the newest revision
     model: str = ""
     phase: str = ""
     traffic: tuple[tuple[str, int], ...] = ()  # routed: revision and percent
@@ -37,7 +37,7 @@ class TimelineFrame:
             return cls(at, seen=False)
         status = snapshot.status
         percent = None if status is None else status.requested_percent
-        requested = "" if status is None else "100 %" if percent is None else f"{percent} %"
+        requested = "" if status is None else "no percent" if percent is None else f"{percent} %"
         return cls(
             at=at,
             seen=True,

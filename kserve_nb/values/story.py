@@ -69,7 +69,10 @@ class Story:
         return render.text(self.table) if self.states else NO_STORY
 
     def _repr_html_(self) -> str:
-        return render.html(self.table) if self.states else f"<p>{NO_STORY}</p>"
+        if not self.states:
+            return f"<p>{NO_STORY}</p>"
+        header, rows = self.table
+        return render.html((header, [[*map(_unbroken, row[:4]), *row[4:]] for row in rows]))
 
     @property
     def table(self) -> render.Table:
@@ -138,6 +141,11 @@ def _conditions(before: RolloutStatus | None, now: RolloutStatus) -> list[str]:
     true = [found.type for found in changed if found.status == "True"]
     false = [found for found in changed if found.status == "False" and found.type != "Stopped"]
     return ([f"✔ {', '.join(true)}"] if true else []) + [f"✖ {found.type}: {found.reason}" for found in false]
+
+
+def _unbroken(cell: str) -> str:
+    """The cell with spaces at which no browser breaks a line."""
+    return cell.replace(" ", "\u00a0")
 
 
 def _target(target: TrafficTarget | None) -> str:

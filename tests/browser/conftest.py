@@ -1,6 +1,6 @@
-"""A cluster, a JupyterLab on a copy of the notebooks, and a browser: each ends with this folder's tests.
+"""A cluster, a JupyterLab on a copy of the notebooks, and a browser, all stopped after the tests of this folder.
 
-Not later: while Playwright is there, its event loop runs in the main thread, and other tests start loops of their own.
+Playwright runs an event loop in the main thread, so it must stop before other tests start theirs.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def jupyter(cluster: Record, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="package")
 def new_page(browser: sync_api.Browser) -> Iterator[Callable[[], sync_api.Page]]:
-    """Opens a tab that lives as long as the run."""
+    """Open a tab that stays open until the end of the run."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     yield context.new_page
     context.close()
@@ -54,7 +54,7 @@ def new_page(browser: sync_api.Browser) -> Iterator[Callable[[], sync_api.Page]]
 
 @pytest.fixture
 def shoot(request: pytest.FixtureRequest) -> Callable[[sync_api.Page], None]:
-    """Takes the picture of a test: build/screenshots/NAME.png."""
+    """Save a screenshot of a test as build/screenshots/NAME.png."""
     shots = ROOT / "build" / "screenshots"
     shots.mkdir(parents=True, exist_ok=True)
     return lambda page: page.screenshot(path=shots / f"{request.node.name}.png")
@@ -62,7 +62,7 @@ def shoot(request: pytest.FixtureRequest) -> Callable[[sync_api.Page], None]:
 
 @pytest.fixture
 def page(new_page: Callable[[], sync_api.Page], shoot: Callable[[sync_api.Page], None]) -> Iterator[sync_api.Page]:
-    """A tab for one test."""
+    """A tab that is closed after the test."""
     opened = new_page()
     yield opened
     shoot(opened)

@@ -1,4 +1,4 @@
-"""JupyterLab as a test plays it: open a notebook, run it, look at it."""
+"""Actions of a user of JupyterLab: open a notebook, run it, and read what it shows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PANEL = ".jp-NotebookPanel:not(.lm-mod-hidden)"
 
 
 def until(condition: Callable[[], Any], say: Callable[[], str] = lambda: "", deadline_s: float = DEADLINE_S) -> Any:
-    """What the condition gives, once that is true; fails with what `say` says when the deadline has passed."""
+    """Wait until the condition returns something true, and return it. After the deadline, fail with `say`."""
     clock, never = threading.Event(), int(deadline_s / _LOOK_S)
     for _ in range(never):
         found = condition()
@@ -30,7 +30,7 @@ def until(condition: Callable[[], Any], say: Callable[[], str] = lambda: "", dea
 
 
 class Jupyter:
-    """A server on a folder of notebooks, spoken to by REST."""
+    """A Jupyter server on a folder of notebooks, and its REST API."""
 
     def __init__(self, folder: Path, port: int):
         self.folder, self.port, self.token = folder, port, secrets.token_hex(8)
@@ -61,7 +61,7 @@ class Jupyter:
                 self._session.delete(f"{self.url}/api/sessions/{found['id']}", timeout=10)
 
     def choose_theme(self, name: str) -> None:
-        """What pages look like that are opened from now on."""
+        """Set the theme of pages that are opened later."""
         url = f"{self.url}/lab/api/settings/@jupyterlab/apputils-extension:themes"
         self._session.put(url, json={"raw": json.dumps({"theme": name})}, timeout=10).raise_for_status()
 
@@ -74,7 +74,7 @@ class Jupyter:
         (self.folder / path).write_text(json.dumps(notebook))
 
     def read(self, path: str) -> dict[str, Any]:
-        """The notebook in that file, once it is there as a whole: Jupyter may just be writing it."""
+        """The notebook in that file, as soon as it is complete: Jupyter may be writing it."""
         loaded: dict[str, Any] = until(lambda: self._whole(path), lambda: f"{path} is no whole notebook")
         return loaded
 
@@ -86,7 +86,7 @@ class Jupyter:
 
 
 def notebook(*cells: str) -> dict[str, Any]:
-    """A notebook of these code cells."""
+    """A notebook with these code cells."""
     made = [{"cell_type": "code", "id": f"c{n}", "metadata": {}, "execution_count": None, "outputs": [], "source": text}
             for n, text in enumerate(cells)]
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -101,14 +101,14 @@ class Notebook:
         self.panel = page.locator(_PANEL)
 
     def open(self, workspace: str = "") -> None:
-        """Open it alone, or in a workspace with the layout that was saved there."""
+        """Open the notebook in an empty workspace, or in a saved one with its layout."""
         place = f"workspaces/{workspace}/" if workspace else ""
         reset = "" if workspace else "&reset"
         self.page.goto(f"{self.jupyter.url}/lab/{place}tree/{self.path}?token={self.jupyter.token}{reset}")
         self.panel.locator(".jp-Cell").first.wait_for(timeout=DEADLINE_S * 1000)
 
     def run_all(self) -> None:
-        """Run all cells and wait until they have run; a first try on a cold kernel may be lost, so it is repeated."""
+        """Run all cells and wait for their end. A run before the kernel is ready may be lost, so it is repeated."""
         until(lambda: self.jupyter.idle(self.path), lambda: f"kernel of {self.path}: {self.jupyter.kernel(self.path)}")
         self._menu("Run", "Run All Cells")
         try:
@@ -131,7 +131,7 @@ class Notebook:
               lambda: f"cell {number} of {self.path}: {self._prompts()}")
 
     def restart_and_run_all(self) -> None:
-        """What one does who no longer knows what the kernel holds."""
+        """Restart the kernel and run all cells, with the button of the toolbar."""
         self._menu("Kernel", "Restart Kernel and Run All Cells…")
         self.page.locator(".jp-Dialog .jp-mod-accept").click()
         until(lambda: "[*]:" in self._prompts(), lambda: f"prompts of {self.path}: {self._prompts()}")
@@ -161,7 +161,7 @@ class Notebook:
         return self.panel.get_by_role("slider", name="canary percent").first
 
     def place_of(self, percent: int) -> tuple[float, float]:
-        """Where the handle is on the page at a percent."""
+        """The position of the handle on the page at a percent."""
         along = self.handle.bounding_box()
         return along["x"] + _HANDLE / 2 + (along["width"] - _HANDLE) * percent / 100, along["y"] + along["height"] / 2
 
@@ -170,7 +170,7 @@ class Notebook:
         return self.panel.get_by_role("button", name=name, exact=True)
 
     def shows(self, text: str | re.Pattern[str]) -> None:
-        """Wait until the notebook shows this text; cells of a table stand in it without a space."""
+        """Wait until the notebook shows this text, in which the cells of a table are not separated."""
         self.panel.locator(".jp-OutputArea-output").filter(has_text=text).first.wait_for(timeout=DEADLINE_S * 1000)
 
     def _menu(self, menu: str, item: str) -> None:

@@ -1,4 +1,4 @@
-"""A JupyterLab on a copy of the notebooks and a Chromium, as tests, pictures and measurements need them."""
+"""Starts a JupyterLab on a copy of the notebooks, and a Chromium, for tests, pictures and measurements."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ FLAGS = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
 
 
 class NoChromiumError(RuntimeError):
-    """There is none on this machine; says how to install one."""
+    """No Chromium was found; the message says how to install one."""
 
 
 @contextmanager
 def chromium(playwright: Any) -> Iterator[Any]:
-    """The machine's own browser, or Playwright's. Raises NoChromiumError where there is neither."""
+    """The path of the machine's Chromium, or of Playwright's. Raises NoChromiumError if there is neither."""
     own = playwright.chromium.executable_path
     found = next(filter(None, map(shutil.which, NAMES)), own if Path(own).exists() else None)
     if found is None:
@@ -53,7 +53,7 @@ def chromium(playwright: Any) -> Iterator[Any]:
 
 @contextmanager
 def jupyterlab(folder: Path, cluster: str, *options: str) -> Iterator[Jupyter]:
-    """A server with its own settings, below `folder`; its kernels find the cluster of that name."""
+    """Start a Jupyter server with new settings below `folder`. Its kernels use the cluster of that name."""
     served = Jupyter(folder / "notebooks", free_ports(1)[0])
     copy_course(find_course(), served.folder)
     private = {f"JUPYTER_{name}_DIR": str(folder / name) for name in ("DATA", "CONFIG", "RUNTIME")}

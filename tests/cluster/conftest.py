@@ -1,4 +1,4 @@
-"""The cluster that these tests run on: the one that was named, or an embedded one that ends with the run."""
+"""The cluster that these tests run on: the one of --kubeconfig, or an embedded one that is deleted after the run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COUNT = itertools.count(1)
 
 @dataclass(frozen=True)
 class Target:
-    """How a test reaches its cluster."""
+    """A cluster, and the namespace of a test in it."""
 
     kubeconfig: str
     ingress: str
@@ -26,7 +26,7 @@ class Target:
     namespace: str = "kserve-test"
 
     def kubectl(self, *args: str, stdin: str | None = None, check: bool = True) -> str:
-        """What the real kubectl prints, in the test's namespace; a failure raises with its words."""
+        """Run the real kubectl in the test's namespace and return its output. Raises kubectl's message if it fails."""
         done = subprocess.run(["kubectl", "--kubeconfig", self.kubeconfig, "-n", self.namespace, *args],
                               input=stdin, capture_output=True, text=True, timeout=60)
         assert not check or done.returncode == 0, f"kubectl {' '.join(args)}: {done.stderr}"
@@ -47,7 +47,7 @@ def _cluster(config: pytest.Config, gateway: str) -> Iterator[Target]:
     elif config.getoption("--gateway") == gateway:
         yield Target(kubeconfig, config.getoption("--ingress"), gateway, config.getoption("--speed"))
     else:
-        pytest.skip(f"the named cluster has {config.getoption('--gateway')} URLs, this test wants {gateway} ones")
+        pytest.skip(f"the named cluster has {config.getoption('--gateway')} URLs, this test needs {gateway} ones")
 
 
 @pytest.fixture(scope="package")
@@ -62,7 +62,7 @@ def istio(pytestconfig: pytest.Config) -> Iterator[Target]:
 
 @pytest.fixture
 def target(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Iterator[Target]:
-    """The cluster, and a fresh namespace in it that goes with the test."""
+    """The cluster, with a new namespace that is deleted after the test."""
     base: Target = request.getfixturevalue(pytestconfig.getoption("--gateway"))
     fresh = Target(base.kubeconfig, base.ingress, base.gateway, base.speed, f"test-{os.getpid()}-{next(_COUNT)}")
     fresh.kubectl("create", "namespace", fresh.namespace)

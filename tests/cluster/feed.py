@@ -1,4 +1,4 @@
-"""Who may answer, and when: the traffic of an InferenceService as a watch saw it."""
+"""The revisions that may answer at each moment, from a watch of an InferenceService."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values.revisions import Revision
 from kserve_nb.values.rollout_status import RolloutStatus
 
-# A status and the gateway do not change in one moment: who asks in between may meet either. Knative's Route tells its
-# targets before the gateway has them, KServe copies them afterwards.
+# The status and the gateway do not change at the same moment, so a request in between may meet either: Knative's Route
+# reports its targets before the gateway has them, and KServe copies them afterwards.
 OVERLAP_S = 1.0
 _AGAIN_S = 0.1  # between two attempts at an API server that restarts
 
 
 class Feed:
-    """Watches an InferenceService within a block and keeps each state of its traffic with the time it was seen."""
+    """Watches an InferenceService during the context, and keeps each state of its traffic with its time."""
 
     def __init__(self, rollout: Rollout):
         self._rollout, self._stopped = rollout, threading.Event()
@@ -49,7 +49,7 @@ class Feed:
             if begin <= ended and sent <= end))
 
     def models(self) -> dict[str, str]:
-        """The storageUri of each revision there has been."""
+        """The storageUri of each revision that existed."""
         found = self._rollout.client.find_all(REVISION, f"serving.kserve.io/inferenceservice={self._rollout.name}")
         return {revision.name: revision.model for revision in map(Revision.of, found)}
 

@@ -1,4 +1,4 @@
-"""Users of a model: requests at a steady, bounded rate through the ingress, each kept with what became of it."""
+"""A load on a model: requests at a steady rate through the ingress, each recorded with its outcome."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import aiohttp
 
 RATE = 200  # requests a second
 MOST = 200_000  # requests of one load
-LONGEST_S = 60.0  # for one request; one that meets no pod is held until there is one
+LONGEST_S = 60.0  # for one request; the activator holds it until there is a pod
 
 
 @dataclass(frozen=True)
@@ -28,21 +28,21 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Shot:
-    """One request and what became of it. Times are of time.monotonic."""
+    """One request and its outcome. Times are those of time.monotonic."""
 
     endpoint: Endpoint
     sent: float
     ended: float
-    said: str  # the predictions as JSON; empty where the request was lost
-    trouble: str  # why it was lost; empty where it was not
+    said: str  # the predictions as JSON; empty if the request was lost
+    trouble: str  # why it was lost; empty if it was not
 
 
 class Load:
-    """Sends the same rows again and again until the block ends, whatever becomes of the requests before (open loop)."""
+    """Sends the same rows until the context ends, independently of earlier responses (an open loop)."""
 
     def __init__(self, ingress: str, rows: Sequence[Sequence[float]], endpoint: Endpoint):
-        self.endpoint = endpoint  # may be changed under way
-        self.shots: list[Shot] = []  # in the order of their ends
+        self.endpoint = endpoint  # may be changed while it runs
+        self.shots: list[Shot] = []  # in the order in which they ended
         self._ingress, self._body = ingress, {"instances": [list(row) for row in rows]}
         self._sent, self._moved, self._stopped = 0, threading.Condition(), threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="load", daemon=True)
@@ -53,13 +53,13 @@ class Load:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        """Send no more, and wait for the answers that are still to come."""
+        """Send no more requests, and wait for the responses of those in flight."""
         self._stopped.set()
         self._thread.join(LONGEST_S + 10)
 
     @property
     def sent(self) -> int:
-        """Requests so far."""
+        """The number of requests so far."""
         return self._sent
 
     def wait_for(self, count: int, timeout_s: float) -> None:
@@ -79,7 +79,7 @@ class Load:
                 with self._moved:
                     self._sent += 1
                     self._moved.notify_all()
-                due = max(due + 1 / RATE, time.monotonic())  # a late request does not make the next ones a burst
+                due = max(due + 1 / RATE, time.monotonic())  # a late request must not cause a burst
                 await asyncio.sleep(due - time.monotonic())
             await asyncio.gather(*pending)
 

@@ -1,4 +1,4 @@
-"""Everything that may happen to a model while users ask it, in one story; and what the users noticed of it."""
+"""All that can happen to a model while users send requests, one event after another, and its effect on the users."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SETTLES_S = 120.0
 
 @dataclass(frozen=True)
 class Stage:
-    """A model that users ask without pause, and another one that has gone to sleep because nobody asks it."""
+    """A model that receives requests all the time, and one that is scaled to zero."""
 
     rollout: Rollout
     asleep: Rollout
@@ -41,13 +41,13 @@ class Stage:
     kubeconfig: str
 
     def settle(self) -> None:
-        """Wait until traffic has moved."""
+        """Wait until the traffic is as requested."""
         asyncio.run(self.rollout.wait(SETTLES_S))
 
 
 @dataclass(frozen=True)
 class Shift:
-    """One thing that happens, and its part of the 10,000 requests of a test."""
+    """One event, and its part of the 10,000 requests of a test."""
 
     name: str
     part: int
@@ -57,16 +57,16 @@ class Shift:
 
 @dataclass(frozen=True)
 class Noticed:
-    """What the users noticed of a shift."""
+    """The effect of a shift on the users."""
 
     shift: str
     shots: list[Shot]
-    failures: list[str]  # lost requests and answers of a revision that might not answer then, with their times
+    failures: list[str]  # with their times: lost requests, and answers of a revision that had no traffic then
     answers: Counter[str]  # by model
 
     @property
     def took_s(self) -> list[float]:
-        """How long each request took, the quickest first."""
+        """The duration of each request, in ascending order."""
         return sorted(shot.ended - shot.sent for shot in self.shots)
 
     @property
@@ -79,13 +79,13 @@ class Noticed:
 
     @property
     def longest_gap_s(self) -> float:
-        """The longest time without a good answer."""
+        """The longest time without a correct response."""
         ends = sorted(shot.ended for shot in self.shots if not shot.trouble)
         return max((later - earlier for earlier, later in pairwise(ends)), default=float("inf"))
 
 
 def _broken(stage: Stage) -> None:
-    """No pod of the canary ever comes up; `wait` says so early."""
+    """No pod of the canary becomes ready; `wait` reports it early."""
     try:
         asyncio.run(stage.rollout.wait(10))
     except NotReadyError:
@@ -100,7 +100,7 @@ def _kill_while_it_rolls_out(stage: Stage) -> None:
 
 
 def _reconcilers(kubeconfig: str) -> list[psutil.Process]:
-    """The process that reconciles, where the cluster runs on this machine."""
+    """The process with the controllers, if the cluster runs on this machine."""
     records = [record for record in map(state.read, state.names()) if record and record.kubeconfig == kubeconfig]
     return [process for record in records if record.pid for process in psutil.Process(record.pid).children()
             if any(word.endswith("embedded.server") for word in process.cmdline())]
@@ -138,7 +138,7 @@ SHIFTS = (
 
 @contextmanager
 def stage(lab: Lab, kubeconfig: str) -> Iterator[Stage]:
-    """Two InferenceServices that serve, an input on which their models disagree, and the load on the first of them."""
+    """Two ready InferenceServices, an input on which their models disagree, and a load on the first one."""
     rollout, asleep = lab.rollout("asked"), lab.rollout("asleep")
     rollout.apply(_document(rollout.name, 1))
     probe = _put_to_sleep(asleep)
@@ -150,7 +150,7 @@ def stage(lab: Lab, kubeconfig: str) -> Iterator[Stage]:
 
 
 def _put_to_sleep(asleep: Rollout) -> DiscriminatingInput:
-    """Roll model-2 out where nobody is needed to serve, and find what tells it from the first model on the way."""
+    """Roll model-2 out on the InferenceService without load, and find an input on which the two models differ."""
     asleep.apply(_document(asleep.name, 0))
     asyncio.run(asleep.wait(SETTLES_S))
     asleep.canary(MODEL_2, percent=50)
@@ -162,7 +162,7 @@ def _put_to_sleep(asleep: Rollout) -> DiscriminatingInput:
 
 
 def _document(name: str, least: int) -> dict[str, object]:
-    """One pod for each revision at the most: on a busy machine the autoscaler would add others, and slow it further."""
+    """At most one pod per revision: on a busy machine the autoscaler would add pods, and slow it further."""
     document = manifest.inference_service(name, MODEL)
     document["spec"]["predictor"] |= {"minReplicas": least, "maxReplicas": 1}
     return document
@@ -173,7 +173,7 @@ def _endpoint(rollout: Rollout) -> Endpoint:
 
 
 def play(stage: Stage, least: Callable[[Shift], int]) -> list[float]:
-    """Go through the story with at least so many requests each; the moments at which shifts began, and the end."""
+    """Play all shifts with at least so many requests each. Returns when each shift began, and the end."""
     moments = []
     for shift in SHIFTS:
         moments.append(time.monotonic())
@@ -185,7 +185,7 @@ def play(stage: Stage, least: Callable[[Shift], int]) -> list[float]:
 
 
 def noticed(stage: Stage, moments: list[float]) -> list[Noticed]:
-    """What the users noticed of each shift, once the load has ended."""
+    """The effect of each shift on the users, after the load has ended."""
     says = {model: json.dumps(list(answers)) for model, answers in _answers(stage).items()}
     models = {name: model for feed in stage.feeds.values() for name, model in feed.models().items()}
     found = []
@@ -204,7 +204,7 @@ def _answers(stage: Stage) -> dict[str, tuple[object, ...]]:
 
 
 def _why(stage: Stage, shot: Shot, models: dict[str, str], says: dict[str, str]) -> str:
-    """What is wrong with a request; empty where all is well."""
+    """What is wrong with a request; empty if nothing is."""
     if shot.trouble:
         return f"lost: {shot.trouble}"
     may = stage.feeds[shot.endpoint.name].may_answer(shot.sent, shot.ended)

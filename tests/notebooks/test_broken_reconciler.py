@@ -15,12 +15,12 @@ from tests.notebooks.conftest import ROOT
 EMBEDDED = Path("kserve_nb/clusters/embedded")
 SPLIT = EMBEDDED / "control/kserve/canary_traffic.py"
 GATEWAY = EMBEDDED / "gateway/envoy_routes.py"
-COLUMNS = EMBEDDED / "kinds.py"
+COLUMNS = EMBEDDED / "apimachinery/kinds.py"
 
 
 def copy(folder: Path) -> None:
     """Copy the package, its notebooks, and what pytest needs to run them."""
-    left_out = shutil.ignore_patterns("__pycache__")
+    left_out = shutil.ignore_patterns("*.pyc.*")  # byte code that is being written; what is complete saves time
     for name in ("kserve_nb", "notebooks"):
         shutil.copytree(ROOT / name, folder / name, ignore=left_out)
     (folder / "tests").mkdir()

@@ -1,4 +1,4 @@
-"""A Kubernetes API server on a port of its own, and the real kubectl that speaks to it."""
+"""A Kubernetes API server on a free port, and the real kubectl as its client."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ TOKEN = "secret"
 
 
 def items(name: str) -> list[dict[str, Any]]:
-    """Objects as a real cluster had them while a canary got 10 %."""
+    """The objects of a real cluster whose canary received 10 % of the traffic."""
     found: list[dict[str, Any]] = json.loads((DATA / f"{name}.json").read_text())
     return found
 
 
 def new_store(*namespaces: str) -> Store:
-    """A store in memory, with admission and what every new cluster has."""
+    """A store in memory, with admission and the objects of a new cluster."""
     store = Store(None, admission=admit)
     populate(store, Settings())
     for name in namespaces:
@@ -45,7 +45,7 @@ def new_store(*namespaces: str) -> Store:
 
 
 class ApiLab:
-    """The server, in a thread of its own until `close`."""
+    """The server, which runs in a thread until `close`."""
 
     def __init__(self, folder: Path, *namespaces: str, kinds: Iterable[Kind] = (),
                  reconcilers: Iterable[Reconciler] = ()) -> None:
@@ -63,7 +63,7 @@ class ApiLab:
                               input=stdin, env={"KUBECONFIG": str(self._folder / "config"), "HOME": str(self._folder)})
 
     def close(self) -> None:
-        """End the server."""
+        """Stop the server."""
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(10)
 

@@ -1,4 +1,4 @@
-"""Facts for the doctor, from what was recorded on a real cluster."""
+"""Facts for the doctor, made from objects that were recorded on a real cluster."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TEXTS += [dict(zip(("rule", "said_by", "text"), row, strict=True))
 
 
 def items(folder: Path, name: str) -> list[dict[str, Any]]:
-    """The objects of a recorded file; none where it was not recorded."""
+    """The objects of a recorded file; empty if there is no such file."""
     file = folder / f"{name}.json"
     if not file.exists():
         return []
@@ -49,7 +49,7 @@ def report(facts: Facts) -> Report:
 
 
 def ids(report: Report) -> list[str]:
-    """The rules that found something, in order."""
+    """The ids of the rules that have findings, in order."""
     return [finding.id for finding in report.findings]
 
 

@@ -35,14 +35,14 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 @pytest.fixture
 def world(machine: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    """The same programs without a process for each command: they are many."""
+    """The same programs, called in this process: starting a process for each command takes seconds."""
     monkeypatch.setattr(tools, "run", machine.run)
     return machine
 
 
 @pytest.fixture
 def manifests(tmp_path: Path) -> Path:
-    """The manifests of both gateways, each with no more than its namespace."""
+    """The manifests of both gateways, reduced to a namespace and one definition each."""
     place = tmp_path / "manifests"
     place.mkdir()
     namespaces = {"cert-manager.yaml": "cert-manager", "serving-core.yaml": "knative-serving",

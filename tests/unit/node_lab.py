@@ -29,7 +29,7 @@ NAMESPACE_NAME = "kserve-test"
 
 @contextmanager
 def runtime(path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The runtime, on a socket of our own."""
+    """Start a model runtime on a new socket file."""
     process = subprocess.Popen(
         [sys.executable, "-m", "kserve_nb.clusters.embedded.node.runtime.zygote", "--socket", str(path)])
     try:
@@ -43,7 +43,7 @@ def runtime(path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def pod(name: str, uri: str | None = None, **changes: str) -> dict[str, Any]:
-    """A new pod, bound to the node, of the recorded one."""
+    """A new pod like the recorded one, bound to the node."""
     body = json.loads(POD_FILE.read_text())
     body.pop("status")
     meta = body["metadata"]
@@ -89,7 +89,7 @@ def predict(address: str, instances: object) -> object:
 
 
 def word(pod: dict[str, Any]) -> str:
-    """Ready count and status of a pod, as kubectl prints them in short."""
+    """READY and STATUS of a pod, as `kubectl get` prints them."""
     status = pod.get("status", {})
     mains, inits = status.get("containerStatuses", []), status.get("initContainerStatuses", [])
     ready = f"{sum(c['ready'] for c in mains)}/{len(pod['spec']['containers'])}"
@@ -106,7 +106,7 @@ def word(pod: dict[str, Any]) -> str:
 
 
 class Lab:
-    """A node at work, and all that it wrote."""
+    """A running node, and everything that it wrote."""
 
     def __init__(self, store: Store, settings: Settings, folder: Path, socket: Path):
         self.store, self.settings, self.folder, self.socket = store, settings, folder, socket
@@ -114,7 +114,7 @@ class Lab:
         self.times: dict[str, list[float]] = {}
 
     async def watch(self) -> None:
-        """Note each state of each pod, once in a row."""
+        """Record the states of each pod, without repetitions."""
         async for event in self.store.watch(POD):
             name, now = event.object["metadata"]["name"], word(event.object)
             states = self.seen.setdefault(name, [])

@@ -1,4 +1,4 @@
-"""Objects recorded from a real cluster, and what of them can be equal here."""
+"""Objects that were recorded on a real cluster, and their comparison with objects of the embedded one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object
 from tests.unit.simulator import NS, Simulator
 
 FOLDER = Path(__file__).parents[1] / "data" / "kserve"
-OF_THIS_RUN = {  # identities and moments: another run of the same has others
+OF_THIS_RUN = {  # identities and times: they differ in each run
     "uid", "resourceVersion", "creationTimestamp", "lastTransitionTime", "firstTimestamp", "lastTimestamp",
     "kubectl.kubernetes.io/last-applied-configuration", "serving.knative.dev/routingStateModified",
     "serving.knative.dev/serviceUID", "serving.knative.dev/configurationUID",
@@ -20,7 +20,7 @@ _KINDS = {(kind.api_version, kind.kind): kind for kind in KINDS}
 
 
 def load(name: str) -> list[Object]:
-    """The objects of one recorded moment, as if their namespace were the test's."""
+    """The objects of one recorded moment, moved to the test's namespace."""
     found: list[Object] = json.loads((FOLDER / f"{name}.json").read_text())
     namespace = found[0]["metadata"]["namespace"]
     moved: list[Object] = json.loads(json.dumps(found).replace(namespace, NS))
@@ -32,14 +32,14 @@ def kind_of(obj: Object) -> Kind:
 
 
 def masked(value: Any) -> Any:
-    """The value without what belongs to one run."""
+    """The value without identities and times."""
     if isinstance(value, dict):
         return {key: masked(item) for key, item in value.items() if key not in OF_THIS_RUN}
     return [masked(item) for item in value] if isinstance(value, list) else value
 
 
 def differences(name: str, simulator: Simulator, ignore: tuple[str, ...] = ()) -> list[str]:
-    """What of a recorded moment is otherwise here, one line for each field."""
+    """The fields that differ from a recorded moment, one line for each."""
     words = []
     for real in load(name):
         kind, meta = kind_of(real), real["metadata"]

@@ -1,4 +1,4 @@
-"""A world with Knative's lower half: revisions and all that they are made of."""
+"""A world with the reconcilers of Knative's revisions and of the objects that a revision owns."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ONE, TWO = "sklearn-iris-predictor-00001", "sklearn-iris-predictor-00002"
 
 
 def make_world(cpu: str = "2") -> World:
-    """An empty one."""
+    """Return an empty world."""
     return World((r for module in MODULES for r in module.RECONCILERS), cpu=cpu)
 
 
@@ -41,7 +41,7 @@ def start(world: World, name: str = TWO, routing: str = "active", **annotations:
 
 
 def _configuration_of(world: World, revision_: Object) -> Object:
-    """The Configuration that owns a revision: it is not reconciled here."""
+    """The Configuration that owns a revision. No reconciler of this world changes it."""
     name = revision_["metadata"]["labels"]["serving.knative.dev/configuration"]
     found = world.objects.find(CONFIGURATION, NS, name)
     return found or world.objects.create(CONFIGURATION, {
@@ -65,5 +65,5 @@ def route(world: World, name: str, state: str) -> None:
 
 
 def pods(world: World) -> list[Object]:
-    """Those that are not terminating."""
+    """The pods that are not terminating."""
     return [pod for pod in world.objects.list(POD, NS) if "deletionTimestamp" not in pod["metadata"]]

@@ -1,11 +1,10 @@
-"""A cluster without processes, for tests: the real store and reconcilers, a node and a gateway that only say so.
+"""A cluster without processes, for tests: the real store and reconcilers, with a fake node and a fake gateway.
 
-The clock moves by itself only while something waits for it.
+The clock is virtual: it jumps to the next moment at which something is due.
 """
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Iterator
 from functools import cache, partial
@@ -25,7 +24,7 @@ from kserve_nb.clusters.embedded.apimachinery.kinds import (
     NODE,
     POD,
 )
-from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, Settings, StatusError, utc
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, Settings, StatusError, copied, utc
 from kserve_nb.clusters.embedded.control.framework.event_recorder import record
 from kserve_nb.clusters.embedded.control.framework.reconciler import Moment, keys_to_queue
 from kserve_nb.clusters.embedded.gateway import ingress_status as gateway_status
@@ -35,7 +34,7 @@ MODEL = "gs://kfserving-examples/models/sklearn/1.0/model"
 MODEL_2 = f"{MODEL}-2"
 BROKEN = "gs://kfserving-examples/models/sklearn/1.0/nope"
 LONG_S = 200.0
-STEP_S = {"gateway": 0.02, "node": 0.5}  # how long each takes from one state to the next
+STEP_S = {"gateway": 0.02, "node": 0.5}  # seconds from one state to the next
 Key = tuple[str | None, str]
 
 
@@ -52,18 +51,18 @@ def isvc(uri: str | None = MODEL, percent: int | None = None, annotations: dict[
 
 @cache
 def furniture(settings: Settings) -> tuple[tuple[Kind, Object], ...]:
-    """What a new cluster has, but for what only clients look at."""
+    """The objects of a new cluster, without those that no reconciler reads."""
     return tuple((kind, body) for kind, body in initial_objects(settings)
                  if kind not in (CUSTOM_RESOURCE_DEFINITION, DEPLOYMENT))
 
 
 def short(revision: str | None) -> str:
-    """`r2` for `…-00002`."""
+    """Shorten a revision's name: `r2` for `…-00002`."""
     return f"r{int(revision[-5:])}" if revision else ""
 
 
 class Simulator:
-    """Plays all reconcilers, one pass after the other, until nothing is left to do."""
+    """Runs all reconcilers, one after another, until no object has to be reconciled."""
 
     def __init__(self, gateway: str = "kourier", speed: float = 1.0) -> None:
         self.settings = Settings(speed=speed, gateway=gateway)  # type: ignore[arg-type]
@@ -81,7 +80,7 @@ class Simulator:
         self.restart()
 
     def restart(self) -> None:
-        """Begin with nothing but what is stored, as after a crash of the server."""
+        """Forget everything except the stored objects, as after a crash of the server process."""
         self.reconcilers = control.reconcilers()
         self._queue: dict[tuple[int, Key], None] = {}
         self._timers: dict[tuple[int, Key], float] = {}
@@ -94,14 +93,14 @@ class Simulator:
     # What a user does
 
     def apply(self, body: Object) -> Object:
-        """What `kubectl apply` comes to: the spec as given, annotations added or, if empty, taken away."""
+        """Store an InferenceService as `kubectl apply` does. An empty annotation is removed."""
         meta = body["metadata"]
         existing = self.store.find(INFERENCE_SERVICE, meta["namespace"], meta["name"])
         if existing is None:
-            return self.store.create(INFERENCE_SERVICE, copy.deepcopy(body))
+            return self.store.create(INFERENCE_SERVICE, copied(body))
         annotations = {**(existing["metadata"].get("annotations") or {}), **(meta.get("annotations") or {})}
         existing["metadata"]["annotations"] = {k: v for k, v in annotations.items() if v}
-        return self.store.update(INFERENCE_SERVICE, {**existing, "spec": copy.deepcopy(body["spec"])})
+        return self.store.update(INFERENCE_SERVICE, {**existing, "spec": copied(body["spec"])})
 
     def annotate(self, **annotations: str | None) -> None:
         """Set annotations of `serving.kserve.io/`, or remove those that are None."""
@@ -120,7 +119,7 @@ class Simulator:
     # What the cluster does
 
     def settle(self, for_s: float = LONG_S, *, node: bool = True, gateway: bool = True) -> None:
-        """Play until nothing happens for so long. Without node or gateway, that one does nothing meanwhile."""
+        """Let so many seconds pass. With `node=False` or `gateway=False`, the fake node or gateway does nothing."""
         end = self.now + for_s
         others = {key: at for key, at in (("gateway", gateway), ("node", node)) if at}
         due: dict[str, float] = {}
@@ -155,7 +154,7 @@ class Simulator:
             del self._queue[entry]
             self._pass(entry)
             self._read_changes()
-        raise AssertionError(f"the reconcilers never rest: {[self.reconcilers[i].name for i, _ in self._queue]}")
+        raise AssertionError(f"the reconcilers never finish: {[self.reconcilers[i].name for i, _ in self._queue]}")
 
     def _pass(self, entry: tuple[int, Key]) -> None:
         index, key = entry
@@ -164,7 +163,7 @@ class Simulator:
         if obj is None:
             return
         moment = Moment(self.now, self.settings)
-        before = copy.deepcopy(obj)
+        before = copied(obj)
         try:
             changes = reconciler.reconcile(obj, self.store, moment)
             if reconciler.name in PURE:
@@ -210,7 +209,7 @@ class Simulator:
                     self._queue[index, key] = None
 
     def _program(self) -> list[Callable[[], object]]:
-        """The gateway takes up an Ingress: first it waits for its Envoy, then that has the routes."""
+        """The writes of the gateway: an Ingress first waits for Envoy, and then is programmed."""
         work: list[Callable[[], object]] = []
         for ingress in self.store.list(INGRESS):
             if "deletionTimestamp" in ingress["metadata"]:
@@ -224,7 +223,7 @@ class Simulator:
         return work
 
     def _run_pods(self) -> list[Callable[[], object]]:
-        """Each pod goes one state on."""
+        """The writes of the node: each pod enters its next state."""
         work: list[Callable[[], object]] = []
         for pod in self.store.list(POD):
             if "deletionTimestamp" in pod["metadata"]:
@@ -235,7 +234,7 @@ class Simulator:
                     work.append(partial(self.store.update_status, POD, {**pod, "status": status}))
         return work
 
-    # What a test asks
+    # What a test reads
 
     def brief(self, obj: Object | None = None) -> str:
         """`True c2 r2 L1 P- r2:10 r1:90 prev`: Ready, latest created, ready, rolled out and previous, traffic."""

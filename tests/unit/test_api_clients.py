@@ -203,7 +203,7 @@ def test_the_sdk_of_kserve(server: ApiServer) -> None:
 
     kserve_client.create(body, namespace="demo")
     make_ready(server)
-    kserve_client.wait_isvc_ready(NAME, namespace="demo", timeout_seconds=10)
+    kserve_client.wait_isvc_ready(NAME, namespace="demo", timeout_seconds=10, polling_interval=1)
     ready = kserve_client.is_isvc_ready(NAME, namespace="demo")
     body.spec.predictor.canary_traffic_percent = 10
     changed = kserve_client.patch(NAME, body, namespace="demo")

@@ -31,7 +31,7 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def run_virtually(scene: Coroutine[Any, Any, None]) -> float:
-    """Run a scene that waits for nothing but timers; return how many seconds it would have taken."""
+    """Run a coroutine that waits for timers only; return how many seconds it would have taken."""
     loop = _VirtualLoop()
     try:
         loop.run_until_complete(scene)

@@ -1,4 +1,4 @@
-"""A cluster's reconcilers over a store in memory, on a clock of the test's own; a fake node and a fake gateway."""
+"""A cluster's reconcilers over a store in memory, with a virtual clock, a fake node and a fake gateway."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def conditions_of(status: Mapping[str, Any]) -> dict[str, tuple[str, str, str, s
 
 
 class Watched(Objects):
-    """A store that tells of every change at once."""
+    """A store that reports each change immediately."""
 
     def __init__(self, store: Store, tell: Callable[[Object], None]):
         self.store, self._tell, self.kinds = store, tell, store.kinds
@@ -85,7 +85,7 @@ class Watched(Objects):
 
 
 class World:
-    """Reconcilers, woken as the real loop wakes them, until nothing is left to do now; then time may pass."""
+    """Runs reconcilers as the real loop does, until no object has to be reconciled; then a test lets time pass."""
 
     def __init__(self, reconcilers: Iterable[Reconciler], *, settings: Settings | None = None, cpu: str = "2",
                  namespace: str = NS):
@@ -115,7 +115,7 @@ class World:
             self._pass(*entry)
 
     def pass_s(self, seconds: float) -> None:
-        """Let time pass, with all that falls due in it."""
+        """Let time pass, and run each reconciler when it is due."""
         self.settle()
         until = self.now + seconds
         while self._timers and min(self._timers.values()) <= until:
@@ -126,13 +126,13 @@ class World:
         self.now = until
 
     def is_waiting(self) -> bool:
-        """Whether anything has asked to be woken later."""
+        """Whether a reconciler is due later."""
         return bool(self._timers)
 
     # Objects
 
     def find(self, kind: Kind, name: str, namespace: str | None = NS) -> Object:
-        """The object by its name, or by the start of its name where one alone begins so."""
+        """The object of that name, or the only one whose name begins so."""
         found = self.objects.find(kind, namespace, name)
         return found or next(o for o in self.objects.list(kind, namespace) if o["metadata"]["name"].startswith(name))
 
@@ -141,7 +141,7 @@ class World:
         return [o["metadata"]["name"] for o in self.objects.list(kind, namespace)]
 
     def adopt(self, kind: Kind, body: Object, **metadata: Any) -> Object:
-        """Create a copy of a recorded object without its status and what else a server has given it."""
+        """Create a copy of a recorded object, without the status and the other fields that a server sets."""
         given = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "deletionTimestamp")
         meta = {k: v for k, v in body["metadata"].items() if k not in given} | metadata
         return self.objects.create(kind, {**{k: v for k, v in body.items() if k != "status"}, "metadata": meta})
@@ -149,7 +149,7 @@ class World:
     # The fake node and gateway
 
     def run_pods(self, ready: bool = True) -> None:
-        """What a node does at once: pods that have a node run, those that are to end are gone."""
+        """Do the node's work at once: pods with a node are running and ready, deleted pods are gone."""
         self.settle()
         for pod in self.objects.list(POD):
             if "deletionTimestamp" in pod["metadata"]:

@@ -1,4 +1,4 @@
-"""The same small servers as the unit tests have, and one time zone for all machines."""
+"""The fake servers of the unit tests, and one time zone on all machines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["api", "gateway", "rollout"]
 
 @pytest.fixture(autouse=True)
 def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Times of day are shown on this machine's clock."""
+    """Set the time zone to UTC: widgets show local times."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     yield
@@ -28,7 +28,7 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def slider(api: FakeApi, rollout: Rollout) -> Iterator[TrafficSlider]:
-    """A slider on a canary of 10 %, that has seen it."""
+    """A slider on a canary of 10 % that has read the cluster's state."""
     api.load("02-canary-10")
     shown = TrafficSlider(rollout)
     until(shown, 10)

@@ -1,4 +1,4 @@
-"""What a browser does with a widget: find a control by its label as a user does, and report the event."""
+"""A stand-in for the browser: finds a control by its label, as a user does, and sends the event to the widget."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Element:
 
 
 class Page(HTMLParser):
-    """A widget's HTML as a tree; fails where an element is not closed."""
+    """A widget's HTML as a tree. Fails if an element is not closed."""
 
     def __init__(self, html: str):
         super().__init__()
@@ -62,7 +62,7 @@ class Page(HTMLParser):
 
 
 def buttons(widget: Any) -> dict[str, Element]:
-    """The buttons that are shown, by their label."""
+    """The visible buttons, by label."""
     return {e.text: e for e in Page(widget.content).root.all() if e.tag == "button"}
 
 
@@ -81,7 +81,7 @@ def control(widget: Any, label: str) -> Element:
 
 
 def press(widget: Any, label: str) -> None:
-    """Press a button; fails where it is not there or cannot be pressed."""
+    """Press a button. Fails if it does not exist or is disabled."""
     shown = buttons(widget)
     assert label in shown, f"no button {label!r}, but {list(shown)}"
     assert not shown[label].is_disabled, f"{label!r} cannot be pressed: {shown[label].attributes.get('title')}"
@@ -89,7 +89,7 @@ def press(widget: Any, label: str) -> None:
 
 
 def drag(widget: Any, percent: int, label: str = "canary percent") -> None:
-    """Move the handle of a range."""
+    """Move the handle of a slider."""
     found = next(e for e in Page(widget.content).root.all()
                  if e.attributes.get("type") == "range" and e.attributes.get("aria-label") == label)
     assert not found.is_disabled
@@ -97,7 +97,7 @@ def drag(widget: Any, percent: int, label: str = "canary percent") -> None:
 
 
 def type_into(widget: Any, label: str, text: str) -> None:
-    """Type into a box, and leave it."""
+    """Type into a text box, and leave it."""
     found = control(widget, label) if label != "canary percent" else number_box(widget)
     assert not found.is_disabled
     report(widget, "change", found.attributes["data-change"], text)
@@ -122,12 +122,12 @@ def tick(widget: Any, label: str) -> None:
 
 
 def text_of(widget: Any) -> str:
-    """What is to be read in a widget."""
+    """The text that a widget shows."""
     return Page(widget.content).root.text
 
 
 def part(widget: Any, key: str) -> Element:
-    """The part of a widget with this key."""
+    """The element of a widget with this `data-key`."""
     return next(e for e in Page(widget.content).root.all() if e.attributes.get("data-key") == key)
 
 

@@ -1,4 +1,4 @@
-"""Play a user and other users of the cluster in front of a traffic slider."""
+"""Actions of a user of a traffic slider, and of other users of the cluster."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def until_word(slider: TrafficSlider, word: str) -> None:
 
 
 def until_so(slider: TrafficSlider, condition: Callable[[], bool]) -> None:
-    """Wait until a picture of the slider shows that something is so."""
+    """Wait until the slider shows a state for which the condition is true."""
     arrived = threading.Event()
 
     def look(_change: Any = None) -> None:
@@ -55,7 +55,7 @@ def until_written(slider: TrafficSlider) -> None:
 
 
 def edited(percent: int | None, generations: int = 1) -> dict[str, Any]:
-    """The InferenceService as somebody else's patch leaves it."""
+    """The InferenceService after another user's patch."""
     changed = one("02-canary-10", "isvc")
     changed["spec"]["predictor"]["canaryTrafficPercent"] = percent
     changed["metadata"]["generation"] += generations
@@ -72,7 +72,7 @@ def written(api: FakeApi) -> list[Any]:
 
 
 def apply_label(slider: TrafficSlider) -> str:
-    """What the Apply button says: it names the percent once the handle was moved."""
+    """The label of the Apply button; it contains the percent after the handle was moved."""
     return next(label for label in buttons(slider) if label.startswith("Apply"))
 
 

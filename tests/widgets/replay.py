@@ -1,4 +1,4 @@
-"""The tutorial as it was recorded on a real cluster, snapshot by snapshot."""
+"""The snapshots of the tutorial, recorded on a real cluster."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KINDS = {"InferenceService": INFERENCE_SERVICE, "Service": KNATIVE_SERVICE, "Rou
 
 @functools.cache
 def replay() -> Sequence[tuple[float, Snapshot]]:
-    """What was known after each event, with the second since the first one."""
+    """The snapshot after each recorded event, with the seconds since the first one."""
     objects: dict[Resource, dict[str, Any]] = {kind: {} for kind in KINDS.values()}
     seen: list[tuple[float, Snapshot]] = []
     start = 0.0
@@ -40,12 +40,12 @@ def replay() -> Sequence[tuple[float, Snapshot]]:
 
 
 def at(second: float) -> Snapshot:
-    """What was known at a second of the recording."""
+    """The snapshot at a second of the recording."""
     return next(snapshot for moment, snapshot in reversed(replay()) if moment <= second)
 
 
 def history() -> RolloutHistory:
-    """The whole course."""
+    """The history of the whole recording."""
     first = 1795425290.6  # when the recording began
     frames: list[TimelineFrame] = []
     for second, snapshot in replay():

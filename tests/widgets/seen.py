@@ -1,4 +1,4 @@
-"""Wait until a widget has seen something."""
+"""Wait until a widget shows an expected state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DEADLINE_S = 15
 
 
 def until(widget: Any, condition: Callable[[Any], bool], trait: str = "snapshot") -> None:
-    """Wait until a trait of a widget is as it should be; fails with the widget's text."""
+    """Wait until a trait of a widget has the expected value. Fails with the widget's text."""
     arrived = threading.Event()
 
     def look(_change: Any = None) -> None:

@@ -1,4 +1,4 @@
-"""The course of a rollout: lanes, looking back, gaps, and one file to take along."""
+"""Tests of the timeline: lanes, looking back, gaps, marks of warnings, and the exported file."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def test_bands_follow_the_traffic() -> None:
     pods = {name[-5:]: [[s.what for s in spans] for spans in found.values()] for name, found in course.pods.items()}
     assert pods["00001"] == [["starting", "ready", "ending"], ["starting", "ready"]]
     assert [text for _, text in course.actions] == [
-        "requested: 100 % for model", "requested: 10 % for model-2",
-        "requested: 100 %", "requested: 0 %", "requested: 10 %"]
+        "requested: no percent for model", "requested: 10 % for model-2",
+        "requested: no percent", "requested: 0 %", "requested: 10 %"]
 
 
 def test_a_time_without_data_is_a_gap() -> None:
@@ -63,7 +63,7 @@ def test_looking_back_shows_the_state_at_that_time() -> None:
     shown = revision_timeline.text(at(190), whole, whole.until - 100)
 
     assert shown.endswith(
-        "at 09:16:34:\nrequested 100 % of model-2\nrouted 100 % → 00002\npods 00001 ready · 00002 ready\nsettled")
+        "at 09:16:34:\nrequested no percent for model-2\nrouted 100 % → 00002\npods 00001 ready · 00002 ready\nsettled")
     assert "<b>at 09:16:34</b>" in revision_timeline.html(at(190), whole, whole.until - 100)
 
 

@@ -1,4 +1,4 @@
-"""The API server's own certificate: kubectl sends a token over TLS alone."""
+"""The API server's self-signed certificate. kubectl needs one, because it sends a token over TLS only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kserve_nb.clusters.embedded.addresses import API_SERVER_IP, API_SERVER_NAME
 
 
 def make(folder: Path) -> tuple[Path, Path]:
-    """A fresh self-signed certificate for 127.0.0.1 and its key: `tls.crt` and `tls.key` in the folder."""
+    """Create a self-signed certificate for 127.0.0.1 and its key, as `tls.crt` and `tls.key` in the folder."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kserve-nb")])
     now = datetime.now(UTC)

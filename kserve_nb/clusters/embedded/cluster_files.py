@@ -18,7 +18,7 @@ STORE = "store.db"
 
 
 def create(name: str, kind: str, folder: Path, namespace: str, options: Mapping[str, Any]) -> Record:
-    """The record of a new cluster; its certificate and kubeconfig are in the folder."""
+    """Create the folder of a new cluster with its certificate and kubeconfig, and return the cluster's record."""
     port = options.get("ingress_port")
     if port is not None and (why := unavailable(port)):
         raise ClusterError(f"Cannot use port {port} on 127.0.0.1: {why}. End the program that listens on it, or leave "
@@ -34,7 +34,7 @@ def create(name: str, kind: str, folder: Path, namespace: str, options: Mapping[
 
 
 def with_free_ports(record: Record, folder: Path, notify: Notify) -> Record:
-    """The record of a stopped cluster, with another port in place of each one that another program uses by now."""
+    """Return the record of a stopped cluster, with a free port instead of each one that another program uses now."""
     ingress_port = int(record.ingress.rpartition(":")[2])
     changed = record
     if unavailable(ingress_port):
@@ -49,7 +49,7 @@ def with_free_ports(record: Record, folder: Path, notify: Notify) -> Record:
 
 
 def has_objects(folder: Path) -> bool:
-    """Whether the folder has a store with objects. Whether it can be read is found out by the API server."""
+    """Whether the folder has a store that is not empty. Only the API server finds out whether it can be read."""
     store = folder / STORE
     return store.exists() and store.stat().st_size > 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def pull_policy(image: str) -> str:
-    """The API server's default: Always for the tag `latest` or no tag, IfNotPresent for other tags and for digests.
+    """The default imagePullPolicy: Always for the tag `latest` or no tag, IfNotPresent for other tags and for digests.
 
     Source: kubernetes pkg/apis/core/v1/defaults.go `SetDefaults_Container`.
     """

@@ -16,7 +16,7 @@ from kserve_nb.clusters.embedded.supervision.health import Health, PartHealth
 from kserve_nb.clusters.state import ClusterError, Record
 
 START_S = 60.0  # the first start trains models; a busy machine is slow
-RESPONSE_S = 15.0  # how long a running cluster may take to answer before it is started anew
+RESPONSE_S = 15.0  # how long a running cluster may take to respond before it is restarted
 _POLL_S = 0.02
 
 
@@ -65,7 +65,7 @@ def wait(record: Record, folder: Path, supervisor: subprocess.Popen[bytes]) -> N
 
 
 def responds(record: Record, folder: Path) -> bool:
-    """Whether a cluster that runs is ready, or becomes ready soon. A cluster that does not run is not waited for."""
+    """Whether a running cluster is ready, or becomes ready within RESPONSE_S. False at once if it does not run."""
     deadline = time.monotonic() + RESPONSE_S
     while not (found := status(record, folder)).ready:
         stuck = any(part.state == "crash-looping" for part in found.parts)

@@ -30,7 +30,7 @@ def node_name(name: str) -> str:
 
 
 def config(port: int, image: str) -> str:
-    """kind's configuration: one node, whose gateway port is a port of this machine's loopback address."""
+    """kind's configuration: one node, whose gateway port is mapped to a port of 127.0.0.1."""
     mapping = {"containerPort": NODE_PORT, "hostPort": port, "listenAddress": "127.0.0.1", "protocol": "TCP"}
     node = {"role": "control-plane", "image": image, "extraPortMappings": [mapping]}
     document = {"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": [node]}

@@ -49,7 +49,7 @@ class Manifests:
         return [self.file(name, url).read_text() for part in parts for name, url in part.manifests]
 
     def file(self, name: str, url: str) -> Path:
-        """The manifest as a file."""
+        """The path of the manifest of that name; it is fetched if it is not stored yet."""
         file = self.kept / hashlib.sha256(url.encode()).hexdigest()[:8] / name  # the URL contains the version
         if self.given is None and file.exists():
             text = file.read_text()
@@ -81,7 +81,7 @@ def _write(file: Path, text: str) -> None:
 
 
 def fetch(url: str) -> str:
-    """The text at that address. Raises ClusterError, which says what to do without a network."""
+    """Download a text. Raises ClusterError, whose message explains how to install without a network."""
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:
             text: str = answer.read().decode()

@@ -103,7 +103,7 @@ def archives(folder: Path) -> dict[Path, tuple[str, ...]]:
 
 
 def missing_from(found: Mapping[Path, tuple[str, ...]], images: Iterable[str]) -> list[str]:
-    """Those of the images that no archive has."""
+    """The images that are in none of the archives."""
     have = {_full(tag) for tags in found.values() for tag in tags}
     return [tag_of(image) for image in images if _full(tag_of(image)) not in have]
 

@@ -97,7 +97,7 @@ def frame_text(frame: TimelineFrame | None) -> str:
         return "no data: the cluster did not answer at this moment"
     routed = " · ".join(f"{percent} % → {short(name)}" for name, percent in frame.traffic) or "none"
     pods = " · ".join(f"{short(revision)} {word}" for _, revision, word in frame.pods) or "none"
-    requested = f"{frame.requested or 'nothing'} of {frame.model.rpartition('/')[2] or 'no model'}"
+    requested = f"{frame.requested or 'nothing'} for {frame.model.rpartition('/')[2] or 'no model'}"
     phase = f"{frame.phase}: {frame.why}" if frame.why else frame.phase
     return f"requested {requested}\nrouted {routed}\npods {pods}\n{phase}"
 
@@ -122,7 +122,7 @@ def _requested(course: TimelineLanes, x: _X, right: float) -> tuple[list[str], f
     ends = [0.0] * _ROWS
     parts: list[str] = []
     for at, sentence in course.actions:
-        words = sentence.replace("asked: ", "").replace("requested: ", "")  # the lane's name says so
+        words = sentence.replace("asked: ", "").replace("requested: ", "")  # the lane is named `requested`
         width = _CHARACTER * len(words) + 14
         left = x(at) if x(at) + width <= right else x(at) - width  # left of its mark where there is no room
         row = next((n for n, end in enumerate(ends) if end <= left), None)

@@ -236,6 +236,15 @@ class Objects(Protocol):
         Without kinds: the objects of all kinds, including those that are added later."""
 
 
+def copied(value: T) -> T:
+    """A copy of JSON data that shares nothing with it: several times faster than `copy.deepcopy`."""
+    if isinstance(value, dict):
+        return {key: copied(item) for key, item in value.items()}  # type: ignore[return-value]
+    if isinstance(value, list):
+        return [copied(item) for item in value]  # type: ignore[return-value]
+    return value
+
+
 def utc(moment: float) -> str:
     """A POSIX time in the format of the API: whole seconds, UTC."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

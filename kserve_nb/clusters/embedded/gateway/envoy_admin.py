@@ -79,4 +79,4 @@ class EnvoyAdmin:
                 raise EnvoyUnavailableError(
                     f"Envoy has not loaded version {version} of its {what} within {TIMEOUT_S:g} s")
             await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 1.5, 0.1)
+            pause_s = min(pause_s * 1.5, 0.02)

@@ -21,7 +21,7 @@ STOP_S = 5.0  # how long a process may take to end after SIGTERM before it is ki
 STEADY_S = 10.0  # a process that ran for so long had started well: the next restart is immediate again
 RETRY_FIRST_S, RETRY_MOST_S = 0.05, 5.0
 CRASH_LOOP = 3  # so many short runs in a row are a crash loop
-POLL_FIRST_S, POLL_MOST_S = 0.02, 0.5
+POLL_FIRST_S, POLL_MOST_S = 0.02, 0.1
 
 
 class SupervisedProcess:
@@ -68,8 +68,8 @@ class SupervisedProcess:
         """Start the process, wait until it ends, and return the reason."""
         try:
             process = self._process = self._start()
-        except OSError as error:
-            return f"cannot be started: {error.strerror or error}"
+        except (OSError, MemoryError, subprocess.SubprocessError) as error:
+            return f"cannot be started: {getattr(error, 'strerror', None) or error or type(error).__name__}"
         if self.health.state == "restarting":
             self._set("starting")
         readiness = asyncio.create_task(self._wait_for_readiness())
@@ -112,7 +112,7 @@ class SupervisedProcess:
 
 
 async def exit_code(process: subprocess.Popen[bytes]) -> int:
-    """Wait until a child process ends. Uses no thread, and no time where the kernel offers process descriptors."""
+    """Wait until a child process ends, and return its exit code. On Linux this needs neither a thread nor polling."""
     try:
         handle = os.pidfd_open(process.pid)
     except (AttributeError, OSError):  # macOS; or no descriptor is left

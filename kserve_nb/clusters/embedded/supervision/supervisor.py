@@ -74,7 +74,7 @@ def enter_socket_folder(folder: Path) -> AbstractContextManager[object]:
 
 
 def _has_sockets() -> bool:
-    """Whether the file system of the working folder has socket files: shared folders of virtual machines do not."""
+    """Whether the working folder may contain socket files. Shared folders of virtual machines may not."""
     trial = Path("trial.sock")
     with socket.socket(socket.AF_UNIX) as listener:
         try:

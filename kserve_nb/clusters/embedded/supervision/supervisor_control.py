@@ -109,8 +109,7 @@ def _marked(record: Record | None) -> list[psutil.Process]:
 
 
 def _environment(record: Record) -> dict[str, str]:
-    """The caller's environment without what would send loopback calls through a proxy or prevent byte-compiled modules.
-    """
+    """The caller's environment without proxies, which would break loopback connections. Byte code is written."""
     hidden = {"PYTHONDONTWRITEBYTECODE"}
     kept = {key: value for key, value in os.environ.items() if key not in hidden and not key.lower().endswith("_proxy")}
     return {**kept, _MARK: record.id}

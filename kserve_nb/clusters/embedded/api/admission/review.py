@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, Objects, StatusError
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, Objects, StatusError, copied
 
 Operation = Literal["CREATE", "UPDATE", "DELETE"]
 
@@ -25,7 +24,7 @@ class Review:
     given: Object = field(init=False)  # the object before it is changed
 
     def __post_init__(self) -> None:
-        self.given = copy.deepcopy(self.new)
+        self.given = copied(self.new)
 
     @property
     def name(self) -> str:

@@ -6,10 +6,9 @@ and by InferenceService.
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
-from kserve_nb.clusters.embedded.apimachinery.objects import Object, utc
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, copied, utc
 
 
 class Conditions:
@@ -25,7 +24,7 @@ class Conditions:
 
     def __init__(self, status: Object, dependents: tuple[str, ...], now: float, happy: str = "Ready"):
         self._status, self._dependents, self._now, self._happy = status, dependents, utc(now), happy
-        self._before = {c["type"]: copy.deepcopy(c) for c in status.get("conditions") or []}
+        self._before = {c["type"]: copied(c) for c in status.get("conditions") or []}
 
     def get(self, type_: str) -> Object | None:
         """The condition of that type, or None if it has not been set."""

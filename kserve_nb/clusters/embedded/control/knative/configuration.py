@@ -6,10 +6,16 @@ pkg/apis/serving/v1/configuration_lifecycle.go.
 
 from __future__ import annotations
 
-import copy
-
 from kserve_nb.clusters.embedded.apimachinery.kinds import CONFIGURATION, REVISION
-from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, condition, is_true, owner_reference, utc
+from kserve_nb.clusters.embedded.apimachinery.objects import (
+    Object,
+    Objects,
+    condition,
+    copied,
+    is_true,
+    owner_reference,
+    utc,
+)
 from kserve_nb.clusters.embedded.control.framework.child_names import child_name
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment, Reconciler
@@ -77,7 +83,7 @@ def generation_of(revision: Object) -> int:
 
 def make_revision(configuration: Object, now: float) -> Object:
     """The Revision of the current generation (`MakeRevision`)."""
-    meta, template = configuration["metadata"], copy.deepcopy(configuration["spec"]["template"])
+    meta, template = configuration["metadata"], copied(configuration["spec"]["template"])
     labels, annotations = (dict((template.get("metadata") or {}).get(key) or {}) for key in ("labels", "annotations"))
     labels |= _labels(meta)
     held = meta.get("annotations") or {}

@@ -6,16 +6,14 @@ Source: knative.dev/pkg reconciler/reconcile_common.go (`PreProcessReconcile`, `
 
 from __future__ import annotations
 
-import copy
-
-from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, copied
 from kserve_nb.clusters.embedded.control.framework.condition_set import Conditions
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, without_version
 
 
 def begin(obj: Object, dependents: tuple[str, ...], now: float) -> tuple[Object, Conditions]:
     """A copy of the status to work on, and its conditions. Ready becomes Unknown if the generation is new."""
-    status = copy.deepcopy(obj.get("status") or {})
+    status = copied(obj.get("status") or {})
     conditions = Conditions(status, dependents, now)
     conditions.initialize()
     if status.get("observedGeneration") != obj["metadata"]["generation"]:

@@ -6,11 +6,9 @@ objects contain the API server's defaults.
 
 from __future__ import annotations
 
-import copy
-
 from kserve_nb.clusters.embedded.apimachinery.durations import parse_duration_s
 from kserve_nb.clusters.embedded.apimachinery.kinds import DEPLOYMENT, POD_AUTOSCALER
-from kserve_nb.clusters.embedded.apimachinery.objects import Object, condition, owner_reference
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, condition, copied, owner_reference
 from kserve_nb.clusters.embedded.container_images import pull_policy
 from kserve_nb.clusters.embedded.control.framework.child_names import deployment_name
 from kserve_nb.clusters.embedded.control.knative import queue_proxy_container
@@ -117,8 +115,8 @@ def _annotations(revision: Object, *, autoscaling: bool) -> dict[str, str]:
 
 
 def _pod_spec(revision: Object) -> Object:
-    spec = copy.deepcopy({k: v for k, v in revision["spec"].items() if k not in _OF_REVISION_ALONE})
-    containers = copy.deepcopy(revision["spec"]["containers"])
+    spec = copied({k: v for k, v in revision["spec"].items() if k not in _OF_REVISION_ALONE})
+    containers = copied(revision["spec"]["containers"])
     serving = queue_proxy_container.serving_container(containers)
     spec["containers"] = [_user_container(c, revision, serves=c is serving) for c in containers]
     spec["containers"].append(queue_proxy_container.queue_container(revision))

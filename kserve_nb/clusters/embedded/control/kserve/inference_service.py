@@ -6,7 +6,6 @@ reconcilers/knative/ksvc_reconciler.go `Reconcile`.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 
 from kserve_nb.clusters.embedded.apimachinery.kinds import (
@@ -23,6 +22,7 @@ from kserve_nb.clusters.embedded.apimachinery.objects import (
     Objects,
     StatusError,
     condition,
+    copied,
     is_true,
     key_of,
     owner_reference,
@@ -50,7 +50,7 @@ COMPONENT = "v1beta1Controllers"
 FINALIZER = "inferenceservice.finalizers"
 STOP, NO_AUTO_UPDATE = "serving.kserve.io/stop", "serving.kserve.io/disable-auto-update"
 KNATIVE, KNATIVE_MODES = "Knative", ("Knative", "Serverless")
-DELAYS_S = {INFERENCE_SERVICE: 0.1}  # as with KServe, the status is that of the old spec for a moment
+DELAYS_S = {INFERENCE_SERVICE: 0.02}  # as with KServe, the status is that of the old spec for a moment
 MODEL_STATUS_RETRY_S = 1.0
 
 
@@ -63,7 +63,7 @@ def reconcile(isvc: Object, view: Objects, moment: Moment) -> Changes:
     _set_finalizer(isvc, changes, present=True)
     if _annotation(isvc, NO_AUTO_UPDATE) == "true" and is_true(isvc, "Ready"):
         return changes
-    status = copy.deepcopy(isvc.get("status") or {})
+    status = copied(isvc.get("status") or {})
     status.setdefault("modelStatus", {"transitionStatus": ""})
     conditions = Conditions(status, DEPENDENTS, moment.now)
     if conditions.get("Ready") is None:
@@ -193,13 +193,13 @@ def _write_service(desired: Object, view: Objects, changes: Changes) -> Object:
     meta = desired["metadata"]
     existing = view.find(KNATIVE_SERVICE, meta["namespace"], meta["name"])
     if existing is None:
-        view.create(KNATIVE_SERVICE, copy.deepcopy(desired), dry_run=True)
+        view.create(KNATIVE_SERVICE, copied(desired), dry_run=True)
         changes.create(KNATIVE_SERVICE, desired)
         return desired
     held = existing["metadata"].get("annotations") or {}
     meta["annotations"] |= {key: held[key] for key in (CREATOR, LAST_MODIFIER) if key in held}
     try:
-        wanted = view.update(KNATIVE_SERVICE, {**copy.deepcopy(desired), "metadata": {
+        wanted = view.update(KNATIVE_SERVICE, {**copied(desired), "metadata": {
             **existing["metadata"], "labels": meta["labels"], "annotations": meta["annotations"]}}, dry_run=True)
     except StatusError as error:
         error.message = f"fails to reconcile knative service: {error.message}"

@@ -7,13 +7,12 @@ pkg/apis/serving/v1beta1/predictor_custom.go.
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from collections.abc import Mapping
 
 from kserve_nb.clusters.embedded.apimachinery import strategic_merge
-from kserve_nb.clusters.embedded.apimachinery.objects import Object
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, copied
 from kserve_nb.clusters.embedded.control.kserve.serving_runtime import (
     PredictorError,
     Runtime,
@@ -42,7 +41,7 @@ def build_pod_spec(isvc: Object, runtime: Runtime | None) -> Object:
         runtime: the runtime of the predictor's model; None for a predictor with its own container.
     """
     predictor = isvc["spec"]["predictor"]
-    own = {field: copy.deepcopy(value) for field, value in predictor.items() if field not in _COMPONENT_FIELDS}
+    own = {field: copied(value) for field, value in predictor.items() if field not in _COMPONENT_FIELDS}
     containers = own.pop("containers", None) or []
     if runtime is None:
         pod = {**own, "containers": _custom_containers(containers)}
@@ -62,7 +61,7 @@ def _custom_containers(own: list[Object]) -> list[Object]:
 
 def _containers(isvc: Object, runtime: Runtime, own: list[Object]) -> list[Object]:
     """All containers of the pod: model server, transformer, those of the runtime, those of the predictor."""
-    theirs = copy.deepcopy(runtime.spec.get("containers") or [])
+    theirs = copied(runtime.spec.get("containers") or [])
     if not theirs:
         message = "no container configuration found in selected serving runtime"
         raise PredictorError(message, ("InvalidPredictorSpec", message))

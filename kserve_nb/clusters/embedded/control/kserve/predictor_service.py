@@ -7,12 +7,11 @@ pkg/controller/v1alpha1/utils/utils.go `SetAutoScalingAnnotations`.
 
 from __future__ import annotations
 
-import copy
 import json
 from typing import Any
 
 from kserve_nb.clusters.embedded.apimachinery.kinds import CLUSTER_STORAGE_CONTAINER, CONFIG_MAP, KNATIVE_SERVICE
-from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, owner_reference
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, copied, owner_reference
 from kserve_nb.clusters.embedded.control.kserve.canary_traffic import make_traffic
 from kserve_nb.clusters.embedded.control.kserve.predictor_annotations import allowed
 from kserve_nb.clusters.embedded.control.kserve.predictor_pod import build_pod_spec
@@ -103,7 +102,7 @@ def _scale_annotations(predictor: Object, annotations: dict[str, str]) -> dict[s
 
 
 def _revision_spec(predictor: Object, pod: Object) -> Object:
-    spec = copy.deepcopy(pod)
+    spec = copied(pod)
     if predictor.get("timeout") is not None:
         spec |= {"timeoutSeconds": predictor["timeout"], "responseStartTimeoutSeconds": predictor["timeout"]}
     if predictor.get("containerConcurrency") is not None:

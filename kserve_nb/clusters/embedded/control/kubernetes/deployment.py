@@ -6,10 +6,8 @@ recreate.go).
 
 from __future__ import annotations
 
-import copy
-
 from kserve_nb.clusters.embedded.apimachinery.kinds import DEPLOYMENT, REPLICA_SET
-from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, owner_reference
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, copied, owner_reference
 from kserve_nb.clusters.embedded.control.framework.child_names import template_hash
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment, Reconciler, without_version
 from kserve_nb.clusters.embedded.control.kubernetes.deployment_status import status_of, surge_and_unavailable, total
@@ -50,11 +48,11 @@ def reconcile(deployment: Object, objects: Objects, moment: Moment) -> Changes:
 def make_replica_set(deployment: Object, replicas: int, number: int) -> Object:
     """The ReplicaSet for the current pod template (sync.go `getNewReplicaSet`)."""
     meta, spec = deployment["metadata"], deployment["spec"]
-    template = copy.deepcopy(spec["template"])
+    template = copied(spec["template"])
     hash_ = template_hash(template)
     labels = template.setdefault("metadata", {}).get("labels", {}) | {_HASH: hash_}
     template["metadata"]["labels"] = labels
-    selector = copy.deepcopy(spec["selector"])
+    selector = copied(spec["selector"])
     selector["matchLabels"] = selector.get("matchLabels", {}) | {_HASH: hash_}
     body: Object = {
         "apiVersion": REPLICA_SET.api_version, "kind": REPLICA_SET.kind,

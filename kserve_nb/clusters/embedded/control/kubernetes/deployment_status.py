@@ -6,11 +6,10 @@ util/deployment_util.go).
 
 from __future__ import annotations
 
-import copy
 import math
 
 from kserve_nb.clusters.embedded.apimachinery.durations import seconds_since
-from kserve_nb.clusters.embedded.apimachinery.objects import Object, condition, utc
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, condition, copied, utc
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment
 
 _COUNTS = ("replicas", "readyReplicas", "availableReplicas", "terminatingReplicas")
@@ -21,7 +20,7 @@ def status_of(deployment: Object, replica_sets: list[Object], newest: Object | N
     """The status of a Deployment with these ReplicaSets."""
     held = deployment.get("status") or {}
     status = _counts(deployment, replica_sets, newest)
-    conditions = {c["type"]: c for c in copy.deepcopy(held.get("conditions") or [])}
+    conditions = {c["type"]: c for c in copied(held.get("conditions") or [])}
     _set_available(deployment, status, conditions, moment.now)
     _set_failure(replica_sets, conditions, moment.now)
     if newest is not None and not deployment["spec"].get("paused"):

@@ -6,10 +6,8 @@ Source: kubernetes pkg/controller/replicaset (replica_set.go `manageReplicas`, r
 
 from __future__ import annotations
 
-import copy
-
 from kserve_nb.clusters.embedded.apimachinery.kinds import POD, REPLICA_SET
-from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, StatusError, owner_reference, utc
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, StatusError, copied, owner_reference, utc
 from kserve_nb.clusters.embedded.control.framework.child_names import pod_name
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment, Reconciler
 from kserve_nb.clusters.embedded.control.kubernetes.pod_state import (
@@ -50,7 +48,7 @@ def reconcile(replica_set: Object, objects: Objects, moment: Moment) -> Changes:
 
 def make_pod(replica_set: Object, name: str) -> Object:
     """A pod of the ReplicaSet's template (controller_utils.go `GetPodFromTemplate`)."""
-    template, meta = copy.deepcopy(replica_set["spec"]["template"]), replica_set["metadata"]
+    template, meta = copied(replica_set["spec"]["template"]), replica_set["metadata"]
     kept = {key: template.get("metadata", {})[key] for key in ("annotations", "labels", "finalizers")
             if template.get("metadata", {}).get(key)}
     return {

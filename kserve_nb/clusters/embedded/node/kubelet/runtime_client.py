@@ -14,7 +14,7 @@ from typing import Any
 from kserve_nb.clusters.embedded.node.protocol import Process, Task
 
 log = logging.getLogger(__name__)
-RETRY_FIRST_S, RETRY_MOST_S = 0.02, 0.5
+RETRY_FIRST_S, RETRY_MOST_S = 0.02, 0.1  # the first pod of a new cluster waits for the connection
 LINE_BYTES = 1 << 24
 
 

@@ -36,12 +36,20 @@ _OWN_CODE = str(Path(__file__).parents[1])
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 # Packages that a model server imports and hardly ever uses, and others that it never uses.
 _DEFERRED = ("pandas", "scipy.stats", "scipy.integrate", "scipy.interpolate", "scipy.optimize",
-             "scipy.optimize._linesearch", "scipy.spatial", "scipy.ndimage", "scipy.fft", "numpy.f2py", "httpx")
-_OMITTED = ("kubernetes", "kserve.api", "kserve.models", "rich")
+             "scipy.optimize._linesearch", "scipy.spatial", "scipy.special", "scipy.ndimage", "scipy.fft", "numpy.f2py",
+             "sklearn.model_selection", "narwhals", "narwhals.stable", "narwhals.stable.v2",
+             "fastapi.openapi.models", "fastapi.security.oauth2", "grpc", "httpx", "requests")
+_OMITTED = ("kubernetes", "kserve.api", "kserve.api_client", "kserve.configuration", "kserve.models",
+            "kserve.inference_client", "kserve.protocol.grpc.server", "kserve.protocol.grpc.grpc_predict_v2_pb2_grpc",
+            "rich", "uvicorn.supervisors")
 
 
 def preload() -> None:
-    """Import everything that a container needs, so that a fork of this process has it already."""
+    """Import everything that a container needs, so that a fork of this process has it already.
+
+    Garbage collection is off meanwhile: imports leave little garbage, and collecting takes a sixth of their time.
+    """
+    gc.disable()
     omit(*_OMITTED)
     with deferred(*_DEFERRED):
         import sklearn.svm  # noqa: F401

@@ -91,6 +91,9 @@ class _DeferredName:
     def __instancecheck__(self, value: object) -> bool:
         return _is_loaded(self._package) and isinstance(value, self._resolve())
 
+    def __subclasscheck__(self, class_: type) -> bool:
+        return _is_loaded(self._package) and issubclass(class_, self._resolve())
+
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[Any, ...]:
         return (self._resolve(),)
 
@@ -106,8 +109,11 @@ def _is_loaded(package: str) -> bool:
 
 
 def _load(package: str) -> types.ModuleType:
-    """Import the package itself, also while imports of it are deferred."""
+    """Import the package itself, and the packages that contain it, also while imports of them are deferred."""
     if not _is_loaded(package):
+        parent = package.rpartition(".")[0]
+        if isinstance(sys.modules.get(parent), _StandIn):
+            _load(parent)
         finders = [finder for finder in sys.meta_path if isinstance(finder, _Finder)]
         for finder in finders:
             sys.meta_path.remove(finder)

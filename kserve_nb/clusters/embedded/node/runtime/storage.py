@@ -13,13 +13,15 @@ import time
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlparse
-
-import requests
 
 from kserve_nb.clusters.embedded.node.runtime import downloads, iris_models
 from kserve_nb.clusters.embedded.node.runtime.downloads import DownloadError
 from kserve_nb.clusters.tutorial_models import FILE, FOLDER
+
+if TYPE_CHECKING:
+    import requests
 
 MAX_UNPACKED_BYTES, MAX_UNPACKED_FILES = 8 << 30, 100_000
 _ZIP = ("application/x-zip-compressed", "application/zip", "application/zip-compressed")
@@ -43,8 +45,8 @@ def run(argv: Sequence[str], root: Path) -> int:
     try:
         for uri, destination in pairs:
             _download(uri, destination, root)
-    except (StorageError, DownloadError, OSError, requests.RequestException, tarfile.TarError,
-            zipfile.BadZipFile) as error:
+    except (StorageError, DownloadError, OSError, tarfile.TarError, zipfile.BadZipFile) as error:
+        # OSError includes the errors of requests
         _log("ERROR", "initializer-entrypoint:<module>():28", f"Storage initialization failed: {error}")
         return 1
     return 0
