@@ -240,6 +240,16 @@ def test_a_plan_without_a_canary_is_an_error_that_can_be_mended(gateway: FakeGat
     assert stored and stored.phase == "aborted" and stored.intent is None
 
 
+def test_a_plan_for_the_model_that_all_users_have_is_an_error(gateway: FakeGateway, api: FollowingApi) -> None:
+    api.load("01-create")
+    rollout = GatedRollout(Client(api.cluster()), Ingress(gateway.address))
+
+    with pytest.raises(NotPossibleError, match=r"all users have the model .* already"):
+        Runner(rollout, replace(PLAN, model=rollout.status().model)).run()
+
+    assert percents(api) == []
+
+
 @pytest.mark.parametrize("tagged", [True, False])
 def test_a_round_compares_both_revisions(
     api: FollowingApi, gated: GatedRollout, gateway: FakeGateway, tagged: bool

@@ -33,9 +33,8 @@ class ErrorsGate:
     def judge(self, evidence: Evidence, percent: int, alpha: float) -> GateResult:
         """Decide by the errors of both sides, and by the error rates."""
         on_canary, all_errors = (sum(pair) for pair in zip(*_errors(evidence), strict=True))
-        log = log_evidence(evidence.errors)
-        weight = max(log / math.log(1 / alpha), 0.0)
-        if log >= math.log(1 / alpha):
+        weight = max(log_evidence(evidence.errors) / math.log(1 / alpha), 0.0)
+        if self.has_failed(evidence, alpha):
             shares = ", ".join(f"{100 * share:.0f} %" for share in sorted(evidence.errors))
             said = f"{on_canary} of {all_errors} errors were on the canary's side, which had {shares} of the requests"
             return GateResult(self.name, "fail", said, evidence.canary, weight=weight)
@@ -46,6 +45,10 @@ class ErrorsGate:
         if excess <= self.budget:
             return GateResult(self.name, "pass", said, evidence.canary, weight=weight)
         return GateResult(self.name, "inconclusive", said, evidence.canary, self._needed(evidence, alpha), weight)
+
+    def has_failed(self, evidence: Evidence, alpha: float) -> bool:
+        """Whether the errors show that the canary is worse; cheap enough to call after every request."""
+        return log_evidence(evidence.errors) >= math.log(1 / alpha)
 
     def _excess(self, evidence: Evidence, factor: float, alpha: float) -> float:
         """The upper bound of the canary's error rate minus the lower bound of the previous revision's."""
