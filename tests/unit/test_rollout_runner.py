@@ -121,7 +121,7 @@ def test_a_bad_canary_is_pinned_within_the_tick(api: FollowingApi, gated: GatedR
 
 
 def test_without_traffic_it_holds_and_says_so(api: FollowingApi, gated: GatedRollout) -> None:
-    state = Runner(gated, replace(PLAN, probe=None)).run()
+    state = Runner(gated, replace(PLAN, probe=None, limit_s=20)).run()
 
     assert (state.phase, percents(api)) == ("held", [5])
     assert "there is no traffic that the runner can observe" in state.reason

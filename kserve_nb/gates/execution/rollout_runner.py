@@ -1,4 +1,4 @@
-"""Carry out a gated rollout: read the cluster, send probe traffic, decide, store, write; again and again."""
+"""The loop of a gated rollout: read the cluster, send probe traffic, decide, store the state, write."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Write(Protocol):
 
 
 class RolloutRunner:
-    """Follows one plan until it ends. Decides nothing itself: see `state_machine`."""
+    """Follows one plan until it ends. All decisions are made by `state_machine`."""
 
     def __init__(
         self, rollout: Rollout, plan: RolloutPlan, store: RunStore, write: Write, clock: WaitClock,

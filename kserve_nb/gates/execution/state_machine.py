@@ -147,11 +147,11 @@ def _watching(plan: RolloutPlan, state: RunState, now: float) -> RunState:
     failed = failing(plan, state.results)
     for result, action in failed:
         if action == "rollback":
-            return _roll_back(state, f"gate {result.gate} failed: {result.said}", now)
+            return _roll_back(state, f"gate {result.gate} failed: {result.summary}", now)
     if now - state.started >= plan.limit_s:
         return _at_limit(plan, state, now)
     if state.phase == "baking" and failed:
-        return state.enter("held", f"gate {failed[0][0].gate} failed: {failed[0][0].said}", now)
+        return state.enter("held", f"gate {failed[0][0].gate} failed: {failed[0][0].summary}", now)
     if state.phase == "baking" and not lacking(plan, state, now):
         return _to_step(plan, state, state.step + 1, f"all gates pass at {state.percent(plan)} %", now)
     return state
