@@ -20,6 +20,7 @@ $(VENV)/.ready: requirements.lock bin/venv
 lab: venv ## open the tutorial in JupyterLab on an embedded cluster
 	$(BIN)/kserve-nb lab
 
+test quick: export PYTHONPATH := $(CURDIR)/tests/stubs$(if $(PYTHONPATH),:$(PYTHONPATH))
 test: venv ## run all tests (the browser's are skipped by name where there is no chromium)
 	$(BIN)/python -m pytest $(TESTS)
 
@@ -48,7 +49,7 @@ bench: venv ## measure speed and memory, printed as tables
 faults: venv ## run the whole fault suite: no fault loses an object or leaves a process (30 minutes)
 	$(BIN)/python -m pytest --all-faults -rA --show-capture=no tests/faults
 
-soak: venv ## show that nothing grows or fails: 30 minutes of updates, 20 runs of the course (1 hour)
+soak: venv ## show that nothing grows or fails: 30 minutes of updates, 50 runs of the course with other tasks (2 hours)
 	$(BIN)/python -m bench.soak
 
 conformance: venv ## compare with a real KServe's recordings at real speed (15 minutes)

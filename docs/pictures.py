@@ -29,7 +29,8 @@ from kserve_nb import MODEL_2, connect
 from kserve_nb.widgets import Panel, RevisionTimeline, SplitChart
 rollout = connect().rollout()"""
 PANEL = (SETUP, "await connect().ensure('canary-10')\npanel = Panel(rollout)\npanel")
-TIMELINE = (SETUP, "await connect().ensure('first-model')\ntimeline = RevisionTimeline(rollout)\ntimeline", """
+FIRST_MODEL = (SETUP, "await connect().ensure('first-model')")
+TIMELINE = (SETUP, "timeline = RevisionTimeline(rollout)\ntimeline", """
 chart = SplitChart(rollout)
 for change in (lambda: rollout.canary(MODEL_2, percent=10), lambda: rollout.canary(percent=30),
                lambda: rollout.canary(percent=60), rollout.promote, rollout.pin):
@@ -39,7 +40,7 @@ for change in (lambda: rollout.canary(MODEL_2, percent=10), lambda: rollout.cana
     await asyncio.to_thread(chart.send, 200)
 await asyncio.sleep(6)""")
 WIDGET = 1  # the number of its cell
-GIF_HEIGHT, MARGIN = 820, 8
+GIF_HEIGHT, MARGIN = 700, 8
 COLOURS = 64
 SLOW_S, FAST_S, LAST_S = 1.6, 0.12, 3.0  # how long a frame is shown
 # A screenshot has no mouse pointer: this draws one.
@@ -133,12 +134,13 @@ def slider_film(shown: Notebook) -> Film:
     routed = shown.panel.get_by_text("60/40 settled")
     until(lambda: film.take(FAST_S) or routed.count())
     film.take(SLOW_S)
-    click(shown, film, shown.button("Send 1000"), FAST_S)
-    until(lambda: film.take(FAST_S) or shown.button("Send 1000").is_enabled())
-    for _ in range(2):  # a verdict about 40 % needs 2305 requests; these are not filmed
-        shown.button("Send 1000").click()
-        until(shown.button("Send 1000").is_disabled)
-        until(shown.button("Send 1000").is_enabled)
+    measure = shown.panel.get_by_role("button", name="Measure: ")
+    click(shown, film, measure, FAST_S)
+    until(lambda: film.take(FAST_S) or measure.count())
+    verified = shown.panel.get_by_text("settled and verified")
+    while not verified.count():  # a verdict about 40 % needs 2305 requests; the others are not filmed
+        measure.click()
+        until(measure.count)
     shown.page.mouse.move(0, 0)
     film.take(LAST_S)
     return film
@@ -158,14 +160,14 @@ def take_all(folder: Path, browser: Any, jupyter: Jupyter) -> None:
     jupyter.end_kernel(shown.path)
     page.close()
 
-    for name, cells in (("panel", PANEL), ("timeline", TIMELINE)):
+    for name, cells in (("panel", PANEL), ("first-model", FIRST_MODEL), ("timeline", TIMELINE)):
         jupyter.write(f"{name}.ipynb", notebook(*cells))
         shown = open_notebook(browser.new_page(viewport=SIZE), jupyter, f"{name}.ipynb")
         if name == "panel":
             shown.shows("90/10 settled")
             slider_film(shown).save(folder / "slider.gif")
-        else:
-            output(shown).screenshot(path=folder / "timeline.png")
+        elif name == "timeline":
+            output(shown).locator(".knb").screenshot(path=folder / "timeline.png")
         jupyter.end_kernel(shown.path)
         shown.page.close()
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kserve_nb.rollout.discriminating_input import IRIS_CANDIDATES
     from kserve_nb.rollout.errors import NotPossibleError
     from kserve_nb.rollout.statistics import judge
+    from kserve_nb.tasks.course_map import course_map
     from kserve_nb.values.manifest import MODEL, MODEL_2
     from kserve_nb.widgets import (
         ConditionLadder,
@@ -42,6 +43,7 @@ __all__ = [
     "TrafficSlider",
     "YamlDiff",
     "connect",
+    "course_map",
     "judge",
 ]
 
@@ -52,6 +54,7 @@ _MODULES = {
     "MODEL_2": "values.manifest",
     "NotPossibleError": "rollout.errors",
     "connect": "lab",
+    "course_map": "tasks.course_map",
     "judge": "rollout.statistics",
 }
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kserve_nb import clusters, doctor
 from kserve_nb.access import gateway_discovery
@@ -24,12 +24,21 @@ from kserve_nb.observe.step_progress import StepProgress
 from kserve_nb.rollout.errors import NotReadyError
 from kserve_nb.rollout.sampling import Tally
 from kserve_nb.rollout.waiting import interruptible
+from kserve_nb.tasks import progress_text
+from kserve_nb.tasks.attempts import begin
+from kserve_nb.tasks.course_questions import question_named
+from kserve_nb.tasks.course_tasks import task_named
+from kserve_nb.tasks.learner_progress import LearnerProgress
 from kserve_nb.values import manifest
 from kserve_nb.values.cluster import Cluster
 from kserve_nb.values.pods import Pod
 from kserve_nb.values.revisions import short
 from kserve_nb.values.rollout_status import RolloutStatus
 from kserve_nb.values.text import render
+
+if TYPE_CHECKING:
+    from kserve_nb.widgets.prediction_card import PredictionCard
+    from kserve_nb.widgets.task_card import TaskCard
 
 _POLL_S = 0.25
 TUTORIAL = "sklearn-iris"  # the InferenceService of the tutorial
@@ -76,6 +85,7 @@ class Lab:
         self.cluster = replace(cluster, ingress=self.ingress.address, read_only=self.client.read_only)
         self.check = Checks(self.client, self.ingress, doctor=lambda: summary.in_a_line(self.cluster))
         self.stopped_kernels: tuple[str, ...] = ()  # of earlier notebooks of the course
+        self.progress = LearnerProgress()
         self.restored: tuple[str, ...] = ()  # names of evidence that an earlier kernel of this notebook had collected
         self._recorders: dict[str, StoryRecorder] = {}  # by the name of the InferenceService
 
@@ -118,6 +128,33 @@ class Lab:
         """
         return manifest.inference_service(
             name, model, percent=percent, tag_routing=tag_routing, old_schema=old_schema)
+
+    def task(self, name: str) -> TaskCard:
+        """A task to do alone, by any means. It is done when the cluster's state shows it.
+
+        >>> task = lab.task("canary-percent")
+        >>> print(task.finish())
+        ○ task canary-percent is open: the traffic is PREV 90 % (00001), LATEST 10 % (00002). The notebook goes on ...
+        """
+        from kserve_nb.widgets.task_card import TaskCard  # imports IPython, which a script does not need
+
+        task, seed = task_named(name), self.progress.seed
+        targets = task.targets(seed)
+        return TaskCard(task, self._unrecorded(targets.service), targets, self.progress, seed)
+
+    def predict(self, name: str) -> PredictionCard:
+        """A question to answer before a change; the cluster's answer is then shown beside yours.
+
+        >>> prediction = lab.predict("percent-revision")
+        >>> prediction.enter("no")
+        >>> print(prediction.text)
+        ? Will there be a revision 00003?
+          your prediction: no
+          The cluster answers after the next cells.
+        """
+        from kserve_nb.widgets.prediction_card import PredictionCard  # imports IPython, which a script does not need
+
+        return PredictionCard(question_named(name), self._unrecorded(), self.progress)
 
     async def ensure(self, step: str, timeout_s: float = 180) -> RolloutStatus:
         """Bring the tutorial's InferenceService to a step, from any state.
@@ -204,7 +241,9 @@ class Lab:
     def _notes(self) -> list[str]:
         stopped, restored = ", ".join(self.stopped_kernels), ", ".join(self.restored)
         notes = [f"stopped the kernels of finished notebooks, to save memory: {stopped}"] if stopped else []
-        return notes + ([f"restored what the former kernel had counted: {restored}"] if restored else [])
+        notes += [f"restored what the former kernel had counted: {restored}"] if restored else []
+        shows_progress = _shell() is not None and not self.progress.off
+        return [*notes, *([f"your progress: {progress_text.headline(self.progress)}"] if shows_progress else [])]
 
     async def _make_namespace(self, timeout_s: float) -> None:
         """Create the namespace if it does not exist; wait first if it is being deleted."""
@@ -262,6 +301,7 @@ def connect(
     *,
     name: str | None = None,
     namespace: str = "kserve-test",
+    attempt: str = "same",
     kubeconfig: str | Path | None = None,
     context: str | None = None,
     ingress: str | None = None,
@@ -278,6 +318,8 @@ def connect(
         cluster: `embedded`, `kind`, `attach`, or None (or `auto`) to choose by what is running and what is given.
         name: the name of a cluster on this machine; by default $KSERVE_NB_NAME or `default`.
         namespace: of the InferenceServices; it does not have to exist yet.
+        attempt: `same` keeps the values of the tasks, `new` draws others once, and any other word draws those that
+            belong to it.
         kubeconfig: attach: a kubeconfig file; by default $KUBECONFIG.
         context: attach: a context in it, by default the current one. A context whose name suggests production must
             be named.
@@ -287,6 +329,7 @@ def connect(
         cluster, name=name, kubeconfig=kubeconfig, context=context, ingress=ingress, namespace=namespace
     )
     lab = Lab(found)
+    begin(lab.progress, attempt, progress_text.running_notebook())
     lab.ingress.locate = lambda: _ingress_of(found.name)
     os.environ["KUBECONFIG"] = str(found.kubeconfig)
     shell = _shell()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,8 @@ _modules: set[str] = set()
 
 
 def pytest_configure() -> None:
-    """Record the rule of each finding that is made, and the module that made it."""
+    """Record the rule of each finding that is made, and the module that made it. Leave the learner's progress alone."""
+    os.environ.setdefault("KSERVE_NB_PROGRESS", "off")
     original = Finding.__init__
 
     def record(self: Finding, *args: Any, **kwargs: Any) -> None:

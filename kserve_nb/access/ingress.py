@@ -83,7 +83,10 @@ def host_of(url: str) -> str:
     >>> host_of("http://sklearn-iris.kserve-test.example.com")
     'sklearn-iris.kserve-test.example.com'
     """
-    return urlsplit(url).netloc
+    try:
+        return urlsplit(url).netloc
+    except ValueError:  # a bracket that belongs to no IPv6 address
+        return url.partition("://")[2].partition("/")[0]
 
 
 class Ingress:

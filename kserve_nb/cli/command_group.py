@@ -21,6 +21,7 @@ _MODULES = {
     "lab": "lab_command",
     "run": "run_command",
     "doctor": "doctor_command",
+    "progress": "progress_command",
     "rollout": "rollout_command",
     "load": "load_command",
     "compare": "load_command",
@@ -67,4 +68,5 @@ def main() -> None:
     kserve-nb up       start a cluster in the background;  stop  stops it,  down  deletes it
     eval "$(kserve-nb env)" && kubectl get pods    use the cluster from a terminal
     kserve-nb doctor   find out what is wrong, and what to do
+    kserve-nb progress   show which tasks of the course you have done
     """

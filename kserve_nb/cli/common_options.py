@@ -40,6 +40,18 @@ def show(record: Record) -> None:
                f"ingress     {ingress}\nnamespace   {record.namespace}")
 
 
+def show_next_task() -> None:
+    """Print the learner's progress and the next open task; nothing where no progress is kept."""
+    from kserve_nb.tasks import progress_text  # slow to import, and most commands do not need them
+    from kserve_nb.tasks.learner_progress import LearnerProgress
+
+    progress = LearnerProgress()
+    if progress.off:
+        return
+    following = progress_text.next_task(progress)
+    click.echo(f"progress    {progress_text.headline(progress)}" + (f"\nnext task   {following}" if following else ""))
+
+
 def connected(
     name: str, kubeconfig: Path | None, ingress: str | None, namespace: str | None, inference_service: str
 ) -> GatedRollout:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from kserve_nb.cli.common_options import NAME, show, usable_or_started
+from kserve_nb.cli.common_options import NAME, show, show_next_task, usable_or_started
 from kserve_nb.clusters import ClusterError
 from kserve_nb.runner import course
 
@@ -39,6 +39,7 @@ def lab(name: str, folder: Path, fresh: bool, in_place: bool, browser: bool, jup
     opened = original() if in_place else _copy(folder, fresh)
     record = usable_or_started(name)
     show(record)
+    show_next_task()
     argv = [sys.executable, "-m", "jupyter", "lab", "--ServerApp.ip=127.0.0.1",
             f"--ServerApp.root_dir={opened.resolve()}", "--LabApp.news_url=None",
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
@@ -96,4 +97,7 @@ def _collapsed() -> dict[str, Any]:
 
 
 def _first(folder: Path) -> str:
+    """The page to open: the start page, or else the first notebook."""
+    if (folder / course.START_PAGE).exists():
+        return course.START_PAGE
     return next((path.name for path in sorted(folder.glob("*.ipynb"))), "")

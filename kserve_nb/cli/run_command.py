@@ -26,12 +26,13 @@ from kserve_nb.doctor import summary
 @click.option("--parallel", "workers", is_flag=False, flag_value=str(os.cpu_count() or 1), metavar="[N]",
               help="Run N notebooks at a time, each on a cluster of its own.  [default: one after the other; without N "
               "as many as there are processors]")
+@click.option("--solve", is_flag=True, help="Also run the cells that solve the tasks. Without it, tasks stay open.")
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), default=Path("build/notebooks"),
               show_default=True, help="The folder for the executed notebooks and report.html.")
 @click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Also write JUnit XML to this file.")
 @click.argument("notebooks", nargs=-1, type=click.Path(path_type=Path, dir_okay=False))
-def run(name: str, parameters: tuple[tuple[str, str], ...], workers: str | None, output: Path, junit: Path | None,
-        notebooks: tuple[Path, ...]) -> None:
+def run(name: str, parameters: tuple[tuple[str, str], ...], workers: str | None, solve: bool, output: Path,
+        junit: Path | None, notebooks: tuple[Path, ...]) -> None:
     """Run notebooks from top to bottom, without a browser; without arguments all of the tutorial, in order.
 
     Starts a cluster if none is running. Afterwards it deletes what it created: that cluster, or on a cluster that
@@ -42,7 +43,7 @@ def run(name: str, parameters: tuple[tuple[str, str], ...], workers: str | None,
         values = runner.read(parameters, chosen)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    plan = runner.Plan(chosen, output.resolve(), summary.in_full, values, sys.stderr.isatty())
+    plan = runner.Plan(chosen, output.resolve(), summary.in_full, values, solve, sys.stderr.isatty())
     clusters.delete_abandoned()
     signal.signal(signal.SIGTERM, _exit)
     with runner.reporting(plan, click.echo, junit) as collector:
@@ -75,7 +76,7 @@ def _chosen(workers: str | None, notebooks: tuple[Path, ...]) -> tuple[int, tupl
         raise click.UsageError(f"two notebooks are named {twice[0]}, and both would be written to one output file")
     if workers is not None and int(workers) < 1:
         raise click.UsageError("--parallel takes a number from 1 on")
-    chosen = notebooks or tuple(sorted(original().glob("*.ipynb")))
+    chosen = notebooks or tuple(sorted(original().glob("[0-9][0-9]_*.ipynb")))
     if not chosen:
         raise ClusterError("There is no notebook to run. Name one, or run this command in a clone of the project.")
     return min(int(workers or 0), len(chosen)), chosen

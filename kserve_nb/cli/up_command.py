@@ -9,7 +9,7 @@ import click
 
 from kserve_nb import clusters
 from kserve_nb.cli.backend_options import with_option
-from kserve_nb.cli.common_options import NAME, notify, show
+from kserve_nb.cli.common_options import NAME, notify, show, show_next_task
 from kserve_nb.clusters import ClusterError, Option
 
 _KINDS = "; ".join(f"{kind}: {clusters.backend(kind).summary}" for kind in clusters.kinds())
@@ -52,6 +52,7 @@ def up(name: str, kind: str | None, namespace: str, **options: Any) -> None:
             raise click.UsageError(f"{option.flag} does not go with --cluster {kind}")
     record = clusters.start(name, kind, namespace=namespace, notify=notify, **options)
     show(record)
+    show_next_task()
     status = clusters.status(record)
     for problem in status.problems:
         notify(f"problem     {problem}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import selectors
 import subprocess
 import sys
@@ -24,6 +25,10 @@ _END_S = 5  # for kubectl to end after it was told to
 _WATCHES = {"-w", "--watch", "--watch-only", "--watch=true", "--watch-only=true"}
 _FOLLOWS = {"-f", "--follow", "--follow=true"}  # of `logs`; elsewhere -f names a file
 
+_PATCH_REFUSED = re.compile(
+    r'(Error from server \(\w+\)): error when applying patch:\n.*\nfor: .*?: error when patching .*?": '
+    r"(?:.* cannot be handled as a \w+: )?(.*)", re.DOTALL)
+
 
 class KubectlError(CommandError):
     """A kubectl command that failed; the message is kubectl's own."""
@@ -36,6 +41,12 @@ class Finished:
     stdout: str
     stderr: str
     code: int
+
+
+def cause_first(stderr: str) -> str:
+    """kubectl's message, with the cause as its first line if a long patch stands in front of it."""
+    found = _PATCH_REFUSED.match(stderr.strip())
+    return f"{found[1]}: {found[2]}\n\nThe whole message:\n{found[0]}" if found else stderr.strip()
 
 
 def follows(words: Sequence[str]) -> bool:

@@ -76,7 +76,7 @@ class LabMagics:
         )
         command_line.log(f"kubectl {line}", ("kubectl", *command.words), cell, done.code)
         if done.code and not (allowed and f"({allowed})" in done.stderr):
-            raise KubectlError(safe(done.stderr).strip() or f"kubectl ended with exit code {done.code}")
+            raise KubectlError(kubectl.cause_first(safe(done.stderr)) or f"kubectl ended with exit code {done.code}")
         if live:
             return Output(done.stdout.rstrip("\n"))
         if done.stderr:

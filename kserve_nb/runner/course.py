@@ -12,7 +12,9 @@ from pathlib import Path
 import nbformat
 
 FOLDER = "kserve-canary-course"
+START_PAGE = "index.ipynb"
 _LIST = ".course.json"  # the files of a copy and their hashes, as they were written
+SOLUTION = "solution"  # the tag of cells that solve a task, and of the text before them
 _TEST_TAGS = {"keep_output", "nbval-check-output"}  # for the tests in the repository; a learner's copy has none
 
 
@@ -95,14 +97,21 @@ def copy_course(source: Path, folder: Path, *, fresh: bool = False) -> Copied:
 
 
 def stripped(notebook: str) -> str:
-    """A notebook's JSON without outputs, execution counts, and tags that only tests use."""
-    loaded = nbformat.reads(notebook, as_version=4)
+    """A notebook's JSON without solutions, outputs, execution counts, and tags that only tests use."""
+    loaded = nbformat.reads(unsolved(notebook), as_version=4)
     for cell in loaded.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
         tags = [tag for tag in cell.metadata.pop("tags", []) if tag not in _TEST_TAGS]
         if tags:
             cell.metadata["tags"] = tags
+    return str(nbformat.writes(loaded)) + "\n"
+
+
+def unsolved(notebook: str) -> str:
+    """A notebook's JSON without its solutions."""
+    loaded = nbformat.reads(notebook, as_version=4)
+    loaded.cells = [cell for cell in loaded.cells if SOLUTION not in cell.metadata.get("tags", [])]
     return str(nbformat.writes(loaded)) + "\n"
 
 
@@ -114,8 +123,10 @@ def _files(source: Path) -> dict[str, bytes]:
 
 
 def _is_part(name: Path) -> bool:
-    in_img = name.parts[0] == "img"
-    return in_img or (len(name.parts) == 1 and (name.match("[0-9][0-9]_*.ipynb") or name.suffix == ".json"))
+    if name.parts[0] == "img":
+        return True
+    is_notebook = name.match("[0-9][0-9]_*.ipynb") or name.name == START_PAGE
+    return len(name.parts) == 1 and (is_notebook or name.suffix in (".json", ".html"))
 
 
 def _hashes(folder: Path) -> dict[str, str] | None:

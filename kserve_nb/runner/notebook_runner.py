@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import yaml
 
 from kserve_nb.clusters import Record, cluster_of
 from kserve_nb.runner import post_mortem
+from kserve_nb.runner.course import unsolved
 from kserve_nb.runner.post_mortem import Diagnose
 from kserve_nb.runner.run_result import Run, cells_of
 
@@ -31,6 +33,7 @@ class Plan:
     output: Path  # the folder for the executed notebooks and the report
     diagnose: Diagnose  # called when a notebook has failed
     parameters: Mapping[str, Any]  # for the notebooks that have a parameter of that name
+    solve: bool = False  # run the solutions of the tasks as well
     bars: bool = False  # show a progress bar for each notebook, on standard error
 
     @property
@@ -76,8 +79,8 @@ def run(plan: Plan, number: int, record: Record, row: int = 0) -> Run:
     title = f"{number + 1}/{len(plan.notebooks)} {notebook.stem}"
     bar = {"desc": title, "position": row, "leave": False} if plan.bars else False
     began = time.monotonic()
-    with _environment(record):
-        error = _execute(notebook, output, plan.parameters, bar)
+    with _environment(record), _with_or_without_solutions(notebook, plan.solve) as source:
+        error = _execute(source, notebook.parent, output, plan.parameters, bar)
     done = Run(notebook, output, time.monotonic() - began, _cells(output, bool(error)), error)
     if done.passed:
         return done
@@ -85,8 +88,28 @@ def run(plan: Plan, number: int, record: Record, row: int = 0) -> Run:
     return replace(done, diagnosis=post_mortem.record(cluster, error, plan.diagnose))
 
 
-def _execute(notebook: Path, output: Path, parameters: Mapping[str, Any], bar: dict[str, Any] | bool) -> str:
-    """Run the notebook; return the message of the exception, empty if there was none."""
+@contextmanager
+def _with_or_without_solutions(notebook: Path, solve: bool) -> Iterator[Path]:
+    """The notebook; or a copy without the cells that solve its tasks."""
+    try:
+        source = notebook.read_text(encoding="utf-8")
+        without = source if solve else unsolved(source)
+    except (OSError, ValueError):  # papermill reports a notebook that cannot be read
+        yield notebook
+        return
+    if solve:
+        yield notebook
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / notebook.name
+        copy.write_text(without, encoding="utf-8")
+        yield copy
+
+
+def _execute(
+    notebook: Path, folder: Path, output: Path, parameters: Mapping[str, Any], bar: dict[str, Any] | bool
+) -> str:
+    """Run the notebook in a folder; return the message of the exception, empty if there was none."""
     import papermill  # slow to import
 
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +117,7 @@ def _execute(notebook: Path, output: Path, parameters: Mapping[str, Any], bar: d
     try:
         accepted = {name: value for name, value in parameters.items() if name in _parameters(notebook)}
         papermill.execute_notebook(
-            str(notebook), str(output), parameters=accepted, kernel_name="python3", cwd=str(notebook.parent),
+            str(notebook), str(output), parameters=accepted, kernel_name="python3", cwd=str(folder),
             progress_bar=bar, start_timeout=_START_S, execution_timeout=_CELL_S, extra_arguments=_QUIET)
     except Exception as raised:  # the notebooks after this one must run, whatever failed
         return str(getattr(raised, "evalue", "") or raised).strip() or type(raised).__name__
@@ -127,6 +150,7 @@ def _cells(output: Path, failed: bool) -> tuple[Any, ...]:
 def _environment(record: Record) -> Iterator[None]:
     """Set the environment variables by which a kernel finds the cluster; restore the old values afterwards."""
     extra = {"KSERVE_NB_NAME": record.name, "KUBECONFIG": record.kubeconfig, "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+             "KSERVE_NB_PROGRESS": "off",  # a run by a program is not the learner's progress
              "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     before = {key: os.environ.get(key) for key in extra}
     os.environ.update(extra)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kserve_nb.widgets.doctor_panel import DoctorPanel
     from kserve_nb.widgets.panel import Panel
     from kserve_nb.widgets.pod_table import PodTable
+    from kserve_nb.widgets.prediction_card import PredictionCard
     from kserve_nb.widgets.request_trace import RequestTrace
     from kserve_nb.widgets.revision_timeline import RevisionTimeline
     from kserve_nb.widgets.rollout_tree import RolloutTree
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from kserve_nb.widgets.slider.traffic_slider import TrafficSlider
     from kserve_nb.widgets.split_chart import SplitChart
     from kserve_nb.widgets.status_line import StatusLine
+    from kserve_nb.widgets.task_card import TaskCard
     from kserve_nb.widgets.yaml_diff import YamlDiff
 
 __all__ = [
@@ -28,12 +30,14 @@ __all__ = [
     "DoctorPanel",
     "Panel",
     "PodTable",
+    "PredictionCard",
     "RequestTrace",
     "RevisionTimeline",
     "RolloutTree",
     "RunnerPanel",
     "SplitChart",
     "StatusLine",
+    "TaskCard",
     "TrafficSlider",
     "YamlDiff",
 ]
@@ -43,12 +47,14 @@ _MODULES = {
     "DoctorPanel": "doctor_panel",
     "Panel": "panel",
     "PodTable": "pod_table",
+    "PredictionCard": "prediction_card",
     "RequestTrace": "request_trace",
     "RevisionTimeline": "revision_timeline",
     "RolloutTree": "rollout_tree",
     "RunnerPanel": "runner_panel",
     "SplitChart": "split_chart",
     "StatusLine": "status_line",
+    "TaskCard": "task_card",
     "TrafficSlider": "slider.traffic_slider",
     "YamlDiff": "yaml_diff",
 }

@@ -69,25 +69,25 @@ def html(snapshot: Snapshot, *, every: bool = False) -> str:
 
 def sentence(snapshot: Snapshot) -> str:
     """Whether a condition delays the rollout, and the deepest one that does."""
-    unmet = [rung for rung in snapshot.conditions if rung.state != "holds"]
+    unmet = [condition for condition in snapshot.conditions if condition.state != "holds"]
     if not snapshot.conditions:
         return f"· {snapshot.name}: no conditions: it is {snapshot.phase}"
     if not unmet:
         return f"✔ {snapshot.name}: all {len(snapshot.conditions)} conditions are met"
-    deepest = next((rung for rung in unmet if rung.state == "fails"), unmet[0])
+    deepest = next((condition for condition in unmet if condition.state == "fails"), unmet[0])
     why = ": ".join(filter(None, (deepest.reason, deepest.message))) or f"{deepest.type} is {deepest.status}"
     verb = "failed" if deepest.state == "fails" else "is not ready yet"
     return f"{_GLYPHS[deepest.state]} {snapshot.name}: {_object(deepest)} {verb}: {why}"
 
 
 def _table(snapshot: Snapshot, every: bool) -> tuple[render.Rows, render.Rows]:
-    shown = [rung for rung in snapshot.conditions if every or rung.state != "holds" or rung.type == "Ready"]
+    shown = [one for one in snapshot.conditions if every or one.state != "holds" or one.type == "Ready"]
     return (_HEAD,), [
         (
-            _GLYPHS[rung.state], _object(rung), rung.type, rung.status, clock(moment(rung.since)) if rung.since else "",
-            ": ".join(filter(None, (rung.reason, rung.message)))[:300],
+            _GLYPHS[one.state], _object(one), one.type, one.status, clock(moment(one.since)) if one.since else "",
+            ": ".join(filter(None, (one.reason, one.message)))[:300],
         )
-        for rung in shown
+        for one in shown
     ]  # fmt: skip
 
 
@@ -99,9 +99,9 @@ def _row_html(*cells: str) -> str:
     return f"<tr>{shown}</tr>{below}"
 
 
-def _object(rung: LadderCondition) -> str:
-    if rung.kind == "Pod":
-        return f"Pod of {short(rung.name.partition('-deployment-')[0])}"
-    if rung.kind == "Revision":
-        return f"Revision {short(rung.name)}"
-    return {"Service": "Knative Service", "model": "the model"}.get(rung.kind, rung.kind)
+def _object(condition: LadderCondition) -> str:
+    if condition.kind == "Pod":
+        return f"Pod of {short(condition.name.partition('-deployment-')[0])}"
+    if condition.kind == "Revision":
+        return f"Revision {short(condition.name)}"
+    return {"Service": "Knative Service", "model": "the model"}.get(condition.kind, condition.kind)

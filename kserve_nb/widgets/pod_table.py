@@ -21,7 +21,7 @@ _LOG_LINES = 20
 _EVENTS_SHOWN = 6
 _LOG_INTERVAL_S = 2.0
 _PODS_LISTED = 200
-_CONTAINERS = ("kserve-container", "storage-initializer")  # the second one's log says why the first did not start
+_CONTAINERS = ("kserve-container", "storage-initializer")  # the log of the second explains why the first did not start
 
 
 class PodTable(RolloutWidget):

@@ -51,7 +51,7 @@ class SplitChart(RolloutWidget):
         return text(self.snapshot)
 
     def send(self, count: int = 300) -> Tally | None:
-        """Send requests in batches and count who answers: what a Send button does, but waits until it is done.
+        """Send requests as a Send button does, and wait for the answers.
 
         Returns the count since the traffic last moved; None if no answer could be counted.
         """
@@ -127,7 +127,7 @@ def html(snapshot: Snapshot, width: float = WIDTH - CARD_PADDING) -> str:
         lines = [split_line(tally.split), *_verdict_lines(snapshot, tally)]
     words = "".join(f"<div>{safe(line)}</div>" for line in lines)
     below = f"<div class='knb-chart-words' role='status'>{words}</div>"
-    return card(snapshot, f"Who answers the requests to {snapshot.name}", picture + below)
+    return card(snapshot, f"Requests to {snapshot.name} by revision", picture + below)
 
 
 def _verdict_lines(snapshot: Snapshot, tally: Tally) -> list[str]:

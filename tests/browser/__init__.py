@@ -1,1 +1,1 @@
-"""The tutorial in a real browser."""
+"""Tests of the tutorial and the widgets in a real browser."""

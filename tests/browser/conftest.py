@@ -62,7 +62,7 @@ def shoot(request: pytest.FixtureRequest) -> Callable[[sync_api.Page], None]:
 
 @pytest.fixture
 def page(new_page: Callable[[], sync_api.Page], shoot: Callable[[sync_api.Page], None]) -> Iterator[sync_api.Page]:
-    """A tab for one test."""
+    """A tab that is closed after the test."""
     opened = new_page()
     yield opened
     shoot(opened)

@@ -86,7 +86,7 @@ class Jupyter:
 
 
 def notebook(*cells: str) -> dict[str, Any]:
-    """A notebook of these code cells."""
+    """A notebook with these code cells."""
     made = [{"cell_type": "code", "id": f"c{n}", "metadata": {}, "execution_count": None, "outputs": [], "source": text}
             for n, text in enumerate(cells)]
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -101,7 +101,7 @@ class Notebook:
         self.panel = page.locator(_PANEL)
 
     def open(self, workspace: str = "") -> None:
-        """Open it alone, or in a workspace with the layout that was saved there."""
+        """Open the notebook in an empty workspace, or in a saved one with its layout."""
         place = f"workspaces/{workspace}/" if workspace else ""
         reset = "" if workspace else "&reset"
         self.page.goto(f"{self.jupyter.url}/lab/{place}tree/{self.path}?token={self.jupyter.token}{reset}")

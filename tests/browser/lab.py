@@ -1,4 +1,4 @@
-"""A JupyterLab on a copy of the notebooks and a Chromium, as tests, pictures and measurements need them."""
+"""Starts a JupyterLab on a copy of the notebooks, and a Chromium, for tests, pictures and measurements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The course as executed, in JupyterLab: no output, picture or code line is wider than its cell."""
+"""Tests that no output, picture or code line of the executed course is wider than its cell."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def course(executed_notebooks: Path, jupyter: Jupyter, cluster: Record, new_page
 
 
 def executed(folder: Path, cluster: Record) -> list[nbformat.NotebookNode]:
-    """The notebooks as another test has executed them; those that are missing are executed here."""
+    """The executed notebooks of another test; missing ones are executed here."""
     for path in sorted(find_course().glob("0*.ipynb")):
         if not (folder / path.name).exists():
             os.environ["KSERVE_NB_NAME"] = cluster.name

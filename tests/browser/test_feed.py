@@ -1,4 +1,4 @@
-"""What the widgets of a rollout cost: requests, watches and redraws, on an API server that counts them."""
+"""Tests of the widgets' requests, watches and redraws, on an API server that counts them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.browser.lab import ON_A_FAKE
 from tests.fake_api import ISVC, PODS, FakeApi, one, recorded
 
 CELLS = ("table = PodTable(rollout)\ntable", "slider = TrafficSlider(rollout)\nslider")
-WATCHES = 6  # one a kind of object
+WATCHES = 6  # one for each kind of object
 COUNT_REDRAWS = """
 window.redraws = [];
 const shown = document.querySelector(".jp-NotebookPanel:not(.lm-mod-hidden) table").closest(".knb");

@@ -1,4 +1,4 @@
-"""What a widget shows when something goes: a pod, the cluster, or the kernel."""
+"""Tests of what a widget shows after a pod, the cluster or the kernel has stopped."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ THREADS = "import threading\nprint(sum(t.name.startswith(('watch of', 'ping for'
 
 @pytest.fixture(scope="module")
 def lone(browser: Any) -> Iterator[Record]:
-    """A cluster that these tests may lose."""
+    """A cluster whose processes these tests stop and kill."""
     record = clusters.start(f"outage-{os.getpid()}", owner=os.getpid(), temporary=True)
     ensure_canary(record)
     yield record
@@ -75,7 +75,7 @@ def live(opened: Notebook, shoot: Any) -> Iterator[Notebook]:
 
 @contextmanager
 def stopped(process: psutil.Process) -> Iterator[None]:
-    """A process that neither works nor ends meanwhile: what a cluster looks like behind a network that went."""
+    """Suspend a process: its clients wait without an answer, as they do when the network is down."""
     process.send_signal(signal.SIGSTOP)
     try:
         yield
@@ -84,13 +84,13 @@ def stopped(process: psutil.Process) -> Iterator[None]:
 
 
 def pod_of(cluster: Record, revision: str) -> str:
-    """The name of the pod that is not about to end."""
+    """The name of the first pod of a revision."""
     label = f"serving.knative.dev/revision=sklearn-iris-predictor-{revision}"
     return kubectl(cluster, "get", "pods", "-l", label, "-o", "name").split()[0].removeprefix("pod/")
 
 
 def model_server(cluster: Record, pod: str) -> psutil.Process:
-    """The process of a pod's model server: it writes its number into its log."""
+    """The process of a pod's model server, found by the process id in its log."""
     log = kubectl(cluster, "logs", pod, "-c", "kserve-container")
     named = {int(number) for number in re.findall(r"^\S+ \S+ (\d+) ", log, re.MULTILINE)}
     return next(p for p in psutil.Process(cluster.pid).children(recursive=True) if p.pid in named)

@@ -1,4 +1,4 @@
-"""What a learner does with the slider's buttons, what is asked before, and what the cluster answers."""
+"""Tests of the slider's buttons: the questions before a change, and the cluster's answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CELLS = (
     "slider = TrafficSlider(rollout)\nslider",
     "from kserve_nb.widgets import SplitChart\nchart = SplitChart(rollout)\nchart",
 )
-# The webhook takes any percent: it refuses what is written along with it here.
+# The webhook accepts any percent. Here it rejects the fields that are written with the percent.
 REFUSED = """
 rollout._patch = lambda predictor, *more, whole=rollout._patch, **named: whole(
     {**predictor, "minReplicas": 3, "maxReplicas": 2}, *more, **named)
@@ -28,7 +28,7 @@ panel => [...panel.querySelectorAll(".knb button, .knb input, .knb select")].fil
 """
 
 
-# When Yes was clicked, and when the view said that the change is being sent.
+# Measures the time from the click on Yes to the chip "sending".
 TIMED = """
 panel => {
     let yes = 0;
@@ -55,7 +55,7 @@ def opened(new_page: Any, jupyter: Jupyter, cluster: Record) -> Iterator[Noteboo
 
 @pytest.fixture
 def slider(opened: Notebook, cluster: Record, shoot: Any) -> Iterator[Notebook]:
-    """A slider on a canary of 10 % and with the handle there."""
+    """A slider on a canary of 10 %, with its handle at 10 %."""
     ensure_canary(cluster)
     opened.shows("LATEST 10 % → 00002 · READY True")
     opened.button("10 %").click()
@@ -87,7 +87,7 @@ def test_drags_presets_and_typed_numbers_write_nothing(slider: Notebook, cluster
 def test_a_promote_and_the_way_back_and_a_pin(slider: Notebook, cluster: Record) -> None:
     slider.button("Promote").click()
     slider.shows("Promote LATEST (00002)? It gets all traffic, and later rollbacks return to it.")
-    assert slider.handle.input_value() == "100"  # it shows the state that is asked about
+    assert slider.handle.input_value() == "100"  # the handle is at the percent that the question is about
     slider.button("Yes, do it").click()
     slider.shows("This moves 90 points at once, more than 25: 90 of 100 requests more reach LATEST")
     slider.button("Yes, 90 points at once").click()

@@ -1,4 +1,4 @@
-"""What a learner does with the mouse, and what the cluster and the page show for it."""
+"""Tests of notebook 03 and its widgets by mouse and keyboard, and of what the cluster and the page show then."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ def kubectl(cluster: Record, *args: str, stdin: str | None = None) -> str:
 
 
 def patch(cluster: Record, percent: int) -> None:
-    """What another person may do in a terminal."""
+    """Change the percent by kubectl, as another user does."""
     body = json.dumps({"spec": {"predictor": {"canaryTrafficPercent": percent}}})
     kubectl(cluster, "patch", "isvc", "sklearn-iris", "--type=merge", "-p", body)
 
 
 def ensure_canary(cluster: Record) -> None:
-    """Bring the cluster to 90 and 10, from wherever the test before left it."""
+    """Bring the cluster to a canary of 10 %, whatever its state is."""
     lab = Lab(clusters.connect(None, name=cluster.name, kubeconfig=None, ingress=None, namespace="kserve-test"))
-    with ThreadPoolExecutor() as threads:  # Playwright's own loop runs in this one
+    with ThreadPoolExecutor() as threads:  # Playwright's loop runs in the main thread
         threads.submit(asyncio.run, lab.ensure("canary-10")).result()
 
 
 def asked(cluster: Record) -> dict[str, Any]:
-    """The InferenceService without its status: what was ever written by somebody."""
+    """The spec and the generation of the InferenceService."""
     found: dict[str, Any] = json.loads(kubectl(cluster, "get", "isvc", "sklearn-iris", "-o", "json"))
     return {"generation": found["metadata"]["generation"], "spec": found["spec"]}
 
@@ -81,7 +81,7 @@ def test_notebook_03_runs_and_its_slider_moves_traffic_when_confirmed(
 
 @pytest.fixture(scope="module")
 def opened(new_page: Any, jupyter: Jupyter, cluster: Record) -> Iterator[Notebook]:
-    """A notebook with a slider and a pod table, run once: kernels are slow to start."""
+    """A notebook with a slider and a pod table; run once, because kernels start slowly."""
     ensure_canary(cluster)
     jupyter.write("live.ipynb", notebook(*CELLS))
     shown = Notebook(new_page(), jupyter, "live.ipynb")
@@ -94,7 +94,7 @@ def opened(new_page: Any, jupyter: Jupyter, cluster: Record) -> Iterator[Noteboo
 
 @pytest.fixture
 def live(opened: Notebook, cluster: Record, shoot: Any) -> Iterator[Notebook]:
-    """That notebook, on a canary of 10 % and with the handle there."""
+    """That notebook on a canary of 10 %, with the handle at 10 %."""
     ensure_canary(cluster)
     opened.shows("LATEST 10 % → 00002 · READY True")
     opened.drag(10)
@@ -124,7 +124,7 @@ def test_the_keyboard_alone_does_it_all(live: Notebook, cluster: Record) -> None
 
 
 def focused(shown: Notebook) -> str:
-    """What a screen reader calls the element with the focus."""
+    """The accessible name of the element with the focus."""
     return str(shown.page.evaluate("e => e.ariaLabel || e.innerText || e.tagName", shown.page.evaluate_handle(
         "document.activeElement")))
 
@@ -159,13 +159,13 @@ def test_a_saved_notebook_shows_its_widgets_without_their_kernel(live: Notebook,
     mine = Notebook(page, jupyter, "mine.ipynb")
     mine.open()
     mine.shows("◆ LATEST 10 % → 00002")
-    assert mine.panel.get_by_role("slider").count() == 1  # JupyterLab trusts it: the picture that was saved
+    assert mine.panel.get_by_role("slider").count() == 1  # trusted: JupyterLab shows the saved widget
 
     other = Notebook(page, jupyter, "of-somebody-else.ipynb")
     other.open()
     other.shows("LATEST 10 % → 00002")
     other.shows(re.compile(r"00002\s*2/2\s*✔ Running"))
-    assert other.panel.get_by_role("slider").count() == 0  # not trusted: the words beside the widget
+    assert other.panel.get_by_role("slider").count() == 0  # not trusted: JupyterLab shows the saved HTML
     for name in ("mine.ipynb", "of-somebody-else.ipynb"):
         jupyter.end_kernel(name)
 

@@ -1,4 +1,4 @@
-"""Every widget in JupyterLab: accessible, within its cell, light and dark, wide and narrow."""
+"""Tests of every widget in JupyterLab, light and dark: accessibility, and width at two window sizes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ TOO_WIDE = """panel => {
 def gallery(
     request: pytest.FixtureRequest, new_page: Any, jupyter: Jupyter, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, Notebook]]:
-    """A notebook with one cell per widget, on a canary of 10 % that was measured."""
+    """A notebook with one cell for each widget, on a canary of 10 % to which requests were sent."""
     api, gateway = FakeApi(tmp_path_factory.mktemp("fake")), FakeGateway()
     api.load("02-canary-10")
     jupyter.choose_theme(request.param)

@@ -73,6 +73,14 @@ def has_namespace(record: Record, name: str) -> bool:
     return kubectl(record, "get", "namespace", name).returncode == 0
 
 
+def command_line(process: psutil.Process) -> str:
+    """The command line of a process; empty if it has ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
 def part(record: Record, name: str) -> psutil.Process | None:
     """A process of a cluster: `supervisor`, `server`, `envoy`, `runtime`, or `model`, the server of the oldest pod."""
     if record.pid is None or not psutil.pid_exists(record.pid):
@@ -81,7 +89,7 @@ def part(record: Record, name: str) -> psutil.Process | None:
     if name == "supervisor":
         return supervisor
     word = {"server": "embedded.server", "envoy": "bootstrap.json", "runtime": "zygote", "model": "zygote"}[name]
-    found = [child for child in supervisor.children() if any(word in each for each in child.cmdline())]
+    found = [child for child in supervisor.children() if word in command_line(child)]
     if name == "model":
         found = [child for runtime in found for child in sorted(runtime.children(), key=lambda p: p.create_time())]
     return found[0] if found else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -48,7 +47,7 @@ class OfficialInformer:
             except ApiException as error:
                 self.breaks += 1
                 version = "" if error.status == 410 else version
-            except urllib3.exceptions.HTTPError:
+            except (urllib3.exceptions.HTTPError, ValueError):  # in the middle of an answer
                 self.breaks += 1
 
     def _list(self) -> str:
@@ -95,7 +94,7 @@ class Kr8sInformer:
     async def _follow(self) -> None:
         while True:
             with contextlib.suppress(Exception):  # kr8s raises what httpx raises when the server is killed
-                api = await kr8s.asyncio.api(kubeconfig=Path(self._kubeconfig))
+                api = await kr8s.asyncio.api(kubeconfig=self._kubeconfig)
                 self.versions = {}  # a new watch begins with all that exists
                 async for event, item in api.watch("configmaps", namespace=self._namespace):
                     apply(self.versions, event, item.name, item.metadata.resourceVersion)

@@ -255,6 +255,7 @@ def test_a_forgotten_temporary_cluster_is_deleted_by_the_next_command(state_home
     assert clusters.names() == [] and list(state_home.rglob("*.lock")) == []
 
 
+@pytest.mark.long
 def test_a_stored_object_that_cannot_be_read_is_named_by_up_and_by_status() -> None:
     record = clusters.start("row")
     create_namespace(record, "precious")

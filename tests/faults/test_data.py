@@ -12,12 +12,12 @@ import pytest
 
 from kserve_nb import clusters
 from kserve_nb.clusters import Record
-from tests.faults.conftest import eventually
+from tests.faults.conftest import command_line, eventually
 from tests.faults.informers import Kr8sInformer, OfficialInformer
 from tests.faults.report import report
 from tests.faults.writers import NAMESPACE, Counter, Writer, session_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(1200)]
 WRITERS = 4
 
 
@@ -45,7 +45,7 @@ class Killer:
         while not self._stopped.wait(self._random.random() * 0.1):
             if sum(writer.writes for writer in writers) > (self.kills + 1) * self._every:
                 for process in psutil.Process(self._record.pid).children():
-                    if any(word.endswith("embedded.server") for word in process.cmdline()):
+                    if "embedded.server" in command_line(process):
                         process.kill()
                         self.kills += 1
 

@@ -15,7 +15,7 @@ from kserve_nb import clusters
 from kserve_nb.clusters import state
 
 ROOT = Path(__file__).parents[2]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))  # without the start page
 
 
 @dataclass(frozen=True)

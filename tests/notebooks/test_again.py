@@ -16,7 +16,8 @@ from nbformat import NotebookNode
 from tests.notebooks.conftest import NOTEBOOKS, Runner
 
 CHANGES = re.compile(
-    r"%%kubectl apply|lab\.(?:ensure|reset)\(|rollout\.(?:deploy|canary|promote|pin|tag|apply)\(|slider\.apply")
+    r"%%kubectl apply|lab\.(?:ensure|reset)\(|rollout\.(?:deploy|canary|promote|pin|tag|apply)\("
+    r"|slider\.apply|second\.deploy|\.delete\(\)")
 DIES = ["03_canary", "06_promote", "07_rollback", "08_tag_routing"]
 
 

@@ -14,6 +14,7 @@ from kserve_nb import clusters, runner
 from kserve_nb.clusters.embedded.node.runtime import iris_models
 from kserve_nb.clusters.state import Record
 from kserve_nb.doctor import summary
+from tests.notebooks.test_notebooks import results_of_tasks
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 
@@ -41,6 +42,8 @@ def test_models_with_equal_answers_are_reported_and_the_lessons_pass(theirs: Rec
     runner.run_all(runner.Plan(lessons, tmp_path / "out", summary.in_full, {}), theirs, reports.append)
 
     assert [report.error for report in reports] == ["", ""]
+    executed = [nbformat.read(report.output, as_version=4) for report in reports]
+    assert [results_of_tasks(lesson) for lesson in executed] == [["○", "○"], ["○"]]  # run without the solutions
     written = nbformat.writes(nbformat.read(reports[0].output, as_version=4))
     assert "10 % cannot be seen in the answers: the revisions answer alike" in written
     assert "so the split shows only in the traffic list: 10 %" in written

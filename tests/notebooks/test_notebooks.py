@@ -10,6 +10,7 @@ import papermill
 import pytest
 from nbformat import NotebookNode
 
+from kserve_nb.tasks.course_tasks import tasks_of
 from tests.notebooks.conftest import NOTEBOOKS, Runner
 from tests.notebooks.tutorial import wrong
 
@@ -36,6 +37,11 @@ def output(notebook: NotebookNode, cell: str) -> str:
     return "".join(part.text for part in found.outputs)
 
 
+def results_of_tasks(notebook: NotebookNode) -> list[str]:
+    """How each task ended: ✔ or ○."""
+    return [cell.outputs[0].data["text/plain"][0] for cell in notebook.cells if cell.get("id", "").startswith("done-")]
+
+
 @pytest.mark.parametrize("path", BACKWARDS)
 def test_passes_alone_and_runs_the_tutorials_commands_as_printed(
     path: Path, runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executed_notebooks: Path
@@ -47,6 +53,7 @@ def test_passes_alone_and_runs_the_tutorials_commands_as_printed(
     slow = {cell.id: cell.metadata.papermill.duration for cell in done.cells if cell.cell_type == "code"}
     assert max(slow.values()) < CELL_S, slow
     assert wrong(path.stem, tmp_path / "commands.jsonl") == {}
+    assert results_of_tasks(done) == ["✔"] * len(tasks_of(path.stem))
 
     if path.stem in AGAIN:
         done = execute(path, runner, tmp_path, monkeypatch, **AGAIN[path.stem])

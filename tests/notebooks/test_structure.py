@@ -13,6 +13,9 @@ import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
+from kserve_nb.runner.course import stripped
+from kserve_nb.tasks.course_questions import QUESTIONS
+from kserve_nb.tasks.course_tasks import tasks_of
 from tests.notebooks.conftest import NOTEBOOKS, ROOT
 from tests.notebooks.tutorial import assigned, blocks, files
 
@@ -68,7 +71,7 @@ def test_its_first_code_cell_alone_has_the_parameters(path: Path):
     assert tags(first) == ["parameters"]
     assert {"cluster", "namespace", "timeout_s"} <= {
         target.id for line in python_of(first).body for target in getattr(line, "targets", [])}
-    assert {tag for cell in others for tag in tags(cell)} <= {"keep_output", "nbval-check-output"}
+    assert {tag for cell in others for tag in tags(cell)} <= {"keep_output", "nbval-check-output", "solution"}
 
 
 @each
@@ -119,6 +122,29 @@ def test_its_cells_have_readable_ids(path: Path):
 
     assert len(ids) == len(set(ids))
     assert all(re.fullmatch(r"[a-z][a-z0-9-]+", name) and not re.fullmatch(r"[0-9a-f]{8}", name) for name in ids)
+
+
+@each
+def test_each_task_has_a_solution_that_a_learners_copy_does_not_have(path: Path):
+    cells = read(path).cells
+    copy = nbformat.reads(stripped(path.read_text()), as_version=4).cells
+
+    for task in tasks_of(path.stem):
+        ids = [cell.id for cell in cells]
+        at = ids.index(f"task-{task.id}")
+        rest = [f"about-solution-{task.id}", f"solution-{task.id}", f"about-done-{task.id}", f"done-{task.id}"]
+        assert ids[at + 1 : at + 5] == rest
+        assert [tags(cell) for cell in cells[at + 1 : at + 3]] == [["solution"]] * 2
+        assert not [cell.id for cell in copy if cell.id.startswith(("solution-", "about-solution-"))]
+        hidden = [task.nudge, task.commands(task.targets(), "kserve-test")]
+        assert not [cell.id for cell in copy for words in hidden if words in cell.source]
+
+
+@each
+def test_each_question_is_entered_before_its_cell(path: Path):
+    found = [cell.id.removeprefix("predict-") for cell in code(read(path)) if cell.id.startswith("predict-")]
+
+    assert found == [question.id for question in QUESTIONS.values() if question.notebook == path.stem]
 
 
 @each

@@ -50,3 +50,9 @@ def test_a_missing_gateway_has_a_message(gateway: FakeGateway) -> None:
 
     with pytest.raises(PredictError, match="does not respond"):
         Ingress(gateway.address).send("GET", "x", "/")
+
+
+@pytest.mark.parametrize(("url", "host"), [
+    ("http://iris.example.com", "iris.example.com"), ("http://[evil/x", "[evil"), ("", ""), ("nonsense", "")])
+def test_any_text_in_a_status_has_a_host_or_none(url: str, host: str) -> None:
+    assert ingress.host_of(url) == host

@@ -339,3 +339,20 @@ def test_other_output_of_kubectl_is_no_table(text: str) -> None:
 
 def test_text_in_a_table_is_escaped() -> None:
     assert "&lt;b&gt;" in kubectl_table.html("NAME   READY\n<b>    True\n")
+
+
+@pytest.mark.parametrize(("message", "first"), [
+    ('Error from server (BadRequest): error when applying patch:\n{"a":"\\n"}\nto:\nName: y\nfor: "STDIN": '
+     'error when patching "STDIN": InferenceService in version "v1beta1" cannot be handled as a InferenceService: '
+     'strict decoding error: unknown field "spec.predictor.canaryTraficPercent"',
+     'Error from server (BadRequest): strict decoding error: unknown field "spec.predictor.canaryTraficPercent"'),
+    ('Error from server (Forbidden): error when applying patch:\n{}\nto:\nName: y\nfor: "STDIN": error when patching '
+     '"STDIN": admission webhook "validator" denied the request: too many',
+     'Error from server (Forbidden): admission webhook "validator" denied the request: too many'),
+    ('Error from server (NotFound): pods "x" not found', 'Error from server (NotFound): pods "x" not found'),
+])
+def test_a_refused_patch_begins_with_its_cause(message: str, first: str) -> None:
+    shown = kubectl.cause_first(message + "\n")
+
+    assert shown.splitlines()[0] == first
+    assert shown.endswith(message)

@@ -113,7 +113,7 @@ def test_parameters_are_read_as_yaml_and_must_be_some_notebooks() -> None:
     notebooks = sorted((Path(__file__).parents[2] / "notebooks").glob("0[35]*.ipynb"))
 
     assert notebook_runner.read([("percent", "20"), ("requests", "[1]")], notebooks) == {"percent": 20, "requests": [1]}
-    with pytest.raises(ValueError, match=r"There is no parameter percnt\. The parameters are: cluster, "):
+    with pytest.raises(ValueError, match=r"There is no parameter percnt\. The parameters are: attempt, cluster, "):
         notebook_runner.read([("percnt", "20")], notebooks)
     with pytest.raises(ValueError, match="not valid YAML"):
         notebook_runner.read([("percent", "[20")], notebooks)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 
 import pytest
 
 from kserve_nb.access.api_client import INFERENCE_SERVICE, POD
+from kserve_nb.observe.feed.story_recorder import StoryRecorder
 from kserve_nb.observe.feed.story_recording import StoryRecording
 from kserve_nb.observe.snapshot import belongs_to
+from kserve_nb.rollout.errors import NotPossibleError, NotReadyError
+from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values.pods import Pod
 from kserve_nb.values.rollout_status import RolloutStatus
 from kserve_nb.values.story import NO_STORY, Story, StoryState
+from tests.fake_api import ISVC, FakeApi, one
+from tests.virtual_clock import VirtualClock
 from tests.widgets.replay import DATA, KINDS, NAME
 
 BOTH_00001 = "both names are 00001, which serves all users: 00002 is not ready yet"
@@ -128,3 +134,82 @@ def test_waiting_for_a_version_ends_when_it_is_recorded(version: str, found: boo
     recording.add(StoryState(1.0, replace(status, version="2")))
 
     assert recording.wait_for(version, timeout_s=0) == found
+
+
+def starting() -> dict[str, object]:
+    """A canary whose revision is not ready yet: both targets name 00001."""
+    changed = one("02-canary-10", "isvc")
+    changed["metadata"]["resourceVersion"] = "starting"
+    for target in changed["status"]["components"]["predictor"]["traffic"]:
+        target["revisionName"] = "sklearn-iris-predictor-00001"
+    return changed
+
+
+def test_a_state_between_two_snapshots_is_in_the_story(api: FakeApi, rollout: Rollout) -> None:
+    shown: list[Story] = []
+    recorder = StoryRecorder(rollout, shown.append)
+    api.load("01-create")
+    recorder.start()
+    settled = one("02-canary-10", "isvc")
+
+    api.put(f"{ISVC}/sklearn-iris", starting())
+    api.put(f"{ISVC}/sklearn-iris", settled)
+    recorder.catch_up(settled["metadata"]["resourceVersion"])
+    for _ in range(2):
+        recorder.show(settled=True)
+
+    (story,) = shown
+    assert [row[1:3] for row in columns(story)[1:]] == [["True", "90 → 00001"]] * 2
+    assert BOTH_00001 in repr(story)
+    assert recorder.story().states == story.states
+    assert recorder._subscription is not None
+    recorder._subscription.end()
+
+
+def test_a_story_that_is_skipped_is_not_shown(api: FakeApi, rollout: Rollout) -> None:
+    shown: list[Story] = []
+    recorder = StoryRecorder(rollout, shown.append)
+    recorder.show(settled=True)
+    api.load("01-create")
+    recorder.start()
+    api.put(f"{ISVC}/sklearn-iris", starting())
+    recorder.catch_up("starting")
+
+    recorder.skip()
+    recorder.show(settled=True)
+
+    assert shown == []
+    assert recorder._subscription is not None
+    recorder._subscription.end()
+
+
+class Spy:
+    """A recorder that notes its calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[object] = []
+
+    def story(self) -> Story:
+        return Story(NAME)
+
+    def catch_up(self, version: str) -> None:
+        self.calls.append(version)
+
+    def show(self, settled: bool) -> None:
+        self.calls.append(settled)
+
+
+def test_wait_shows_the_story_of_a_success_and_of_a_failure(api: FakeApi, rollout: Rollout) -> None:
+    spy = Spy()
+    recorded_one = Rollout(rollout.client, rollout.ingress, clock=VirtualClock(), recorder=spy)
+    api.load("02-canary-10")
+
+    status = asyncio.run(recorded_one.wait(timeout_s=20))
+    api.put(f"{ISVC}/sklearn-iris", starting())
+    with pytest.raises(NotReadyError):
+        asyncio.run(recorded_one.wait(timeout_s=1))
+
+    assert spy.calls == [status.version, True, False]
+    assert recorded_one.story() == Story(NAME)
+    with pytest.raises(NotPossibleError, match=r"Get the rollout from lab\.rollout\(\)"):
+        rollout.story()

@@ -127,7 +127,7 @@ def text_of(widget: Any) -> str:
 
 
 def part(widget: Any, key: str) -> Element:
-    """The part of a widget with this key."""
+    """The element of a widget with this `data-key`."""
     return next(e for e in Page(widget.content).root.all() if e.attributes.get("data-key") == key)
 
 

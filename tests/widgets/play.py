@@ -72,7 +72,7 @@ def written(api: FakeApi) -> list[Any]:
 
 
 def apply_label(slider: TrafficSlider) -> str:
-    """What the Apply button says: it names the percent once the handle was moved."""
+    """The label of the Apply button; it contains the percent after the handle was moved."""
     return next(label for label in buttons(slider) if label.startswith("Apply"))
 
 

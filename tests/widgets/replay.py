@@ -1,4 +1,4 @@
-"""The tutorial as it was recorded on a real cluster, snapshot by snapshot."""
+"""The snapshots of the tutorial, recorded on a real cluster."""
 
 from __future__ import annotations
 

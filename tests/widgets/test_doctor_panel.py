@@ -1,4 +1,4 @@
-"""The doctor's panel: what it shows, and that it asks again only at a click."""
+"""Tests of the doctor's panel: the report, and that it examines only when it is created and by its button."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All of a rollout in one panel, and a thousand pods in one table."""
+"""Tests of the panel with all widgets, and of widgets with a thousand pods."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MANY = 1000
 def test_every_listed_name_is_there() -> None:
     assert all(getattr(widgets, name) for name in widgets.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nope'"):
-        widgets.nope  # noqa: B018 - to ask for it is the test
+        widgets.nope  # noqa: B018 - the access itself is tested
 
 
 def test_its_parts_show_one_snapshot_and_end_together(api: FakeApi, rollout: Rollout) -> None:
@@ -48,7 +48,7 @@ def test_its_parts_show_one_snapshot_and_end_together(api: FakeApi, rollout: Rol
 
     panel.close()
     left = {thread.name for thread in set(threading.enumerate()) - before}
-    assert not {name for name in left if not name.startswith("Thread-")}  # the servers' own
+    assert not {name for name in left if not name.startswith("Thread-")}  # those of the fake servers
     assert "closed" in panel.tree.html
 
 

@@ -1,4 +1,4 @@
-"""The pod table follows the cluster until it is closed."""
+"""Tests of the pod table: rows, selection, log, and the end of its updates."""
 
 from __future__ import annotations
 

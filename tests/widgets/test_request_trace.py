@@ -1,4 +1,4 @@
-"""One request, hop by hop: who answered, or which hop did not pass it on."""
+"""Tests of the request trace: the revision that answered, or the hop that failed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.widgets.seen import until
 
 
 def hops(rollout: Rollout, **asked: str) -> list[str]:
-    """Name and word of each hop."""
+    """The name and the state of each hop."""
     found = trace(rollout, known=None, **asked)  # type: ignore[arg-type]
     return [f"{hop.name} {hop.word}" for hop in found.hops]
 

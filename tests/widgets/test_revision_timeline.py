@@ -1,4 +1,4 @@
-"""The course of a rollout: lanes, looking back, gaps, and one file to take along."""
+"""Tests of the timeline: lanes, looking back, gaps, marks of warnings, and the exported file."""
 
 from __future__ import annotations
 

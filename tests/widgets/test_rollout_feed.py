@@ -1,4 +1,4 @@
-"""One feed a rollout: shared by its widgets, honest about outages, and gone with the last of them."""
+"""Tests of the feed: one per rollout, shared by its widgets, stale in an outage, ended with its last widget."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every widget shares: it sends only changes, shows errors, escapes what the cluster says, and ends as it was."""
+"""Tests of what all widgets share: sending only changes, showing errors, escaping text, saving the last state."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FAR = 1e12
 
 
 class Counter(Sheet):
-    """A button, and how often it was pressed."""
+    """A widget with a button that shows how often it was pressed."""
 
     pressed = 0
 
@@ -75,7 +75,7 @@ def live(api: FakeApi, rollout: Rollout) -> Iterator[list[Any]]:
 
 
 def sent(widget: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The states that a widget sends to the browser from now on."""
+    """A list to which every state that a widget sends from now on is appended."""
     found: list[Any] = []
     monkeypatch.setattr(widget, "_send", lambda message, buffers=None: found.append(message.get("state")))
     return found
@@ -97,7 +97,7 @@ def test_an_unchanged_picture_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_unchanged_snapshot_sends_nothing(live: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     for widget in live:
         if isinstance(widget, RevisionTimeline):
-            continue  # its axis of time goes on
+            continue  # its time axis moves
         messages = sent(widget, monkeypatch)
         for _ in range(20):
             widget._on_snapshot(widget.snapshot)
@@ -132,7 +132,7 @@ def test_a_widget_with_a_view_is_drawn_as_wide_as_it_is(live: list[Any]) -> None
 
 
 def hostile(value: Any) -> Any:
-    """A value whose texts are all hostile, where they are not names that the widgets compare."""
+    """The value with all texts replaced by hostile ones, except names that the widgets compare."""
     if isinstance(value, str):
         return HOSTILE if value and not value.startswith(("20", "{")) else value
     if isinstance(value, dict):
@@ -148,7 +148,7 @@ KEPT = ("state", "word", "url", "uid", "generation", "mode", "latest_created", "
 
 
 def dangers(html: str) -> list[str]:
-    """Elements and attributes that only the hostile text could have made, and characters that hide text."""
+    """Elements, attributes and characters that can only come from the hostile text."""
     page = Page(html).root
     found = [e.tag for e in page.all() if e.tag in ("img", "script")]
     found += [name for e in page.all() for name in e.attributes if name.startswith("on")]
@@ -164,7 +164,7 @@ def test_hostile_text_in_every_field_stays_text(live: list[Any]) -> None:
             widget._on_snapshot(replace(snapshot, state=state, seq=-1))  # type: ignore[arg-type]
             assert "Cannot draw" not in widget.content, (type(widget).__name__, widget.content[:300])
             assert dangers(widget.content) == [] and dangers(widget.html) == [], type(widget).__name__
-    assert any("onerror" in text_of(widget) for widget in live)  # it is shown, as text
+    assert any("onerror" in text_of(widget) for widget in live)  # it is shown as text
 
 
 def test_no_widget_has_inline_handlers(live: list[Any]) -> None:
@@ -225,7 +225,7 @@ WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 
 
 def test_a_press_of_a_button_that_has_gone_is_no_error(live: list[Any]) -> None:
-    """A view may show a button for a moment after Python has drawn it away."""
+    """A browser may show a button for a moment after Python has removed it."""
     slider = live[0]
     assert "Yes, do it" not in buttons(slider)
 

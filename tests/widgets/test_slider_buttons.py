@@ -1,4 +1,4 @@
-"""What a slider can be told to do: said in words, in YAML and as a command before it is confirmed."""
+"""Tests of the slider's buttons: each describes its change in words, as YAML and as a command before Yes."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_change_of_more_than_25_points_needs_two_confirmations(api: FakeApi, s
     apply(slider, 60)
     press(slider, "Yes, do it")
     assert written(api) == [] and "This moves 50 points at once" in text_of(slider)
-    report(slider, "click", "yes", "")  # as a double click does
+    report(slider, "click", "yes", "")  # a double click sends two events
     assert written(api) == [] and "Yes, do it" not in buttons(slider)
 
     assert "Yes, 50 points at once" in buttons(slider)

@@ -1,4 +1,4 @@
-"""What becomes of a change: written, stored, rejected, in conflict, queued, or never answered."""
+"""Tests of a change of the slider: stored, rejected, in conflict, queued, or without an answer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def apply(slider: TrafficSlider, percent: int) -> None:
 
 
 def quiet(slider: TrafficSlider) -> None:
-    """End the feed, so that a test says itself what is seen."""
+    """Stop the feed, so that the test passes the snapshots itself."""
     slider._subscription.feed.close()
 
 

@@ -1,4 +1,4 @@
-"""The slider's state machine: what is seen and what was done, to one word, one sentence, and what can be pressed."""
+"""Tests of the slider's state machine: the phase, its sentence, and the enabled buttons in each state."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def status(step: str = "02-canary-10", **changes: object) -> RolloutStatus:
 
 
 def state(snapshot: Snapshot = NOW, draft: int = 10) -> SliderState:
-    """A slider that has seen this, with the handle there."""
+    """A slider that shows a snapshot, with the handle at a percent."""
     seen = SliderState(snapshot).seen(snapshot, 0.0)
     return seen.edited(draft) if draft != seen.draft_percent else seen
 
 
 def stored(change: TrafficChange, uid: str = UID) -> SliderState:
-    """A slider whose write was stored and has not come back by the watch yet."""
+    """A slider whose write was stored, before the watch has reported it."""
     after = replace(NOW.status, uid=uid, generation=99, requested_percent=change.percent)  # type: ignore[type-var]
     return state(draft=change.latest_percent).sent(change).stored(change, after)
 
@@ -204,8 +204,8 @@ def test_each_disabled_button_states_the_reason() -> None:
 
 
 @pytest.mark.parametrize("pending", [
-    {"latest_created": "sklearn-iris-predictor-00003"},  # Knative has made it, and it is not ready
-    {"model": "gs://a/third"},  # it was asked for a moment ago, and nothing has been made of it
+    {"latest_created": "sklearn-iris-predictor-00003"},  # Knative has created it, and it is not ready
+    {"model": "gs://a/third"},  # it was requested a moment ago, and no revision exists yet
 ])  # fmt: skip
 def test_no_change_sends_users_to_a_revision_that_is_pinned_away(pending: dict[str, str]) -> None:
     now = status("05-rollback", **pending)

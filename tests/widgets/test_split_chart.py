@@ -1,4 +1,4 @@
-"""Requests are counted as they are answered; in code as by the button."""
+"""Tests of the chart of requests: by button and in code."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_button_does_the_same_and_reset_starts_over(chart: SplitChart) -> None
 def test_lost_requests_are_counted_as_lost(gateway: FakeGateway, chart: SplitChart) -> None:
     chart.send(25)
     gateway.failing = True
-    tally = chart.send  # a probe cannot be found while all fail
+    tally = chart.send  # no discriminating input can be found while all requests fail
     with pytest.raises(Exception, match="no healthy upstream"):
         tally(25)
 

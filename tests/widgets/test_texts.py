@@ -1,4 +1,4 @@
-"""Whole texts of what widgets say, from objects recorded on a real cluster."""
+"""Tests of the complete texts of the widgets, for objects recorded on a real cluster."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def said(snapshot: Snapshot) -> str:
 
 
 def counted(snapshot: Snapshot, hits: int, sent: int, batch: int = 25) -> Snapshot:
-    """With so many requests seen."""
+    """The snapshot after this number of requests."""
     latest = snapshot.status.latest if snapshot.status else None
     assert latest is not None
     names = {latest.revision: 0, "sklearn-iris-predictor-00001": 0}

@@ -1,4 +1,4 @@
-"""A flood of changes makes four pictures a second, counted on a clock that the test moves."""
+"""Tests of the throttle on a virtual clock: many changes cause four calls a second."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DEADLINE_S = 10
 
 
 class FakeClock:
-    """Time passes where somebody waits, and then at once; something changes every millisecond until `until_s`."""
+    """A virtual clock that advances during waits; a change occurs every millisecond until `until_s`."""
 
     def __init__(self, until_s: float):
         self.time, self.until_s = 0.0, until_s

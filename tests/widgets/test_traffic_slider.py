@@ -1,4 +1,4 @@
-"""The slider, played by `set_state` as a browser would."""
+"""Tests of the slider with the events that a browser sends."""
 
 from __future__ import annotations
 
@@ -266,7 +266,7 @@ def test_without_write_access_the_widget_is_locked_and_states_the_reason(api: Fa
 
 
 def test_a_view_that_draws_while_the_feed_publishes_does_not_wait_for_ever(slider: TrafficSlider) -> None:
-    """The browser's messages and the feed draw on two threads: neither may hold what the other one needs."""
+    """Browser messages and the feed redraw on two threads, which must not wait for each other's locks."""
     snapshot = slider.snapshot
 
     def publish() -> None:

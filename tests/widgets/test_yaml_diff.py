@@ -1,4 +1,4 @@
-"""A change line by line, and what it will cause."""
+"""Tests of the differences between two documents, and of the consequence of each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.widgets.seen import until
 
 def document(percent: int | None, model: str = manifest.MODEL_2, *, old: bool = False) -> str:
     made = manifest.inference_service("sklearn-iris", model, percent=percent, old_schema=old)
-    if not old:  # as it was recorded
+    if not old:  # the recorded object
         amounts = {"limits": {"cpu": "1", "memory": "512Mi"}, "requests": {"cpu": "100m", "memory": "256Mi"}}
         made["spec"]["predictor"]["model"]["resources"] = amounts
     return manifest.to_yaml(made)

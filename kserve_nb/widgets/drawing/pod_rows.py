@@ -33,18 +33,18 @@ def text(snapshot: Snapshot, revision: str = "", order: PodOrder = POD_ORDERS[0]
     hidden_counts = {short(name): len(pods) - _ROWS_SHOWN for name, pods in groups.items()}
     more = [f"{name}: and {count} more" for name, count in hidden_counts.items() if count > 0]
     pods_text = render.text((header, rows)) if rows else f"{snapshot.name}: no pods"
-    gone = [f"gone at {clock(ghost.deleted_at)}: pod of {short(ghost.pod.revision)}" for ghost in snapshot.deleted_pods]
+    gone = [f"gone at {clock(one.deleted_at)}: pod of {short(one.pod.revision)}" for one in snapshot.deleted_pods]
     return with_state(snapshot, "\n".join(filter(None, (pods_text, *more, expected_pods(snapshot), *gone))))
 
 
 def html(snapshot: Snapshot, revision: str = "", order: PodOrder = POD_ORDERS[0], picked: str = "") -> str:
     """The same as a table; deleted pods are struck through for a while. A click on a row selects its pod."""
     groups = _groups(snapshot, revision, order)
-    gone = [ghost for ghost in snapshot.deleted_pods if revision in ("", ghost.pod.revision)]
+    gone = [one for one in snapshot.deleted_pods if revision in ("", one.pod.revision)]
     body = ""
-    for name in sorted({*groups, *(ghost.pod.revision for ghost in gone)}):
+    for name in sorted({*groups, *(one.pod.revision for one in gone)}):
         body += _group_html(snapshot, name, groups.get(name, []), picked)
-        body += "".join(_gone_row(ghost) for ghost in gone if ghost.pod.revision == name)
+        body += "".join(_gone_row(one) for one in gone if one.pod.revision == name)
     expected = f"<div role='status'>{safe(expected_pods(snapshot))}</div>"
     has_reasons = any(pod.message for pods in groups.values() for pod in pods)
     head = _HEAD if has_reasons else _HEAD[:-1]
@@ -122,11 +122,11 @@ def _pod_row(pod: Pod, *, is_picked: bool) -> str:
     return f"<tr data-key='{safe(pod.name)}' {reports}{look}>{shown}<td>{arrow} {button}</td>{why}</tr>"
 
 
-def _gone_row(ghost: DeletedPod) -> str:
-    revision, name = short(ghost.pod.revision), _name_end(ghost.pod)
+def _gone_row(one: DeletedPod) -> str:
+    revision, name = short(one.pod.revision), _name_end(one.pod)
     return (
-        f"<tr data-key='gone {safe(ghost.pod.name)}' class='knb-gone'><td><s>{safe(revision)}</s></td><td></td>"
-        f"<td>† gone at {clock(ghost.deleted_at)}</td><td></td><td><s>{name}</s></td></tr>"
+        f"<tr data-key='gone {safe(one.pod.name)}' class='knb-gone'><td><s>{safe(revision)}</s></td><td></td>"
+        f"<td>† gone at {clock(one.deleted_at)}</td><td></td><td><s>{name}</s></td></tr>"
     )
 
 

@@ -1,4 +1,4 @@
-"""Observed shares as text, with a band that is valid however often somebody looks: widgets show it while it grows."""
+"""Observed shares as text, with a 95 % band that stays valid while the number of requests grows."""
 
 from __future__ import annotations
 

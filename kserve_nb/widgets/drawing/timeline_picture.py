@@ -122,7 +122,7 @@ def _requested(course: TimelineLanes, x: _X, right: float) -> tuple[list[str], f
     ends = [0.0] * _ROWS
     parts: list[str] = []
     for at, sentence in course.actions:
-        words = sentence.replace("asked: ", "").replace("requested: ", "")  # the lane's name says so
+        words = sentence.replace("asked: ", "").replace("requested: ", "")  # the lane is named `requested`
         width = _CHARACTER * len(words) + 14
         left = x(at) if x(at) + width <= right else x(at) - width  # left of its mark where there is no room
         row = next((n for n, end in enumerate(ends) if end <= left), None)

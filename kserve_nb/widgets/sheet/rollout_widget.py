@@ -52,5 +52,5 @@ class RolloutWidget(Sheet):
 
 
 def seen_at(snapshot: Snapshot) -> str:
-    """When the state that a saved output shows was seen, as HTML."""
+    """The time of the state in a saved output, as HTML."""
     return f"<div>{f'state at {clock(snapshot.at)}' if snapshot.at else 'not seen yet'}</div>"

@@ -140,7 +140,7 @@ def _actions(view: SliderView) -> str:
 
 
 def _question(view: SliderView) -> str:
-    """What is asked, or what a change would do, in an area of constant height."""
+    """The question that is open, or the effect of the chosen change, in an area of constant height."""
     state = view.state
     is_open = bool(state.confirming and state.status and not view.unavailable)
     body = note("✖", view.number_problem, urgent=True) if view.number_problem else ""

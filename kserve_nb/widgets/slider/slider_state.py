@@ -1,4 +1,4 @@
-"""Everything that a traffic slider knows, as one immutable value with a method for each thing that can happen. Pure."""
+"""The state of a traffic slider: an immutable value with one method for each possible transition. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Message:
 
 @dataclass(frozen=True)
 class SliderState:
-    """What was seen of the cluster, the percent of the handle, and the changes on their way.
+    """The last snapshot of the cluster, the percent of the handle, and the changes under way.
 
     A change goes through `confirming`, then perhaps `queued`, then `writing`, and ends as `accepted`, or as `failed`
     with an `outcome`.
@@ -47,13 +47,13 @@ class SliderState:
     accepted_edition: tuple[str, int] = ("", 0)  # of the spec after that
     outcome: Outcome = ""  # how the last write failed
     failed: TrafficChange | None = None  # the change that failed
-    reason: str = ""  # why, as the cluster says it
+    reason: str = ""  # why, in the cluster's words
     previous: TrafficChange | None = None  # the split before the current one, for Back
     waiting_since_s: float = 0.0  # how long the snapshot's `left` has been the same
     stalled: bool = False
     message: Message | None = None
 
-    # --- what it says --------------------------------------------------------------------------------------------
+    # --- derived values ------------------------------------------------------------------------------------------
 
     @property
     def is_edited(self) -> bool:
@@ -115,7 +115,7 @@ class SliderState:
         return replace(self._cleared(), queued=self.confirming)
 
     def cancelled(self) -> SliderState:
-        """Cancel: the handle returns to what is requested, and nothing is asked or queued any more."""
+        """Cancel: the handle returns to the requested percent; the question and the queued change are dropped."""
         cleared = replace(self._cleared(), queued=None, decided_on=None, message=None)
         return replace(cleared, draft_percent=requested_percent(self.status)) if self.status else cleared
 
@@ -147,8 +147,8 @@ class SliderState:
         if isinstance(error, ChangedError):
             return self._failed("conflict", change, f"{error}", f"not applied: {error}")
         if isinstance(error, RefusedError) and error.reason == UNREACHABLE:
-            said = f"it is not known whether {change.latest_percent} % was stored: {error}"
-            return self._failed("unknown", change, f"{error}", said)
+            reason = f"it is not known whether {change.latest_percent} % was stored: {error}"
+            return self._failed("unknown", change, f"{error}", reason)
         explain = f"not applied: {f'{error}'.rstrip('.')}. Explain it: lab.doctor(error=…)"
         return self._failed("rejected", change, f"{error}", explain)
 
@@ -163,7 +163,7 @@ class SliderState:
         message = Message("✖", f"{percent} % was not requested: the change before it was not completed")
         return replace(self, queued=None, message=message)
 
-    # --- what is seen of the cluster -----------------------------------------------------------------------------
+    # --- snapshots of the cluster --------------------------------------------------------------------------------
 
     def seen(self, snapshot: Snapshot, now_s: float) -> SliderState:
         """A snapshot has arrived."""
@@ -196,15 +196,15 @@ class SliderState:
         return state if known is None or known.edition == status.edition else state._changed(known, status, confirming)
 
     def _changed(self, known: RolloutStatus, status: RolloutStatus, confirming: TrafficChange | None) -> SliderState:
-        """The spec was changed, by our own write or by somebody else's."""
+        """The spec was changed, by our own write or by another user."""
         state = self._remembering(known, status)
         writing = state.writing
         if status.edition == state.accepted_edition or (writing and writing.percent == status.requested_percent):
             return replace(state, decided_on=status if state.decided_on else None)
-        said = progress.rewritten(known, status)
+        difference = progress.rewritten(known, status)
         if confirming:
-            return state._failed("conflict", confirming, said, f"not applied: {said}")
-        return replace(state, message=Message("·", said)) if state.is_edited and not state.outcome else state
+            return state._failed("conflict", confirming, difference, f"not applied: {difference}")
+        return replace(state, message=Message("·", difference)) if state.is_edited and not state.outcome else state
 
     def _remembering(self, known: RolloutStatus, status: RolloutStatus) -> SliderState:
         """Remember the split for Back; a percent of another model's canary is not a split to return to."""

@@ -80,7 +80,7 @@ class TrafficSlider(RolloutWidget):
         self._change_state(SliderState.cancelled)
 
     def overwrite(self) -> RolloutStatus:
-        """After a conflict: write the change anyway, over what somebody else has written."""
+        """After a conflict: write the change, and overwrite the change of the other user."""
         return self._write(self._conflicting(), None)
 
     # --- what it shows -------------------------------------------------------------------------------------------

@@ -68,8 +68,8 @@ class SupervisedProcess:
         """Start the process, wait until it ends, and return the reason."""
         try:
             process = self._process = self._start()
-        except OSError as error:
-            return f"cannot be started: {error.strerror or error}"
+        except (OSError, MemoryError, subprocess.SubprocessError) as error:
+            return f"cannot be started: {getattr(error, 'strerror', None) or error or type(error).__name__}"
         if self.health.state == "restarting":
             self._set("starting")
         readiness = asyncio.create_task(self._wait_for_readiness())
