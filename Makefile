@@ -20,6 +20,7 @@ $(VENV)/.ready: requirements.lock bin/venv
 lab: venv ## open the tutorial in JupyterLab on an embedded cluster
 	$(BIN)/kserve-nb lab
 
+test quick: export PYTHONPATH := $(CURDIR)/tests/stubs$(if $(PYTHONPATH),:$(PYTHONPATH))
 test: venv ## run all tests (the browser's are skipped by name where there is no chromium)
 	$(BIN)/python -m pytest $(TESTS)
 

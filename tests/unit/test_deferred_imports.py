@@ -27,7 +27,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     name = f"heavy_{tmp_path.name.replace('-', '_')}"
     (tmp_path / name).mkdir()
     (tmp_path / name / "__init__.py").write_text(HEAVY)
-    (tmp_path / name / "inner.py").write_text("INNER = 1\n")
+    (tmp_path / name / "inner.py").write_text("INNER = 1\ndef double(number): return 2 * number\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     yield name
     for module in [module for module in sys.modules if module.partition(".")[0] == name]:
@@ -68,6 +68,26 @@ def test_an_isinstance_check_loads_nothing_and_is_right_afterwards(package: str)
     assert user["is_frame"](frame)  # type: ignore[operator]
 
 
+def test_a_subclass_check_loads_nothing_and_is_right_afterwards(package: str) -> None:
+    with deferred(package):
+        user = user_of(package)
+    frame = user["Frame"]
+
+    assert not issubclass(list, frame)  # type: ignore[arg-type]
+    assert not is_loaded(package)
+    assert issubclass(type(frame()), frame)  # type: ignore[arg-type, operator]
+
+
+def test_a_deferred_module_inside_a_deferred_package_is_loaded_with_its_package(package: str) -> None:
+    with deferred(package, f"{package}.inner"):
+        names: dict[str, object] = {}
+        exec(f"import {package}.inner as inner\nfrom {package}.inner import double", names)
+        assert not is_loaded(package) and not is_loaded(f"{package}.inner")
+
+        assert names["double"](2) == 4  # type: ignore[operator]
+        assert is_loaded(package) and names["inner"].INNER == 1  # type: ignore[attr-defined]
+
+
 def test_imports_after_the_context_find_the_package_itself(package: str) -> None:
     with deferred(package):
         user = user_of(package)
@@ -95,12 +115,14 @@ def test_a_module_inside_a_deferred_package_can_be_imported(package: str) -> Non
     assert names["INNER"] == 1
 
 
+@pytest.mark.slow
 def test_the_runtime_does_not_import_rarely_used_packages() -> None:
     code = """
 import sys
 from kserve_nb.clusters.embedded.node.runtime import child
 child.preload()
-print([name for name in ("pandas", "scipy.stats", "scipy.optimize", "httpx", "kubernetes.client.models")
+print([name for name in ("pandas", "scipy.stats", "scipy.optimize", "scipy.special", "httpx", "requests", "grpc",
+                                "narwhals.stable.v2", "fastapi.openapi.models", "kubernetes.client.models")
        if hasattr(sys.modules.get(name), "__file__")])
 from kserve.utils.utils import get_predict_input, get_predict_response
 from kserve.protocol.infer_type import InferInput, InferRequest
