@@ -327,6 +327,7 @@ def test_a_notebook_shows_a_table_of_kubectl_as_html_and_keeps_its_text(
 
 
 @pytest.mark.parametrize("text", [
+    "", "\n",
     "inferenceservice.serving.kserve.io/sklearn-iris created\n",
     '{\n  "A":   "B"\n}\n',
     "Ready True\nRoutesReady True\n",
