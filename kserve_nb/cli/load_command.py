@@ -22,13 +22,14 @@ from kserve_nb.values.text.readable_error import ReadableError
 @KUBECONFIG
 @INGRESS
 @NAMESPACE
-@click.option("--rate", type=float, default=50, show_default=True, help="Requests a second, sent whatever happens.")
+@click.option("--rate", type=float, default=50, show_default=True,
+              help="Requests a second; slow responses do not delay the next ones.")
 @click.option("--duration", "duration_s", type=float, default=10, show_default=True, help="Seconds.")
 @OUTPUT
 @click.argument("inference_service")
 def load(name: str, kubeconfig: Path | None, ingress: str | None, namespace: str | None, rate: float,
          duration_s: float, output: str, inference_service: str) -> None:
-    """Send requests to INFERENCE_SERVICE at a constant rate, and print what its users notice.
+    """Send requests to INFERENCE_SERVICE at a constant rate, and print failures, latencies and the split.
 
     Latencies count from the moment at which a request was due. The exit code is 1 if a request failed.
     """

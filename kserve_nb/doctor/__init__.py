@@ -8,6 +8,7 @@ from __future__ import annotations
 from kserve_nb.doctor.examination import diagnose, examine
 from kserve_nb.doctor.facts import Facts
 from kserve_nb.doctor.finding import Finding
+from kserve_nb.doctor.messages.http_answers import http_rows
 from kserve_nb.doctor.messages.message_table import explain, rows
 from kserve_nb.doctor.remedy import Remedy
 from kserve_nb.doctor.report import Report
@@ -19,5 +20,6 @@ __all__ = ["Facts", "Finding", "Remedy", "Report", "Rule", "Session", "diagnose"
 
 def titles() -> dict[str, str]:
     """The titles of all rules by id."""
-    rows()  # declares the rules of the tables
+    rows()
+    http_rows()  # both declare the rules of their tables
     return {id_: rule.title for id_, rule in declared().items()}

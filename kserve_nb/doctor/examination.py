@@ -24,7 +24,7 @@ from kserve_nb.rollout.sampling import Tally
 from kserve_nb.values.cluster import Cluster
 
 # Notes that say what users experience while something is wrong. All other notes are left out then.
-_RELATED_NOTES = {"C02", "C03", "C04", "C05", "C08", "K01", "R01", "R10", "R12"}
+_RELATED_NOTES = {"C02", "C03", "C04", "C05", "C08", "C19", "C20", "K01", "R01", "R10", "R12"}
 _CLUSTER_HOPS = ("command", "cluster", "node", "KServe", "gateway", "notebook")  # not of one namespace
 _QUOTED = 120  # characters of an unknown message
 
@@ -70,15 +70,17 @@ def examine(cluster: Cluster, **question: Any) -> Report:
     asked = Question(**question)
     every = _facts(cluster, asked)
     first = every[0]
-    pasted = [finding for text in (asked.curl,) if text for finding in _explain_curl(text, first, asked)]
+    command = None if asked.curl is None else CurlCommand.read(asked.curl, _variables(first, asked), asked.folder)
+    unsent = curl_rules.not_sent(command, first) if command else ""
+    pasted = list(_explain_curl(command, first)) if command else []
     known = list(explain(asked.error, names=names_for(asked.error, every))) if asked.error else []
-    unknown = _unknown(asked.error) if asked.error and not known else ""
+    unknown = _unknown(asked.error) if asked.error is not None and not known else ""
     found = () if unknown and not pasted else _combined([*pasted, *known], every)
-    about = ["the command gets its answer"] if asked.curl else []
-    return Report(
-        found, "; ".join([_examined(every), *about]), time.monotonic() - began, unknown,
-        _not_examined(cluster, asked, every), asked.notebook,
-    )  # fmt: skip
+    about = ["the command gets its answer"] if command and not unsent else []
+    left = _not_examined(cluster, asked, every)
+    if unsent and not pasted:
+        left = f"the answer to the command, which was not sent: {unsent}"
+    return Report(found, "; ".join([_examined(every), *about]), time.monotonic() - began, unknown, left, asked.notebook)
 
 
 def names_for(text: str, every: Sequence[Facts]) -> Names:
@@ -152,6 +154,8 @@ def _not_examined(cluster: Cluster, asked: Question, every: Sequence[Facts]) -> 
 
 
 def _unknown(text: str) -> str:
+    if not text.strip():
+        return "there is no message to explain: the text is empty. Paste the message between the quotes"
     quoted = shortened(one_line(text))[:_QUOTED]
     return (f'the doctor does not know this message: "{quoted}". To examine the cluster itself, run it without the '
             "message; KServe's issues may have it: https://github.com/kserve/kserve/issues")  # fmt: skip
@@ -162,11 +166,10 @@ def _mentions(text: str, service: ServiceFacts) -> bool:
     return any(name in text for name in names)
 
 
-def _explain_curl(line: str, facts: Facts, asked: Question) -> Iterator[Finding]:
+def _explain_curl(command: CurlCommand, facts: Facts) -> Iterator[Finding]:
     """What is wrong with a command, and what the answer to it means. A command that gets 200 has no fault."""
-    command = CurlCommand.read(line, _variables(facts, asked), asked.folder)
     found = curl_rules.explain(command, facts)
-    if not curl_rules.may_be_sent(command, facts):
+    if curl_rules.not_sent(command, facts) or command.curly:
         yield from found
         return
     probe = send(Ingress(command.address), command.method, command.host, command.path, command.headers, command.body)

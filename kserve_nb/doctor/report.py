@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from kserve_nb.doctor.finding import HOPS, SEVERITIES, Finding, one_line, shortened
 from kserve_nb.values.text.foreign_text import safe_html
 
+_PAGE = "docs/doctor.md"  # each rule's id is an anchor of it
 HEALTHY, WRONG, UNDECIDED = 0, 1, 3  # exit codes of `kserve-nb doctor`; 2 is a usage error
 
 
@@ -113,7 +114,8 @@ def _row(finding: Finding, notebook: bool) -> dict[str, str]:
     command = finding.remedy.command(notebook)
     return {"id": finding.id, "title": finding.title, "severity": finding.severity, "hop": finding.hop,
             "where": finding.where, "saw": finding.saw, "why": finding.why,
-            "do": finding.remedy.shown(notebook), "command": command}  # fmt: skip
+            "do": finding.remedy.shown(notebook), "command": command,
+            "page": f"{_PAGE}#{finding.id.lower()}"}  # fmt: skip
 
 
 def _html(finding: Finding, notebook: bool) -> str:

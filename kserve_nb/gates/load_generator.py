@@ -1,4 +1,4 @@
-"""Send requests at a constant rate, whatever becomes of those before (open loop), and measure what users notice.
+"""Send requests at a constant rate, even if earlier ones have not been answered (open loop), and measure latencies.
 
 The time of a response counts from the moment at which the request was due. A generator that waits for a slow response
 before it sends the next request would leave out exactly the requests that users wait for (coordinated omission).
@@ -50,7 +50,7 @@ class Shot:
 
 @dataclass(frozen=True, repr=False)
 class LoadResult:
-    """What users would have noticed of a load.
+    """The responses to a load, and their latencies.
 
     >>> print(LoadResult((Shot(0, 0, 0.012, "a-00001"), Shot(0.005, 0.005, 0.02, "a-00002")), 200, "a-00002", 10, 10))
     requested 10 % · routed 10 % · observed 50.0 % [0.4–99.6], n = 2 · 0 of 2 failed

@@ -1,4 +1,4 @@
-"""The plan of a gated rollout: its steps, and what must be known before each next one."""
+"""The plan of a gated rollout: its steps, its gates, and its limits."""
 
 from __future__ import annotations
 

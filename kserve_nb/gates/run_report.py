@@ -40,7 +40,7 @@ def users(state: RunState) -> str:
 def html(name: str, plan: RolloutPlan, state: RunState) -> str:
     """The page: result, gates, log and plan."""
     gates = "".join(
-        f"<tr><td>{result.sign} {result.word}</td><td>{escape(result.gate)}</td><td>{escape(result.said)}</td>"
+        f"<tr><td>{result.sign} {result.word}</td><td>{escape(result.gate)}</td><td>{escape(result.summary)}</td>"
         f"<td>{result.n}</td><td>{'' if result.needed is None else result.needed}</td></tr>"
         for result in state.results)
     log = "".join(f"<tr><td>{_time(at)}</td><td>{escape(line)}</td></tr>" for at, line in state.log)
@@ -67,7 +67,7 @@ def junit(name: str, plan: RolloutPlan, state: RunState) -> str:
     for result in state.results:
         case = ET.SubElement(suite, "testcase", classname=name, name=f"gate {result.gate}")
         if result.word == "fail":
-            ET.SubElement(case, "failure", message=result.said)
+            ET.SubElement(case, "failure", message=result.summary)
         elif result.word == "inconclusive":
             ET.SubElement(case, "skipped", message=str(result))
     ET.indent(suite)

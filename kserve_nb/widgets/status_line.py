@@ -37,7 +37,7 @@ def html(snapshot: Snapshot) -> str:
     """The line as a card."""
     why = why_unsettled(snapshot)
     rest = "".join(f"<div>{safe(words)}</div>" for words in (*_percents(snapshot), why) if words)
-    return card(snapshot, _place(snapshot), f"<div role='status'>{rest}</div>", phase_chip(snapshot))
+    return card(snapshot, _place(snapshot), f"<div role='status' class='knb-facts'>{rest}</div>", phase_chip(snapshot))
 
 
 def phase_chip(snapshot: Snapshot) -> str:

@@ -15,7 +15,7 @@ from kserve_nb.values.cluster import Cluster
 from tests.cluster.conftest import Target
 
 # Mebibytes of proportional set size (PSS). A new cluster uses two thirds of this; Envoy keeps memory of past loads.
-BUDGETS = {"supervisor": 25, "server": 80, "envoy": 120, "runtime": 110, "pod": 75}
+BUDGETS = {"supervisor": 25, "server": 80, "envoy": 200, "runtime": 110, "pod": 75}
 WORDS = {"supervision.supervisor": "supervisor", "embedded.server": "server", "bootstrap.json": "envoy",
          "runtime.zygote": "runtime"}
 

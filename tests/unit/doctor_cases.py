@@ -106,6 +106,9 @@ _CANARY = [{"trafficPercent": 10, "predictor": {"name": "v2", "model": {"storage
 _SAME = tuple({**revision, "spec": {}} for revision in _revisions("a", "b"))  # they differ in a label alone
 _PIN = items(DATA, "pin-first-step")
 _PINNING = services_of(_PIN, [], items(DATA / "broken-canary", "revision"), [], [])
+_CHANGING = {"metadata": {"kernelspec": {"name": "python3"}}, "cells": [
+    {"cell_type": "code", "source": "import kserve_nb\n# NBVAL_CHECK_OUTPUT", "metadata": {"tags": ["parameters"]},
+     "outputs": [{"output_type": "stream", "name": "stdout", "text": "ready at 12:30:45"}]}]}  # fmt: skip
 _PART = {"name": "envoy", "state": "crash-looping", "restarts": 3, "last_log": "bind failed"}
 
 CASES: tuple[tuple[str, Facts], ...] = (
@@ -172,6 +175,7 @@ CASES: tuple[tuple[str, Facts], ...] = (
     ("C21", changed("01-create", annotated(**{"serving.kserve.io/canaryTrafficPercent": "25"}))),
     ("J02", _step(session=Session(widget_extension=False))),
     ("J03", _step(session=Session(ipykernel="6.29"))),
+    ("J07", _step(session=Session(notebooks={"notebook.ipynb": _CHANGING}))),
     ("J10", _step(session=Session(environ=_BINDER, memory_bytes=1 << 30))),
     ("J11", _step(session=Session(environ=_BINDER))),
 )  # fmt: skip

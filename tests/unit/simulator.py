@@ -64,20 +64,25 @@ def short(revision: str | None) -> str:
 class Simulator:
     """Runs all reconcilers, one after another, until no object has to be reconciled."""
 
-    def __init__(self, gateway: str = "kourier", speed: float = 1.0) -> None:
+    def __init__(self, gateway: str = "kourier", speed: float = 1.0, store: Store | None = None) -> None:
         self.settings = Settings(speed=speed, gateway=gateway)  # type: ignore[arg-type]
-        self.store = Store(None, admission=admit)
+        self.store = store or Store(None, admission=admit)
+        if store is None:
+            self._furnish()
+        self.now = time.time()
+        self.seen: list[Object] = []  # every version of every InferenceService
+        self.on_change: Callable[[Kind, Object], None] = lambda kind, obj: None
+        self.broken = {BROKEN}
+        self.restart()
+
+    def _furnish(self) -> None:
+        """Create what a new cluster has."""
         for kind, body in furniture(self.settings):
             stored = self.store.create(kind, body)
             if kind is NODE:
                 room = {"allocatable": {"cpu": "64", "memory": "256Gi", "pods": "110"}}
                 self.store.update_status(NODE, {**stored, "status": room})
         self.store.create(NAMESPACE, {"metadata": {"name": NS}})
-        self.now = time.time()
-        self.seen: list[Object] = []  # every version of every InferenceService
-        self.on_change: Callable[[Kind, Object], None] = lambda kind, obj: None
-        self.broken = {BROKEN}
-        self.restart()
 
     def restart(self) -> None:
         """Forget everything except the stored objects, as after a crash of the server process."""

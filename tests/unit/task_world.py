@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import copy
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+from kserve_nb.clusters.embedded.api.admission.chain import admit
+from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.apimachinery.kinds import INFERENCE_SERVICE, KINDS
 from kserve_nb.observe.snapshot import KINDS as SEEN_KINDS
 from kserve_nb.observe.snapshot import Snapshot, belongs_to, snapshot_of
@@ -103,10 +108,21 @@ BEFORE: dict[str, Sequence[Change]] = {
 
 
 def learner_at(id_: str) -> Learner:
-    """A learner in front of this task."""
+    """A learner in front of this task. The way there is played once, and then its stored objects are loaded again."""
+    stored, now = _stored(id_)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "objects"
+        file.write_bytes(stored)
+        cluster = Simulator(gateway="istio", store=Store(file, admission=admit))
+    cluster.now = now
+    return Learner(cluster)
+
+
+@cache
+def _stored(id_: str) -> tuple[bytes, float]:
     learner = Learner(Simulator(gateway="istio"))
     for change in BEFORE[id_]:
         learner.do(change)
         learner.cluster.settle(FOR_S)
         learner.cluster.now += FOR_S
-    return learner
+    return learner.cluster.store._database._connection.serialize(), learner.cluster.now

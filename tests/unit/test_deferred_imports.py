@@ -115,6 +115,7 @@ def test_a_module_inside_a_deferred_package_can_be_imported(package: str) -> Non
     assert names["INNER"] == 1
 
 
+@pytest.mark.slow
 def test_the_runtime_does_not_import_rarely_used_packages() -> None:
     code = """
 import sys

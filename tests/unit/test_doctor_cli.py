@@ -47,3 +47,9 @@ def test_a_pasted_command_comes_first() -> None:
 
 def test_text_that_is_no_command_is_reported() -> None:
     assert "option --no-such-option: is unknown" in doctor("--curl", "curl --no-such-option http://127.0.0.1").output
+
+
+def test_an_empty_message_is_not_healthy() -> None:
+    result = doctor("--error", " ")
+
+    assert result.exit_code == 3 and "the text is empty" in result.output

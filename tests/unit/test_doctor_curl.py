@@ -13,7 +13,7 @@ from kserve_nb.doctor.commands.curl_rules import explain
 from kserve_nb.magics.command_line import CommandError
 from tests.fake_api import FakeApi
 from tests.fake_gateway import FakeGateway
-from tests.unit.doctor_cases import BODY, COMMANDS, GOOD, HOST, INGRESS, JSON
+from tests.unit.doctor_cases import BODY, COMMANDS, GOOD, HOST, INGRESS, JSON, PREDICT
 from tests.unit.doctor_fixtures import ROLLOUT, recorded
 
 
@@ -73,6 +73,51 @@ def test_a_proxy_that_takes_the_request_away_is_noted(environ: dict[str, str], t
 def test_text_that_is_no_curl_command_is_refused(folder: Path) -> None:
     with pytest.raises(CommandError, match="option --no-such-option: is unknown"):
         _explain("curl --no-such-option http://127.0.0.1", folder)
+
+
+CURLY = GOOD.translate(str.maketrans("'\"", "’”"))
+ALSO_GOOD = (
+    GOOD.replace(" -H", " \\\r\n -H"), GOOD.replace("'", '"').replace(" -H", " ^\r\n -H"),
+    GOOD.replace("curl", "curl.exe").replace(BODY, "-d '{\\\"instances\\\": [[6.8, 2.8, 4.8, 1.4]]}'"),
+    GOOD.replace(" '", " $'"), f"NAME={HOST}; {GOOD.replace(HOST, '$NAME').replace(chr(39), chr(34))}",
+    f"for i in $(seq 10); do {GOOD}; done", f"{GOOD} | jq .",
+)  # fmt: skip
+ODD = (
+    "curl", "curl http://[::1", "curl http://127.0.0.1:99999/x", "curl http://127.0.0.1:abc/x", "curl ftp://x/y",
+    "curl \x00 http://x", f"curl -H 'Host:' {PREDICT}", f"{GOOD.replace(BODY, '')} -d '{'[' * 5000}'",
+    f"curl -d @/ http://{INGRESS}", "curl -H @headers.txt http://a", "curl http://\ud800",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("line", ALSO_GOOD)
+def test_the_quotes_and_line_ends_of_other_shells_are_read(line: str, folder: Path) -> None:
+    assert _explain(line, folder) == []
+
+
+@pytest.mark.parametrize("line", ODD)
+def test_an_odd_command_has_a_finding(line: str, folder: Path) -> None:
+    assert _explain(line, folder)
+
+
+def test_typographic_quotes_are_replaced(folder: Path) -> None:
+    found = _explain(CURLY, folder)
+
+    assert found[0].id == "R26" and _explain(found[0].remedy.shell, folder) == [], found[0].lines()
+
+
+@pytest.mark.parametrize(("change", "reason"), [
+    (("-d @./iris-input.json", "-d @-"), "its body comes from another program"),
+    (("curl", "curl -H 'X-Name: Jürgen 推'"), "a header has characters outside Latin-1"),
+    (("/v1/models/sklearn-iris:predict", "/metrics"), "it calls something else than a model"),
+])  # fmt: skip
+def test_a_command_that_is_not_sent_is_not_called_right(
+    api: FakeApi, gateway: FakeGateway, folder: Path, change: tuple[str, str], reason: str
+) -> None:
+    line = GOOD.replace(*change) if "metrics" not in change[1] else f"curl -H 'Host: {HOST}' http://{INGRESS}/metrics"
+
+    report = _sent(api, gateway, line, folder)
+
+    assert reason in report.not_examined and "gets its answer" not in report.examined, report.text
 
 
 def _explain(line: str, folder: Path) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import subprocess
@@ -18,7 +19,7 @@ from papermill.parameterize import parameterize_notebook
 from kserve_nb.doctor import Finding, explain, titles
 from kserve_nb.doctor.finding import HOPS
 from kserve_nb.doctor.messages.http_answers import http_rows
-from kserve_nb.doctor.messages.message_table import Names, rows
+from kserve_nb.doctor.messages.message_table import Names, rows, searchable
 from kserve_nb.rollout.sampling import Tally
 from kserve_nb.values.split import Split
 from tests.unit.doctor_fixtures import TEXTS
@@ -32,7 +33,7 @@ def test_a_message_is_explained_by_its_rule(row: dict[str, str]) -> None:
     found = explain(row["text"])
 
     assert found and found[0].id == row["rule"], [finding.id for finding in found]
-    assert found[0].saw in row["text"]
+    assert found[0].saw in searchable(row["text"])
 
 
 def test_a_message_is_explained_beside_another() -> None:
@@ -137,6 +138,25 @@ UNRELATED = (
 @pytest.mark.parametrize("text", UNRELATED)
 def test_other_texts_have_no_finding(text: str) -> None:
     assert explain(text) == ()
+
+
+ODD = (
+    "\x00\x01\xff\x1b[31m" * 99, "x" * 1_000_000, "-predictor-" * 3000, "." * 50_000,
+    " " * 99_999, "\\" * 5000, "'" * 999 + '"' * 777, "(((([[[[", "{0} {name} %s {", "\ud800", "日本語 🚀",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ODD, ids=range(len(ODD)))
+def test_an_odd_text_is_unknown(text: str) -> None:
+    assert explain(text, names=KNOWN) == () and len(searchable(text)) <= 24 * 1024
+
+
+def test_a_status_object_is_explained_by_its_message() -> None:
+    message = 'inferenceservices.serving.kserve.io "nope" not found'
+    status = json.dumps({"kind": "Status", "status": "Failure", "message": message, "reason": "NotFound", "code": 404})
+
+    assert explain(status)[0].id == "R04" and explain(status)[0].saw == message
+    assert [finding.id for finding in explain("Error:\r\nOOMKilled\r\n")] == ["K15"]
 
 
 def test_every_row_has_a_rule_a_hop_and_a_cause() -> None:

@@ -16,7 +16,7 @@ from kserve_nb.gates.criteria.latency_histogram import LatencyHistogram
 from kserve_nb.gates.criteria.request_gates import ErrorsGate, LatencyGate, SplitGate
 from tests import gate_simulation as simulation
 
-RUNS = 200
+RUNS = 100
 ALPHA = 0.05
 
 
@@ -128,7 +128,7 @@ def test_without_pairs_the_answer_gates_say_what_is_missing() -> None:
     agreement, loss = AgreementGate().judge(Evidence(), 10, ALPHA), LossGate().judge(Evidence(), 10, ALPHA)
 
     assert (agreement.word, loss.word) == ("inconclusive", "inconclusive")
-    assert "rollout.tag()" in agreement.said
+    assert "rollout.tag()" in agreement.summary
 
 
 def breaks(_evidence: Evidence) -> bool:
@@ -177,7 +177,7 @@ def test_a_failure_on_the_canarys_side_counts_as_its_own() -> None:
     assert evidence.next_step().step_canary == 0
 
 
-def test_evidence_survives_the_journey_through_json() -> None:
+def test_evidence_can_be_stored_as_json() -> None:
     evidence = Evidence(readings={"q": Reading(1.0, None, 1, 0)}).add(
         [Outcome(0.1, canary_side=True, failed=True), Outcome(0.5, answered_by="canary", user=True, percent=5)],
         [Pair(True, True, False), Pair(False)])

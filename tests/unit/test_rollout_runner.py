@@ -121,7 +121,7 @@ def test_a_bad_canary_is_pinned_within_the_tick(api: FollowingApi, gated: GatedR
 
 
 def test_without_traffic_it_holds_and_says_so(api: FollowingApi, gated: GatedRollout) -> None:
-    state = Runner(gated, replace(PLAN, probe=None)).run()
+    state = Runner(gated, replace(PLAN, probe=None, limit_s=20)).run()
 
     assert (state.phase, percents(api)) == ("held", [5])
     assert "there is no traffic that the runner can observe" in state.reason
@@ -238,6 +238,16 @@ def test_a_plan_without_a_canary_is_an_error_that_can_be_mended(gateway: FakeGat
 
     stored = rollout.run_state()
     assert stored and stored.phase == "aborted" and stored.intent is None
+
+
+def test_a_plan_for_the_model_that_all_users_have_is_an_error(gateway: FakeGateway, api: FollowingApi) -> None:
+    api.load("01-create")
+    rollout = GatedRollout(Client(api.cluster()), Ingress(gateway.address))
+
+    with pytest.raises(NotPossibleError, match=r"all users have the model .* already"):
+        Runner(rollout, replace(PLAN, model=rollout.status().model)).run()
+
+    assert percents(api) == []
 
 
 @pytest.mark.parametrize("tagged", [True, False])

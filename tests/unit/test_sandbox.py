@@ -22,6 +22,8 @@ from kserve_nb.clusters.embedded.node.runtime import landlock, sandbox, seccomp
 from tests.unit.node_lab import runtime
 from tests.unit.test_node_runtime import Client, server_task, start, wait
 
+pytestmark = pytest.mark.slow  # each test starts a model runtime or a process that enters the sandbox
+
 SETUP = '''
 import json, os, socket, subprocess, sys
 found = {}

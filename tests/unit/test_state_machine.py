@@ -169,7 +169,7 @@ def test_a_user_who_rolls_back_before_the_first_step_changes_nothing() -> None:
     assert (state.phase, state.intent) == ("aborted", None)
 
 
-def test_the_state_survives_the_journey_through_json() -> None:
+def test_the_state_can_be_stored_as_json() -> None:
     state = baking(intent=Intent(10)).enter("advancing", "why", 3)
 
     assert RunState.of(json.loads(json.dumps(state.to_dict()))) == state

@@ -238,6 +238,21 @@ def test_invalid_definitions_are_refused(lab: ApiLab, change: Any, text: str) ->
     assert text in refused.stderr
 
 
+def test_rules_that_are_not_evaluated_are_warned_about() -> None:
+    rule = [{"rule": "self.replicas < 5"}]
+    schema = {"type": "object", "properties": {
+        "spec": {"type": "object", "properties": {"replicas": {"type": "integer"}}, "x-kubernetes-validations": rule},
+        "list": {"type": "array", "items": {"type": "string", "x-kubernetes-validations": rule}}}}
+    store, warnings = Store(None, admission=admit), list[str]()
+
+    store.create(CUSTOM_RESOURCE_DEFINITION, definition(schema={"openAPIV3Schema": schema}), warnings=warnings)
+
+    path = "spec.versions[0].schema.openAPIV3Schema.properties"
+    assert [text.partition(": ")[0] for text in warnings] == [
+        f"{path}[list].items.x-kubernetes-validations", f"{path}[spec].x-kubernetes-validations"]
+    assert "does not evaluate CEL rules" in warnings[0]
+
+
 def test_user_kinds_are_served_again_after_a_restart(tmp_path: Path) -> None:
     store = Store(tmp_path / "store.db", admission=admit)
     store.create(NAMESPACE, {"metadata": {"name": "kserve-test"}})

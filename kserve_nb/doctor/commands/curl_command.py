@@ -27,12 +27,13 @@ class CurlCommand:
     folder: Path = field(default_factory=Path.cwd)
     unset: tuple[str, ...] = ()  # variables without a value
     piped: bool = False  # its body may come from another program
+    curly: bool = False  # it is written with typographic quotes
 
     @classmethod
     def read(cls, line: str, variables: Mapping[str, str], folder: Path) -> CurlCommand:
         """The command as a shell and curl read it. Raises CommandError when it cannot be read."""
         found = read_words(line, variables)
-        return cls(" ".join(line.split()), parse(found.words), folder, found.unset, found.piped)
+        return cls(" ".join(line.split()), parse(found.words), folder, found.unset, found.piped, found.curly)
 
     # --- what it sends -----------------------------------------------------------------------------------------
 
@@ -48,7 +49,10 @@ class CurlCommand:
     def url(self) -> SplitResult:
         """Its first URL; curl reads one without a scheme as http."""
         text = next(iter(self.values("url")), "")
-        return urlsplit(text if "://" in text or not text else f"http://{text}")
+        try:
+            return urlsplit(text if "://" in text or not text else f"http://{text}")
+        except ValueError:  # an open bracket: curl refuses it as well
+            return urlsplit("")
 
     @property
     def scheme(self) -> str:
@@ -58,7 +62,7 @@ class CurlCommand:
     @property
     def address(self) -> str:
         """HOST:PORT to which it connects, after --resolve and --connect-to; empty when the URL has no host."""
-        if not _hostname(self.url):
+        if not _hostname(self.url) or not _port(self.url):
             return ""
         host, port = _hostname(self.url), _port(self.url)
         for value in self.values("resolve"):

@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kserve_nb.doctor.commands.curl_command import CurlCommand
@@ -21,6 +21,7 @@ OLD_HOST = declare("R05", "-default belongs to an older KServe")
 NOT_JSON = declare("R07", "the body is not announced as JSON")
 BAD_BODY = declare("R08", "the model cannot read the body")
 PROXY = declare("R12", "a proxy of the environment takes the request away")
+CURLY_QUOTES = declare("R26", "the quotes of the command are typographic")
 WRONG_METHOD = declare("R14", "the path does not accept this method")
 
 Fix = Callable[[CurlCommand], CurlCommand]
@@ -69,6 +70,12 @@ def corrected(command: CurlCommand, facts: Facts) -> CurlCommand:
 
 def faults(command: CurlCommand, facts: Facts) -> Iterator[CurlFault]:
     """The faults of a command, in the order of its path."""
+    if command.curly:
+        yield CurlFault(
+            CURLY_QUOTES, "the command", command.line,
+            "A word processor or a chat has replaced the quotes by typographic ones, which a shell does not read as "
+            "quotes.", lambda c: replace(c, curly=False),
+        )  # fmt: skip
     if not command.address:
         yield _no_address(command, facts)
         return
@@ -78,13 +85,28 @@ def faults(command: CurlCommand, facts: Facts) -> Iterator[CurlFault]:
     yield from _body(command, facts)
 
 
-def may_be_sent(command: CurlCommand, facts: Facts) -> bool:
-    """Whether sending the command changes nothing: it calls a model that has pods, through what may be a gateway."""
-    asks = command.method in ("GET", "POST") and command.path.startswith(("/v1/models", "/v2/models"))
+def not_sent(command: CurlCommand, facts: Facts) -> str:
+    """Why the doctor does not send the command; empty when sending it changes nothing."""
+    reads = command.method in ("GET", "POST") and command.path.startswith(("/v1/models", "/v2/models"))
     asleep = any(command.host in service.hosts and not service.has_serving_pods for service in facts.services)
-    plain = command.scheme == "http" and not _by_name(command, facts) and not command.values("proxy")
-    complete = not (command.body_unknown or command.missing_file or command.has("form"))
-    return asks and plain and complete and not asleep and not facts.unreachable
+    reasons = (
+        (bool(facts.unreachable), "the API server does not answer"),
+        (command.body_unknown, "its body comes from another program"),
+        (bool(command.missing_file), f"the file {command.missing_file} is missing"),
+        (command.has("form"), "it uploads a form"),
+        (not reads, "it calls something else than a model"),
+        (asleep, "it would start a pod of a model that is scaled to zero"),
+        (command.scheme != "http", f"it uses {command.scheme}"),
+        (_by_name(command, facts) or bool(command.values("proxy")), "it does not go to the gateway's address"),
+        (not _plain_headers(command), "a header has characters outside Latin-1"),
+    )
+    return next((reason for holds, reason in reasons if holds), "")
+
+
+def _plain_headers(command: CurlCommand) -> bool:
+    """Whether the HTTP client of the doctor can send the headers."""
+    text = "".join((command.host, *command.headers, *command.headers.values()))
+    return text.isprintable() and all(ord(char) < 256 for char in text)
 
 
 def unanswered(command: CurlCommand, facts: Facts, error: str) -> Finding:
@@ -124,7 +146,7 @@ def _no_address(command: CurlCommand, facts: Facts) -> CurlFault:
     host = _best_host(command, service)
     return CurlFault(
         NO_ADDRESS, "the URL", unset or command.line,
-        "INGRESS_HOST and INGRESS_PORT are empty, or the URL has no host: curl has no gateway to connect to.",
+        "INGRESS_HOST and INGRESS_PORT are empty, or the URL has no valid host and port, so curl cannot connect.",
         (lambda c: _to_gateway(c, facts, host)) if facts.ingress else None,
         "" if facts.ingress else "find the address of the gateway first",
     )  # fmt: skip
@@ -254,7 +276,7 @@ def _misshapen(command: CurlCommand) -> str:
     """Why the body does not fit the protocol of the path; empty when it does."""
     try:
         loaded: Any = json.loads(command.body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return f"It is not JSON: {error}."
     if command.path.startswith("/v2/"):
         tensors = loaded.get("inputs") if isinstance(loaded, dict) else None

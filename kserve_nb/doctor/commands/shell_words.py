@@ -13,6 +13,10 @@ _PROMPT = re.compile(r"^\s*(?:%%(?:curl|bash|sh)[ \t]*\n\s*|(?:\S+@\S+[^$#\n]*)?
 _CONTINUED = re.compile(r"(?:\\|\^|`)[ \t]*\r?\n[ \t]*")
 _VARIABLE = re.compile(r"\$\{(\w+)(?::?-([^}]*))?\}|\$([A-Za-z_]\w*)")
 _SUBSTITUTION = re.compile(r"\$\(([^()]*)\)|`([^`\n]*)`")
+_TYPOGRAPHIC = "“”„‘’‚"
+_PLAIN = str.maketrans(_TYPOGRAPHIC, "\"\"\"'\'\'")
+_POWERSHELL = re.compile(r"\bcurl\.exe\b|`[ \t]*\r?\n")
+_ASSIGNMENT = re.compile(r"""(?:^|[\s;])([A-Za-z_]\w*)=('[^']*'|"[^"]*"|[^\s;&|]*)(?=[\s;&])""")
 _OPERATORS = {"|", "||", "&&", "&", ";", ">", ">>", "<", "<<", "<<<", "2", "2>"}
 
 
@@ -23,11 +27,16 @@ class ShellWords:
     words: tuple[str, ...]
     unset: tuple[str, ...] = ()
     piped: bool = False  # something is piped or redirected into it
+    curly: bool = False  # the line has typographic quotes, which are read as plain ones
 
 
 def read_words(line: str, variables: Mapping[str, str]) -> ShellWords:
     """Read a line as a shell does. Raises CommandError when it has no curl command or an open quote."""
-    text = _CONTINUED.sub(" ", _PROMPT.sub("", line).strip()).replace("$'", "'").replace('$"', '"')
+    curly = any(quote in line for quote in _TYPOGRAPHIC)
+    text = _CONTINUED.sub(" ", _PROMPT.sub("", line.translate(_PLAIN)).strip()).replace("$'", "'").replace('$"', '"')
+    if _POWERSHELL.search(line):
+        text = text.replace('\\"', '"')  # PowerShell needs the backslash for programs, also between single quotes
+    variables = {**variables, **_assigned(text)}
     unset: list[str] = []
     text = _expanded(_SUBSTITUTION.sub(lambda found: _substituted(found, variables), text), variables, unset)
     lexer = shlex.shlex(text, posix=True, punctuation_chars="|;&<>")
@@ -36,13 +45,18 @@ def read_words(line: str, variables: Mapping[str, str]) -> ShellWords:
         words = list(lexer)
     except ValueError as error:
         raise CommandError(f"{line.strip()}: {error}.") from None
-    start = next((n for n, word in enumerate(words) if word == "curl" or word.endswith("/curl")), None)
+    start = next((n for n, word in enumerate(words) if word in ("curl", "curl.exe") or word.endswith("/curl")), None)
     if start is None and not (words and words[0].startswith(("-", "http"))):
         raise CommandError(f"{line.strip()[:80]}: this is not a curl command.")
     first = 0 if start is None else start + 1
     end = next((n for n in range(first, len(words)) if _is_operator(words, n)), len(words))
     piped = "|" in words[:first] or any(word.startswith("<") for word in words[end : end + 1])
-    return ShellWords(tuple(words[first:end]), tuple(dict.fromkeys(unset)), piped)
+    return ShellWords(tuple(words[first:end]), tuple(dict.fromkeys(unset)), piped, curly)
+
+
+def _assigned(text: str) -> dict[str, str]:
+    """The variables that the line itself sets in front of the command: `HOST=a.example.com; curl …`."""
+    return {name: value.strip("'\"") for name, value in _ASSIGNMENT.findall(text.partition("curl ")[0])}
 
 
 def _is_operator(words: list[str], n: int) -> bool:

@@ -25,7 +25,8 @@ _STATUS = re.compile(
       | (?:http|status|error|code|got|returned|returns|answered|with)\b[\s:="'(]{1,3}(\d{3})\b(?!\.\d)[^\n]*
       | \b(\d{3})[ ](?:Moved|Found|See[ ]Other|Temporary|Permanent|Bad[ ]Request|Unauthorized|Forbidden|Not[ ]Found|
           Method[ ]Not|Request[ ]Timeout|Payload|Request[ ]Entity|Content[ ]Too|Unsupported|Unprocessable|Upgrade|
-          Too[ ]Many|Internal[ ]Server|Not[ ]Implemented|Bad[ ]Gateway|Service[ ]Unavailable|Gateway[ ]Time)[^\n]*
+          Too[ ]Many|Internal[ ]Server|Not[ ]Implemented|Bad[ ]Gateway|Service[ ](?:Temporarily[ ])?Unavailable|
+          Gateway[ ]Time)[^\n]*
     """,
     re.IGNORECASE | re.VERBOSE,
 )

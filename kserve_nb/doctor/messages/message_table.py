@@ -21,7 +21,9 @@ from kserve_nb.doctor.rule import declare, rule_of
 TABLES = ("embedded", "storage", "scheduler", "pods", "models", "manifests", "knative", "kserve", "kubectl", "network",
           "clients", "notebooks", "questions")  # fmt: skip
 CONTAINER_TABLES = ("storage", "models", "pods")  # what a container's log or state can contain
-_MAX_TEXT = 64 * 1024  # the end of a longer text: of a log, it is what matters
+_MAX_TEXT = 24 * 1024  # the end of a longer text: of a log, it is what matters
+_MAX_LINE, _MAX_WORD = 2000, 400  # longer ones lose their middle: a search in them would take seconds
+_LONG_LINE, _LONG_WORD = re.compile(rf"[^\n]{{{_MAX_LINE},}}"), re.compile(rf"\S{{{_MAX_WORD},}}")
 _PLACEHOLDER = re.compile(r"\{(\d|[a-z]+)\}")
 
 
@@ -98,7 +100,7 @@ def explain(
         where: the object that printed the text.
         tables: the tables to search; HTTP statuses are explained only when all are searched.
     """
-    text, fill = text[-_MAX_TEXT:], (names or Names()).values()
+    text, fill = searchable(text), (names or Names()).values()
     searched = [row for row in rows() if row.table in tables]
     taken: set[int] = set()
     specific = list(_found([row for row in searched if not row.general], text, taken))
@@ -110,6 +112,21 @@ def explain(
     findings += [_finding(row, found, fill, where) for row, found in general]
     return tuple(finding for number, finding in enumerate(findings)
                  if finding.id not in {earlier.id for earlier in findings[:number]})  # fmt: skip
+
+
+def searchable(text: str) -> str:
+    """The end of a text, in the form that the patterns search: without a JSON string's escaped quotes, no long lines.
+
+    >>> searchable('{"message": "pods \\\\"a\\\\" not found"}')
+    '{"message": "pods "a" not found"}'
+    """
+    text = text[-_MAX_TEXT:].replace("\r\n", "\n").replace('\\"', '"')
+    return _LONG_LINE.sub(_without_middle, _LONG_WORD.sub(_without_middle, text))
+
+
+def _without_middle(found: re.Match[str]) -> str:
+    long, kept = found[0], _MAX_LINE if " " in found[0] else _MAX_WORD
+    return f"{long[: kept * 3 // 4]} … {long[-kept // 4 :]}"
 
 
 def _found(

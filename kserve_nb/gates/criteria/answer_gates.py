@@ -33,15 +33,15 @@ class AgreementGate:
         if not evidence.pairs:
             return GateResult(self.name, "inconclusive", _NO_PAIRS, 0)
         low, high = self._band(evidence, 1, alpha)
-        said = (f"the revisions differ on {evidence.differ} of {evidence.pairs} rows [{low:.1f}–{high:.1f} %], "
+        summary = (f"the revisions differ on {evidence.differ} of {evidence.pairs} rows [{low:.1f}–{high:.1f} %], "
                 f"the budget is {100 * self.budget:g} %")
         if low > 100 * self.budget:
-            return GateResult(self.name, "fail", said, evidence.pairs, weight=1.0)
+            return GateResult(self.name, "fail", summary, evidence.pairs, weight=1.0)
         if high <= 100 * self.budget:
-            return GateResult(self.name, "pass", said, evidence.pairs)
+            return GateResult(self.name, "pass", summary, evidence.pairs)
         factor = first_factor(lambda factor: self._band(evidence, factor, alpha)[1] <= 100 * self.budget)
         needed = None if factor is None or evidence.pairs < _FEWEST else round(factor * evidence.pairs)
-        return GateResult(self.name, "inconclusive", said, evidence.pairs, needed)
+        return GateResult(self.name, "inconclusive", summary, evidence.pairs, needed)
 
     def _band(self, evidence: Evidence, factor: float, alpha: float) -> tuple[float, float]:
         return sequential.band(
@@ -68,14 +68,14 @@ class LossGate:
             return GateResult(self.name, "inconclusive", "no rows with labels were sent to both revisions", 0)
         log = log_evidence({0.5: (worse, better)})
         weight = max(log / math.log(1 / alpha), 0.0)
-        said = f"of {n} labelled rows only the previous revision was right on {worse}, only the canary on {better}"
+        summary = f"of {n} labelled rows only the previous revision was right on {worse}, only the canary on {better}"
         if log >= math.log(1 / alpha):
-            return GateResult(self.name, "fail", said, n, weight=weight)
+            return GateResult(self.name, "fail", summary, n, weight=weight)
         if self._excess(evidence, 1, alpha) <= self.budget:
-            return GateResult(self.name, "pass", said, n, weight=weight)
+            return GateResult(self.name, "pass", summary, n, weight=weight)
         factor = first_factor(lambda factor: self._excess(evidence, factor, alpha) <= self.budget)
         needed = None if factor is None or n < _FEWEST else round(factor * n)
-        return GateResult(self.name, "inconclusive", said, n, needed, weight)
+        return GateResult(self.name, "inconclusive", summary, n, needed, weight)
 
     def _excess(self, evidence: Evidence, factor: float, alpha: float) -> float:
         n = round(evidence.labelled * factor)

@@ -36,8 +36,8 @@ class FunctionGate:
         try:
             returned = self.load()(evidence)
         except Exception as error:
-            said = f"{called} raised {type(error).__name__}: {error}"
-            return GateResult(self.name, "inconclusive", said, evidence.canary)
+            summary = f"{called} raised {type(error).__name__}: {error}"
+            return GateResult(self.name, "inconclusive", summary, evidence.canary)
         word: GateWord = "inconclusive" if returned is None else "pass" if returned else "fail"
         return GateResult(self.name, word, f"{called} returned {returned}", evidence.canary)
 
@@ -74,14 +74,14 @@ class PrometheusGate:
         n = round(reading.samples or 0)
         if reading.value is None:
             return GateResult(self.name, "inconclusive", f"the query has no value: {self.query}", n)
-        said = f"{self.query} is {reading.value:g}, the limit is {self.at_most:g}"
+        summary = f"{self.query} is {reading.value:g}, the limit is {self.at_most:g}"
         if self.samples and n < self.minimum:
-            return GateResult(self.name, "inconclusive", said, n, self.minimum)
+            return GateResult(self.name, "inconclusive", summary, n, self.minimum)
         if reading.above >= _IN_A_ROW:
-            return GateResult(self.name, "fail", said, n, weight=1.0)
+            return GateResult(self.name, "fail", summary, n, weight=1.0)
         if reading.below >= _IN_A_ROW:
-            return GateResult(self.name, "pass", said, n)
-        return GateResult(self.name, "inconclusive", f"{said}; {_IN_A_ROW} readings in a row are needed", n)
+            return GateResult(self.name, "pass", summary, n)
+        return GateResult(self.name, "inconclusive", f"{summary}; {_IN_A_ROW} readings in a row are needed", n)
 
     def read(self, last: Reading, value: float | None, samples: float | None) -> Reading:
         """The reading that follows the last one."""

@@ -1,4 +1,4 @@
-"""What is known about a canary: counts of requests to both revisions, small enough to be stored in a ConfigMap."""
+"""Counts of requests to the canary and to the previous revision, small enough to be stored in a ConfigMap."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Side = Literal["canary", "previous", ""]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one request, and which revision was responsible for it.
+    """The result of one request, and the revision that answered it.
 
     >>> Outcome(share=0.1, canary_side=True, failed=True).took_ms
     0.0
@@ -23,7 +23,7 @@ class Outcome:
     canary_side: bool = False  # whether it went to that side
     failed: bool = False
     took_ms: float = 0.0
-    answered_by: Side = ""  # the revision that answered; empty if nobody can tell
+    answered_by: Side = ""  # the revision that answered; empty if unknown
     user: bool = False  # sent to the main host, as users do
     percent: int = 0  # that the traffic list gave to the canary, for a request of a user
 
@@ -49,7 +49,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The counts on which all gates decide. They cover the whole rollout, except those of the step.
+    """The counts from which all gates derive their results. They cover the whole rollout, except those of the step.
 
     >>> evidence = Evidence().add([Outcome(0.1, canary_side=True, failed=True)])
     >>> evidence.errors, evidence.canary_failed
@@ -99,7 +99,7 @@ class Evidence:
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Evidence:
-        """Read what `to_dict` returned, also after a journey through JSON, which makes keys to strings."""
+        """Read what `to_dict` returned. JSON has turned the keys into strings."""
         return cls(**{
             **data,
             "errors": {float(share): (int(a), int(b)) for share, (a, b) in data["errors"].items()},

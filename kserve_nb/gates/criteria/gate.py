@@ -1,4 +1,4 @@
-"""What a gate is: a question about a canary, with an answer that is valid at any time."""
+"""The interface of a gate, and its result."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class GateResult:
 
     gate: str
     word: GateWord
-    said: str  # the evidence in one sentence
+    summary: str  # the evidence in one sentence
     n: int = 0  # requests so far
-    needed: int | None = None  # in all, if the counts go on as they are; None: nobody can tell
+    needed: int | None = None  # in all, if the counts go on as they are; None: unknown
     weight: float = 0.0  # of the evidence against the canary: 1 is the limit
 
     @property
@@ -35,11 +35,11 @@ class GateResult:
     def __str__(self) -> str:
         needed = f", about {self.needed} needed" if self.needed is not None else ""
         count = f" (n = {self.n}{needed})" if self.word == "inconclusive" else ""
-        return f"{self.sign} {self.gate}: {self.said}{count}"
+        return f"{self.sign} {self.gate}: {self.summary}{count}"
 
 
 class Gate(Protocol):
-    """A question about a canary. A gate keeps no state: it decides by the evidence alone."""
+    """A condition that a canary must meet. A gate has no state: its result follows from the evidence."""
 
     name: ClassVar[str]  # in plans and messages
     on_failure: ClassVar[OnFailure]  # what the runner does if the gate fails

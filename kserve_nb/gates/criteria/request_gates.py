@@ -33,19 +33,23 @@ class ErrorsGate:
     def judge(self, evidence: Evidence, percent: int, alpha: float) -> GateResult:
         """Decide by the errors of both sides, and by the error rates."""
         on_canary, all_errors = (sum(pair) for pair in zip(*_errors(evidence), strict=True))
-        log = log_evidence(evidence.errors)
-        weight = max(log / math.log(1 / alpha), 0.0)
-        if log >= math.log(1 / alpha):
+        weight = max(log_evidence(evidence.errors) / math.log(1 / alpha), 0.0)
+        if self.has_failed(evidence, alpha):
             shares = ", ".join(f"{100 * share:.0f} %" for share in sorted(evidence.errors))
-            said = f"{on_canary} of {all_errors} errors were on the canary's side, which had {shares} of the requests"
-            return GateResult(self.name, "fail", said, evidence.canary, weight=weight)
+            summary = (f"{on_canary} of {all_errors} errors were on the canary's side, "
+                       f"which had {shares} of the requests")
+            return GateResult(self.name, "fail", summary, evidence.canary, weight=weight)
         excess = self._excess(evidence, 1, alpha)
-        said = (f"{evidence.canary_failed} of {evidence.canary} requests failed on the canary, "
+        summary = (f"{evidence.canary_failed} of {evidence.canary} requests failed on the canary, "
                 f"{evidence.previous_failed} of {evidence.previous} on the previous revision; "
                 f"at most {100 * max(excess, 0):.1f} points more errors")
         if excess <= self.budget:
-            return GateResult(self.name, "pass", said, evidence.canary, weight=weight)
-        return GateResult(self.name, "inconclusive", said, evidence.canary, self._needed(evidence, alpha), weight)
+            return GateResult(self.name, "pass", summary, evidence.canary, weight=weight)
+        return GateResult(self.name, "inconclusive", summary, evidence.canary, self._needed(evidence, alpha), weight)
+
+    def has_failed(self, evidence: Evidence, alpha: float) -> bool:
+        """Whether the errors show that the canary is worse; cheap enough to call after every request."""
+        return log_evidence(evidence.errors) >= math.log(1 / alpha)
 
     def _excess(self, evidence: Evidence, factor: float, alpha: float) -> float:
         """The upper bound of the canary's error rate minus the lower bound of the previous revision's."""
@@ -79,13 +83,14 @@ class SplitGate:
         hits, answers = evidence.split.get(percent, (0, 0))
         log = sum(max(sequential.evidence(*counts, share), -math.inf) for share, counts in evidence.split.items())
         low, high = sequential.band(hits, answers, percent, alpha)
-        said = f"{percent} % requested, {100 * hits / answers if answers else 0:.1f} % observed [{low:.1f}–{high:.1f}]"
+        observed = 100 * hits / answers if answers else 0.0
+        summary = f"{percent} % requested, {observed:.1f} % observed [{low:.1f}–{high:.1f}]"
         weight = max(log / math.log(1 / alpha), 0.0)
         if log >= math.log(1 / alpha):
-            return GateResult(self.name, "fail", f"{said}, n = {answers}", answers, weight=weight)
+            return GateResult(self.name, "fail", f"{summary}, n = {answers}", answers, weight=weight)
         if percent in (0, 100) or high - low <= 2 * self.tolerance:
-            return GateResult(self.name, "pass", f"{said}, n = {answers}", answers, weight=weight)
-        return GateResult(self.name, "inconclusive", said, answers, self._needed(percent, alpha), weight)
+            return GateResult(self.name, "pass", f"{summary}, n = {answers}", answers, weight=weight)
+        return GateResult(self.name, "inconclusive", summary, answers, self._needed(percent, alpha), weight)
 
     def _needed(self, percent: int, alpha: float) -> int | None:
         def is_enough(factor: float) -> bool:
@@ -117,14 +122,14 @@ class LatencyGate:
         canary, previous = evidence.canary_ms, evidence.previous_ms
         low, high = canary.bounds(self.quantile, alpha / 2)
         reference_low, reference_high = previous.bounds(self.quantile, alpha / 2)
-        said = (f"p{100 * self.quantile:g} in ms: canary {_ms(canary, self.quantile)} [{low:.0f}–{_finite(high)}], "
+        summary = (f"p{100 * self.quantile:g} in ms: canary {_ms(canary, self.quantile)} [{low:.0f}–{_finite(high)}], "
                 f"previous {_ms(previous, self.quantile)} [{reference_low:.0f}–{_finite(reference_high)}]")
         n = min(canary.total, previous.total)
         if low > self._limit(reference_high):
-            return GateResult(self.name, "fail", said, n, weight=1.0)
+            return GateResult(self.name, "fail", summary, n, weight=1.0)
         if high <= self._limit(reference_low):
-            return GateResult(self.name, "pass", said, n)
-        return GateResult(self.name, "inconclusive", said, n, self._needed(n, alpha))
+            return GateResult(self.name, "pass", summary, n)
+        return GateResult(self.name, "inconclusive", summary, n, self._needed(n, alpha))
 
     def _limit(self, reference_ms: float) -> float:
         return reference_ms * (1 + self.increase) + self.slack_ms

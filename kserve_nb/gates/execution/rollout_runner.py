@@ -1,4 +1,4 @@
-"""Carry out a gated rollout: read the cluster, send probe traffic, decide, store, write; again and again."""
+"""The loop of a gated rollout: read the cluster, send probe traffic, decide, store the state, write."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from kserve_nb.access.api_client import RefusedError
 from kserve_nb.gates import plan_file
 from kserve_nb.gates.criteria.custom_gates import PrometheusGate
 from kserve_nb.gates.criteria.evidence import Evidence, Reading
+from kserve_nb.gates.criteria.request_gates import ErrorsGate
 from kserve_nb.gates.execution import state_machine
 from kserve_nb.gates.execution.probe import Prober, RoundResult
 from kserve_nb.gates.execution.prometheus import query_value
@@ -52,7 +53,7 @@ class Write(Protocol):
 
 
 class RolloutRunner:
-    """Follows one plan until it ends. Decides nothing itself: see `state_machine`."""
+    """Follows one plan until it ends. All decisions are made by `state_machine`."""
 
     def __init__(
         self, rollout: Rollout, plan: RolloutPlan, store: RunStore, write: Write, clock: WaitClock,
@@ -135,7 +136,7 @@ class RolloutRunner:
             await self._clock.sleep(TICK_S)
         else:
             pause_s = 1 / self._plan.probe.rate if self._plan.probe else TICK_S
-            while self._clock.now() < ends and not self._must_stop(evidence, percent):
+            while self._clock.now() < ends and not self._must_stop(evidence):
                 due = self._clock.now() + pause_s
                 result = await asyncio.to_thread(self._rounds, status)
                 evidence = evidence.add(result.outcomes, result.pairs)
@@ -143,10 +144,10 @@ class RolloutRunner:
         evidence = await asyncio.to_thread(self._read_queries, evidence)
         return replace(state, evidence=evidence, results=state_machine.judge(self._plan, evidence, percent))
 
-    def _must_stop(self, evidence: Evidence, percent: int) -> bool:
+    def _must_stop(self, evidence: Evidence) -> bool:
         """Whether a gate on errors has failed already. The others can wait for the end of the tick."""
-        gates = [gate for gate in self._plan.gates if gate.name == "errors"]
-        return any(gate.judge(evidence, percent, self._plan.alpha_of(gate)).word == "fail" for gate in gates)
+        gates = [gate for gate in self._plan.gates if isinstance(gate, ErrorsGate)]
+        return any(gate.has_failed(evidence, self._plan.alpha_of(gate)) for gate in gates)
 
     def _read_queries(self, evidence: Evidence) -> Evidence:
         readings = dict(evidence.readings)
@@ -187,6 +188,8 @@ def carry_out(rollout: Rollout, intent: Intent, seen: RolloutStatus) -> RolloutS
         return rollout.promote(seen=seen)
     if intent.percent == 0 and not intent.model:
         return rollout.pin(seen=seen)
+    if intent.model and intent.model == seen.model and seen.canary_percent is None:
+        raise NotPossibleError(f"{rollout.name}: all users have the model {intent.model} already. Name another one.")
     if intent.model:
         return rollout.canary(intent.model, intent.percent, tag_routing=True, seen=seen)
     if seen.canary_percent is None:

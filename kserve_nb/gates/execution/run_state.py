@@ -1,4 +1,4 @@
-"""The state of a gated rollout as one value, which is stored in the cluster and can be read by anybody."""
+"""The state of a gated rollout, as one value that is stored in the cluster."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Intent:
 
 @dataclass(frozen=True, repr=False)
 class RunState:
-    """How far a gated rollout has come, and why.
+    """The phase and the step of a gated rollout, its evidence, and the reason for the phase.
 
     >>> RunState(phase="baking", step=1, reason="traffic has moved")
     baking · step 2: traffic has moved
@@ -74,7 +74,7 @@ class RunState:
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> RunState:
-        """Read what `to_dict` returned, also after JSON has changed tuples to lists."""
+        """Read what `to_dict` returned. JSON has turned tuples into lists."""
         return cls(**{
             **data,
             "intent": Intent(**data["intent"]) if data["intent"] else None,

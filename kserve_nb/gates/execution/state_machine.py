@@ -14,6 +14,7 @@ from kserve_nb.gates.criteria.evidence import Evidence
 from kserve_nb.gates.criteria.gate import GateResult
 from kserve_nb.gates.execution.run_state import Intent, RunState
 from kserve_nb.gates.plan import RolloutPlan
+from kserve_nb.values.text.foreign_text import last_line
 
 Command = Literal["pause", "resume", "skip", "abort", "rollback"]
 COMMANDS: tuple[Command, ...] = ("pause", "resume", "skip", "abort", "rollback")
@@ -136,7 +137,7 @@ def _advancing(plan: RolloutPlan, state: RunState, view: ClusterView, now: float
     if view.failure != state.failing:
         return replace(state, failing=view.failure, failing_since=now)
     if view.failure and now - state.failing_since > _FAILED_FOR_S:
-        return _roll_back(state, f"the canary does not become ready: {view.failure}", now)
+        return _roll_back(state, f"the canary does not become ready: {last_line(view.failure)}", now)
     if now - state.phase_since > plan.ready_s:
         return _roll_back(state, f"traffic has not moved after {plan.ready_s:.0f} s: {view.missing}", now)
     return state
@@ -146,11 +147,11 @@ def _watching(plan: RolloutPlan, state: RunState, now: float) -> RunState:
     failed = failing(plan, state.results)
     for result, action in failed:
         if action == "rollback":
-            return _roll_back(state, f"gate {result.gate} failed: {result.said}", now)
+            return _roll_back(state, f"gate {result.gate} failed: {result.summary}", now)
     if now - state.started >= plan.limit_s:
         return _at_limit(plan, state, now)
     if state.phase == "baking" and failed:
-        return state.enter("held", f"gate {failed[0][0].gate} failed: {failed[0][0].said}", now)
+        return state.enter("held", f"gate {failed[0][0].gate} failed: {failed[0][0].summary}", now)
     if state.phase == "baking" and not lacking(plan, state, now):
         return _to_step(plan, state, state.step + 1, f"all gates pass at {state.percent(plan)} %", now)
     return state

@@ -52,10 +52,10 @@ def _gate(result: GateResult) -> str:
     bar = (f"<div class='knb-bar' role='img' aria-label='{width} % of the limit'>"
            f"<div style='width:{width}%;background:var(--knb-{'bad' if width >= 100 else 'warn'})'></div></div>")
     needed = f"; about {result.needed} requests needed" if result.needed is not None else ""
-    said = f"{result.said} (n = {result.n}{needed})" if result.word == "inconclusive" else result.said
+    summary = f"{result.summary} (n = {result.n}{needed})" if result.word == "inconclusive" else result.summary
     word = chip(result.sign, result.word, _WORDS[result.word])
     return (f"<tr><th scope='row'>{safe(result.gate)}</th><td>{word}</td><td>{bar}{width} % of the limit</td>"
-            f"<td class='knb-wrap'>{safe(said)}</td></tr>")
+            f"<td class='knb-wrap'>{safe(summary)}</td></tr>")
 
 
 def _log(state: RunState) -> str:

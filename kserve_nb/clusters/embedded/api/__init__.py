@@ -1,4 +1,4 @@
-"""The API server: HTTP requests in, stored objects and watch events out.
+"""The Kubernetes API server of the embedded cluster: serves, validates and stores objects, and streams their changes.
 
-It may import `apimachinery` and the modules of `clusters.embedded`, but no other part of the cluster.
+It may import `apimachinery` and modules of `clusters.embedded`, but neither controllers, node nor gateway.
 """

@@ -1,4 +1,4 @@
-"""An object as the store keeps it: its JSON, and beside it what selections ask for."""
+"""A stored object: its JSON, together with the fields by which lists and watches select it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, Statu
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One version of one object. Its bytes are shared by the store, its history and all who read it."""
+    """One version of one object. Its bytes are shared by the store, its history and all readers."""
 
     namespace: str | None
     name: str
@@ -21,12 +21,12 @@ class Entry:
     data: bytes
 
     def copy(self) -> Object:
-        """The object, the caller's to change."""
+        """A copy of the object, which the caller may change."""
         obj: Object = orjson.loads(self.data)
         return obj
 
     def in_version_of(self, kind: Kind) -> Entry:
-        """The same object in the given version of its kind: versions of a kind differ only in their apiVersion."""
+        """The same object in another version of its kind. Versions differ only in their apiVersion."""
         if not kind.has_versions:
             return self
         obj = self.copy() | {"apiVersion": kind.api_version}
@@ -34,7 +34,7 @@ class Entry:
 
     @classmethod
     def of(cls, obj: Object, data: bytes) -> Entry:
-        """The entry of an object that carries a resourceVersion, and its JSON."""
+        """The entry of an object that has a resourceVersion, with its JSON."""
         meta = obj["metadata"]
         return cls(meta.get("namespace"), meta["name"], int(meta["resourceVersion"]), meta.get("labels") or {}, data)
 
@@ -42,10 +42,10 @@ class Entry:
 def encode(obj: Object) -> bytes:
     """The object's JSON with sorted keys, so that equal objects have equal bytes.
 
-    Raises StatusError 400 for what no JSON can say.
+    Raises StatusError 400 for values that JSON cannot represent.
     """
     try:
-        # A copy: what orjson returns holds on to the buffer that it was written in, of many times its length.
+        # Copied, because the bytes from orjson keep their write buffer in memory, which is many times as long.
         return bytes(memoryview(orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)))
     except TypeError as error:
-        raise StatusError(400, "BadRequest", f"the object cannot be written as JSON: {error}") from None
+        raise StatusError(400, "BadRequest", f"Cannot write the object as JSON: {error}") from None

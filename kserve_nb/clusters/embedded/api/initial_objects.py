@@ -45,7 +45,7 @@ _STORAGE_FORMATS = (
     {"regex": "https://(.+?).blob.core.windows.net/(.+)"}, {"regex": "https://(.+?).file.core.windows.net/(.+)"},
     {"regex": "https?://(.+)/(.+)"},
 )
-NODE_CPU, NODE_MEMORY_KI = 64, 128 * 2**20  # advertised, at least
+NODE_CPU, NODE_MEMORY_KI = 64, 128 * 2**20  # the least that the node advertises
 GATEWAY_PORT = 8080
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def populate(objects: Objects, settings: Settings) -> None:
         except StatusError as error:
             if error.code != 500:
                 raise
-            log.error("%s", error.message)  # the disk is full: serve what there is, and report the rest
+            log.error("%s", error.message)  # the disk is full: the server starts with the objects that exist
 
 
 def _populate_one(kind: Kind, body: Object, objects: Objects) -> None:
@@ -70,7 +70,7 @@ def _populate_one(kind: Kind, body: Object, objects: Objects) -> None:
 
 
 def initial_objects(settings: Settings) -> list[tuple[Kind, Object]]:
-    """All objects of a new cluster, some with a status, in the order in which they can be created."""
+    """All objects of a new cluster, in the order in which they can be created. Some have a status."""
     now = utc(time.time())
     return [
         *((NAMESPACE, namespace) for namespace in _namespaces(settings)),
@@ -87,7 +87,7 @@ def initial_objects(settings: Settings) -> list[tuple[Kind, Object]]:
 
 
 def _store(kind: Kind, body: Object, objects: Objects) -> Object | None:
-    """Create an object, or update it if it depends on the settings. Returns it, or None if it was kept as it is."""
+    """Create an object, or update one that depends on the settings. Returns None if nothing was written."""
     meta = body["metadata"]
     try:
         current = objects.get(kind, meta.get("namespace"), meta["name"])
@@ -119,7 +119,7 @@ def _namespaces(settings: Settings) -> list[Object]:
 
 
 def node(settings: Settings, now: str) -> Object:
-    """The cluster's only node: this machine."""
+    """The cluster's only Node, which represents this machine."""
     labels = {"beta.kubernetes.io/arch": _architecture(), "beta.kubernetes.io/os": "linux",
               "kubernetes.io/arch": _architecture(), "kubernetes.io/hostname": settings.node,
               "kubernetes.io/os": "linux", "node-role.kubernetes.io/control-plane": ""}
@@ -227,7 +227,7 @@ def _services(settings: Settings) -> list[Object]:
 
 
 def _outside(settings: Settings, selector: dict[str, str]) -> Object:
-    # The ways that tutorials describe (LoadBalancer, NodePort, port-forward of port 80) all lead to the same listener.
+    # Tutorials read the address of a LoadBalancer, a node port, or forward port 80: all three reach the same listener.
     ports = (("http2", settings.ingress_port), ("http", 80))
     return {"type": "LoadBalancer", "selector": dict(selector),
             "ports": [{"name": name, "nodePort": settings.ingress_port, "port": port, "protocol": "TCP",

@@ -1,4 +1,4 @@
-"""What all parts of the embedded cluster share: the table of kinds, objects and their rules. Imports `values` alone.
+"""The types that all parts of the embedded cluster share: kinds, objects, names, quantities, merging.
 
 Named after k8s.io/apimachinery, whose rules for names, quantities, durations and patches most modules reproduce.
 """

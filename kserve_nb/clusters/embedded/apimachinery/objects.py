@@ -36,7 +36,7 @@ class Column:
     """One column of `kubectl get`."""
 
     name: str
-    about: str = ""  # its description; where it is empty, the description of a custom resource's column: its path
+    about: str = ""  # the description; by default, as for custom resources, the path
     path: str = ""  # JSONPath of the value; without one, api/columns/printers.py computes it
     type: str = "string"
     priority: int = 0  # above 0: printed only with `-o wide`

@@ -1,4 +1,4 @@
-"""Prints docs/differences.md: what the embedded cluster accepts but does not act on.
+"""Prints docs/differences.md, the list of fields and settings that have no effect on the embedded cluster.
 
     python -m kserve_nb.clusters.embedded.api.admission.differences > docs/differences.md
 """

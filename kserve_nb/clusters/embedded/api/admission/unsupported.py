@@ -1,6 +1,6 @@
-"""Refusals, at apply, of what a real cluster accepts and the embedded cluster cannot run.
+"""Refuses objects that a real cluster accepts and the embedded cluster cannot run.
 
-Each says what is not run, what would happen, and what to do instead.
+Each message names what does not run, the consequence, and an alternative.
 """
 
 from __future__ import annotations

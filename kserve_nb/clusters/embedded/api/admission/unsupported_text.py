@@ -1,4 +1,4 @@
-"""The text of refusals of what the embedded cluster cannot run."""
+"""The message with which the embedded cluster refuses objects that it cannot run."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ KIND_CLUSTER = "a kind cluster: kserve-nb up --cluster kind"
 
 
 def refusal(reason: str, alternative: str) -> StatusError:
-    """The error for an object that would not run: what is not run and why, and what to do instead."""
+    """The error for an object that would not run: the reason, and an alternative."""
     return denied(WEBHOOK, f"the embedded cluster does not run {reason}. {alternative}, or use {KIND_CLUSTER}")

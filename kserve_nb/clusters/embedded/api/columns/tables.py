@@ -32,7 +32,7 @@ def columns(kind: Kind) -> list[Object]:
 
 
 def include_of(request: web.Request) -> str:
-    """How much of its object each row carries. Raises StatusError 400."""
+    """How much of its object each row contains: None, Metadata or Object. Raises StatusError 400."""
     include = request.query.get("includeObject") or "Metadata"
     if include not in _INCLUDES:
         raise StatusError(400, "BadRequest", f'unrecognized includeObject value: "{include}"')
@@ -63,7 +63,7 @@ def row(kind: Kind, entry: Entry, include: str) -> bytes:
 
 
 def partial(entry: Entry) -> bytes:
-    """The JSON of an object's metadata alone."""
+    """An object's metadata as JSON."""
     return _partial(entry.copy())
 
 

@@ -1,1 +1,1 @@
-"""Which field manager owns which field, and how fields are merged. Imports only modules beside these folders."""
+"""Field ownership (managedFields) and the merging of fields in server-side apply."""

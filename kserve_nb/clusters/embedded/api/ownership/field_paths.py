@@ -16,7 +16,7 @@ from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object
 
 Path = tuple[str, ...]
 
-CONTAINER = object()  # in place of the value of a map or of an item with keys, whose fields have paths themselves
+CONTAINER = object()  # the value of maps and keyed items in `leaves`: their fields have their own paths
 
 _NOT_OWNED = {
     ("f:apiVersion",), ("f:kind",), ("f:metadata",),
@@ -53,7 +53,7 @@ def item_elements(rules: FieldRules, values: list[Any]) -> list[str] | None:
 
 
 def merge(live: Any, applied: Any, rules: FieldRules) -> Any:
-    """The live value with the applied fields over it."""
+    """The live value, in which the applied fields replace those of the same path."""
     if isinstance(live, dict) and isinstance(applied, dict):
         return live | {key: merge(live.get(key), value, rules.field(key)) for key, value in applied.items()}
     if isinstance(live, list) and isinstance(applied, list):
@@ -67,7 +67,7 @@ def merge(live: Any, applied: Any, rules: FieldRules) -> Any:
 
 
 def remove(obj: Object, paths: Iterable[Path], rules: FieldRules) -> None:
-    """Take fields out of an object; a map goes when it is empty, an item with keys goes whole."""
+    """Remove fields from an object. Maps that become empty are removed, and keyed items as a whole."""
     for path in sorted(paths, key=len, reverse=True):
         _remove(obj, path, rules)
 
@@ -86,7 +86,7 @@ def to_fields_v1(paths: Iterable[Path]) -> Object:
 
 
 def from_fields_v1(fields: Any, prefix: Path = ()) -> set[Path]:
-    """The set of paths of a FieldsV1, without those that cannot be read."""
+    """The paths in a FieldsV1. Parts that cannot be read are skipped."""
     if not isinstance(fields, Mapping):
         return set()
     if prefix and not fields:
@@ -159,7 +159,7 @@ def _remove(value: Any, path: Path, rules: FieldRules) -> None:
 
 
 def _holds_fields(value: Any, rules: FieldRules) -> bool:
-    """Whether it contains fields that other managers may own."""
+    """Whether a value contains fields that other managers may own."""
     if isinstance(value, list):
         return bool(value) and item_elements(rules, value) is not None
     return isinstance(value, dict) and bool(value)

@@ -69,7 +69,7 @@ class SchemaField:
 
 @dataclass(frozen=True)
 class _ObjectRules(SchemaField):
-    """The rules of a whole object of a user's kind: its schema says nothing about metadata."""
+    """The rules of a whole object of a user's kind, whose schema does not describe metadata."""
 
     def field(self, name: str) -> FieldRules:
         return NamedField(name, True) if name == "metadata" else super().field(name)

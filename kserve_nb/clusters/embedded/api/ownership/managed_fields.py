@@ -39,7 +39,7 @@ class ManagedFieldsEntry:
         return body | ({"time": self.time} if self.time else {})
 
     def called(self) -> str:
-        """The manager as a conflict message names it."""
+        """The name of the manager in a conflict message."""
         name = f'"{self.writer.name}"'
         if self.writer.subresource:
             name += f' with subresource "{self.writer.subresource}"'
@@ -58,14 +58,14 @@ def entries_of(obj: Object | None) -> list[ManagedFieldsEntry]:
 
 
 def shown(entries: list[ManagedFieldsEntry]) -> list[Object]:
-    """The entries as metadata.managedFields, without managers that own nothing any more."""
+    """The entries as metadata.managedFields, without managers that no longer own any field."""
     order = {"Apply": 0, "Update": 1}
     return [entry.shown() for entry in sorted(entries, key=lambda e: (order[e.writer.operation], e.time or ""))
             if entry.paths]
 
 
 def after_update(kind: Kind, old: Object | None, new: Object, manager: str, subresource: str = "") -> list[Object]:
-    """managedFields after an update: the writer alone owns the fields that it changed."""
+    """managedFields after an update: only the writer owns the fields that it changed."""
     given = new["metadata"].get("managedFields")
     entries = entries_of(new) if given else entries_of(old)
     before, after = field_paths.leaves(kind, old, subresource), field_paths.leaves(kind, new, subresource)

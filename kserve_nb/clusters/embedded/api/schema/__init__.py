@@ -1,1 +1,1 @@
-"""What each kind is to clients: discovery, OpenAPI, validation and definitions. Imports `wire` and below."""
+"""Discovery, OpenAPI documents, schema validation, and the definitions of custom kinds."""

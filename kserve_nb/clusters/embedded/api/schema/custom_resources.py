@@ -17,7 +17,7 @@ def definitions(settings: Settings) -> list[Object]:
 
 
 def established(definition: Object, moment: str) -> Object:
-    """The status of a definition whose kind is served since `moment`."""
+    """The status of a definition that has been established since `moment`."""
     conditions = [("NamesAccepted", "NoConflicts", "no conflicts found"),
                   ("Established", "InitialNamesAccepted", "the initial names have been accepted")]
     return {

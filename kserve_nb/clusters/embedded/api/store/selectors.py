@@ -1,4 +1,4 @@
-"""Label and field selectors: the language of `-l` and `--field-selector`, and its error messages.
+"""Label and field selectors (`-l` and `--field-selector`): parser, matching, and error messages.
 
 Grammar and messages: k8s.io/apimachinery pkg/labels/selector.go and pkg/fields/selector.go.
 """
@@ -20,7 +20,7 @@ _END = ""
 
 @dataclass(frozen=True)
 class Requirement:
-    """One clause of a label selector."""
+    """One requirement of a label selector, for example `app=web` or `!canary`."""
 
     key: str
     holds: Callable[[str | None], bool]
@@ -28,17 +28,17 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Selector:
-    """What a list or a watch selects."""
+    """The label and field requirements of a list or a watch."""
 
     labels: tuple[Requirement, ...] = ()
-    fields: tuple[tuple[str, bool, str], ...] = ()  # path, whether it must equal, value
+    fields: tuple[tuple[str, bool, str], ...] = ()  # path, whether it must be equal, value
 
     @property
     def selects_all(self) -> bool:
         return not self.labels and not self.fields
 
     def matches(self, entry: Entry) -> bool:
-        """Whether an object is selected."""
+        """Whether an object meets all requirements."""
         if not all(requirement.holds(entry.labels.get(requirement.key)) for requirement in self.labels):
             return False
         body: Object | None = None
@@ -56,7 +56,7 @@ class Selector:
 
 
 def parse(kind: Kind, labels: str, fields: str) -> Selector:
-    """The selector of a request. Raises StatusError 400 where it cannot be read."""
+    """The selector in a request's parameters. Raises StatusError 400 if it cannot be parsed."""
     return Selector(tuple(_Parser(labels).requirements()), tuple(_fields(kind, fields)))
 
 
@@ -72,13 +72,13 @@ def _field(obj: Object, path: str) -> str:
 
 
 def _fields(kind: Kind, text: str) -> Iterator[tuple[str, bool, str]]:
-    own = ("metadata.name", "metadata.namespace") if kind.namespaced else ("metadata.name",)
+    common = ("metadata.name", "metadata.namespace") if kind.namespaced else ("metadata.name",)
     for term in filter(None, text.split(",")):
         match = re.fullmatch(r"([^=!]*)(==|=|!=)(.*)", term, re.DOTALL)
         if match is None:
             raise StatusError(400, "BadRequest", f"invalid selector: '{text}'; can't understand '{term}'")
         path, operator, value = match.groups()
-        if path not in (*own, *kind.selectable_fields):
+        if path not in (*common, *kind.selectable_fields):
             raise StatusError(400, "BadRequest", f"field label not supported: {path}")
         yield path, operator != "!=", value
 

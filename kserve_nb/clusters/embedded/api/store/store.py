@@ -1,7 +1,7 @@
-"""All objects of the cluster: in memory as JSON, on disk in SQLite, with versions, finalizers and watches.
+"""The store of all objects: JSON in memory, SQLite on disk, with versions, finalizers and watches.
 
-An object is kept as its JSON bytes: reads copy by parsing, lists over HTTP join bytes, and nobody can change what is
-stored by accident.
+Objects are stored as JSON bytes. Each read parses them, so callers get copies and cannot change stored objects by
+accident. Lists over HTTP join the bytes without parsing them.
 """
 
 from __future__ import annotations
@@ -42,23 +42,23 @@ Operation = Literal["CREATE", "UPDATE", "DELETE"]
 Warnings = list[str] | None
 Key = tuple[str | None, str]
 
-FIRST_VERSION = 1000  # a new cluster's resourceVersion: watches from 1 are too old, as on a real one
+FIRST_VERSION = 1000  # the first resourceVersion of a new cluster: a watch from 1 is too old, as on a real cluster
 _PROPAGATION = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}  # finalizers for the garbage collector
 SIZE_LIMIT = 1536 * 1024  # bytes of an object: etcd's default limit (--max-request-bytes)
-EVENT_LIFE_S = 3600.0  # a kube-apiserver forgets Events after an hour (--event-ttl)
+EVENT_LIFE_S = 3600.0  # a kube-apiserver deletes Events after an hour (--event-ttl)
 _SERVER_FIELDS = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
 _PERMANENT_NAMESPACES = {"default", "kube-system", "kube-public"}
 
 
 class Admit(Protocol):
-    """Admission: returns the object as it is to be stored, and appends to `warnings`. Raises StatusError."""
+    """An admission function: returns the object to store and appends to `warnings`. Raises StatusError."""
 
     def __call__(self, operation: Operation, kind: Kind, new: Object, old: Object | None, objects: Objects, *,
                  dry_run: bool = False, warnings: list[str] | None = None) -> Object: ...
 
 
 class Store(Objects):
-    """The cluster's objects. Without a path they live in memory alone. For one thread: that of its event loop."""
+    """The cluster's objects, for use in one thread. Without a path they are stored only in memory."""
 
     def __init__(self, path: Path | None, *, admission: Admit | None = None):
         self._admission = admission
@@ -71,7 +71,7 @@ class Store(Objects):
         self.version = version
         self.history = History(version)
         self._entries: dict[Kind, dict[Key, Entry]] = defaultdict(dict)
-        self.unreadable: list[str] = []  # one line for each stored object that cannot be read and is left out
+        self.unreadable: list[str] = []  # a message for each stored object that cannot be read
         self._load()
 
     def _load(self) -> None:
@@ -79,10 +79,10 @@ class Store(Objects):
         for row in self._database.rows():
             try:
                 rows.append((row.resource, Entry.of(orjson.loads(row.data), row.data)))
-            except (ValueError, TypeError, KeyError, AttributeError) as error:  # it costs its object only
+            except (ValueError, TypeError, KeyError, AttributeError) as error:  # the others are served
                 self.unreadable.append(_unreadable(row, error))
                 log.error(self.unreadable[-1])
-        for resource, entry in rows:  # first, for they define kinds of other rows
+        for resource, entry in rows:  # first: they define the kinds of other rows
             if resource == CUSTOM_RESOURCE_DEFINITION.resource:
                 user_kinds.update(self.kinds, entry.copy())
         by_resource = {kind.resource: kind for kind in self.kinds}
@@ -101,7 +101,7 @@ class Store(Objects):
     # Reading
 
     def entry(self, kind: Kind, namespace: str | None, name: str) -> Entry:
-        """The object as it is stored. Raises NotFoundError."""
+        """The stored form of an object. Raises NotFoundError."""
         entry = self._entries[kind].get((namespace if kind.namespaced else None, name))
         if entry is None:
             raise NotFoundError(kind, name)
@@ -109,7 +109,7 @@ class Store(Objects):
 
     def entries(self, kind: Kind, namespace: str | None = None,
                 labels: Mapping[str, str] | None = None) -> list[Entry]:
-        """All objects of a kind as they are stored, in a namespace or everywhere, by namespace and name."""
+        """The stored form of all objects of a kind, in one namespace or in all, sorted by namespace and name."""
         wanted = (labels or {}).items()
         found = [e for e in self._entries[kind].values()
                  if (namespace is None or e.namespace == namespace) and wanted <= e.labels.items()]
@@ -214,7 +214,7 @@ class Store(Objects):
         new |= {"apiVersion": kind.api_version, "kind": kind.kind}
         meta: Object = new.setdefault("metadata", {})
         version = str(meta.get("resourceVersion") or "")
-        if version.isdecimal() and int(version):  # others are ignored (apiserver pkg/storage/etcd3/store.go `Create`)
+        if version.isdecimal() and int(version):  # other values are ignored (etcd3/store.go `Create`)
             raise StatusError(500, "", "resourceVersion should not be set on objects to be created")
         for field in (*_SERVER_FIELDS, "resourceVersion", "selfLink"):
             meta.pop(field, None)
@@ -308,7 +308,7 @@ class Store(Objects):
     def _remember(self, kind: Kind, entry: Entry) -> None:
         key, entries = (entry.namespace, entry.name), self._entries[kind]
         if kind == EVENT:
-            entries.pop(key, None)  # so that the dict is ordered by the last write
+            entries.pop(key, None)  # keeps the dict in the order of the last writes
         entries[key] = entry
 
     def _forget_old_events(self) -> None:
@@ -318,7 +318,8 @@ class Store(Objects):
 
 def _unreadable(row: Row, error: Exception) -> str:
     where = f"{row.namespace}/{row.name}" if row.namespace else row.name
-    return f"Cannot read {row.resource} {where} from the store: {error}. It is left out: apply it again"
+    return (f"Cannot read {row.resource} {where} from the store: {error}. The object is missing until you apply it "
+            "again")
 
 
 def _take_while_older(entries: Mapping[Key, Entry], moment: float) -> Iterator[Entry]:
@@ -331,7 +332,7 @@ def _take_while_older(entries: Mapping[Key, Entry], moment: float) -> Iterator[E
 
 
 def _intent(kind: Kind, obj: Object) -> bytes:
-    """What a change of raises the generation; binding a pod to its node does not."""
+    """The fields whose changes increase the generation. Binding a pod to its node does not."""
     intent = {key: value for key, value in obj.items() if key not in ("metadata", "status")}
     if kind == POD:
         intent["spec"] = {key: value for key, value in (obj.get("spec") or {}).items() if key != "nodeName"}
@@ -339,18 +340,18 @@ def _intent(kind: Kind, obj: Object) -> bytes:
 
 
 def _finalizers(kind: Kind, obj: Object) -> list[str]:
-    """What must be done before the object may go; a Namespace carries some in its spec."""
+    """The finalizers that hold back the object's deletion. A Namespace has some in its spec."""
     extra = (obj.get("spec") or {}).get("finalizers") if kind == NAMESPACE else None
     return [*(obj["metadata"].get("finalizers") or ()), *(extra or ())]
 
 
-def _grace_s(kind: Kind, obj: Object, asked_s: float | None) -> float:
-    """How long a pod may take to end: nothing where it runs nowhere or has ended."""
+def _grace_s(kind: Kind, obj: Object, requested_s: float | None) -> float:
+    """The grace period of a deletion: 0 for other kinds than pods, and for pods that do not run."""
     spec, phase = obj.get("spec") or {}, (obj.get("status") or {}).get("phase")
     if kind != POD or not spec.get("nodeName") or phase in ("Succeeded", "Failed"):
         return 0
-    if asked_s is not None:
-        return max(asked_s, 0)
+    if requested_s is not None:
+        return max(requested_s, 0)
     already = obj["metadata"].get("deletionGracePeriodSeconds")
     return float(spec.get("terminationGracePeriodSeconds", 30) if already is None else already)
 

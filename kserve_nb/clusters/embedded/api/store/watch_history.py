@@ -12,7 +12,7 @@ from kserve_nb.clusters.embedded.api.entry import Entry
 from kserve_nb.clusters.embedded.apimachinery.objects import ExpiredError, Kind
 
 KEPT_PER_KIND, KEPT_BYTES_PER_KIND = 1000, 2**20  # changes of one kind that are kept for late watches
-_CHANGE_BYTES = 512  # what a change takes besides the object
+_CHANGE_BYTES = 512  # memory of a change without its object
 
 
 @dataclass(slots=True)

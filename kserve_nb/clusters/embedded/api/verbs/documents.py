@@ -1,4 +1,4 @@
-"""Documents that a path alone identifies: discovery, OpenAPI, the version, health."""
+"""Documents without stored objects: discovery, OpenAPI, the version, and health."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _document(request: web.Request, kinds: Kinds, parts: list[str]) -> web.Respo
 
 
 def _openapi_v2(request: web.Request) -> web.Response:
-    """A document without definitions: clients that ask for version 2 need an answer, and validate with version 3."""
+    """An empty OpenAPI v2 document. Clients that request version 2 validate with version 3 after this response."""
     if _PROTOBUF_V2 in request.headers.get("Accept", ""):
         return web.Response(headers=headers() | {"Content-Type": openapi.V2_PROTOBUF_TYPE})
     return json_response(request, openapi.VERSION_2)

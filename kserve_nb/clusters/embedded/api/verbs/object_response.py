@@ -18,7 +18,7 @@ from kserve_nb.clusters.embedded.apimachinery.objects import Object
 
 def object_response(request: web.Request, target: RequestTarget, obj: Object, *, status: int = 200,
                     warnings: Iterable[str] = ()) -> web.Response:
-    """An object as JSON, as a Table of one row, or as its metadata alone.
+    """An object as JSON, as a Table with one row, or only its metadata.
 
     The response to a write has a warning for each field that has no effect on an embedded cluster.
     """

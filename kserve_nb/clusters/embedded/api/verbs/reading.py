@@ -1,4 +1,4 @@
-"""GET: one object or a list of objects, as JSON, as a Table, or as metadata alone."""
+"""GET: one object or a list of objects, as JSON, as a Table, or only their metadata."""
 
 from __future__ import annotations
 

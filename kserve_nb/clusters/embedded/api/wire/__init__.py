@@ -1,1 +1,1 @@
-"""Between HTTP and objects: paths, parameters, authentication, bodies and responses. Imports `ownership` and below."""
+"""The HTTP layer: paths, parameters, authentication, request bodies and responses."""

@@ -10,7 +10,7 @@ _SUMMARY_LENGTH = 30
 
 
 def syntax_error(data: bytes, error: ValueError) -> str:
-    """The decoder's message about bytes that are not JSON; `error` is what our own decoder says."""
+    """The message of Go's decoder about bytes that are not JSON, derived from the error of our decoder."""
     try:
         json.loads(data)
     except json.JSONDecodeError as reason:

@@ -25,7 +25,7 @@ _CLOCK_SKEW_S = 60  # how long an expired token is still accepted (go-jose's def
 
 
 class InvalidTokenError(Exception):
-    """A token that does not authenticate anybody: the message is the reason."""
+    """The error for an invalid token. Its message is the reason."""
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def parse(data: bytes) -> tuple[Any, list[str]]:
 
 
 def _check_events(data: bytes) -> None:
-    """Refuse aliases, with which a short document stands for a value of any size, and depths that exhaust the stack."""
+    """Refuse aliases, by which a short document can expand to any size, and nesting that exhausts the stack."""
     depth = 0
     for event in yaml.parse(data, _Base):
         if isinstance(event, yaml.AliasEvent):

@@ -36,7 +36,7 @@ def set_finalizer(kind: Kind, obj: Object, finalizer: str, changes: Changes) -> 
 
 
 def clear_finalizer(kind: Kind, obj: Object, finalizer: str, changes: Changes) -> None:
-    """Remove a finalizer, so that a deleted object can go away."""
+    """Remove a finalizer, so that the object can be deleted."""
     held = obj["metadata"].get("finalizers") or []
     if finalizer in held:
         _write_finalizers(kind, obj, [name for name in held if name != finalizer], changes)

@@ -23,7 +23,7 @@ FINALIZER = "routes.serving.knative.dev"
 
 
 def reconcile(route: Object, view: Objects, moment: Moment) -> Changes:
-    """Label what the Route refers to, and clear the labels of the rest once the Route is Ready or has failed.
+    """Label the revisions that a Route refers to; clear the labels of others once the Route is Ready or has failed.
 
     Percents do not matter: the Route also refers to a target of 0 %.
     """

@@ -22,7 +22,7 @@ from kserve_nb.clusters.embedded.control.kserve.serving_runtime import (
 from kserve_nb.clusters.embedded.storage_initializer import SERVER, TRANSFORMER, merge_containers
 
 _MODEL_FIELDS = {"modelFormat", "runtime", "storageUri", "storage", "protocolVersion", "runtimeVersion", "confidential"}
-_COMPONENT_FIELDS = {  # of a predictor, beside the fields of a pod spec
+_COMPONENT_FIELDS = {  # fields of a predictor that are no fields of a pod spec
     "name", "model", "sklearn", "xgboost", "tensorflow", "pytorch", "triton", "onnx", "huggingface", "pmml", "lightgbm",
     "paddle", "storageUris", "storageContainerName", "workerSpec", "minReplicas", "maxReplicas", "scaleTarget",
     "scaleMetric", "scaleMetricType", "autoScaling", "containerConcurrency", "timeout", "canaryTrafficPercent",
@@ -60,7 +60,7 @@ def _custom_containers(own: list[Object]) -> list[Object]:
 
 
 def _containers(isvc: Object, runtime: Runtime, own: list[Object]) -> list[Object]:
-    """The model server, a transformer beside it, the runtime's other containers, and the predictor's other ones."""
+    """All containers of the pod: model server, transformer, those of the runtime, those of the predictor."""
     theirs = copied(runtime.spec.get("containers") or [])
     if not theirs:
         message = "no container configuration found in selected serving runtime"

@@ -157,7 +157,7 @@ def model_defaults(isvc: Object, runtime: Runtime) -> ModelDefaults:
 
 
 def server_type(runtime: Runtime) -> str:
-    """The kind of model server of a runtime; empty if KServe does not know it (`GetServerTypeFromRuntimeName`)."""
+    """The model server type of a runtime, empty for other runtimes (`GetServerTypeFromRuntimeName`)."""
     annotations = runtime.obj["metadata"].get("annotations") or {}
     return str(annotations.get(SERVER_TYPE) or SERVER_TYPES.get(runtime.name, ""))
 

@@ -90,7 +90,7 @@ def _kind_of(definition: Object, objects: Objects) -> Kind | None:
 
 
 def _definition_of(obj: Object, objects: Objects) -> Iterable[Key]:
-    """The definition of the kind of an object that has gone, if the definition is being deleted too."""
+    """The definition of a deleted object's kind, if the definition is being deleted too."""
     kind = objects.kinds.of_object(obj)
     if kind is not None and kind.is_custom and not kind.internal and objects.find(kind, *key_of(obj)) is None:
         definition = objects.find(CUSTOM_RESOURCE_DEFINITION, None, kind.resource)

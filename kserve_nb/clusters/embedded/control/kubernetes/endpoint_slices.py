@@ -1,4 +1,4 @@
-"""EndpointSlices: copies of Endpoints in the newer form, which `kubectl describe service` reads.
+"""EndpointSlices: copies of Endpoints in the newer API, which `kubectl describe service` reads.
 
 Sources: kubernetes staging/src/k8s.io/endpointslice/reconciler.go for Services that select pods, and
 pkg/controller/endpointslicemirroring/utils.go for Services whose Endpoints have another owner, such as Knative.
@@ -41,7 +41,7 @@ def reconcile(endpoints: Object, objects: Objects, _moment: Moment) -> Changes:
 
 
 def reconcile_orphan(slice_: Object, objects: Objects, _moment: Moment) -> Changes:
-    """Delete a slice whose Endpoints are gone."""
+    """Delete an EndpointSlice whose Endpoints object has been deleted."""
     changes = Changes()
     meta = slice_["metadata"]
     name = (meta.get("labels") or {}).get(SERVICE_NAME, "")

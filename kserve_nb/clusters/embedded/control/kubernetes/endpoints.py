@@ -37,7 +37,7 @@ def reconcile(service: Object, objects: Objects, _moment: Moment) -> Changes:
 
 
 def reconcile_orphan(endpoints: Object, objects: Objects, _moment: Moment) -> Changes:
-    """Delete Endpoints of this controller whose Service is gone: a Service does not own its Endpoints."""
+    """Delete the Endpoints of a deleted Service, because a Service does not own its Endpoints."""
     changes = Changes()
     ours = MANAGED_BY.items() <= (endpoints["metadata"].get("labels") or {}).items()
     if ours and objects.find(SERVICE, *key_of(endpoints)) is None:

@@ -35,7 +35,7 @@ _HANDLERS = ("exec", "grpc", "httpGet", "tcpSocket")
 
 
 def default(review: Review) -> None:
-    """Fill in what the mutating webhook fills in. Raises StatusError 400 for a field of the wrong type."""
+    """Set the defaults of Knative's mutating webhook. Raises StatusError 400 for a field of the wrong type."""
     kind, new = review.kind, review.new
     type_name = type_of_kind(kind)
     if type_name and (problem := type_error(type_name, new, embedded_names=True)):

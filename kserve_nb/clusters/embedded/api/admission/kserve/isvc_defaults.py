@@ -31,7 +31,7 @@ _SPEAKS_V2, _FORMATS_OF_V2 = ("triton", "onnx", "huggingface"), ("triton", "vLLM
 
 
 def default(review: Review) -> None:
-    """Fill in what the mutating webhook fills in. Raises StatusError for an object that it cannot read."""
+    """Set the defaults of the mutating webhook. Raises StatusError for an object that the webhook cannot decode."""
     new = review.new
     if problem := type_error("V1beta1InferenceService", new, embedded_names=True):
         raise denied(WEBHOOK, problem, code=400, reason="")

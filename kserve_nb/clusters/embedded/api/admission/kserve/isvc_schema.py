@@ -1,4 +1,4 @@
-"""Values that the CustomResourceDefinition of InferenceServices forbids, beside wrong types.
+"""Rules of the InferenceService CustomResourceDefinition about values: enumerations, patterns and bounds.
 
 Source: kserve 0.20 config/crd/full/serving.kserve.io_inferenceservices.yaml.
 """

@@ -33,7 +33,7 @@ _BLOCKED_VARIABLES = ("PYTHONPATH",)
 
 
 def validate(review: Review) -> None:
-    """Refuse what the CustomResourceDefinition or the webhook refuses. An object that is being deleted is not checked.
+    """Apply the rules of the CustomResourceDefinition and of the validating webhook.
 
     Raises StatusError.
     """

@@ -18,7 +18,7 @@ _WORKER = "worker-container"
 
 
 def validate(review: Review) -> None:
-    """Refuse what the webhook refuses. Raises StatusError 403."""
+    """Apply the rules of the validating webhook. Raises StatusError 403."""
     spec = review.new.get("spec") or {}
     if spec.get("disabled"):
         return

@@ -104,7 +104,7 @@ def validate_workload(review: Review) -> None:
 
 
 def validate_service(review: Review) -> None:
-    """Refuse a Service without ports that needs some, with an invalid port, or whose cluster IP changes."""
+    """Refuse a Service that lacks ports, has an invalid port, or changes its cluster IP."""
     spec, old = review.new["spec"], (review.old or {}).get("spec") or {}
     causes: list[Cause] = []
     if spec["type"] == "ExternalName":

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kserve_nb.clusters.embedded.api.admission.review import Review
-from kserve_nb.clusters.embedded.api.admission.unsupported_text import refusal
+from kserve_nb.clusters.embedded.api.admission.unsupported_text import KIND_CLUSTER, refusal
 from kserve_nb.clusters.embedded.api.field_errors import Cause, forbidden, invalid, invalid_value, required
 from kserve_nb.clusters.embedded.apimachinery import dns_names
 from kserve_nb.clusters.embedded.apimachinery.kinds import CUSTOM_RESOURCE_DEFINITION
@@ -38,11 +38,26 @@ def validate(review: Review) -> None:
     causes = [*_name_problems(name, spec), *_version_problems(spec), *_changes(spec, before)]
     for index, version in enumerate(spec.get("versions") or ()):
         causes += _schema_of_version_problems(version, f"spec.versions[{index}]")
+        review.warnings += _cel_warnings((version.get("schema") or {}).get("openAPIV3Schema"),
+                                         f"spec.versions[{index}].schema.openAPIV3Schema")
     if causes:
         raise invalid(CUSTOM_RESOURCE_DEFINITION, name, causes)
     if spec["conversion"].get("strategy") == "Webhook":
         raise refusal(f"conversion webhooks: nothing would convert objects of the CustomResourceDefinition {name!r}",
                       "Use conversion strategy None")
+
+
+def _cel_warnings(schema: Any, path: str) -> Iterator[str]:
+    """A warning for each list of CEL rules in a schema: no evaluator is small enough to be part of this API server."""
+    if not isinstance(schema, dict):
+        return
+    if schema.get("x-kubernetes-validations"):
+        yield (f"{path}.x-kubernetes-validations: the embedded cluster does not evaluate CEL rules, so it accepts "
+               f"objects that break them. Use {KIND_CLUSTER}.")
+    for name, inner in (schema.get("properties") or {}).items():
+        yield from _cel_warnings(inner, f"{path}.properties[{name}]")
+    for field in ("items", "additionalProperties"):
+        yield from _cel_warnings(schema.get(field), f"{path}.{field}")
 
 
 def _name_problems(name: str, spec: Object) -> Iterator[Cause]:

@@ -21,7 +21,7 @@ from kserve_nb.clusters.embedded.apimachinery.objects import Object
 
 
 def default(review: Review) -> None:
-    """Set what the API server and the mutating admission plugins and webhooks set."""
+    """Set the API server's defaults for pods, then apply its mutating admission plugins and KServe's webhook."""
     new = review.new
     spec = new.setdefault("spec", {})
     default_pod_spec(spec)

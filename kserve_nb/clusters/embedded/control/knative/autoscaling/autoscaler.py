@@ -66,7 +66,7 @@ class Memory:
 
     @classmethod
     def of(cls, decider: Object | None) -> Memory:
-        """Read it from a Decider; empty if there is none."""
+        """The memory that a Decider stores; empty without a Decider."""
         status = (decider or {}).get("status") or {}
         samples = tuple(Sample(*one) for one in status.get("samples", []))
         decisions = tuple((at, pods) for at, pods in status.get("decisions", []))
