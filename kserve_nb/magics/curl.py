@@ -1,4 +1,4 @@
-"""Read the tutorial's own curl line and send it by requests: a fresh machine need not have curl."""
+"""Send the request of a curl command with the requests library, so that curl need not be installed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _USAGE, _BAD_URL, _UNREACHABLE, _NO_FILE, _NO_TLS = 2, 3, 7, 26, 35  # curl's ow
 
 
 class CurlError(CommandError):
-    """No answer came, or the line cannot be read; `code` is curl's exit code for it."""
+    """A curl command that got no answer or cannot be read. `code` is the exit code that curl has for it."""
 
     def __init__(self, code: int, message: str):
         super().__init__(f"curl: ({code}) {message}")
@@ -27,7 +27,7 @@ class CurlError(CommandError):
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise CurlError(_USAGE, f"{message}. Known here: -v -i -s -H -d -X and a URL.")
+        raise CurlError(_USAGE, f"{message}. %curl supports -v -i -s -S -H -d -X and a URL.")
 
 
 def _parser() -> _Parser:
@@ -43,60 +43,61 @@ def _parser() -> _Parser:
 
 
 def curl(words: Sequence[str], folder: Path) -> tuple[str, str]:
-    """Do what `curl WORDS` does, and return what it shows beside the body, and the body.
+    """Send the request of a curl command, and return the head of the answer and its body.
 
-    With -v the first holds the request after `>` and the head of the answer after `<`, as curl writes them;
-    else the head of the answer alone.
+    With -v the head also has the request, with `>` and `<` in front of the lines as curl prints them.
 
     Args:
-        folder: where `-d @file` is looked for.
+        folder: the folder of the files of `-d @file`.
 
     Raises:
-        CurlError: no answer came, a file is missing, or an option is not known here.
+        CurlError: no answer came, a file is missing, or an option is not supported.
     """
-    asked = _parser().parse_args(list(words))
+    options = _parser().parse_args(list(words))
     request = prepare(words, folder)
     with requests.Session() as session:
-        session.trust_env = False  # the ingress is where the address says, not behind a proxy
+        session.trust_env = False  # a proxy of the environment does not know the ingress
         try:
             answer = session.send(request, timeout=_TIMEOUT_S, allow_redirects=False)
         except requests.exceptions.SSLError:
-            raise CurlError(_NO_TLS, f"{asked.url}: no TLS is spoken there. Ask it by http://") from None
+            raise CurlError(_NO_TLS, f"{options.url}: the server does not use TLS at this port. Use http://") from None
         except requests.RequestException:
-            where = urlsplit(asked.url)
+            where = urlsplit(options.url)
             raise CurlError(
                 _UNREACHABLE,
                 f"Failed to connect to {where.hostname} port {where.port or 80}: "
-                "no answer. Compare INGRESS_HOST and INGRESS_PORT with kserve-nb status.",
+                "no answer. Compare INGRESS_HOST and INGRESS_PORT with the output of kserve-nb status.",
             ) from None
     head = [f"HTTP/1.1 {answer.status_code} {responses.get(answer.status_code, '')}".rstrip()]
     head += [f"{name}: {value}" for name, value in answer.headers.items()]
-    if asked.verbose:
-        return "\n".join([*_asked(request), *(f"< {line}" for line in head), "< "]), answer.text
+    if options.verbose:
+        return "\n".join([*_request_lines(request), *(f"< {line}" for line in head), "< "]), answer.text
     return "\n".join([*head, ""]), answer.text
 
 
 def prepare(words: Sequence[str], folder: Path) -> requests.PreparedRequest:
-    """The request that `curl WORDS` would send.
+    """The HTTP request that a curl command would send.
 
     Raises:
-        CurlError: a file is missing, the URL names no host, or an option is not known here.
+        CurlError: a file is missing, the URL has no host, or an option is not supported.
     """
-    asked = _parser().parse_args(list(words))
-    body = None if asked.data is None else _body(asked.data, folder)
-    headers = {"Host": urlsplit(asked.url).netloc, "User-Agent": "curl", "Accept": "*/*"}
+    options = _parser().parse_args(list(words))
+    body = None if options.data is None else _body(options.data, folder)
+    headers = {"Host": urlsplit(options.url).netloc, "User-Agent": "curl", "Accept": "*/*"}
     if body is not None:
-        headers["Content-Type"] = "application/x-www-form-urlencoded"  # what curl says when nobody says otherwise
-    for header in asked.header:
+        headers["Content-Type"] = "application/x-www-form-urlencoded"  # curl's default for -d
+    for header in options.header:
         name, _, value = header.partition(":")
         headers = {key: kept for key, kept in headers.items() if key.lower() != name.strip().lower()}
         headers[name.strip()] = value.strip()
-    url = asked.url if "://" in asked.url else f"http://{asked.url}"
-    request = requests.Request(asked.request or ("GET" if body is None else "POST"), url, headers, data=body)
+    url = options.url if "://" in options.url else f"http://{options.url}"
+    request = requests.Request(options.request or ("GET" if body is None else "POST"), url, headers, data=body)
     try:
         return request.prepare()
     except requests.exceptions.InvalidURL:
-        raise CurlError(_BAD_URL, f"{url}: no host in this URL. Are INGRESS_HOST and INGRESS_PORT empty?") from None
+        raise CurlError(
+            _BAD_URL, f"{url}: this URL has no host. INGRESS_HOST and INGRESS_PORT may be empty: see lab.ingress."
+        ) from None
 
 
 def _body(data: str, folder: Path) -> bytes:
@@ -106,10 +107,11 @@ def _body(data: str, folder: Path) -> bytes:
     try:
         return file.read_bytes().replace(b"\n", b"").replace(b"\r", b"")  # as curl -d does with a file
     except OSError:
-        raise CurlError(_NO_FILE, f"{data[1:]}: no such file. Write it first: %%writefile {data[1:]}") from None
+        missing = f"{data[1:]}: there is no such file. Create it first: %%writefile {data[1:]}"
+        raise CurlError(_NO_FILE, missing) from None
 
 
-def _asked(request: requests.PreparedRequest) -> list[str]:
+def _request_lines(request: requests.PreparedRequest) -> list[str]:
     where = urlsplit(request.url or "")
     names = dict(request.headers)
     host = names.pop("Host", "")

@@ -19,6 +19,8 @@ def html(text: str) -> str:
     >>> html("NAME   READY\\nmine   True\\n").count("<td")
     2
     """
+    if not text.strip():
+        return ""
     tables = [_rows(block.splitlines()) for block in text.strip("\n").split("\n\n")]
     return "".join(map(_table, tables)) if all(tables) else ""
 
