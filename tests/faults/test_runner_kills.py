@@ -130,11 +130,14 @@ def test_a_write_by_hand_meanwhile_supersedes_the_runner(lab: Lab, tmp_path: Pat
     plan.write_text(plan_file.to_yaml(PLAN))
     runner = start(plan)
     deadline = time.monotonic() + 60
-    while lab.rollout().status().requested_percent != STEPS[0] and time.monotonic() < deadline:
+    while lab.rollout().status().canary_percent is None and time.monotonic() < deadline:
         time.sleep(0.05)
 
-    lab.rollout().canary(percent=33)
-    output, _ = runner.communicate(timeout=60)
+    try:
+        lab.rollout().canary(percent=33)
+        output, _ = runner.communicate(timeout=60)
+    finally:
+        runner.kill()
 
     assert runner.returncode == 5, output
     assert "it requests 33 %" in output
