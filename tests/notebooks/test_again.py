@@ -33,8 +33,11 @@ def kernel(path: Path, runner: Runner) -> Iterator[tuple[NotebookClient, list[No
 
 def run(client: NotebookClient, cell: NotebookNode) -> None:
     """Run one cell. Raises with the cell's name if it fails."""
+    index = client.nb.cells.index(cell)
+    for outputs in client._display_id_map.values():  # as front ends do; nbclient would update outputs that are gone
+        outputs.pop(index, None)
     try:
-        client.execute_cell(cell, client.nb.cells.index(cell))
+        client.execute_cell(cell, index)
     except Exception as failed:
         raise AssertionError(f"cell {cell.id}: {failed}") from None
 

@@ -35,7 +35,7 @@ def drawn() -> tuple[int, int]:
     """
     picture = PICTURE.read_text()
     usual, chart = (int(number) for number in re.findall(r'font-size="34"[^>]*>(\d+)<', picture))
-    assert picture.count("#c53030") == usual + chart and picture.count("<circle") == 200 - usual - chart
+    assert picture.count('stroke="#c53030" ') == usual + chart and picture.count("<circle") == 200 - usual - chart
     assert re.findall(r"(\d+) of them", picture) == [str(usual), str(chart)]
     return usual, chart
 
