@@ -151,7 +151,8 @@ def _compared_outputs(name: str, notebook: Notebook) -> Iterator[Finding]:
 def _metadata(name: str, notebook: Notebook) -> Iterator[Finding]:
     """J08 and J09: what papermill needs."""
     tags = [(cell.get("metadata") or {}).get("tags") or [] for cell in notebook.get("cells") or []]
-    if not any("parameters" in row for row in tags):
+    connects = any("connect(" in source for _, source, _ in _cells(notebook))  # others have no parameters to set
+    if connects and not any("parameters" in row for row in tags):
         yield Finding(
             NO_PARAMETERS, "warning", "notebook", name, "no cell has the tag parameters",
             "papermill then sets parameters above everything else, where a later assignment overwrites them silently.",
