@@ -148,8 +148,8 @@ class Notebook:
 
     def drag(self, percent: int) -> None:
         """Drag the slider's handle with the mouse."""
+        self.handle.hover()  # scrolls to it, and waits until it no longer moves
         begin = int(self.handle.input_value())
-        self.handle.scroll_into_view_if_needed()
         self.page.mouse.move(*self.place_of(begin))
         self.page.mouse.down()
         self.page.mouse.move(*self.place_of(percent), steps=12)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -56,9 +55,10 @@ def course(executed_notebooks: Path, jupyter: Jupyter, cluster: Record, new_page
 
 def executed(folder: Path, cluster: Record) -> list[nbformat.NotebookNode]:
     """The executed notebooks of another test; missing ones are executed here."""
-    for path in sorted(find_course().glob("0*.ipynb")):
-        if not (folder / path.name).exists():
-            os.environ["KSERVE_NB_NAME"] = cluster.name
+    missing = [path for path in sorted(find_course().glob("0*.ipynb")) if not (folder / path.name).exists()]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KSERVE_NB_NAME", cluster.name)
+        for path in missing:
             papermill.execute_notebook(str(path), str(folder / path.name), kernel_name="python3", cwd=str(path.parent),
                                        progress_bar=False, execution_timeout=180)
     return [nbformat.read(path, as_version=4) for path in sorted(folder.glob("*.ipynb"))]

@@ -117,3 +117,18 @@ def test_focus_and_selected_text_survive_a_hundred_updates(fake: tuple[Notebook,
     assert shown.page.evaluate("getSelection().toString()") == "canary percent"
     assert shown.page.evaluate("document.activeElement.innerText") == "Pin previous"
     assert shown.handle.input_value() == "25"
+
+
+def test_typed_text_survives_an_update(fake: tuple[Notebook, FakeApi]) -> None:
+    shown, api = fake
+    number = shown.panel.get_by_role("textbox", name="canary percent").first
+    number.fill("44")
+    isvc = one("02-canary-10", "isvc")
+    isvc["spec"]["predictor"]["canaryTrafficPercent"] = 29
+    isvc["metadata"]["generation"] += 1000
+    api.put(f"{ISVC}/sklearn-iris", isvc)
+    shown.shows("requested 29 %")
+
+    assert number.input_value() == "44"
+    number.press("Enter")
+    shown.shows("29 → 44 %")

@@ -28,11 +28,15 @@ def part_of(process: psutil.Process) -> str:
     return "pod" if part == "runtime" and parent and "runtime.zygote" in " ".join(parent.cmdline()) else part
 
 
-def test_each_process_stays_within_its_budget(target: Target, request: pytest.FixtureRequest) -> None:
+def test_each_process_stays_within_its_budget(
+    target: Target, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if request.config.getoption("--kubeconfig") or sys.platform != "linux":
         pytest.skip("the budgets are those of an embedded cluster, and only Linux reports PSS")
     lab = Lab(Cluster(Path(target.kubeconfig), target.ingress, target.namespace, speed=target.speed))
-    record = state.read(Path(target.kubeconfig).parent.name)
+    folder = Path(target.kubeconfig).parent
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder.parents[2]))  # of the session's cluster
+    record = state.read(folder.name)
     assert record is not None and record.pid is not None
 
     asyncio.run(lab.ensure("canary-10"))

@@ -32,10 +32,11 @@ def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `bin` of an environment with the wheel alone; what it depends on is borrowed from this environment."""
     home = tmp_path_factory.mktemp("installed")
     venv.create(home / "venv", with_pip=False)
+    python = home / "venv" / "bin" / "python"
     site = sysconfig.get_path("purelib", vars={"base": str(home / "venv"), "platbase": str(home / "venv")})
     (wheel,) = built.glob("*.whl")
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--prefix",
-                    str(home / "venv"), str(wheel)], check=True, capture_output=True, timeout=120)
+    subprocess.run([sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "--no-deps", "--no-index",
+                    str(wheel)], check=True, capture_output=True, timeout=120)
     Path(site, "borrowed.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
     return home / "venv" / "bin"
 

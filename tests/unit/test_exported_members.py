@@ -95,6 +95,7 @@ def names(
     isvc = api.objects[f"{ISVC}/sklearn-iris"]
     del isvc["spec"]["predictor"]["model"]["resources"]
     isvc["metadata"]["annotations"].clear()
+    monkeypatch.delenv("KSERVE_NB_NAME", raising=False)
     monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     lab = Lab(api.cluster(gateway.address))

@@ -67,6 +67,8 @@ function patchAttributes(now, next) {
 
 /** Controls have a value of their own beside the attribute: the user's, until Python has handled the last event. */
 function patchValue(now, next) {
+  const isTyping = now === now.ownerDocument.activeElement && (now.type === "text" || now.nodeName === "TEXTAREA");
+  if (isTyping) return; // what is typed is reported when the user leaves the box; until then no update replaces it
   if (now.nodeName === "INPUT" && now.type === "checkbox") now.checked = next.hasAttribute("checked");
   else if (now.nodeName === "INPUT") setValue(now, next.getAttribute("value") ?? "");
   else if (now.nodeName === "SELECT" || now.nodeName === "TEXTAREA") setValue(now, next.dataset.selected ?? "");
