@@ -47,7 +47,7 @@ bench: venv ## measure speed and memory, printed as tables
 	$(BIN)/python -m bench
 
 faults: venv ## run the whole fault suite: no fault loses an object or leaves a process (30 minutes)
-	$(BIN)/python -m pytest --all-faults -rA --show-capture=no tests/faults
+	$(BIN)/python -m pytest --all-faults -rA --show-capture=no tests/faults tests/notebooks/test_again.py
 
 soak: venv ## show that nothing grows or fails: 30 minutes of updates, 50 runs of the course with other tasks (2 hours)
 	$(BIN)/python -m bench.soak

@@ -100,6 +100,7 @@ def recorded_percents(client: Client) -> Iterator[list[int | None]]:
             thread.join(10)
 
 
+@pytest.mark.long
 def test_kills_at_random_moments_neither_repeat_nor_skip_a_step(lab: Lab, tmp_path: Path) -> None:
     plan = tmp_path / "plan.yaml"
     plan.write_text(plan_file.to_yaml(PLAN))
