@@ -24,7 +24,7 @@ test quick: export PYTHONPATH := $(CURDIR)/tests/stubs$(if $(PYTHONPATH),:$(PYTH
 test: venv ## run all tests (the browser's are skipped by name where there is no chromium)
 	$(BIN)/python -m pytest $(TESTS)
 
-quick: venv ## check style and types and run the fast tests, in under a minute
+quick: venv ## check style and types and run the fast tests, in two minutes
 	$(BIN)/ruff check -q .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow" tests/unit tests/widgets
