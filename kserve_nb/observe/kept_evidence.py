@@ -22,7 +22,7 @@ class EndedProbe:
     words: str
 
     def close(self) -> None:
-        """Does nothing: the probe has ended with its kernel."""
+        """Do nothing: the probe of the former kernel ended with that kernel."""
 
     def __repr__(self) -> str:
         return self.words

@@ -98,7 +98,7 @@ class LearnerProgress:
         return {id_: _record(row) for id_, row in self._read()["tasks"].items()}
 
     def note_task(self, id_: str, state: TaskState, seed: str) -> TaskRecord:
-        """Record what an attempt at a task has come to, and return the new record."""
+        """Record the result of an attempt at a task, and return the new record."""
         before = self.task(id_)
         same = before.seed == seed and before.opened_at
         done_at = state.done_at if state.progress == "done" else 0.0

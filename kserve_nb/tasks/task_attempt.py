@@ -22,7 +22,7 @@ Progress = Literal["waiting", "open", "done"]
 
 @dataclass(frozen=True)
 class TaskState:
-    """What an attempt has come to: what is missing, how often it was rejected, and the hints."""
+    """The result of an attempt so far: what is missing, how often it was rejected, and the hints."""
 
     progress: Progress = "waiting"
     missing: str = "the cluster has not answered yet"
@@ -45,7 +45,7 @@ class TaskAttempt:
         self._lasting: tuple[str, float] = ("", 0.0)  # what has stayed the same, and since when
 
     def observe(self, seen: Snapshot, now: float) -> TaskState:
-        """Take a state of the cluster into account, and return what the attempt has come to."""
+        """Take a state of the cluster into account, and return the result so far."""
         if seen.state in _UNJUDGED:
             return self.state
         if self.start is None:
@@ -89,7 +89,7 @@ class TaskAttempt:
             self._spoiled = ""  # back where no user meets it: a new try
 
     def _count(self, seen: Snapshot, start: Start, now: float) -> None:
-        """Count a change that has come to an end without reaching the goal, once, and give the hints for it."""
+        """Count a change that has ended without reaching the goal, once, and give the hints for it."""
         if _fingerprint(seen) == self._judged or not self._ended(seen, now):
             return
         self._judged = _fingerprint(seen)

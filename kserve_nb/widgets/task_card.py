@@ -26,7 +26,7 @@ _CHIPS = {"waiting": ("…", "connecting", ""), "open": ("○", "open", ""), "do
 
 @dataclass(frozen=True)
 class TaskResult:
-    """What an attempt at a task has come to, when the notebook goes on."""
+    """The result of an attempt at a task, when the notebook continues."""
 
     id: str
     title: str
@@ -89,7 +89,7 @@ class TaskCard(RolloutWidget):
 
     @property
     def state(self) -> TaskState:
-        """What the attempt has come to so far."""
+        """The result of the attempt so far."""
         return self._attempt.state
 
     @property
@@ -98,7 +98,7 @@ class TaskCard(RolloutWidget):
         return self.state.progress == "done"
 
     def finish(self) -> TaskResult:
-        """Read the cluster once more, stop watching, and return what the attempt has come to."""
+        """Read the cluster once more, stop watching, and return the result of the attempt."""
         self._read_now()
         self.close()
         self.redraw()

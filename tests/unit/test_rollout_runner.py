@@ -117,7 +117,7 @@ def test_a_bad_canary_is_pinned_within_the_tick(api: FollowingApi, gated: GatedR
     state = Runner(gated, failing=True).run()
 
     assert (state.phase, percents(api)) == ("rolled back", [5, 0])
-    assert state.evidence.canary_failed < 10  # rounds, not whole ticks of twenty
+    assert state.evidence.canary_failed < 10  # it stops within a tick of twenty rounds, not at its end
 
 
 def test_without_traffic_it_holds_and_says_so(api: FollowingApi, gated: GatedRollout) -> None:

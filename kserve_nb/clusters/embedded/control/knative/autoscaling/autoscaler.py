@@ -94,7 +94,7 @@ class Decision:
 
 
 def scaling_of(autoscaler: Object, options: Options, settings: Settings) -> Scaling:
-    """The autoscaling parameters of a PodAutoscaler."""
+    """Read the autoscaling parameters from a PodAutoscaler."""
     metric = options.annotations.get(f"{AUTOSCALING}metric", "concurrency")
     concurrency = float(autoscaler["spec"].get("containerConcurrency") or 0)
     if metric == "rps":
