@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pickle
 import resource
@@ -115,7 +116,8 @@ def test_a_real_disk_that_is_full_or_read_only(state_home: Path, option: str) ->
                     file.write(b"x" * (1 << 16))
                     file.flush()
             assert eventually(lambda: kubectl(record, "create", "namespace", "refused").returncode != 0)
-            refused = kubectl(record, "create", "configmap", "x", "--from-literal=a=" + "x" * 900_000)
+            large = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {"a": "x" * 900_000}}
+            refused = kubectl(record, "create", "-n", "default", "-f", "-", stdin=json.dumps(large))
             assert refused.returncode == 1 and "Free disk space" in refused.stderr
             assert part(record, "server") is not None
             assert "DiskPressure" in command("doctor", "--name", "disk").stdout

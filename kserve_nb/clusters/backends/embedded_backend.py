@@ -49,6 +49,7 @@ class EmbeddedBackend:
         folder = state.folder(name)
         lifetime = _lifetime(options)
         if before is not None and readiness.responds(before, folder):
+            cluster_files.restore_kubeconfig(before, folder, notify)
             return _take_over(before, lifetime, notify)
         supervisor_control.terminate(name, before, folder)
         if before is None:
@@ -56,6 +57,7 @@ class EmbeddedBackend:
         else:
             _explain_resumption(before, folder, notify, cluster_files.has_objects(folder))
             record = cluster_files.with_free_ports(before, folder, notify)
+            cluster_files.restore_kubeconfig(record, folder, notify)
         return _launch(replace(record, **lifetime), folder, notify)
 
     def stop(self, record: Record) -> None:
