@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from kserve_nb import clusters
 from kserve_nb.clusters import Record
+from kserve_nb.values import manifest
 from tests.exposure import family
 from tests.faults.conftest import eventually, kubectl, part, processes_in
 from tests.faults.report import report
@@ -28,9 +30,8 @@ main()
 """
 WAIT = """
 from kserve_nb import PodTable, TrafficSlider, connect
-from kserve_nb.values import manifest
 rollout = connect().rollout()
-rollout.apply(manifest.inference_service("sklearn-iris", manifest.MODEL))
+widgets = PodTable(rollout), TrafficSlider(rollout)
 await rollout.wait(200)
 """
 
@@ -59,6 +60,9 @@ def test_a_cell_that_takes_too_long_ends_with_its_kernel_and_leaves_its_objects(
     words = ["run", "--name", "late", "--output", str(tmp_path / "out"), str(tmp_path / "wait.ipynb")]
 
     runtime.suspend()
+    document = manifest.inference_service("sklearn-iris", manifest.MODEL)
+    applied = kubectl(record, "apply", "-n", "kserve-test", "-f", "-", stdin=json.dumps(document))
+    assert applied.returncode == 0, applied.stderr
     done = subprocess.run([sys.executable, "-c", RUN, *words], capture_output=True, text=True, check=False, timeout=200,
                           env={**os.environ})
 
