@@ -117,6 +117,17 @@ def test_discovery_is_the_same_plain_and_aggregated(server: ApiServer) -> None:
             assert [resource["resource"] for resource in found["resources"]] == names
 
 
+@pytest.mark.parametrize(("path", "name", "hash_"), [
+    ("/api/v1", "configmaps", "qFsyl6wFWjQ="), ("/api/v1", "pods", "xPOwRZ+Yhw8="), ("/api/v1", "pods/log", None),
+    ("/apis/apps/v1", "deployments", "8aSe+NMegvE="),
+    ("/apis/authentication.k8s.io/v1", "tokenreviews", None)])  # fmt: skip
+def test_discovery_has_the_hashes_of_a_real_api_server(server: ApiServer, path: str, name: str,
+                                                       hash_: str | None) -> None:
+    rows = ok(server.request("GET", path))["resources"]
+
+    assert next(row for row in rows if row["name"] == name).get("storageVersionHash") == hash_
+
+
 def test_internal_kinds_are_not_served(server: ApiServer) -> None:
     assert server.request("GET", "/apis/embedded.kserve-nb.dev/v1/sandboxes").status_code == 404
     assert "embedded.kserve-nb.dev" not in server.request("GET", "/apis").text
