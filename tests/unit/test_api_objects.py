@@ -188,6 +188,25 @@ def test_a_strategic_patch_merges_named_containers(server: ApiServer) -> None:
     assert (container["name"], container["image"], container["env"]) == ("a", "x", [{"name": "K", "value": "1"}])
 
 
+@pytest.mark.parametrize(("change", "problem"), [
+    ({"metadata": {"labels": "invalid"}}, "map[metadata:map[labels:invalid]]\": cannot restore map from string"),
+    ({"metadata": 1}, "cannot restore struct from: int64"),
+    ({"spec": {"replicas": "two"}}, "unrecognized type: int32"),
+    ({"metadata": {"finalizers": {"a": 1}}}, "cannot restore slice from map"),
+    ({"metadata": {"labels": {"a": 1}}}, "cannot convert int64 to string"),
+])  # fmt: skip
+def test_a_strategic_patch_with_a_value_of_the_wrong_type_is_refused(server: ApiServer, change: Object,
+                                                                     problem: str) -> None:
+    ok(server.request("POST", DEPLOYMENTS, deployment({"name": "a", "image": "x"})))
+
+    answer = server.request("PATCH", f"{DEPLOYMENTS}/web", change,
+                            headers={"Content-Type": STRATEGIC})
+
+    assert answer.status_code == 422
+    assert answer.json()["message"].startswith(' "" is invalid: patch: Invalid value: "map[')
+    assert answer.json()["message"].endswith(problem)
+
+
 def test_scale_sets_replicas(server: ApiServer) -> None:
     ok(server.request("POST", DEPLOYMENTS, deployment({"name": "a", "image": "x"})))
 
