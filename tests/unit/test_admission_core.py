@@ -201,6 +201,10 @@ def test_a_secret_is_stored_with_its_texts_as_data() -> None:
     assert "stringData" not in made
 
 
+def test_line_breaks_in_base64_are_ignored() -> None:
+    assert admit("CREATE", SECRET, secret(data={"k": "djEy\r\nMw==\n"}), None, new_store())["data"] == {"k": "djEyMw=="}
+
+
 @pytest.mark.parametrize(("kind", "old", "new", "message"), [
     (SECRET, {}, {"type": "kubernetes.io/tls"}, '"x" is invalid: [data[tls.crt]: Required value, data[tls.key]: '
      'Required value, type: Invalid value: "kubernetes.io/tls": field is immutable]'),

@@ -26,9 +26,11 @@ _KEYS_OF_TYPE = {
 
 
 def default_secret(review: Review) -> None:
-    """Set a Secret's type, and move `stringData` into `data`, base64-encoded."""
+    """Set a Secret's type, move `stringData` into `data`, base64-encoded, and drop the line breaks in base64."""
     new = review.new
     new.setdefault("type", "Opaque")
+    for key, value in (new.get("data") or {}).items():
+        new["data"][key] = str(value).replace("\n", "").replace("\r", "")  # Go's decoder ignores them
     texts = new.pop("stringData", None) or {}
     if texts:
         new["data"] = (new.get("data") or {}) | {
