@@ -195,7 +195,7 @@ def test_a_strategic_patch_merges_named_containers(server: ApiServer) -> None:
     ({"metadata": {"finalizers": {"a": 1}}}, "cannot restore slice from map"),
     ({"metadata": {"labels": {"a": 1}}}, "cannot convert int64 to string"),
 ])  # fmt: skip
-def test_a_strategic_patch_with_a_value_of_the_wrong_type_is_refused(server: ApiServer, change: Object,
+def test_a_strategic_patch_with_a_value_of_the_wrong_type_is_refused(server: ApiServer, change: dict[str, Any],
                                                                      problem: str) -> None:
     ok(server.request("POST", DEPLOYMENTS, deployment({"name": "a", "image": "x"})))
 
