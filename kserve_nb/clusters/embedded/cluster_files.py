@@ -68,7 +68,8 @@ def _leads_to(record: Record, folder: Path) -> bool:
         found = kubeconfig_files.read(Path(record.kubeconfig)).context(expected["current-context"])
     except (ClusterError, LookupError, TypeError, ValueError):
         return False
-    cluster, user = expected["clusters"][0]["cluster"], expected["users"][0]["user"]
+    cluster: dict[str, str] = expected["clusters"][0]["cluster"]
+    user: dict[str, str] = expected["users"][0]["user"]
     return cluster.items() <= found.cluster.items() and user.items() <= found.user.items()
 
 

@@ -16,7 +16,8 @@ FILE = "health.json"
 TAIL_BYTES = 4096
 PartState = Literal["starting", "ready", "restarting", "crash-looping", "stopped"]
 
-_TYPES = {"name": str, "state": str, "since": (int, float), "restarts": int, "reason": str, "last_log": str}
+_TYPES: dict[str, type | tuple[type, ...]] = {"name": str, "state": str, "since": (int, float), "restarts": int,
+                                              "reason": str, "last_log": str}
 
 
 @dataclass(frozen=True)
