@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kserve_nb.widgets.condition_ladder import ConditionLadder
     from kserve_nb.widgets.doctor_panel import DoctorPanel
+    from kserve_nb.widgets.drill_card import DrillCard
     from kserve_nb.widgets.panel import Panel
     from kserve_nb.widgets.pod_table import PodTable
     from kserve_nb.widgets.prediction_card import PredictionCard
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ConditionLadder",
     "DoctorPanel",
+    "DrillCard",
     "Panel",
     "PodTable",
     "PredictionCard",
@@ -45,6 +47,7 @@ __all__ = [
 _MODULES = {
     "ConditionLadder": "condition_ladder",
     "DoctorPanel": "doctor_panel",
+    "DrillCard": "drill_card",
     "Panel": "panel",
     "PodTable": "pod_table",
     "PredictionCard": "prediction_card",
