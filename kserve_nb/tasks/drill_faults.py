@@ -1,7 +1,11 @@
-"""The faults of the drill: each breaks a request or the cluster, has a rule of the doctor, and a scripted repair."""
+"""The faults of the drill: each breaks a request or the cluster, has a rule of the doctor, and a scripted repair.
+
+The tests of the doctor's rules use the same list.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,9 +29,9 @@ class Fault:
     """One fault: what a user reports, how it is caused, the rule that names it, and a repair."""
 
     id: str
-    report: str  # what the user tells; it does not name the fault
+    report: str  # the user's complaint; it does not name the fault
     rule: str  # of the doctor's first finding
-    hint: str  # after two minutes
+    hint: str  # shown after two minutes
     break_command: Break | None = None  # of a fault in a request
     changes: Sequence[SolutionStep] = ()  # of a fault in the cluster, from a canary of 10 %
     repair: Sequence[SolutionStep] = ()
@@ -69,10 +73,13 @@ def _predictor(**values: Any) -> SolutionStep:
 _HEALTHY = _predictor(canaryTrafficPercent=PERCENT, model={"storageUri": MODEL_2})
 _404, _500 = "My request gets 404. It worked for a colleague.", "My request gets 500."
 _CPU = {"requests": {"cpu": "500"}, "limits": {"cpu": "500"}}
+_GPU = {"requests": {"nvidia.com/gpu": "1"}, "limits": {"nvidia.com/gpu": "1"}}
+_LATE = "The new model does not arrive."
+_OLD_PORT = ":18080"  # of a port-forward that has ended
 
 FAULTS: tuple[Fault, ...] = (
     Fault("old-host", _404, "R05", "Compare the Host header with status.url.",
-          lambda command, host: command.replace(host, host.replace("-predictor.", "-predictor-default."))),
+          lambda command, host: command.replace(host, re.sub(r"(-predictor)?\.", "-predictor-default.", host, count=1))),
     Fault("mistyped-host", _404, "R04", "Compare the Host header with status.url, letter by letter.",
           lambda command, host: command.replace(host, host.replace("iris", "irsi", 1))),
     Fault("no-host", _404, "R04", "By what does the gateway select a service?",
@@ -95,13 +102,27 @@ FAULTS: tuple[Fault, ...] = (
           _replaced("instances", "rows")),
     Fault("https", "My request gets no answer at all.", "R09", "Which protocol does the gateway speak on this port?",
           _replaced("http://", "https://")),
+    Fault("stale-port-forward", "My request gets no answer at all. It worked before lunch.", "R09",
+          "Which address does the gateway have now? The lab shows it.",
+          lambda command, _host: re.sub(r"(http://[^/:]+):\d+", rf"\1{_OLD_PORT}", command)),
     Fault("over-hundred", "I raised the percent, and nothing happens.", "C12", "Read the percent in the spec.",
           changes=[_predictor(canaryTrafficPercent=101)], repair=[_HEALTHY]),
-    Fault("bad-uri", "The new model does not arrive.", "K13", "Read the log of the pod that does not start.",
+    Fault("bad-uri", _LATE, "K13", "Read the log of the pod that does not start.",
           changes=[_predictor(model={"storageUri": f"{BUCKET}/model-3"})], repair=[_HEALTHY]),
-    Fault("too-much-cpu", "The new model does not arrive.", "K04", "Why is the pod Pending?",
+    Fault("too-much-cpu", _LATE, "K04", "Why is the pod Pending?",
           changes=[_predictor(model={"storageUri": MODEL, "resources": _CPU})],
           repair=[_predictor(canaryTrafficPercent=PERCENT, model={"storageUri": MODEL_2, "resources": None})]),
+    Fault("no-pod", _LATE, "P02", "Compare what the pod requests with what a node has.",
+          changes=[_predictor(model={"storageUri": MODEL, "resources": _GPU})],
+          repair=[_predictor(canaryTrafficPercent=PERCENT, model={"storageUri": MODEL_2, "resources": None})]),
+    Fault("crash", _LATE, "K17", "The pod restarts. Read the log of its last run.",
+          changes=[_predictor(model={"args": ["--workers=two"]})],
+          repair=[_predictor(canaryTrafficPercent=PERCENT, model={"storageUri": MODEL_2, "args": None})]),
+    Fault("unpin-order", "We rolled back with 0. Then I applied the repaired model with 10 %, and users get wrong answers "
+          "again.", "K13", "Which revision gets a percent while the newest one is not ready?",
+          changes=[_predictor(canaryTrafficPercent=0),
+                   _predictor(canaryTrafficPercent=PERCENT, model={"storageUri": f"{BUCKET}/model-2-repaired"})],
+          repair=[_predictor(canaryTrafficPercent=0), _HEALTHY]),
 )  # fmt: skip
 
 
