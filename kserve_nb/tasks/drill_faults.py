@@ -79,7 +79,8 @@ _OLD_PORT = ":18080"  # of a port-forward that has ended
 
 FAULTS: tuple[Fault, ...] = (
     Fault("old-host", _404, "R05", "Compare the Host header with status.url.",
-          lambda command, host: command.replace(host, re.sub(r"(-predictor)?\.", "-predictor-default.", host, count=1))),
+          lambda command, host: command.replace(
+              host, re.sub(r"(-predictor)?\.", "-predictor-default.", host, count=1))),
     Fault("mistyped-host", _404, "R04", "Compare the Host header with status.url, letter by letter.",
           lambda command, host: command.replace(host, host.replace("iris", "irsi", 1))),
     Fault("no-host", _404, "R04", "By what does the gateway select a service?",
@@ -115,14 +116,14 @@ FAULTS: tuple[Fault, ...] = (
     Fault("no-pod", _LATE, "P02", "Compare what the pod requests with what a node has.",
           changes=[_predictor(model={"storageUri": MODEL, "resources": _GPU})],
           repair=[_predictor(canaryTrafficPercent=PERCENT, model={"storageUri": MODEL_2, "resources": None})]),
-    Fault("crash", _LATE, "K17", "The pod restarts. Read the log of its last run.",
+    Fault("crash", _LATE, "P05", "The pod restarts. Read the log of its last run.",
           changes=[_predictor(model={"args": ["--workers=two"]})],
           repair=[_predictor(canaryTrafficPercent=PERCENT, model={"storageUri": MODEL_2, "args": None})]),
-    Fault("unpin-order", "We rolled back with 0. Then I applied the repaired model with 10 %, and users get wrong answers "
+    Fault("unpin-order", "We rolled back with 0. Then I applied the repaired model with 10 %. Users get wrong answers "
           "again.", "K13", "Which revision gets a percent while the newest one is not ready?",
           changes=[_predictor(canaryTrafficPercent=0),
                    _predictor(canaryTrafficPercent=PERCENT, model={"storageUri": f"{BUCKET}/model-2-repaired"})],
-          repair=[_predictor(canaryTrafficPercent=0), _HEALTHY]),
+          repair=[_predictor(canaryTrafficPercent=0, model={"storageUri": MODEL_2}), _HEALTHY]),
 )  # fmt: skip
 
 

@@ -317,11 +317,14 @@ def _pod_status(pod: Object, status: Object, state: str, now: float) -> Object:
             "containerStatuses": containers, "podIP": "127.0.0.1"}
 
 
+CRASHED = "server: error: argument --workers: invalid int value: 'two'"
+
+
 def _crashing(status: Object) -> Object:
     """The status after the model server has exited with an error."""
     first, *others = status["containerStatuses"]
     crashed = {**first, "restartCount": 1, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-               "lastState": {"terminated": {"exitCode": 2, "reason": "Error", "message": "invalid int value"}}}
+               "lastState": {"terminated": {"exitCode": 2, "reason": "Error", "message": CRASHED}}}
     return {**status, "containerStatuses": [crashed, *others]}
 
 
