@@ -10,16 +10,18 @@ from kserve_nb.cli.common_options import NAME, usable
 from kserve_nb.clusters import cluster_of
 from kserve_nb.lab import Lab
 
-_HELP = "Repair the cluster in another terminal, or paste the repaired curl command here. Enter: look. q: give up."
+_HELP = ("Repair the cluster in another terminal, or paste the repaired curl command here. "
+         "Enter shows the state, `doctor` runs the doctor, `q` ends the drill.")
 
 
 @click.command()
 @NAME
-@click.option("--seed", type=int, help="Which fault; the same number is the same fault.  [default: a random one]")
+@click.option("--seed", type=int, help="The number of the fault.  [default: a random one]")
 def drill(name: str, seed: int | None) -> None:
-    """Break something on your cluster, for you to find and repair. Ends with your time and the users affected.
+    """Cause one fault on your cluster, which you find and repair. Prints your time and the users affected.
 
-    The doctor helps after your first attempt: type `doctor`. A hint comes after two minutes.
+    The doctor helps after your first attempt: type `doctor`. A hint comes after two minutes. At the end the cluster
+    is brought back to a healthy canary of 10 %.
     """
     lab = Lab(cluster_of(usable(name)))
     card = asyncio.run(lab.drill(seed))

@@ -12,7 +12,7 @@ _MARGIN_S = 0.5  # around a change: the watch reports it a moment after the gate
 
 
 @dataclass(frozen=True)
-class TrafficChange:
+class LoadChange:
     """A change of traffic during a load, in seconds since the first request was due."""
 
     at_s: float
@@ -29,7 +29,7 @@ class TrafficChange:
 class LoadPhase:
     """The part of a load in which the traffic was the same."""
 
-    change: TrafficChange
+    change: LoadChange
     until_s: float
     result: LoadResult
 
@@ -37,12 +37,12 @@ class LoadPhase:
         return f"{self.change.at_s:.0f}–{self.until_s:.0f} s: {self.result.sentence}"
 
 
-def phases(result: LoadResult, changes: Sequence[TrafficChange]) -> tuple[LoadPhase, ...]:
+def phases(result: LoadResult, changes: Sequence[LoadChange]) -> tuple[LoadPhase, ...]:
     """The phases of a load. Requests within half a second of a change count in none of them; empty phases are left out.
 
     >>> from kserve_nb.gates.load_generator import Shot
     >>> shots = tuple(Shot(n, n, n + 0.01, "a-00002" if n > 4 else "a-00001") for n in range(9))
-    >>> changes = (TrafficChange(0, 0, 0), TrafficChange(4.4, None, 100))
+    >>> changes = (LoadChange(0, 0, 0), LoadChange(4.4, None, 100))
     >>> print(*phases(LoadResult(shots, 1, "a-00002", 0, 0), changes), sep="\\n")
     0–4 s: requested 0 % · routed 0 % · observed 0.0 % [0.0–53.2], n = 4 · 0 of 4 failed
     4–8 s: requested no percent · routed 100 % · observed 100.0 % [46.8–100.0], n = 4 · 0 of 4 failed
@@ -60,7 +60,7 @@ def phases(result: LoadResult, changes: Sequence[TrafficChange]) -> tuple[LoadPh
     return tuple(found)
 
 
-def distinct(changes: Sequence[TrafficChange]) -> tuple[TrafficChange, ...]:
+def distinct(changes: Sequence[LoadChange]) -> tuple[LoadChange, ...]:
     """The changes without those that repeat the percents of the one before."""
     pairs = itertools.pairwise([None, *changes])
     return tuple(now for before, now in pairs if now is not None and (before is None or (

@@ -239,9 +239,9 @@ class Rollout(RolloutReader):
         """
         return await waiting.wait_pods(self, timeout_s, self._clock, drained=drained)
 
-    async def wait_asleep(self, timeout_s: float = 180) -> tuple[Pod, ...]:
+    async def wait_no_pods(self, timeout_s: float = 180) -> tuple[Pod, ...]:
         """Wait until no pod is left, as with `minReplicas: 0` after the time without requests."""
-        return await waiting.wait_asleep(self, timeout_s, self._clock)
+        return await waiting.wait_no_pods(self, timeout_s, self._clock)
 
     # --- write -------------------------------------------------------------------------------------------------
 

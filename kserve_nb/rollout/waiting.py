@@ -103,7 +103,7 @@ async def wait_pods(
             await clock.sleep(POLL_S)
 
 
-async def wait_asleep(rollout: RolloutReader, timeout_s: float, clock: WaitClock) -> tuple[Pod, ...]:
+async def wait_no_pods(rollout: RolloutReader, timeout_s: float, clock: WaitClock) -> tuple[Pod, ...]:
     """Wait until the InferenceService has no pods, not even terminating ones."""
     deadline = clock.now() + timeout_s
     with interruptible(f"the pods of {rollout.name} still stop."):

@@ -168,7 +168,7 @@ QUESTIONS = {question.id: question for question in (
                       ("200, after some seconds", "200")),
              wrong={"404": "The route still exists, so the gateway has a host for it.",
                     "503": "The activator holds the request until a pod is ready, and then passes it on."}),
-    CourseQuestion("load-failures", "13_load", "How many of about 600 requests fail during the three changes?",
+    CourseQuestion("load-failures", "13_load", "How many of about 500 requests fail during the three changes?",
              "number",
              otherwise={ONE: "None: the gateway moves new requests, and requests under way are finished."}),
 )}  # fmt: skip

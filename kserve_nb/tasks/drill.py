@@ -1,4 +1,4 @@
-"""A drill: a fault to find and to repair unaided. It counts attempts, time and users, and locks the doctor at first."""
+"""The state of a drill: attempts, time to the repair, users affected, the hint, and the lock of the doctor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kserve_nb.magics.command_line import CommandError
 from kserve_nb.tasks.drill_faults import Fault
 
 HINT_AFTER_S = 120.0
-LOCKED = "the doctor is locked: try to repair it once, then it helps"
+LOCKED = "the doctor is locked until you have made one attempt at a repair"
 _OK = 200
 
 
@@ -26,7 +26,7 @@ class DrillResult:
     repaired: bool
     seconds: float
     attempts: int
-    requests: int  # that users sent meanwhile
+    requests: int  # of users, during the drill
     failed: int  # of them
 
     def __repr__(self) -> str:
@@ -38,7 +38,7 @@ class DrillResult:
 
 
 class DrillClock:
-    """How far a drill has come. It is told of attempts and of the repair; it reads no clock."""
+    """The attempts at one drill, and when it was repaired. The caller passes each time, in seconds."""
 
     def __init__(self, seed: int, fault: Fault, began: float):
         self.seed, self.fault, self.began = seed, fault, began
@@ -51,14 +51,14 @@ class DrillClock:
         return self.attempts == 0 and not self.repaired_at
 
     def hint(self, now: float) -> str:
-        """The hint, after two minutes; before, when it comes."""
+        """The hint from two minutes after the start on; earlier, when it comes."""
         if self.repaired_at:
             return ""
-        left_s = HINT_AFTER_S - (now - self.began)
-        return f"A hint comes in {left_s:.0f} s." if left_s > 0 else f"Hint: {self.fault.hint}"
+        early = now - self.began < HINT_AFTER_S
+        return "A hint comes two minutes after the start." if early else f"Hint: {self.fault.hint}"
 
     def note(self, repaired: bool, now: float) -> None:
-        """Count an attempt."""
+        """Count an attempt, unless the fault is repaired already."""
         if not self.repaired_at:
             self.attempts += 1
             self.repaired_at = now if repaired else 0.0
@@ -71,15 +71,15 @@ class DrillClock:
 
 
 def try_command(line: str, variables: Mapping[str, str]) -> tuple[bool, str]:
-    """Send a command, and return whether it got a prediction, and what the answer was."""
+    """Send a curl command. Returns whether the response has predictions, and the response as text."""
     try:
         command = CurlCommand.read(line, variables, Path.cwd())
     except CommandError as error:
-        return False, f"This cannot be read as a command: {error}"
+        return False, f"Cannot read this as a command: {error}"
     if not command.address:
-        return False, "The command names no address."
+        return False, "Cannot send the command: it names no address. Add http://HOST:PORT/…"
     probe = send(Ingress(command.address), command.method, command.host, command.path, command.headers, command.body)
     if probe.answer is None:
         return False, f"No answer: {probe.error}"
-    words = f"{probe.answer.status} {probe.answer.text.strip()[:160]}"
-    return probe.answer.status == _OK and "predictions" in probe.answer.text, words
+    answer = f"{probe.answer.status} {probe.answer.text.strip()[:160]}"
+    return probe.answer.status == _OK and "predictions" in probe.answer.text, answer

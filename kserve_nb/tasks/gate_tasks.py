@@ -49,7 +49,7 @@ LIMIT_HARM = CourseTask(
     "at which at most {number} requests meet the canary in that minute.",
     states.SPLIT, (*states.IN_PLACE_MISTAKES, states.cannot_load, states.new_revision, states.promoted, _too_many,
                    _too_few),
-    "Users affected = percent × rate × time to detect.",
+    f"In that minute {REQUESTS_A_MINUTE} requests arrive. Which percent of them is allowed?",
     percent_patch, patch_percent, numbers=(30, 12, 18, 24, 48),
     percent=lambda number: 100 * number // REQUESTS_A_MINUTE,
 )  # fmt: skip

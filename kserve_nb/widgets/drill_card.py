@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -11,7 +12,7 @@ from typing import Any
 from kserve_nb.access.api_client import INFERENCE_SERVICE
 from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.rollout.rollout import Rollout
-from kserve_nb.tasks.drill import LOCKED, DrillClock, DrillResult, try_command
+from kserve_nb.tasks.drill import HINT_AFTER_S, LOCKED, DrillClock, DrillResult, try_command
 from kserve_nb.tasks.drill_faults import Fault, mended
 from kserve_nb.tasks.learner_progress import LearnerProgress
 from kserve_nb.tasks.task import solve
@@ -28,6 +29,8 @@ class DrillCard(RolloutWidget):
         self._command = fault.command(host, rollout.ingress.address)
         self._clock = DrillClock(seed, fault, time.time())
         self._users = rollout.probe()
+        self._hint_timer = threading.Timer(HINT_AFTER_S + 1, self.redraw)
+        self._hint_timer.daemon = True
         self._answer, self._draft = "", self._command
         self._broken = False  # the cluster has been seen with the fault
         self._judged: Mapping[str, Any] = {}  # the last document that counted as an attempt
@@ -36,10 +39,11 @@ class DrillCard(RolloutWidget):
         self.redraw()
 
     async def begin(self) -> None:
-        """Break what the fault breaks."""
+        """Cause the fault, and start the time."""
         for step in self.fault.changes:
             await asyncio.to_thread(self._rollout.client.patch, INFERENCE_SERVICE, self._rollout.name, step.patch)
         self._clock.began = time.time()
+        self._hint_timer.start()
 
     @property
     def is_locked(self) -> bool:
@@ -52,18 +56,19 @@ class DrillCard(RolloutWidget):
         return bool(self._clock.repaired_at)
 
     def try_curl(self, line: str) -> str:
-        """Send a repaired command, and return the answer. It counts as an attempt."""
+        """Send a repaired command, and return the response as text. It counts as an attempt."""
         done, self._answer = try_command(line, {})
         self._clock.note(done and self.fault.in_request, time.time())
         self.redraw()
         return self._answer
 
     async def repair(self) -> None:
-        """Repair the fault as the script does."""
+        """Repair a fault of the cluster with the solution."""
         await solve(self._rollout, self.fault.repair)
 
     def finish(self) -> DrillResult:
-        """End the drill, and return its result; it is kept with your progress."""
+        """End the drill, store its result with your progress, and return it."""
+        self._hint_timer.cancel()
         self._users.close()
         self.close()
         result = self._result()

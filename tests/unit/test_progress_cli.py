@@ -36,7 +36,7 @@ def test_the_table_has_the_tasks_and_the_next_step(progress: LearnerProgress) ->
 def test_json_has_every_task(progress: LearnerProgress) -> None:
     found = json.loads(CliRunner().invoke(main, ["progress", "-o", "json"]).output)
 
-    assert len(found["tasks"]) == 12 and found["tasks"]["all-at-once"]["done"]
+    assert len(found["tasks"]) == 17 and found["tasks"]["all-at-once"]["done"]
     assert found["next"].startswith("A second service")
 
 

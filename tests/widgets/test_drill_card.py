@@ -37,7 +37,7 @@ def card(api: FakeApi, rollout: Rollout, progress: LearnerProgress) -> Iterator[
 
 def test_a_repaired_command_ends_it(card: DrillCard, rollout: Rollout, progress: LearnerProgress) -> None:
     assert card.is_locked and "The doctor is locked" in text_of(card)
-    assert "Content-Type" not in card.text and "A hint comes in" in card.text
+    assert "Content-Type" not in card.text and "A hint comes two minutes" in card.text
 
     type_into(card, "The repaired command", "curl")
     press(card, "Send it")
@@ -76,7 +76,7 @@ def test_an_open_drill_says_so(card: DrillCard) -> None:
 def test_the_hint_comes_after_two_minutes() -> None:
     clock = DrillClock(0, NO_TYPE, began=100.0)
 
-    assert clock.hint(100.0) == "A hint comes in 120 s."
+    assert clock.hint(100.0) == "A hint comes two minutes after the start."
     assert clock.hint(100.0 + HINT_AFTER_S) == f"Hint: {NO_TYPE.hint}"
     clock.note(True, 300.0)
     assert clock.hint(400.0) == "" and repr(clock.result(500.0, 10, 1)) == (

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 from kserve_nb.gates.load_generator import LoadResult
-from kserve_nb.gates.load_phases import TrafficChange
+from kserve_nb.gates.load_phases import LoadChange
 from kserve_nb.widgets.drawing import svg
 from kserve_nb.widgets.drawing.palette import BAD, FAINT, INK, LINE, revision_colour, revision_shape
 from kserve_nb.widgets.drawing.svg import WIDTH
@@ -14,7 +14,7 @@ from kserve_nb.widgets.drawing.svg import WIDTH
 _LEFT, _RIGHT, _TOP, _HEIGHT, _GAP, _LOW = 44.0, 60.0, 24.0, 110.0, 24.0, 60.0  # px
 
 
-def picture(result: LoadResult | None, changes: Sequence[TrafficChange], width: float = WIDTH) -> str:
+def picture(result: LoadResult | None, changes: Sequence[LoadChange], width: float = WIDTH) -> str:
     """The picture; empty axes of the same size before the first request."""
     seconds = result.seconds if result else []
     most = max((row["requests"] for row in seconds), default=0)
@@ -72,7 +72,7 @@ def _second(row: dict[str, object], x: float, step: float, most: int, slowest: f
     return parts
 
 
-def _change(change: TrafficChange, x: float) -> list[str]:
+def _change(change: LoadChange, x: float) -> list[str]:
     end = _TOP + _HEIGHT + _GAP + _LOW
     return [svg.line(x, _TOP - 8, x, end, INK, "stroke-dasharray='4 3'"),
             svg.text_at(x + 3, _TOP - 11, change.label, more="font-size='11'")]

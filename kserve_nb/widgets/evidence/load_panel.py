@@ -11,7 +11,7 @@ import traitlets as T  # noqa: N812 - short, as traits fill these lines
 
 from kserve_nb.gates.gated_rollout import GatedRollout
 from kserve_nb.gates.load_generator import LoadResult
-from kserve_nb.gates.load_phases import LoadPhase, TrafficChange, distinct, phases
+from kserve_nb.gates.load_phases import LoadChange, LoadPhase, distinct, phases
 from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.values.text.readable_error import ReadableError
 from kserve_nb.widgets.drawing import load_picture
@@ -42,7 +42,7 @@ class LoadPanel(RolloutWidget):
 
     def __init__(self, rollout: GatedRollout):
         self._rollout = rollout
-        self._changes: list[TrafficChange] = []
+        self._changes: list[LoadChange] = []
         self._began = 0.0
         self._running: asyncio.Task[LoadResult] | None = None
         super().__init__(rollout)
@@ -54,10 +54,18 @@ class LoadPanel(RolloutWidget):
         Raises:
             LoadError: the load is too large, or goes to a gateway that others use.
         """
+        return await self.start(rate, duration_s)
+
+    def start(self, rate: float = 50, duration_s: float = _DURATION_S) -> asyncio.Task[LoadResult]:
+        """Send requests in the background. Await the returned task for the result."""
         self.error, self.result, self._changes = "", None, []
         self.sending = f"sending {rate:g} requests a second for {duration_s:g} s"
+        self._running = asyncio.get_running_loop().create_task(self._shoot(rate, duration_s))
+        return self._running
+
+    async def _shoot(self, rate: float, duration_s: float) -> LoadResult:
         try:
-            self.result = await self._rollout.load(rate=rate, duration_s=duration_s, on_start=self._start)
+            self.result = await self._rollout.load(rate=rate, duration_s=duration_s, on_start=self._begin)
         finally:
             self._began, self.sending = 0.0, ""
         return self.result
@@ -87,7 +95,7 @@ class LoadPanel(RolloutWidget):
             self._running.cancel()  # type: ignore[union-attr]
         super().close()
 
-    def _start(self) -> None:
+    def _begin(self) -> None:
         self._began = time.monotonic()
         self._note_change(self.snapshot)
 
@@ -102,7 +110,7 @@ class LoadPanel(RolloutWidget):
             return
         latest = status.latest_ready
         at_s = round(time.monotonic() - self._began, 2) if self._changes else 0.0
-        self._changes.append(TrafficChange(at_s, status.requested_percent, snapshot.routed.get(latest)))
+        self._changes.append(LoadChange(at_s, status.requested_percent, snapshot.routed.get(latest)))
 
     def _picture(self) -> str:
         drawn = load_picture.picture(self.result, distinct(self._changes), self._width - CARD_PADDING)
@@ -126,8 +134,7 @@ class LoadPanel(RolloutWidget):
 
     def _on_run(self, value: str) -> None:
         if not self.sending:
-            self._running = asyncio.get_event_loop().create_task(self.run(rate=float(value)))
-            self._running.add_done_callback(self._on_end)
+            self.start(rate=float(value)).add_done_callback(self._on_end)
 
     def _on_end(self, task: asyncio.Task[LoadResult]) -> None:
         error = None if task.cancelled() else task.exception()
