@@ -32,7 +32,8 @@ class DrillCard(RolloutWidget):
         self._hint_timer = threading.Timer(HINT_AFTER_S + 1, self.redraw)
         self._hint_timer.daemon = True
         self._answer, self._draft = "", self._command
-        self._broken = False  # the cluster has been seen with the fault
+        self._generation = 0  # of the InferenceService with the fault
+        self._broken = False  # the cluster has been seen with the fault, or after a repair of it
         self._judged: Mapping[str, Any] = {}  # the last document that counted as an attempt
         self._saved = False
         super().__init__(rollout)
@@ -41,7 +42,9 @@ class DrillCard(RolloutWidget):
     async def begin(self) -> None:
         """Cause the fault, and start the time."""
         for step in self.fault.changes:
-            await asyncio.to_thread(self._rollout.client.patch, INFERENCE_SERVICE, self._rollout.name, step.patch)
+            patched = await asyncio.to_thread(
+                self._rollout.client.patch, INFERENCE_SERVICE, self._rollout.name, step.patch)
+            self._generation = int(patched["metadata"].get("generation") or 0)
         self._clock.began = time.time()
         self._hint_timer.start()
 
@@ -126,11 +129,17 @@ class DrillCard(RolloutWidget):
 
     def _judge(self, snapshot: Snapshot) -> None:
         """The fault is repaired when the cluster is healthy again; any other change is an attempt."""
-        missing = mended(snapshot)
+        missing, status = mended(snapshot), snapshot.status
+        generation = status.generation if status else 0
+        if status and generation < self._generation:
+            return  # of before the fault
         if not self._broken:
-            self._broken = bool(missing)
+            changed = bool(self._generation) and generation > self._generation
+            self._broken = bool(missing) or changed
             self._judged = snapshot.document
-        elif not missing:
+            if missing or not changed:
+                return
+        if not missing:
             self._clock.note(True, time.time())
         elif snapshot.document != self._judged:
             self._judged = snapshot.document
