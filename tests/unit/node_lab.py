@@ -150,6 +150,10 @@ class Lab:
     def events(self, name: str) -> list[tuple[str, str]]:
         return [(e["reason"], e["message"]) for e in self.store.list(EVENT) if e["involvedObject"]["name"] == name]
 
+    def created_containers(self) -> int:
+        """How often a container was created, all pods together."""
+        return sum(e.get("count", 1) for e in self.store.list(EVENT) if e["reason"] == "Created")
+
     def container(self, name: str, container: str = "kserve-container") -> dict[str, Any]:
         status = self.pod(name)["status"]
         return next(copy.deepcopy(c) for c in [*status["containerStatuses"], *status.get("initContainerStatuses", [])]

@@ -190,6 +190,38 @@ def test_the_data_of_a_secret_is_base64() -> None:
         400, 'Secret in version "v1" cannot be handled as a Secret: illegal base64 data at input byte 2')
 
 
+def secret(**fields: Any) -> Object:
+    return {"metadata": {"name": "x", "namespace": "kserve-test"}, **fields}
+
+
+def test_a_secret_is_stored_with_its_texts_as_data() -> None:
+    made = admit("CREATE", SECRET, secret(data={"k1": "djE=", "k2": ""}, stringData={"k2": "v2"}), None, new_store())
+
+    assert (made["type"], made["data"]) == ("Opaque", {"k1": "djE=", "k2": "djI="})
+    assert "stringData" not in made
+
+
+def test_line_breaks_in_base64_are_ignored() -> None:
+    assert admit("CREATE", SECRET, secret(data={"k": "djEy\r\nMw==\n"}), None, new_store())["data"] == {"k": "djEyMw=="}
+
+
+@pytest.mark.parametrize(("kind", "old", "new", "message"), [
+    (SECRET, {}, {"type": "kubernetes.io/tls"}, '"x" is invalid: [data[tls.crt]: Required value, data[tls.key]: '
+     'Required value, type: Invalid value: "kubernetes.io/tls": field is immutable]'),
+    (SECRET, {"immutable": True}, {"immutable": True, "stringData": {"a": "b"}},
+     "data: Forbidden: field is immutable when `immutable` is set"),
+    (CONFIG_MAP, {"immutable": True}, {}, "immutable: Forbidden: field is immutable when `immutable` is set"),
+    (CONFIG_MAP, {}, {"data": {"a b": ""}}, 'data[a b]: Invalid value: "a b": a valid config key must consist of'),
+])  # fmt: skip
+def test_changes_of_data_that_a_real_api_server_refuses(kind: Kind, old: Object, new: Object, message: str) -> None:
+    before = admit("CREATE", kind, secret(**old), None, new_store())
+
+    with pytest.raises(StatusError) as refused:
+        admit("UPDATE", kind, secret(**new), before, new_store())
+
+    assert refused.value.code == 422 and message in refused.value.message
+
+
 @pytest.mark.parametrize(("written", "stored"), [
     ("1000m", "1"), ("0.5", "500m"), (1, "1"), ("1024Mi", "1Gi"), ("1.5Gi", "1536Mi"), ("512Mi", "512Mi"),
     ("0.1m", "100u"), ("1000k", "1M"), ("1e3", "1e3"), ("0", "0"), ("2048", "2048"), ("12E", "12E"), ("many", "many"),

@@ -117,6 +117,17 @@ def test_discovery_is_the_same_plain_and_aggregated(server: ApiServer) -> None:
             assert [resource["resource"] for resource in found["resources"]] == names
 
 
+@pytest.mark.parametrize(("path", "name", "hash_"), [
+    ("/api/v1", "configmaps", "qFsyl6wFWjQ="), ("/api/v1", "pods", "xPOwRZ+Yhw8="), ("/api/v1", "pods/log", None),
+    ("/apis/apps/v1", "deployments", "8aSe+NMegvE="),
+    ("/apis/authentication.k8s.io/v1", "tokenreviews", None)])  # fmt: skip
+def test_discovery_has_the_hashes_of_a_real_api_server(server: ApiServer, path: str, name: str,
+                                                       hash_: str | None) -> None:
+    rows = ok(server.request("GET", path))["resources"]
+
+    assert next(row for row in rows if row["name"] == name).get("storageVersionHash") == hash_
+
+
 def test_internal_kinds_are_not_served(server: ApiServer) -> None:
     assert server.request("GET", "/apis/embedded.kserve-nb.dev/v1/sandboxes").status_code == 404
     assert "embedded.kserve-nb.dev" not in server.request("GET", "/apis").text
@@ -175,6 +186,25 @@ def test_a_strategic_patch_merges_named_containers(server: ApiServer) -> None:
 
     (container,) = changed["spec"]["template"]["spec"]["containers"]
     assert (container["name"], container["image"], container["env"]) == ("a", "x", [{"name": "K", "value": "1"}])
+
+
+@pytest.mark.parametrize(("change", "problem"), [
+    ({"metadata": {"labels": "invalid"}}, "map[metadata:map[labels:invalid]]\": cannot restore map from string"),
+    ({"metadata": 1}, "cannot restore struct from: int64"),
+    ({"spec": {"replicas": "two"}}, "unrecognized type: int32"),
+    ({"metadata": {"finalizers": {"a": 1}}}, "cannot restore slice from map"),
+    ({"metadata": {"labels": {"a": 1}}}, "cannot convert int64 to string"),
+])  # fmt: skip
+def test_a_strategic_patch_with_a_value_of_the_wrong_type_is_refused(server: ApiServer, change: dict[str, Any],
+                                                                     problem: str) -> None:
+    ok(server.request("POST", DEPLOYMENTS, deployment({"name": "a", "image": "x"})))
+
+    answer = server.request("PATCH", f"{DEPLOYMENTS}/web", change,
+                            headers={"Content-Type": STRATEGIC})
+
+    assert answer.status_code == 422
+    assert answer.json()["message"].startswith(' "" is invalid: patch: Invalid value: "map[')
+    assert answer.json()["message"].endswith(problem)
 
 
 def test_scale_sets_replicas(server: ApiServer) -> None:

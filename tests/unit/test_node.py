@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ import psutil
 import pytest
 
 from kserve_nb.clusters.embedded import log_rotation
+from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.apimachinery.kinds import POD, SANDBOX
-from kserve_nb.clusters.embedded.apimachinery.objects import is_true
+from kserve_nb.clusters.embedded.apimachinery.objects import Kind, WatchEvent, is_true
 from kserve_nb.clusters.embedded.node.kubelet.volumes import claim_folder
 from kserve_nb.clusters.embedded.node.runtime import iris_models, sandbox
 from kserve_nb.clusters.embedded.node.runtime.iris_models import DISAGREEMENT, PAYLOAD
@@ -225,6 +226,45 @@ def test_a_gateways_pod_is_ready_and_leads_to_the_ingress(socket: Path) -> None:
                 it.store.delete(POD, NAMESPACE_NAME, "gateway")
 
                 await it.state("gateway", "gone")
+
+    asyncio.run(play())
+
+
+def test_a_pod_deleted_without_a_kubelet_starts_no_container_again(socket: Path) -> None:
+    async def play() -> None:
+        async with lab(socket, speed=1) as it:
+            async with it.node():
+                it.store.create(POD, pod("one"))
+                await it.ready("one")
+                os.kill(it.sandbox("one")["containers"]["kserve-container"]["pids"][0], signal.SIGKILL)
+                await it.until(lambda: "terminated" in it.container("one")["state"], "its server has ended")
+            before = it.created_containers()
+            it.store.delete(POD, NAMESPACE_NAME, "one", grace_period_s=1)
+
+            async with it.node():
+                await it.state("one", "gone")
+                assert it.created_containers() == before
+
+    asyncio.run(play())
+
+
+def test_a_late_event_of_a_pod_that_is_gone_starts_nothing(socket: Path) -> None:
+    async def play() -> None:
+        async with lab(socket) as it:
+            it.store.create(POD, pod("one"))
+            late = WatchEvent("MODIFIED", it.pod("one"))
+            it.store.delete(POD, NAMESPACE_NAME, "one", grace_period_s=0)
+
+            async def with_late_event(*kinds: Kind) -> AsyncIterator[WatchEvent]:
+                yield late
+                async for event in Store.watch(it.store, *kinds):
+                    yield event
+
+            it.store.watch = with_late_event  # type: ignore[method-assign]
+            async with it.node():
+                it.store.create(POD, pod("two"))
+                await it.ready("two")
+                assert [folder.name for folder in (it.folder / "pods").iterdir()] == [it.pod("two")["metadata"]["uid"]]
 
     asyncio.run(play())
 

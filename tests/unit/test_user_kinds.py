@@ -107,6 +107,22 @@ def test_its_objects_are_printed_in_its_columns(lab: ApiLab) -> None:
         "crontab.stable.example.com/printed"]
 
 
+def test_a_singular_name_of_its_own_and_open_objects_are_served(lab: ApiLab) -> None:
+    schema = {"type": "object", "properties": {"spec": {"type": "object", "additionalProperties": True,
+                                                        "properties": {"test": {"type": "string"}}}}}
+    body = definition("mock-resources", "MockResource", schema={"openAPIV3Schema": schema})
+    body["spec"]["names"]["singular"] = "mock-resource"
+    create(lab, body)
+    made = {"apiVersion": "stable.example.com/v1", "kind": "MockResource", "metadata": {"name": "open"},
+            "spec": {"test": "a", "further": 1}}
+
+    lab.kubectl("apply", "-f-", stdin=json.dumps(made))
+
+    found = lab.kubectl("get", "mock-resource", "open", "-o", "json").stdout
+    assert json.loads(found)["spec"] == {"test": "a", "further": 1}
+    assert "FIELDS:" in lab.kubectl("explain", "mock-resource").stdout
+
+
 def test_explain_describes_its_fields(lab: ApiLab) -> None:
     explained = lab.kubectl("explain", "crontab.spec").stdout
 

@@ -16,6 +16,7 @@ from kserve_nb.clusters.embedded.api.admission.kserve import isvc_defaults, isvc
 from kserve_nb.clusters.embedded.api.admission.kubernetes import (
     core_kinds,
     custom_resource_admission,
+    data_kinds,
     pod_admission,
     pod_validation,
 )
@@ -55,6 +56,7 @@ _DEFAULTS: Mapping[Kind, Step] = {
     REPLICA_SET: core_kinds.default_replica_set,
     SERVICE: core_kinds.default_service,
     PERSISTENT_VOLUME_CLAIM: core_kinds.default_claim,
+    SECRET: data_kinds.default_secret,
     INFERENCE_SERVICE: isvc_defaults.default,
     **dict.fromkeys(_KNATIVE_KINDS, knative_defaults.default),
 }
@@ -64,8 +66,8 @@ _VALIDATIONS: Mapping[Kind, tuple[Step, ...]] = {
     DEPLOYMENT: (core_kinds.validate_workload,),
     REPLICA_SET: (core_kinds.validate_workload,),
     SERVICE: (core_kinds.validate_service,),
-    CONFIG_MAP: (core_kinds.validate_data, knative_config.validate),
-    SECRET: (core_kinds.validate_data,),
+    CONFIG_MAP: (data_kinds.validate_data, knative_config.validate),
+    SECRET: (data_kinds.validate_data,),
     INFERENCE_SERVICE: (isvc_validation.validate,),
     SERVING_RUNTIME: (serving_runtimes.validate,),
     CLUSTER_SERVING_RUNTIME: (serving_runtimes.validate,),

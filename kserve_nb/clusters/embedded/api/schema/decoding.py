@@ -36,6 +36,28 @@ def type_error(type_name: str, value: Any, *, embedded_names: bool = False) -> s
     return next(_errors(type_name, value, "", (), embedded_names), None)
 
 
+_CONVERTED = re.compile(r"json: cannot unmarshal (\w+)[^\n]* of type (\S+)")
+_GO_KINDS = {"number": "int64", "array": "slice", "object": "map"}
+
+
+def conversion_error(type_name: str, value: Any) -> str | None:
+    """What Go's converter of a patched object reports about the first field of a wrong type, None if there is none.
+
+    Source: k8s.io/apimachinery pkg/runtime/converter.go (`fromUnstructured`).
+    """
+    error = type_error(type_name, value)
+    found = _CONVERTED.match(error or "")
+    if found is None:
+        return error
+    given, expected = _GO_KINDS.get(found[1], found[1]), found[2]
+    if expected.startswith(("map[", "[]")):
+        return f"cannot restore {'map' if expected[0] == 'm' else 'slice'} from {given}"
+    if "." in expected:
+        return f"cannot restore struct from: {given}"
+    return f"cannot convert int64 to {expected}" if given == "int64" and expected == "string" else (
+        f"unrecognized type: {expected}")
+
+
 def _errors(type_: str, value: Any, struct: str, path: tuple[str, ...], embedded: bool) -> Iterator[str]:
     if value is None or type_ in ("any", "open"):
         return

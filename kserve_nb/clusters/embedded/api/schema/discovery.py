@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from typing import NamedTuple
 
@@ -33,6 +35,8 @@ class _Resource(NamedTuple):
     categories: tuple[str, ...] = ()
     of: GroupVersion | None = None  # group and version of the kind where they differ from the resource's
     is_custom: bool = False
+    singular: str = ""
+    stored_as: str = ""  # what the hash of the storage version is made of, "" for resources without objects
 
 
 class _Subresource(NamedTuple):
@@ -55,13 +59,13 @@ _SUBRESOURCES = {
 # Resources that are answered without objects in the store.
 _WITHOUT_OBJECTS: dict[GroupVersion, list[_Resource]] = {
     ("authentication.k8s.io", "v1"): [
-        _Resource("selfsubjectreviews", "SelfSubjectReview", False, ["create"]),
-        _Resource("tokenreviews", "TokenReview", False, ["create"])],
+        _Resource(f"{kind.lower()}s", kind, False, ["create"], singular=kind.lower())
+        for kind in ("SelfSubjectReview", "TokenReview")],
     ("authorization.k8s.io", "v1"): [
-        _Resource(f"{kind.lower()}s", kind, False, ["create"])
+        _Resource(f"{kind.lower()}s", kind, False, ["create"], singular=kind.lower())
         for kind in ("SelfSubjectAccessReview", "SelfSubjectRulesReview", "SubjectAccessReview")],
-    ("metrics.k8s.io", "v1beta1"): [_Resource("nodes", "NodeMetrics", False, ["get", "list"]),
-                                    _Resource("pods", "PodMetrics", True, ["get", "list"])]}
+    ("metrics.k8s.io", "v1beta1"): [_Resource("nodes", "NodeMetrics", False, ["get", "list"], singular="nodemetrics"),
+                                    _Resource("pods", "PodMetrics", True, ["get", "list"], singular="podmetrics")]}
 
 
 def versions(address: str) -> Object:
@@ -128,8 +132,9 @@ def _version_rank(version: str) -> tuple[int, int, int, str]:
 def _of_kind(kind: Kind) -> list[_Resource]:
     verbs = [verb for verb in (_CUSTOM_VERBS if kind.is_custom else _BUILT_IN_VERBS)
              if kind != NAMESPACE or verb != "deletecollection"]
+    stored_as = "" if kind.has_versions else f"{kind.group}/{kind.version}/{kind.kind}"
     rows = [_Resource(kind.plural, kind.kind, kind.namespaced, verbs, kind.short, kind.categories,
-                      is_custom=kind.is_custom)]
+                      is_custom=kind.is_custom, singular=kind.singular, stored_as=stored_as)]
     for name in kind.subresources:
         subresource = _SUBRESOURCES[name]
         rows.append(_Resource(f"{kind.plural}/{name}", subresource.kind or kind.kind, kind.namespaced,
@@ -151,8 +156,7 @@ def _group(kinds: Kinds, name: str) -> Object:
 
 
 def _plain(resource: _Resource) -> Object:
-    singular = "" if "/" in resource.name else resource.kind.lower()
-    row: Object = {"name": resource.name, "singularName": singular, "namespaced": resource.namespaced}
+    row: Object = {"name": resource.name, "singularName": resource.singular, "namespaced": resource.namespaced}
     if resource.of:
         row |= {"group": resource.of[0], "version": resource.of[1]}
     row |= {"kind": resource.kind, "verbs": resource.verbs}
@@ -160,7 +164,18 @@ def _plain(resource: _Resource) -> Object:
         row["shortNames"] = list(resource.short)
     if resource.categories:
         row["categories"] = list(resource.categories)
+    if resource.stored_as:
+        row["storageVersionHash"] = _storage_version_hash(resource.stored_as)
     return row
+
+
+def _storage_version_hash(stored_as: str) -> str:
+    """The hash of a storage version (apiserver pkg/endpoints/discovery/storageversionhash.go).
+
+    >>> _storage_version_hash("/v1/ConfigMap")
+    'qFsyl6wFWjQ='
+    """
+    return base64.b64encode(hashlib.sha256(stored_as.encode()).digest()[:8]).decode()
 
 
 def _aggregated_group(kinds: Kinds, name: str) -> Object:
@@ -184,7 +199,7 @@ def _aggregated_row(group: str, version: str, resource: _Resource) -> Object:
         return {"subresource": subresource, "responseKind": response, "verbs": resource.verbs}
     row: Object = {"resource": resource.name, "responseKind": response,
                    "scope": "Namespaced" if resource.namespaced else "Cluster",
-                   "singularResource": resource.kind.lower(), "verbs": resource.verbs}
+                   "singularResource": resource.singular, "verbs": resource.verbs}
     if resource.short:
         row["shortNames"] = list(resource.short)
     if resource.categories:

@@ -11,8 +11,11 @@ import orjson
 from aiohttp import web
 
 from kserve_nb.clusters.embedded.api.entry import encode
+from kserve_nb.clusters.embedded.api.field_errors import invalid_value
 from kserve_nb.clusters.embedded.api.ownership.managed_fields import Writer
 from kserve_nb.clusters.embedded.api.schema import structural_schemas
+from kserve_nb.clusters.embedded.api.schema.decoding import conversion_error
+from kserve_nb.clusters.embedded.api.schema.kind_types import type_of_kind
 from kserve_nb.clusters.embedded.api.store.store import Store
 from kserve_nb.clusters.embedded.api.verbs import applying
 from kserve_nb.clusters.embedded.api.verbs.object_response import object_response
@@ -45,7 +48,10 @@ async def patch(request: web.Request, store: Store, target: RequestTarget) -> we
     data = await bodies.read(request)
     change = _CHANGES[media](_json(data))
     entry = store.entry(kind, target.namespace, target.name or "")
-    body = bodies.checked(kind, change(entry.copy()))
+    changed = change(entry.copy())
+    if media == STRATEGIC_PATCH and (problem := conversion_error(type_of_kind(kind), changed)):
+        raise _not_converted(orjson.loads(data), problem)
+    body = bodies.checked(kind, changed)
     check_same(body, target)
     body, warnings = structural_schemas.validate(kind, body, mode, duplicate_keys.messages(data))
     new = write(store, target, entry.copy(), body, writer, dry_run, warnings)
@@ -95,6 +101,12 @@ def _strategic_change(value: Any) -> Change:
             raise StatusError(400, "BadRequest", str(error)) from None
 
     return change
+
+
+def _not_converted(value: Object, problem: str) -> StatusError:
+    """The error about a strategic merge patch whose result has a value of the wrong type (`applyPatchToObject`)."""
+    cause = invalid_value("patch", go_json.printed(value), problem)
+    return StatusError(422, "Invalid", f' "" is invalid: {cause.field}: {cause.message}', {"causes": [cause._asdict()]})
 
 
 def _json_change(value: Any) -> Change:

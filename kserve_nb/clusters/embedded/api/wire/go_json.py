@@ -44,6 +44,21 @@ def type_name(value: object) -> str:
     return "null" if value is None else _GO_TYPES[type(value)]
 
 
+def printed(value: object) -> str:
+    """A JSON value as Go's `%v` prints it.
+
+    >>> printed({"metadata": {"labels": ["a", None, True]}})
+    'map[metadata:map[labels:[a <nil> true]]]'
+    """
+    if isinstance(value, dict):
+        return f"map[{' '.join(f'{key}:{printed(value[key])}' for key in sorted(value))}]"
+    if isinstance(value, list):
+        return f"[{' '.join(map(printed, value))}]"
+    if value is None:
+        return "<nil>"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def summary(data: bytes) -> str:
     """The beginning of a body, as error messages repeat it."""
     if not data:

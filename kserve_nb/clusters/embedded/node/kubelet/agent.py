@@ -57,10 +57,15 @@ class Kubelet:
                 worker.remove()
         elif worker is not None:
             worker.update(pod)
-        else:
+        elif self._exists(pod):  # the last events of a pod can arrive after its worker has removed it
             worker = self._workers[uid] = PodWorker(self._node, pod)
             worker.update(pod)
             group.create_task(self._run_pod(uid, worker))
+
+    def _exists(self, pod: Object) -> bool:
+        meta = pod["metadata"]
+        stored = self._objects.find(POD, meta["namespace"], meta["name"])
+        return stored is not None and stored["metadata"]["uid"] == meta["uid"]
 
     async def _run_pod(self, uid: str, worker: PodWorker) -> None:
         """Run one pod. After an unexpected error, a new worker continues from the pod's status."""

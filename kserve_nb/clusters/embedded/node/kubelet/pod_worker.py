@@ -53,6 +53,14 @@ class PodWorker:
 
     async def run(self) -> None:
         """Run the pod until it has been deleted and has ended."""
+        if not self.deleting.is_set():
+            await self._run_until_deleted()
+        elif self._state.pod_ip:  # the pod was deleted while no kubelet ran: nothing is started any more
+            self._adopt_processes()
+        await terminate(self.record, self.gone, self.changed)
+        shutil.rmtree(self.record.folder, ignore_errors=True)
+
+    async def _run_until_deleted(self) -> None:
         running = asyncio.create_task(self._keep_running())
         deleting = asyncio.create_task(self.deleting.wait())
         try:
@@ -63,8 +71,6 @@ class PodWorker:
             for task in (running, deleting):
                 task.cancel()
             await asyncio.gather(running, deleting, return_exceptions=True)
-        await terminate(self.record, self.gone, self.changed)
-        shutil.rmtree(self.record.folder, ignore_errors=True)
 
     async def _keep_running(self) -> None:
         """Start the pod, or continue from the state that its status describes, and keep it running."""

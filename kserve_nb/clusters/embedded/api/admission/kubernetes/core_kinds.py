@@ -1,4 +1,4 @@
-"""Defaults and validation of Kubernetes' kinds other than pods.
+"""Defaults and validation of Kubernetes' kinds other than pods, Secrets and ConfigMaps.
 
 Source: kubernetes 1.35 pkg/apis/{core,apps}/v1/defaults.go, pkg/registry/core/service (cluster IPs),
 pkg/apis/{core,apps}/validation/validation.go.
@@ -6,19 +6,16 @@ pkg/apis/{core,apps}/validation/validation.go.
 
 from __future__ import annotations
 
-import base64
 import ipaddress
-import re
 import secrets
 
 from kserve_nb.clusters.embedded.api.admission.kubernetes.workload_defaults import default_pod_spec
 from kserve_nb.clusters.embedded.api.admission.review import Review
 from kserve_nb.clusters.embedded.api.field_errors import Cause, invalid, invalid_value, required
-from kserve_nb.clusters.embedded.apimachinery.kinds import SECRET, SERVICE
-from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, StatusError
+from kserve_nb.clusters.embedded.apimachinery.kinds import SERVICE
+from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects
 
 SERVICE_NETWORK = ipaddress.ip_network("198.19.0.0/16")  # RFC 2544: never routed
-_DATA_LIMIT = 2**20  # bytes in a ConfigMap or Secret
 
 
 def default_namespace(review: Review) -> None:
@@ -124,31 +121,6 @@ def validate_service(review: Review) -> None:
                    for index, address in enumerate(before) if after[index:index + 1] != [address]]
     if causes:
         raise invalid(SERVICE, review.name, causes)
-
-
-def validate_data(review: Review) -> None:
-    """Refuse a ConfigMap or Secret with too much data, or a Secret whose data is not base64."""
-    new = review.new
-    size = sum(len(str(value).encode()) for value in (new.get("data") or {}).values())
-    size += sum(len(str(value)) for value in (new.get("binaryData") or {}).values()) * 3 // 4
-    if review.kind == SECRET:
-        for value in (new.get("data") or {}).values():
-            _check_base64(str(value))
-        size = size * 3 // 4
-    if size > _DATA_LIMIT:
-        raise invalid(review.kind, review.name, [Cause(
-            "data" if review.kind == SECRET else "[]", "FieldValueTooLong",
-            f"Too long: may not be more than {_DATA_LIMIT} bytes")])
-
-
-def _check_base64(value: str) -> None:
-    try:
-        base64.b64decode(value, validate=True)
-    except ValueError:
-        bad = re.search(r"[^A-Za-z0-9+/=]", value)
-        offset = bad.start() if bad else len(value) // 4 * 4
-        raise StatusError(400, "BadRequest", 'Secret in version "v1" cannot be handled as a Secret: illegal base64 '
-                                             f"data at input byte {offset}") from None
 
 
 def _default_addresses(spec: Object, old: Object, objects: Objects) -> None:

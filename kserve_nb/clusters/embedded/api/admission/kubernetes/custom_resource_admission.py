@@ -117,7 +117,7 @@ def _schema_of_version_problems(version: Object, path: str) -> Iterator[Cause]:
 def _schema_problems(schema: Object, path: str) -> Iterator[Cause]:
     """What makes a schema unusable: fields without a type, unknown types, patterns that cannot be compiled."""
     properties = schema.get("properties") or {}
-    if properties and schema.get("additionalProperties"):
+    if properties and schema.get("additionalProperties", True) is not True:
         yield forbidden(f"{path}.additionalProperties", "additionalProperties and properties are mutual exclusive")
     for name, inner in properties.items():
         yield from _typed(inner, f"{path}.properties[{name}]", "must not be empty for specified object fields")
