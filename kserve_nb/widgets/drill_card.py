@@ -33,7 +33,7 @@ class DrillCard(RolloutWidget):
         self._hint_timer.daemon = True
         self._answer, self._draft = "", self._command
         self._generation = 0  # of the InferenceService with the fault
-        self._broken = False  # the cluster has been seen with the fault, or after a repair of it
+        self._fault_seen = False  # the cluster has been seen with the fault, or after a repair of it
         self._judged: Mapping[str, Any] = {}  # the last document that counted as an attempt
         self._saved = False
         super().__init__(rollout)
@@ -133,9 +133,9 @@ class DrillCard(RolloutWidget):
         generation = status.generation if status else 0
         if status and generation < self._generation:
             return  # of before the fault
-        if not self._broken:
+        if not self._fault_seen:
             changed = bool(self._generation) and generation > self._generation
-            self._broken = bool(missing) or changed
+            self._fault_seen = bool(missing) or changed
             self._judged = snapshot.document
             if missing or not changed:
                 return

@@ -58,7 +58,7 @@ def test_a_fault_of_the_cluster_is_repaired_when_its_state_is_healthy(
     api.load("02-canary-10")
     card = DrillCard(14, TOO_MUCH, rollout, progress, HOST)
     route(api, 101)
-    until(card, lambda _snapshot: card._broken)
+    until(card, lambda _snapshot: card._fault_seen)
 
     route(api, 20)
     until(card, lambda _snapshot: not card.is_locked)
