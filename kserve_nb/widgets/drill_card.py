@@ -35,7 +35,7 @@ class DrillCard(RolloutWidget):
         self._generation = 0  # of the InferenceService with the fault
         self._fault_seen = False  # the cluster has been seen with the fault, or after a repair of it
         self._judged: Mapping[str, Any] = {}  # the last document that counted as an attempt
-        self._saved = False
+        self._noted = False
         super().__init__(rollout)
         self.redraw()
 
@@ -75,8 +75,8 @@ class DrillCard(RolloutWidget):
         self._users.close()
         self.close()
         result = self._result()
-        if not self._saved:
-            self._saved = True
+        if not self._noted:
+            self._noted = True
             self._progress.note_drill(asdict(result))
         self.redraw()
         return result
