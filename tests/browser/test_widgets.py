@@ -17,7 +17,9 @@ axe_core = pytest.importorskip("axe_playwright_python.base", reason="needs axe-p
 
 SETUP = """
 from kserve_nb.doctor import Finding, Report
+from kserve_nb import IRIS_CANDIDATES
 from kserve_nb.doctor.remedy import Remedy
+from kserve_nb.gates.comparison import RevisionComparison
 from kserve_nb.doctor.rule import Rule
 from kserve_nb.gates.gated_rollout import GatedRollout
 from kserve_nb.gates.plan import RolloutPlan
@@ -40,6 +42,8 @@ WIDGETS = {
     "task": "TaskCard(task, rollout, task.targets(), progress)",
     "prediction": 'PredictionCard(question_named("percent-revision"), rollout, progress)',
     "runner": "RunnerPanel(gated, RolloutPlan())",
+    "load": "LoadPanel(rollout)",
+    "map": "DisagreementMap(RevisionComparison(IRIS_CANDIDATES, [0] * 360, [0, 1, 0] * 120))",
 }
 WIDTHS = (1280, 1024)
 HEIGHT = 900
