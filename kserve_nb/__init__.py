@@ -14,17 +14,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kserve_nb.gates.criteria.answer_gates import AgreementGate, LossGate
+    from kserve_nb.gates.criteria.request_gates import ErrorsGate
+    from kserve_nb.gates.plan import ProbeTraffic, RolloutPlan
     from kserve_nb.lab import connect
     from kserve_nb.rollout.discriminating_input import IRIS_CANDIDATES
-    from kserve_nb.rollout.errors import NotPossibleError
+    from kserve_nb.rollout.errors import NotPossibleError, NotReadyError
     from kserve_nb.rollout.statistics import judge
     from kserve_nb.tasks.course_map import course_map
     from kserve_nb.values.manifest import MODEL, MODEL_2
     from kserve_nb.widgets import (
         ConditionLadder,
+        DisagreementMap,
+        LoadPanel,
         PodTable,
         RequestTrace,
         RevisionTimeline,
+        RunnerPanel,
         SplitChart,
         TrafficSlider,
         YamlDiff,
@@ -34,11 +40,20 @@ __all__ = [
     "IRIS_CANDIDATES",
     "MODEL",
     "MODEL_2",
+    "AgreementGate",
     "ConditionLadder",
+    "DisagreementMap",
+    "ErrorsGate",
+    "LoadPanel",
+    "LossGate",
     "NotPossibleError",
+    "NotReadyError",
     "PodTable",
+    "ProbeTraffic",
     "RequestTrace",
     "RevisionTimeline",
+    "RolloutPlan",
+    "RunnerPanel",
     "SplitChart",
     "TrafficSlider",
     "YamlDiff",
@@ -52,7 +67,13 @@ _MODULES = {
     "IRIS_CANDIDATES": "rollout.discriminating_input",
     "MODEL": "values.manifest",
     "MODEL_2": "values.manifest",
+    "AgreementGate": "gates.criteria.answer_gates",
+    "ErrorsGate": "gates.criteria.request_gates",
+    "LossGate": "gates.criteria.answer_gates",
     "NotPossibleError": "rollout.errors",
+    "NotReadyError": "rollout.errors",
+    "ProbeTraffic": "gates.plan",
+    "RolloutPlan": "gates.plan",
     "connect": "lab",
     "course_map": "tasks.course_map",
     "judge": "rollout.statistics",

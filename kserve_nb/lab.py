@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import html
 import os
+import secrets
 import sys
 import time
 from collections.abc import Callable
@@ -28,6 +29,8 @@ from kserve_nb.tasks import progress_text
 from kserve_nb.tasks.attempts import begin
 from kserve_nb.tasks.course_questions import question_named
 from kserve_nb.tasks.course_tasks import task_named
+from kserve_nb.tasks.drill import LOCKED
+from kserve_nb.tasks.drill_faults import fault_of
 from kserve_nb.tasks.learner_progress import LearnerProgress
 from kserve_nb.values import manifest
 from kserve_nb.values.cluster import Cluster
@@ -37,6 +40,7 @@ from kserve_nb.values.rollout_status import RolloutStatus
 from kserve_nb.values.text import render
 
 if TYPE_CHECKING:
+    from kserve_nb.widgets.drill_card import DrillCard
     from kserve_nb.widgets.prediction_card import PredictionCard
     from kserve_nb.widgets.task_card import TaskCard
 
@@ -86,6 +90,7 @@ class Lab:
         self.check = Checks(self.client, self.ingress, doctor=lambda: summary.in_a_line(self.cluster))
         self.stopped_kernels: tuple[str, ...] = ()  # of earlier notebooks of the course
         self.progress = LearnerProgress()
+        self._drill: DrillCard | None = None  # the last one
         self.restored: tuple[str, ...] = ()  # names of evidence that an earlier kernel of this notebook had collected
         self._recorders: dict[str, StoryRecorder] = {}  # by the name of the InferenceService
 
@@ -156,6 +161,22 @@ class Lab:
 
         return PredictionCard(question_named(name), self._unrecorded(), self.progress)
 
+    async def drill(self, seed: int | None = None, timeout_s: float = 180) -> DrillCard:
+        """Set up one fault, to be found and repaired unaided. The doctor is locked until one attempt was made.
+
+        Args:
+            seed: which fault; None draws one.
+            timeout_s: how long the healthy canary, with which a drill begins, may take.
+        """
+        from kserve_nb.widgets.drill_card import DrillCard  # imports IPython, which a script does not need
+
+        seed = secrets.randbelow(1000) if seed is None else seed
+        await self.ensure("canary-10", timeout_s)
+        rollout = self._unrecorded()
+        self._drill = DrillCard(seed, fault_of(seed), rollout, self.progress, rollout.host())
+        await self._drill.begin()
+        return self._drill
+
     async def ensure(self, step: str, timeout_s: float = 180) -> RolloutStatus:
         """Bring the tutorial's InferenceService to a step, from any state.
 
@@ -223,6 +244,8 @@ class Lab:
             namespace: the namespace to examine; by default the lab's.
             all_namespaces: examine every namespace that has InferenceServices.
         """
+        if self._drill is not None and self._drill.is_locked:
+            return Report((), unknown=LOCKED)
         shell = _shell()
         variables = shell.user_ns if shell is not None else {}
         own = {name: value for name, value in variables.items() if isinstance(value, str | int)}

@@ -22,6 +22,7 @@ _MODULES = {
     "run": "run_command",
     "doctor": "doctor_command",
     "progress": "progress_command",
+    "drill": "drill_command",
     "rollout": "rollout_command",
     "load": "load_command",
     "compare": "load_command",

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kserve_nb.access.ingress import Rows
+from kserve_nb.gates.criteria.answer_gates import LossGate
+from kserve_nb.gates.criteria.evidence import Evidence
+from kserve_nb.gates.criteria.gate import GateResult
 from kserve_nb.rollout import sequential
 from kserve_nb.rollout.discriminating_input import IRIS_CANDIDATES
 from kserve_nb.rollout.reader import RolloutReader
@@ -34,6 +38,23 @@ class RevisionComparison:
         """The indexes of the rows on which the answers differ."""
         both = zip(self.previous, self.latest, strict=True)
         return [number for number, (old, new) in enumerate(both) if old != new]
+
+    def against(self, labels: Sequence[Any], budget: float = 0.02, alpha: float = 0.05) -> GateResult:
+        """Compare both revisions with the right answers: fails if the latest one is certainly worse.
+
+        Only rows on which exactly one revision is right count (McNemar's test, as an e-process).
+
+        >>> print(RevisionComparison([[1.0]], [0], [0]).against([0]).word)
+        inconclusive
+
+        Args:
+            labels: the right answer to each row.
+            budget: how much lower the accuracy of the latest revision may be.
+        """
+        pairs = [(old == label, new == label)
+                 for old, new, label in zip(self.previous, self.latest, labels, strict=True)]
+        evidence = Evidence(labelled=len(pairs), worse=pairs.count((True, False)), better=pairs.count((False, True)))
+        return LossGate(budget).judge(evidence, 0, alpha)
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison for a JSON document."""

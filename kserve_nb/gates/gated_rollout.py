@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from kserve_nb.access.ingress import Rows
+from kserve_nb.gates.comparison import RevisionComparison, compare_revisions
 from kserve_nb.gates.execution import rollout_runner
 from kserve_nb.gates.execution.rollout_runner import OnChange, RolloutRunner, WallClock
 from kserve_nb.gates.execution.run_state import Intent, RunState
 from kserve_nb.gates.execution.run_store import RunStore
 from kserve_nb.gates.execution.state_machine import Command
 from kserve_nb.gates.plan import RolloutPlan
+from kserve_nb.rollout.discriminating_input import find_discriminating_input
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values.rollout_status import RolloutStatus
+
+if TYPE_CHECKING:
+    from kserve_nb.gates.load_generator import LoadResult
 
 
 class GatedRollout(Rollout):
@@ -42,6 +52,38 @@ class GatedRollout(Rollout):
         """The state of the plan that was followed last; None if there was none."""
         stored = self._store().load()
         return stored[1] if stored else None
+
+    async def load(
+        self, *, rate: float = 50, duration_s: float = 10, on_start: Callable[[], object] = lambda: None
+    ) -> LoadResult:
+        """Send requests at a constant rate, whether or not earlier ones were answered, and return latencies and counts.
+
+        >>> asyncio.run(rollout.load(rate=20, duration_s=1)).failed
+        0
+
+        Args:
+            rate: requests a second.
+            on_start: called when the first request is due.
+
+        Raises:
+            LoadError: the load is too large, or the gateway is not on this machine.
+        """
+        from kserve_nb.gates import load_generator  # imports an HTTP client that only this method needs
+
+        load_generator.check(rate, duration_s, self.ingress.address, attached=False)
+        status = self.status()
+        known = await asyncio.to_thread(find_discriminating_input, self, status)
+        on_start()
+        return await load_generator.send(
+            self.ingress.address, self.host(), self.name, known, status, rate=rate, duration_s=duration_s)
+
+    def compare(self, rows: Rows | None = None) -> RevisionComparison:
+        """Send the same rows to both revisions, which no user notices. Needs the hosts of both tags: `rollout.tag()`.
+
+        Args:
+            rows: by default flowers over the whole range of iris.
+        """
+        return compare_revisions(self, rows)
 
     def pause(self) -> None:
         """Let the runner stay at the present step. A gate that fails still rolls back."""

@@ -26,6 +26,9 @@ class ProbeTraffic:
 
     In each round one request goes to the main host, as a user's. With the host of the tag `latest`, the same rows
     also go to both revisions, which no user notices. Without it, further requests go to the previous revision.
+
+    >>> ProbeTraffic(rate=50).rate
+    50
     """
 
     rate: float = 20.0  # rounds a second

@@ -8,7 +8,14 @@ from kserve_nb.values.text.readable_error import ReadableError, wrapped
 
 
 class NotReadyError(ReadableError, TimeoutError):
-    """A rollout that did not finish in time, or that failed; the message quotes the controller."""
+    """A rollout that did not finish in time, or that failed; the message quotes the controller.
+
+    >>> try:
+    ...     raise NotReadyError("sklearn-iris: 00002 does not become ready")
+    ... except NotReadyError as failed:
+    ...     print(failed)
+    sklearn-iris: 00002 does not become ready
+    """
 
 
 class NotPossibleError(ReadableError, RuntimeError):

@@ -239,6 +239,10 @@ class Rollout(RolloutReader):
         """
         return await waiting.wait_pods(self, timeout_s, self._clock, drained=drained)
 
+    async def wait_no_pods(self, timeout_s: float = 180) -> tuple[Pod, ...]:
+        """Wait until no pod is left, as with `minReplicas: 0` after the time without requests."""
+        return await waiting.wait_no_pods(self, timeout_s, self._clock)
+
     # --- write -------------------------------------------------------------------------------------------------
 
     def _patch(

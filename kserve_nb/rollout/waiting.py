@@ -103,6 +103,19 @@ async def wait_pods(
             await clock.sleep(POLL_S)
 
 
+async def wait_no_pods(rollout: RolloutReader, timeout_s: float, clock: WaitClock) -> tuple[Pod, ...]:
+    """Wait until the InferenceService has no pods, not even terminating ones."""
+    deadline = clock.now() + timeout_s
+    with interruptible(f"the pods of {rollout.name} still stop."):
+        while pods := await _patiently(rollout.pods, deadline, clock):
+            if clock.now() > deadline:
+                names = ", ".join(pod.name for pod in pods)
+                raise NotReadyError(f"{rollout.name}: pods still run after {timeout_s:.0f} s: {names}. Pods stop only "
+                                    "with minReplicas: 0, and only while nobody sends requests.")
+            await clock.sleep(POLL_S)
+        return pods
+
+
 async def _patiently(read: Callable[[], T], deadline: float, clock: WaitClock) -> T:
     """The result of a reading, repeated until the deadline while the API server does not respond."""
     while True:

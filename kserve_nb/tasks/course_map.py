@@ -20,6 +20,11 @@ _QUESTIONS = {
     "06_promote": "When do the old pods stop?",
     "07_rollback": "Why do two pods keep running?",
     "08_tag_routing": "Why is there a revision 3?",
+    "09_gates": "What does a rollout do without evidence?",
+    "10_broken_canary": "How many users meet a bad model?",
+    "11_compare": "Where do two models differ, and which one is better?",
+    "12_scale_to_zero": "Who answers when no pod runs?",
+    "13_load": "Does a shift cost a request under load?",
 }
 _MARKS = {"done": "✔", "begun": "◐", "new": "○"}
 
@@ -87,7 +92,7 @@ def course_map() -> CourseMap:
     """The map of the course with your own marks.
 
     >>> print(course_map())
-    0 of 9 notebooks done · 12 tasks open · about ... min left
+    0 of 14 notebooks done · 17 tasks open · about ... min left
     ○ 00_setup                      5 min  no task    45 min path
     ...
     next: A second model, all at once (01_first_inference_service.ipynb)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from kserve_nb.tasks.first_tasks import FIRST_TASKS
+from kserve_nb.tasks.gate_tasks import GATE_TASKS
 from kserve_nb.tasks.later_tasks import LATER_TASKS
 from kserve_nb.tasks.task import CourseTask
 
-TASKS = {task.id: task for task in (*FIRST_TASKS, *LATER_TASKS)}
+TASKS = {task.id: task for task in (*FIRST_TASKS, *LATER_TASKS, *GATE_TASKS)}
 
 # The notebooks of the course in order, and how many minutes reading and running one takes, without its tasks.
 NOTEBOOKS = {
@@ -19,6 +20,11 @@ NOTEBOOKS = {
     "06_promote": 6,
     "07_rollback": 8,
     "08_tag_routing": 6,
+    "09_gates": 9,
+    "10_broken_canary": 8,
+    "11_compare": 7,
+    "12_scale_to_zero": 6,
+    "13_load": 7,
 }
 
 

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kserve_nb.widgets.condition_ladder import ConditionLadder
     from kserve_nb.widgets.doctor_panel import DoctorPanel
+    from kserve_nb.widgets.drill_card import DrillCard
+    from kserve_nb.widgets.evidence.disagreement_map import DisagreementMap
+    from kserve_nb.widgets.evidence.load_panel import LoadPanel
     from kserve_nb.widgets.panel import Panel
     from kserve_nb.widgets.pod_table import PodTable
     from kserve_nb.widgets.prediction_card import PredictionCard
@@ -27,7 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ConditionLadder",
+    "DisagreementMap",
     "DoctorPanel",
+    "DrillCard",
+    "LoadPanel",
     "Panel",
     "PodTable",
     "PredictionCard",
@@ -44,7 +50,10 @@ __all__ = [
 
 _MODULES = {
     "ConditionLadder": "condition_ladder",
+    "DisagreementMap": "evidence.disagreement_map",
     "DoctorPanel": "doctor_panel",
+    "DrillCard": "drill_card",
+    "LoadPanel": "evidence.load_panel",
     "Panel": "panel",
     "PodTable": "pod_table",
     "PredictionCard": "prediction_card",

@@ -32,6 +32,9 @@ class RunnerPanel(Sheet):
     """A plan and the runner that follows it: `panel = RunnerPanel(rollout, plan)`, then `await panel.follow()`.
 
     Each button has a twin in code: `rollout.pause()`, `resume()`, `skip()`, `roll_back()` and `abort()`.
+
+    >>> print(RunnerPanel(rollout, RolloutPlan(steps=(10, 100))).text)
+    sklearn-iris: not started; steps 10, 100
     """
 
     state = T.Instance(RunState, allow_none=True)

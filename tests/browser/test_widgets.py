@@ -17,7 +17,9 @@ axe_core = pytest.importorskip("axe_playwright_python.base", reason="needs axe-p
 
 SETUP = """
 from kserve_nb.doctor import Finding, Report
+from kserve_nb import IRIS_CANDIDATES
 from kserve_nb.doctor.remedy import Remedy
+from kserve_nb.gates.comparison import RevisionComparison
 from kserve_nb.doctor.rule import Rule
 from kserve_nb.values import manifest
 from kserve_nb.widgets import *
@@ -30,6 +32,8 @@ WIDGETS = {
     "ladder": "ConditionLadder(rollout)", "request": "RequestTrace(rollout)",
     "diff": 'YamlDiff(rollout, manifest.inference_service("sklearn-iris", manifest.MODEL_2, percent=25))',
     "doctor": "DoctorPanel(lambda **more: report)", "panel": "Panel(rollout)",
+    "load": "LoadPanel(rollout)",
+    "map": "DisagreementMap(RevisionComparison(IRIS_CANDIDATES, [0] * 360, [0, 1, 0] * 120))",
 }
 WIDTHS = (1280, 1024)
 HEIGHT = 900

@@ -13,7 +13,7 @@ import pytest
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from tests.notebooks.conftest import NOTEBOOKS, Runner
+from tests.notebooks.conftest import TUTORIAL, Runner
 
 CHANGES = re.compile(
     r"%%kubectl apply|lab\.(?:ensure|reset)\(|rollout\.(?:deploy|canary|promote|pin|tag|apply)\("
@@ -53,7 +53,7 @@ def steps(cells: list[NotebookNode]) -> list[list[NotebookNode]]:
     return parted
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", TUTORIAL, ids=lambda path: path.stem)
 def test_cells_of_a_step_can_be_run_again_in_any_order(path: Path, runner: Runner):
     with kernel(path, runner) as (client, cells):
         for first, *others in steps(cells):
@@ -63,7 +63,7 @@ def test_cells_of_a_step_can_be_run_again_in_any_order(path: Path, runner: Runne
 
 @pytest.mark.parametrize("path", [
     pytest.param(path, marks=() if path.stem == HARDEST else pytest.mark.long, id=path.stem)
-    for path in NOTEBOOKS if path.stem in DIES])
+    for path in TUTORIAL if path.stem in DIES])
 def test_a_new_kernel_continues_after_one_died_during_an_apply(path: Path, runner: Runner):
     with kernel(path, runner) as (client, cells):
         for cell in cells:

@@ -11,7 +11,7 @@ import pytest
 from nbformat import NotebookNode
 
 from kserve_nb.tasks.course_tasks import tasks_of
-from tests.notebooks.conftest import NOTEBOOKS, Runner
+from tests.notebooks.conftest import DRILL, NOTEBOOKS, Runner
 from tests.notebooks.tutorial import wrong
 
 # In reverse order: the first one runs on an empty cluster, each other one on the state of a later step.
@@ -60,6 +60,14 @@ def test_passes_alone_and_runs_the_tutorials_commands_as_printed(
 
     if "percent" in AGAIN.get(path.stem, {}):
         assert "PREV=70 (00001) LATEST=30 (00002)" in output(done, "check-percent")
+
+
+def test_the_drill_ends_unattended(runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    done = execute(DRILL, runner, tmp_path, monkeypatch, seed=14)
+
+    shown = {cell.id: cell.outputs[-1].data["text/plain"] for cell in done.cells if cell.id in ("doctor", "result")}
+    assert "the doctor is locked" in shown["doctor"]
+    assert shown["result"] == "○ drill 14 is open. The notebook goes on without it."
 
 
 def test_a_command_that_no_cell_ran_or_two_did_is_noticed(tmp_path: Path):

@@ -8,6 +8,7 @@ from typing import Any
 from kserve_nb.doctor import Facts, Session
 from kserve_nb.doctor.facts import KSERVE_CONFIG, ProbeResult, services_of
 from kserve_nb.rollout.sampling import Tally
+from kserve_nb.tasks.drill_faults import FAULTS
 from kserve_nb.values.manifest import MODEL
 from kserve_nb.values.split import Split
 from tests.unit.doctor_fixtures import (
@@ -180,27 +181,17 @@ CASES: tuple[tuple[str, Facts], ...] = (
     ("J11", _step(session=Session(environ=_BINDER))),
 )  # fmt: skip
 COMMANDS: tuple[tuple[str, str], ...] = (
-    ("R05", GOOD.replace("-predictor.", "-predictor-default.")),
-    ("R04", GOOD.replace(HOST, "sklearn-irsi-predictor.kserve-test.example.com")),
-    ("R04", GOOD.replace(f"-H 'Host: {HOST}' ", "")),
-    ("R04", GOOD.replace("/sklearn-iris:", "/sklearn-irsi:")),
-    ("R04", GOOD.replace(":predict", "")),
+    # The faults of the drill, except the one that shows only when the command is sent.
+    *((fault.rule, fault.command(HOST, INGRESS)) for fault in FAULTS
+      if fault.in_request and fault.id != "stale-port-forward"),
     ("R04", GOOD.replace("/sklearn-iris:predict", "/sklearn-iris/predict")),
-    ("R04", GOOD.replace("/models/", "/model/")),
-    ("R14", GOOD.replace("curl -v", "curl -v -X GET")),
     ("R01", GOOD.replace(INGRESS, ":")),
     ("R01", GOOD.replace(INGRESS, ":").replace(HOST, "")),
-    ("R09", GOOD.replace("http://", "https://")),
     ("R06", f"curl {JSON} http://sklearn-iris-predictor.kserve-test.svc.cluster.local/v1/models/sklearn-iris:predict"
             f" {BODY}"),
-    ("R08", GOOD.replace(f" {BODY}", "")),
     ("R03", f"curl {JSON} http://{HOST}/v1/models/sklearn-iris:predict {BODY}"),
-    ("R06", GOOD.replace(HOST, "sklearn-iris-predictor.kserve-test.svc.cluster.local")),
-    ("R07", GOOD.replace(f"{JSON} ", "")),
-    ("R07", GOOD.replace("application/json", "application/json; charset=utf-8")),
     ("R08", GOOD.replace(BODY, "-d @./iris.json")),
     ("R08", GOOD.replace(BODY, "-d '{\"instances\": [[6.8, 2.8], [6.0, 3.4, 4.5, 1.6]]}'")),
-    ("R08", GOOD.replace(BODY, "-d '{\"rows\": []}'")),
     ("R08", GOOD.replace(BODY, "-d '{instances: 1}'")),
     ("C13", GOOD.replace(HOST, f"latest-{HOST}")),
     ("C03", GOOD.replace("curl -v", "curl -v -H 'Connection: keep-alive'")),

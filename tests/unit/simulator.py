@@ -271,8 +271,10 @@ def next_pod_status(pod: Object, now: float, broken: set[str]) -> Object:
     status = pod.get("status") or {}
     uri = next((c["args"][0] for c in pod["spec"].get("initContainers") or []), "")
     state = _state_of(status)
-    if state == "failed":
+    if state in ("failed", "crashing"):
         return status
+    if state == "loaded" and broken & set(pod["spec"]["containers"][0].get("args") or []):
+        return _crashing(_pod_status(pod, status, "loaded", now))
     following = {"": "loading", "loading": "failed" if uri in broken else "loaded", "loaded": "running",
                  "running": "ready", "ready": "ready"}[state]
     return status if following == state else _pod_status(pod, status, following, now)
@@ -287,6 +289,8 @@ def _state_of(status: Object) -> str:
     if init["state"].get("terminated", {}).get("reason") == "Error":
         return "failed"
     ready = sum(c["ready"] for c in status.get("containerStatuses") or [])
+    if any("terminated" in c["lastState"] for c in status.get("containerStatuses") or []):
+        return "crashing"
     return {0: "loaded", 1: "running"}.get(ready, "ready")
 
 
@@ -311,6 +315,17 @@ def _pod_status(pod: Object, status: Object, state: str, now: float) -> Object:
             "initContainerStatuses": [{"name": "storage-initializer", "ready": is_up, "restartCount": 0, "image": "",
                                        "imageID": "", "lastState": {}, "state": init}],
             "containerStatuses": containers, "podIP": "127.0.0.1"}
+
+
+CRASHED = "server: error: argument --workers: invalid int value: 'two'"
+
+
+def _crashing(status: Object) -> Object:
+    """The status after the model server has exited with an error."""
+    first, *others = status["containerStatuses"]
+    crashed = {**first, "restartCount": 1, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+               "lastState": {"terminated": {"exitCode": 2, "reason": "Error", "message": CRASHED}}}
+    return {**status, "containerStatuses": [crashed, *others]}
 
 
 def objects_of(simulator: Simulator, kind: Kind) -> Iterator[Object]:

@@ -82,6 +82,7 @@ BOTH = inference_service(NAME, MODEL, percent=10)
 BOTH["spec"]["predictor"]["sklearn"] = {"storageUri": MODEL_2}
 PROMOTED = inference_service(NAME, MODEL_2)
 PINNED = inference_service(NAME, MODEL_2, percent=0)
+SLEEPY = {"spec": {"predictor": {"minReplicas": 0}}}
 TAGGED = inference_service(NAME, MODEL_2, percent=10, tag_routing=True)
 
 
@@ -104,6 +105,11 @@ BEFORE: dict[str, Sequence[Change]] = {
     "roll-back": [FIRST, CANARY, PROMOTED],
     "leave-pin": [FIRST, CANARY, PROMOTED, PINNED],
     "hidden-host": [FIRST, CANARY, PROMOTED, PINNED, TAGGED],
+    "smaller-canary": [FIRST, CANARY],
+    "limit-harm": [FIRST, CANARY],
+    "act-on-evidence": [FIRST, CANARY, PROMOTED, PINNED, TAGGED],
+    "stay-awake": [FIRST, SLEEPY],
+    "back-under-load": [FIRST, CANARY, PROMOTED, PINNED],
 }
 
 

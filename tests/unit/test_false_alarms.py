@@ -69,8 +69,9 @@ def test_a_search_meets_latest(percent: int) -> None:
 
 
 def test_nothing_is_seeded() -> None:
+    lessons = [path for path in NOTEBOOKS if path.stem != "15_drill"]  # its seed selects a fault
     package = Path(sampling.__file__).parents[1]
     judging = [*Path(sampling.__file__).parent.glob("*.py"), *sorted((package / "checks").glob("*.py"))]
 
-    for path in itertools.chain(judging, NOTEBOOKS):
+    for path in itertools.chain(judging, lessons):
         assert not re.search(r"seed|random_state", path.read_text()), path.name

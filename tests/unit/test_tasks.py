@@ -89,6 +89,22 @@ WRONG: list[tuple[str, Sequence[Change], str]] = [
     ("hidden-host", [TAG], "Without the annotation enable-tag-routing"),
     ("hidden-host", [percent(1)], "The tester has a host, but 1 % of the users"),
     ("hidden-host", [percent(None)], "With no percent at all"),
+    ("smaller-canary", [percent(98)], "You gave 98 % to the new revision."),
+    ("smaller-canary", [percent(None)], "With no percent at all"),
+    ("smaller-canary", [percent(0)], "0 % takes all users away"),
+    ("smaller-canary", [percent(5)], "The spec requests 5 %."),
+    ("limit-harm", [percent(6)], "At 6 %, 36 of 600 requests meet the canary in a minute."),
+    ("limit-harm", [percent(4)], "At 4 %, only 24 requests meet the canary in a minute."),
+    ("limit-harm", [percent(100)], "With 100, all users get 00002"),
+    ("act-on-evidence", [TAG], "You removed the annotation enable-tag-routing."),
+    ("act-on-evidence", [percent(60)], "You gave 60 % to the new revision."),
+    ("act-on-evidence", [percent(None)], "With no percent at all"),
+    ("stay-awake", [{"spec": {"predictor": {"minReplicas": 2}}}], "minReplicas is 2."),
+    ("stay-awake", [{"spec": {"predictor": {"maxReplicas": 3}}}], "minReplicas is still 0"),
+    ("stay-awake", [percent(10)], "A percent splits traffic"),
+    ("back-under-load", [percent(70)], "You gave 70 % to the new revision."),
+    ("back-under-load", [percent(100)], "With 100, all users get 00002"),
+    ("back-under-load", [percent(25)], "The spec requests 25 %."),
 ]
 
 

@@ -124,6 +124,15 @@ def test_a_singular_name_of_its_own_and_open_objects_are_served(lab: ApiLab) -> 
     assert "FIELDS:" in lab.kubectl("explain", "mock-resource").stdout
 
 
+@pytest.mark.parametrize(("given", "warning"), [
+    ({}, "stable.example.com/v1 OldTab is deprecated"), ({"deprecationWarning": "use CronTab"}, "use CronTab")])
+def test_a_deprecated_version_warns(lab: ApiLab, given: Object, warning: str) -> None:
+    create(lab, definition("oldtabs", "OldTab", deprecated=True, **given))
+
+    assert lab.kubectl("get", "oldtabs").stderr.startswith(f"Warning: {warning}\n")
+    assert "Warning" not in lab.kubectl("get", "ct").stderr
+
+
 def test_explain_describes_its_fields(lab: ApiLab) -> None:
     explained = lab.kubectl("explain", "crontab.spec").stdout
 

@@ -54,6 +54,9 @@ class LossGate:
 
     Only rows on which exactly one revision is right count. If both are equally good, each of them is a fair coin
     (McNemar's test, as an e-process). It passes when the canary's accuracy is certainly at most `budget` lower.
+
+    >>> print(LossGate().judge(Evidence(labelled=40, worse=12, better=0), 5, alpha=0.05))
+    ✖ loss: of 40 labelled rows only the previous revision was right on 12, only the canary on 0
     """
 
     budget: float = 0.02

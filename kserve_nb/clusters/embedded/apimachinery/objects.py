@@ -73,6 +73,7 @@ class Kind:
     type_prefixes: tuple[str, ...] = field(default=(), compare=False)  # of other types in the same Go package
     schema: Mapping[str, Any] | None = field(default=None, compare=False)  # OpenAPI v3, instead of types
     has_versions: bool = field(default=False, compare=False)  # besides this one, in which an object may be stored
+    deprecation: str = field(default="", compare=False)  # the warning of each answer in a deprecated version
     idle: bool = field(default=False, compare=False)  # listed as on a real cluster; nothing acts on it, so none is made
     internal: bool = field(default=False, compare=False)  # in the store only: not served over HTTP
     # "dependent": never the owner of another object. "none": never owned either.

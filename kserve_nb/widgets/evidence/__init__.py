@@ -1,0 +1,1 @@
+"""Widgets that show evidence about two revisions: a load through a change of traffic, and where answers differ."""
