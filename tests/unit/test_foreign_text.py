@@ -56,6 +56,7 @@ def test_a_safe_text_is_only_shown(text: str, shown: str) -> None:
 
 
 @given(st.text())
+@pytest.mark.slow
 def test_no_control_character_survives(text: str) -> None:
     kept = [char for char in safe(text) if char not in "\n\t"]
 

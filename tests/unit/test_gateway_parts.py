@@ -174,6 +174,7 @@ def test_a_queue_lets_requests_continue_in_the_order_in_which_they_came() -> Non
     assert asyncio.run(scene()) == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_a_queue_refuses_requests_beyond_its_depth() -> None:
     async def scene() -> None:
         queues = RequestQueues(lambda key: None)

@@ -23,6 +23,7 @@ def server_modules() -> list[str]:
 
 
 @pytest.mark.parametrize("package", HEAVY)
+@pytest.mark.slow
 def test_the_server_does_without(package: str, server_modules: list[str]) -> None:
     assert [name for name in server_modules if name.split(".")[0] == package] == []
 

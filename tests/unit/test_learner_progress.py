@@ -40,6 +40,7 @@ def test_another_process_finds_what_was_stored(file: Path) -> None:
     assert record.done and (record.rejected, record.hints) == (1, 1)
 
 
+@pytest.mark.slow
 def test_two_processes_lose_nothing(file: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         pool.starmap(add, [(file, number) for number in range(20)])

@@ -92,6 +92,7 @@ def python(code: str) -> list[str]:
 SLEEP = python("import time; time.sleep(1000)")
 
 
+@pytest.mark.slow
 def test_a_process_that_cannot_be_started_is_retried_until_it_can(record: Record) -> None:
     folder = state.folder("lab")
     program = folder / "program"

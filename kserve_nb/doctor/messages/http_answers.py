@@ -73,10 +73,12 @@ def http_rows() -> tuple[HttpRow, ...]:
 
 
 def answer_in(text: str) -> HttpAnswer | None:
-    """The last HTTP status of a text that is not a success; curl -L shows several."""
+    """The last HTTP status of a text that is not a success; curl -L shows several. Probes' statuses do not count."""
     found: HttpAnswer | None = None
     for match in _STATUS.finditer(text):
         status = int(next(filter(None, match.groups())))
+        if "probe failed" in text[text.rfind("\n", 0, match.start()) + 1 : match.start()]:
+            continue
         if 300 <= status < 600 and status != 304:
             rest = text[match.start() :]
             found = HttpAnswer(status, _origin(rest), match[0].strip(), match.start())

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
+import orjson
+
 Object = dict[str, Any]
 T = TypeVar("T")
 
@@ -71,6 +73,7 @@ class Kind:
     type_prefixes: tuple[str, ...] = field(default=(), compare=False)  # of other types in the same Go package
     schema: Mapping[str, Any] | None = field(default=None, compare=False)  # OpenAPI v3, instead of types
     has_versions: bool = field(default=False, compare=False)  # besides this one, in which an object may be stored
+    deprecation: str = field(default="", compare=False)  # the warning of each answer in a deprecated version
     idle: bool = field(default=False, compare=False)  # listed as on a real cluster; nothing acts on it, so none is made
     internal: bool = field(default=False, compare=False)  # in the store only: not served over HTTP
     # "dependent": never the owner of another object. "none": never owned either.
@@ -237,12 +240,8 @@ class Objects(Protocol):
 
 
 def copied(value: T) -> T:
-    """A copy of JSON data that shares nothing with it: several times faster than `copy.deepcopy`."""
-    if isinstance(value, dict):
-        return {key: copied(item) for key, item in value.items()}  # type: ignore[return-value]
-    if isinstance(value, list):
-        return [copied(item) for item in value]  # type: ignore[return-value]
-    return value
+    """A copy of JSON data that shares nothing with it. Through JSON it is many times faster than `copy.deepcopy`."""
+    return orjson.loads(orjson.dumps(value))  # type: ignore[no-any-return]
 
 
 def utc(moment: float) -> str:

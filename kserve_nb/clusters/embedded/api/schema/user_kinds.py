@@ -59,9 +59,15 @@ def _row(definition: Object, version: Object) -> Kind:
         has_status="status" in subresources,
         further_subresources=("scale",) if "scale" in subresources else (),
         selectable_fields=tuple(field["jsonPath"].lstrip(".") for field in version.get("selectableFields") or ()),
-        has_versions=len(spec["versions"]) > 1,
+        has_versions=len(spec["versions"]) > 1, deprecation=_deprecation(spec, version, names["kind"]),
         singular=names.get("singular") or "", list_kind=names.get("listKind") or "",
         schema=(version.get("schema") or {}).get("openAPIV3Schema") or {"type": "object"})
+
+
+def _deprecation(spec: Object, version: Object, kind: str) -> str:
+    if not version.get("deprecated"):
+        return ""
+    return version.get("deprecationWarning") or f"{spec['group']}/{version['name']} {kind} is deprecated"
 
 
 def _column(column: dict[str, Any]) -> Column:

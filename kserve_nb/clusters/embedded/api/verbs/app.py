@@ -23,12 +23,13 @@ from kserve_nb.clusters.embedded.api.verbs import (
 from kserve_nb.clusters.embedded.api.verbs.pod import pod_subresources, port_forwarding
 from kserve_nb.clusters.embedded.api.wire import authentication, bodies
 from kserve_nb.clusters.embedded.api.wire.request_paths import RequestTarget, resolve
-from kserve_nb.clusters.embedded.api.wire.responses import error_response, headers, method_not_allowed
+from kserve_nb.clusters.embedded.api.wire.responses import add_warning, error_response, headers, method_not_allowed
 from kserve_nb.clusters.embedded.api.wire.service_account_tokens import TOKENS, Tokens
 from kserve_nb.clusters.embedded.apimachinery.objects import Settings, StatusError
 
 log = logging.getLogger(__name__)
 
+_DEPRECATION = web.RequestKey("deprecation", str)
 Handler = Callable[[web.Request, Store, RequestTarget], Awaitable[web.StreamResponse]]
 
 
@@ -48,6 +49,7 @@ def make_app(store: Store, settings: Settings, *, token: str) -> web.Application
             request[authentication.USER] = user
             target = resolve(store.kinds, request.path)
             if target is not None:
+                request[_DEPRECATION] = target.kind.deprecation
                 authentication.check_target(user, authentication.verb_of(request, target), target)
                 return await _handler(request, target)(request, store, target)
             authentication.check_path(user, request.method, request.path)
@@ -65,9 +67,15 @@ def make_app(store: Store, settings: Settings, *, token: str) -> web.Application
     async def close_watches(_: web.Application) -> None:
         store.history.close()
 
+    app.on_response_prepare.append(_warn_of_deprecation)
     app.router.add_route("*", "/{path:.*}", handle)
     app.on_shutdown.append(close_watches)
     return app
+
+
+async def _warn_of_deprecation(request: web.Request, response: web.StreamResponse) -> None:
+    if request.get(_DEPRECATION):
+        add_warning(response, request[_DEPRECATION])
 
 
 async def _get(request: web.Request, store: Store, target: RequestTarget) -> web.StreamResponse:

@@ -29,8 +29,13 @@ def json_response(request: web.Request, body: bytes | Object, *, status: int = 2
         data += b"\n"  # as Go's json.Encoder ends a document
     response = web.Response(body=data, status=status, headers=headers() | {"Content-Type": content_type})
     for warning in warnings:
-        response.headers.add("Warning", f"299 - {_quoted(warning)}")
+        add_warning(response, warning)
     return response
+
+
+def add_warning(response: web.StreamResponse, text: str) -> None:
+    """Add the header that kubectl prints as `Warning: …`."""
+    response.headers.add("Warning", f"299 - {_quoted(text)}")
 
 
 def error_response(request: web.Request, error: StatusError) -> web.Response:
