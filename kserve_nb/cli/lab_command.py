@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from kserve_nb.cli.common_options import NAME, show, show_next_task, usable_or_started
+from kserve_nb.cli.common_options import NAME, echo, show, show_next_task, usable_or_started
 from kserve_nb.clusters import ClusterError
 from kserve_nb.runner import course
 
@@ -70,7 +70,7 @@ def _copy(folder: Path, fresh: bool) -> Path:
         copied = course.copy_course(original(), folder, fresh=fresh)
     except course.CourseError as error:
         raise ClusterError(str(error)) from None
-    click.echo(copied.text)
+    echo(copied.text)
     return folder
 
 
