@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kserve_nb.gates.criteria.answer_gates import AgreementGate, LossGate
-    from kserve_nb.gates.criteria.request_gates import ErrorsGate, SplitGate
+    from kserve_nb.gates.criteria.request_gates import ErrorsGate
     from kserve_nb.gates.plan import ProbeTraffic, RolloutPlan
     from kserve_nb.lab import connect
     from kserve_nb.rollout.discriminating_input import IRIS_CANDIDATES
@@ -55,7 +55,6 @@ __all__ = [
     "RolloutPlan",
     "RunnerPanel",
     "SplitChart",
-    "SplitGate",
     "TrafficSlider",
     "YamlDiff",
     "connect",
@@ -75,7 +74,6 @@ _MODULES = {
     "NotReadyError": "rollout.errors",
     "ProbeTraffic": "gates.plan",
     "RolloutPlan": "gates.plan",
-    "SplitGate": "gates.criteria.request_gates",
     "connect": "lab",
     "course_map": "tasks.course_map",
     "judge": "rollout.statistics",

@@ -20,6 +20,7 @@ from kubernetes import client as kubernetes
 from kubernetes import config
 
 from kserve_nb.access import kube_context
+from kserve_nb.values import kubeconfig
 from kserve_nb.values.cluster import Cluster
 from kserve_nb.values.text.foreign_text import safe
 from kserve_nb.values.text.readable_error import ReadableError
@@ -116,8 +117,9 @@ class Client:
         # The Go clients never send loopback addresses through HTTP_PROXY; neither do we.
         configuration.no_proxy = ",".join(filter(None, (configuration.no_proxy, *_UNPROXIED)))
         file = str(self._kubeconfig)
-        with _boundary(file):
+        with _boundary(file), _valid_content(file):
             self._read_at = self._kubeconfig.stat().st_mtime_ns
+            kubeconfig.parse(self._kubeconfig.read_text(encoding="utf-8"))
             api = config.new_client_from_config(file, client_configuration=configuration)
         for header, value in kube_context.impersonation(kube_context.current(self._kubeconfig)).items():
             api.set_default_header(header, value)
@@ -330,6 +332,19 @@ def _boundary(server: str) -> Iterator[None]:
         raise _unreachable(server, error) from None  # status 0: TLS failed
     except (urllib3.exceptions.HTTPError, config.ConfigException, OSError, ValueError) as error:
         raise _unreachable(server, error) from None
+
+
+@contextmanager
+def _valid_content(file: str) -> Iterator[None]:
+    """Turn every error about the content of a kubeconfig into a RefusedError. The official client does not check it."""
+    try:
+        yield
+    except config.ConfigException:
+        raise
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
+        why = safe(" ".join(str(error).split()))
+        raise RefusedError(f"Cannot use the kubeconfig {file}: {why}. That of an embedded cluster is written again by: "
+                           "kserve-nb up", UNREACHABLE) from None
 
 
 def _unreachable(server: str, error: Exception) -> RefusedError:

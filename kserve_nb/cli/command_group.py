@@ -9,6 +9,7 @@ import click
 from kserve_nb import clusters
 from kserve_nb.cli.kind_group import kind_group
 from kserve_nb.clusters import ClusterError
+from kserve_nb.values.text.foreign_text import safe
 
 # The module of each command; the command is the attribute of its name there.
 _MODULES = {
@@ -34,7 +35,7 @@ class CommandFailure(click.ClickException):
 
     def show(self, file: object = None) -> None:
         """Print the message to standard error."""
-        click.echo(f"kserve-nb: {self.message}", err=True)
+        click.echo(f"kserve-nb: {safe(self.message)}", err=True)
 
 
 class CommandGroup(click.Group):

@@ -13,6 +13,7 @@ from kserve_nb import clusters
 from kserve_nb.access import in_cluster, kube_context
 from kserve_nb.clusters import ClusterError, Record
 from kserve_nb.values.cluster import Cluster
+from kserve_nb.values.text.foreign_text import safe
 
 if TYPE_CHECKING:
     from kserve_nb.gates.gated_rollout import GatedRollout
@@ -26,9 +27,20 @@ NAMESPACE = click.option("-n", "--namespace", metavar="NAME", help="The namespac
 OUTPUT = click.option("-o", "output", type=click.Choice(["text", "json"]), default="text", help="The output format.")
 
 
+def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print a text without the terminal escape sequences in it: logs, objects and responses may contain some.
+
+    Args:
+        text: what to print.
+        err: print to standard error.
+        nl: end the line.
+    """
+    click.echo(safe(text), err=err, nl=nl)
+
+
 def notify(text: str) -> None:
     """Print a line about the progress to standard error."""
-    click.echo(text, err=True)
+    echo(text, err=True)
 
 
 def show(record: Record) -> None:
@@ -36,7 +48,7 @@ def show(record: Record) -> None:
     details = clusters.backend(record.cluster).describe(record)
     kind = f"{record.cluster}, {details}" if details else record.cluster
     ingress = record.ingress or "found by connect(): LoadBalancer, NodePort or port-forward"
-    click.echo(f"cluster     {record.name} ({kind})\nkubeconfig  {record.kubeconfig}\n"
+    echo(f"cluster     {record.name} ({kind})\nkubeconfig  {record.kubeconfig}\n"
                f"ingress     {ingress}\nnamespace   {record.namespace}")
 
 
@@ -49,7 +61,7 @@ def show_next_task() -> None:
     if progress.off:
         return
     following = progress_text.next_task(progress)
-    click.echo(f"progress    {progress_text.headline(progress)}" + (f"\nnext task   {following}" if following else ""))
+    echo(f"progress    {progress_text.headline(progress)}" + (f"\nnext task   {following}" if following else ""))
 
 
 def connected(

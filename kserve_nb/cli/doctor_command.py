@@ -10,7 +10,7 @@ import click
 
 from kserve_nb import clusters
 from kserve_nb.cli.command_group import CommandFailure
-from kserve_nb.cli.common_options import NAME, OUTPUT
+from kserve_nb.cli.common_options import NAME, OUTPUT, echo
 from kserve_nb.doctor import examine
 from kserve_nb.magics.command_line import CommandError
 from kserve_nb.values.cluster import Cluster
@@ -42,10 +42,10 @@ def doctor(
         )  # fmt: skip
     except CommandError as unread:
         raise CommandFailure(f"--curl: {unread} Copy the whole command, with the lines that end in \\.") from None
-    click.echo(report.to_json() if output == "json" else report.text)
+    echo(report.to_json() if output == "json" else report.text)
     if output == "text" and report.has_commands and os.environ.get("KUBECONFIG") != str(cluster.kubeconfig):
         option = "" if name == "default" else f" --name {shlex.quote(name)}"
-        click.echo(f'Before you paste a command, set this terminal\'s variables: eval "$(kserve-nb env{option})"')
+        echo(f'Before you paste a command, set this terminal\'s variables: eval "$(kserve-nb env{option})"')
     sys.exit(report.exit_code)
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 import click
 
-from kserve_nb.cli.common_options import NAME, usable
+from kserve_nb.cli.common_options import NAME, echo, usable
 from kserve_nb.clusters import cluster_of
 from kserve_nb.lab import Lab
 
@@ -25,18 +25,18 @@ def drill(name: str, seed: int | None) -> None:
     """
     lab = Lab(cluster_of(usable(name)))
     card = asyncio.run(lab.drill(seed))
-    click.echo(f"{card.text}\n{_HELP}")
+    echo(f"{card.text}\n{_HELP}")
     try:
         while not card.repaired:
             line = click.prompt("", default="", show_default=False, prompt_suffix="> ").strip()
             if line == "q":
                 break
             if line == "doctor":
-                click.echo(lab.doctor().text)
+                echo(lab.doctor().text)
             elif line:
                 card.try_curl(line)
             if line != "doctor":
-                click.echo(card.text)
+                echo(card.text)
     finally:
-        click.echo(repr(card.finish()))
+        echo(repr(card.finish()))
         asyncio.run(lab.ensure("canary-10"))

@@ -10,6 +10,7 @@ import click
 from kserve_nb import clusters
 from kserve_nb.cli.backend_options import with_option
 from kserve_nb.clusters import BackendCommand
+from kserve_nb.values.text.foreign_text import safe
 
 
 def kind_group(kind: str) -> click.Group | None:
@@ -26,7 +27,7 @@ def kind_group(kind: str) -> click.Group | None:
 def _command(command: BackendCommand) -> click.Command:
     def run(**options: Any) -> None:
         for line in command.run({key: value for key, value in options.items() if value is not None}):
-            click.echo(line)
+            click.echo(safe(line))
 
     decorated: Callable[..., None] = run
     for option in reversed(command.options):

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from kserve_nb.cli.common_options import NAME, show, show_next_task, usable_or_started
+from kserve_nb.cli.common_options import NAME, echo, show, show_next_task, usable_or_started
 from kserve_nb.clusters import ClusterError
 from kserve_nb.runner import course
 
@@ -40,7 +40,7 @@ def lab(name: str, folder: Path, fresh: bool, in_place: bool, browser: bool, jup
     record = usable_or_started(name)
     show(record)
     show_next_task()
-    argv = [sys.executable, "-m", "jupyter", "lab", "--ServerApp.ip=127.0.0.1",
+    argv = [sys.executable, "-m", "kserve_nb.cli.jupyter_lab", "--ServerApp.ip=127.0.0.1",
             f"--ServerApp.root_dir={opened.resolve()}", "--LabApp.news_url=None",
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
             f"--LabApp.app_settings_dir={_SETTINGS}", f"--HTMLExporter.preprocessors=['{_LAST_PICTURES}']",
@@ -70,7 +70,7 @@ def _copy(folder: Path, fresh: bool) -> Path:
         copied = course.copy_course(original(), folder, fresh=fresh)
     except course.CourseError as error:
         raise ClusterError(str(error)) from None
-    click.echo(copied.text)
+    echo(copied.text)
     return folder
 
 

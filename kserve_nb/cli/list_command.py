@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from kserve_nb import clusters
-from kserve_nb.cli.common_options import OUTPUT
+from kserve_nb.cli.common_options import OUTPUT, echo
 from kserve_nb.clusters import ClusterError
 
 _UNUSED_DAYS = 30
@@ -47,20 +47,20 @@ def ls(output: str) -> None:
     with ThreadPoolExecutor(16) as pool:  # a cluster that does not answer takes seconds
         rows = list(pool.map(_row, clusters.names()))
     if output == "json":
-        click.echo(json.dumps([asdict(row) for row in rows], indent=2))
+        echo(json.dumps([asdict(row) for row in rows], indent=2))
         return
     if not rows:
-        click.echo("There is no cluster. Start one: kserve-nb up")
+        echo("There is no cluster. Start one: kserve-nb up")
         return
     head = ("NAME", "KIND", "STATE", "OWNER", "AGE", "LAST USED", "SIZE")
     table = [head, *(row.columns for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for line in table:
-        click.echo("   ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+        echo("   ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
     for row in rows:
         if row.unused_s > _UNUSED_DAYS * _DAY_S:
             days = f"{row.unused_s / _DAY_S:.0f} days"
-            click.echo(f"Cluster {row.name!r} has not been used for {days}. Delete it with its objects: "
+            echo(f"Cluster {row.name!r} has not been used for {days}. Delete it with its objects: "
                        f"kserve-nb down --name {row.name}")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from kserve_nb.cli.command_group import CommandFailure
-from kserve_nb.cli.common_options import INGRESS, KUBECONFIG, NAME, NAMESPACE, OUTPUT, connected
+from kserve_nb.cli.common_options import INGRESS, KUBECONFIG, NAME, NAMESPACE, OUTPUT, connected, echo
 from kserve_nb.gates import load_generator
 from kserve_nb.gates.comparison import compare_revisions
 from kserve_nb.rollout.discriminating_input import find_discriminating_input
@@ -43,7 +43,7 @@ def load(name: str, kubeconfig: Path | None, ingress: str | None, namespace: str
             address, rollout.host(), rollout.name, known, status, rate=rate, duration_s=duration_s))
     except ReadableError as error:
         raise CommandFailure(str(error)) from None
-    click.echo(json.dumps(result.seconds) if output == "json" else str(result))
+    echo(json.dumps(result.seconds) if output == "json" else str(result))
     sys.exit(1 if result.failed else 0)
 
 
@@ -68,5 +68,5 @@ def compare(name: str, kubeconfig: Path | None, ingress: str | None, namespace: 
         result = compare_revisions(rollout, rows)
     except (ReadableError, ValueError) as error:
         raise CommandFailure(str(error)) from None
-    click.echo(json.dumps(result.to_dict()) if output == "json" else str(result))
+    echo(json.dumps(result.to_dict()) if output == "json" else str(result))
     sys.exit(1 if result.differing else 0)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from kserve_nb.cli.common_options import OUTPUT
+from kserve_nb.cli.common_options import OUTPUT, echo
 from kserve_nb.tasks import progress_text
 from kserve_nb.tasks.course_tasks import TASKS
 from kserve_nb.tasks.learner_progress import LearnerProgress, TaskRecord
@@ -28,7 +28,7 @@ def progress(start_over: bool, output: str) -> None:
         records = found.tasks()
         rows = {id_: {**asdict(record), "done": record.done, "minutes": round(record.minutes, 1)}
                 for id_, record in ((id_, records.get(id_, TaskRecord())) for id_ in TASKS)}
-        click.echo(json.dumps({"file": str(found.file), "headline": progress_text.headline(found),
+        echo(json.dumps({"file": str(found.file), "headline": progress_text.headline(found),
                                "next": progress_text.next_task(found), "tasks": rows}, indent=2))
         return
-    click.echo(f"{progress_text.table(found)}\nfile: {found.file}")
+    echo(f"{progress_text.table(found)}\nfile: {found.file}")

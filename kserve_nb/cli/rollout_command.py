@@ -12,11 +12,12 @@ from pathlib import Path
 import click
 
 from kserve_nb.cli.command_group import CommandFailure
-from kserve_nb.cli.common_options import INGRESS, KUBECONFIG, NAME, NAMESPACE, connected
+from kserve_nb.cli.common_options import INGRESS, KUBECONFIG, NAME, NAMESPACE, connected, echo
 from kserve_nb.gates import plan_file, run_report
 from kserve_nb.gates.execution.run_state import EXIT_CODES, RunState
 from kserve_nb.gates.gated_rollout import GatedRollout
 from kserve_nb.gates.plan import PlanError, RolloutPlan
+from kserve_nb.values.text.foreign_text import safe
 from kserve_nb.values.text.readable_error import ReadableError
 
 
@@ -56,7 +57,7 @@ def rollout(name: str, kubeconfig: Path | None, ingress: str | None, namespace: 
             _command(gated, command)
             return
         if dry_run:
-            click.echo(_dry_run(gated, plan))
+            echo(_dry_run(gated, plan))
             return
         state = asyncio.run(gated.follow(plan, on_change=_printer()))
     except PlanError as error:
@@ -72,18 +73,18 @@ def _end(name: str, plan: RolloutPlan, state: RunState, report: Path | None, jun
         report.write_text(run_report.html(name, plan, state), encoding="utf-8")
     if junit:
         junit.write_text(run_report.junit(name, plan, state), encoding="utf-8")
-    click.echo(repr(state))
+    echo(repr(state))
     sys.exit(EXIT_CODES.get(state.phase, 1))
 
 
 def _command(gated: GatedRollout, command: str) -> None:
     if command == "show":
         state = gated.run_state()
-        click.echo(repr(state) if state else f"{gated.name}: no plan has been followed yet.")
+        echo(repr(state) if state else f"{gated.name}: no plan has been followed yet.")
         return
     {"pause": gated.pause, "resume": gated.resume, "skip": gated.skip, "abort": gated.abort,
      "rollback": gated.roll_back}[command]()
-    click.echo(f"{gated.name}: the runner acts on {command!r} within a few seconds. See: --show")
+    echo(f"{gated.name}: the runner acts on {command!r} within a few seconds. See: --show")
 
 
 def _dry_run(gated: GatedRollout, plan: RolloutPlan) -> str:
@@ -112,10 +113,10 @@ def _printer() -> Callable[[RolloutPlan, RunState], None]:
         line = run_report.progress_line(plan, state, time.time())
         last = state.log[-1] if state.log else None
         if is_terminal:
-            click.echo(f"\r\x1b[2K{line[:shutil.get_terminal_size().columns - 1]}", err=True, nl=False)
+            click.echo(f"\r\x1b[2K{safe(line)[:shutil.get_terminal_size().columns - 1]}", err=True, nl=False)
         if last != shown[0]:
             shown[0] = last
-            end = "\r\x1b[2K" if is_terminal else ""
-            click.echo(f"{end}{time.strftime('%H:%M:%S')} {state.log[-1][1]} · {run_report.users(state)}", err=True)
+            click.echo("\r\x1b[2K" if is_terminal else "", err=True, nl=False)
+            echo(f"{time.strftime('%H:%M:%S')} {state.log[-1][1]} · {run_report.users(state)}", err=True)
 
     return show

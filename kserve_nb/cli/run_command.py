@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from kserve_nb import clusters, runner
-from kserve_nb.cli.common_options import NAME, usable_or_started
+from kserve_nb.cli.common_options import NAME, echo, usable_or_started
 from kserve_nb.cli.lab_command import original
 from kserve_nb.clusters import ClusterError, Record
 from kserve_nb.doctor import summary
@@ -46,13 +46,13 @@ def run(name: str, parameters: tuple[tuple[str, str], ...], workers: str | None,
     plan = runner.Plan(chosen, output.resolve(), summary.in_full, values, solve, sys.stderr.isatty())
     clusters.delete_abandoned()
     signal.signal(signal.SIGTERM, _exit)
-    with runner.reporting(plan, click.echo, junit) as collector:
+    with runner.reporting(plan, echo, junit) as collector:
         if count:
             runner.run_parallel(plan, clusters.read(name), count, collector)
         else:
             with _cluster(name, values.get("namespace")) as record:
                 runner.run_all(plan, record, collector)
-    click.echo(f"report: {plan.report}\n{runner.verdict(collector.runs)}")
+    echo(f"report: {plan.report}\n{runner.verdict(collector.runs)}")
     sys.exit(0 if all(done.passed for done in collector.runs) else 1)
 
 
@@ -91,7 +91,7 @@ def _cluster(name: str, namespace: str | None) -> Iterator[Record]:
     created = clusters.read(name) is None
     record = usable_or_started(name, temporary=True)
     if not created:
-        with runner.deleting_created(clusters.cluster_of(record, namespace), click.echo):
+        with runner.deleting_created(clusters.cluster_of(record, namespace), echo):
             yield record
         return
     try:

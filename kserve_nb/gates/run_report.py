@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from html import escape
 from xml.etree import ElementTree as ET
 
 from kserve_nb.gates import plan_file
 from kserve_nb.gates.execution import state_machine
 from kserve_nb.gates.execution.run_state import RunState
 from kserve_nb.gates.plan import RolloutPlan
+from kserve_nb.values.text.foreign_text import safe_html
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
@@ -40,18 +40,18 @@ def users(state: RunState) -> str:
 def html(name: str, plan: RolloutPlan, state: RunState) -> str:
     """The page: result, gates, log and plan."""
     gates = "".join(
-        f"<tr><td>{result.sign} {result.word}</td><td>{escape(result.gate)}</td><td>{escape(result.summary)}</td>"
+        f"<tr><td>{result.sign} {result.word}</td><td>{safe_html(result.gate)}</td><td>{safe_html(result.summary)}</td>"
         f"<td>{result.n}</td><td>{'' if result.needed is None else result.needed}</td></tr>"
         for result in state.results)
-    log = "".join(f"<tr><td>{_time(at)}</td><td>{escape(line)}</td></tr>" for at, line in state.log)
+    log = "".join(f"<tr><td>{_time(at)}</td><td>{safe_html(line)}</td></tr>" for at, line in state.log)
     title = f"{name}: {state.phase}"
     return (
-        f"<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>{escape(title)}</title>"
-        f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1><p>{escape(state.reason)}</p>"
-        f"<p>{escape(users(state))}. {_sides(state)}</p>"
+        f"<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>{safe_html(title)}</title>"
+        f"<style>{_STYLE}</style></head><body><h1>{safe_html(title)}</h1><p>{safe_html(state.reason)}</p>"
+        f"<p>{safe_html(users(state))}. {_sides(state)}</p>"
         "<h2>Gates</h2><table><tr><th>result</th><th>gate</th><th>evidence</th><th>n</th><th>needed</th></tr>"
         f"{gates}</table><h2>Log</h2><table>{log}</table>"
-        f"<h2>Plan</h2><pre>{escape(plan_file.to_yaml(plan))}</pre></body></html>"
+        f"<h2>Plan</h2><pre>{safe_html(plan_file.to_yaml(plan))}</pre></body></html>"
     )
 
 

@@ -132,9 +132,9 @@ def _is_part(name: Path) -> bool:
 def _hashes(folder: Path) -> dict[str, str] | None:
     """The hashes of a former copy; empty for a new folder, None if the folder is used for something else."""
     try:
-        loaded: dict[str, str] = json.loads((folder / _LIST).read_text())
-        return loaded
-    except (OSError, ValueError):
+        loaded = json.loads((folder / _LIST).read_text())
+        return {str(name): str(value) for name, value in loaded.items()}
+    except (OSError, ValueError, AttributeError):  # no list, or a damaged one
         return None if folder.exists() and any(folder.iterdir()) else {}
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from importlib.resources import files
 
 from traitlets.config import Config
 
 from kserve_nb.runner.run_result import Cell, Run, verdict
+from kserve_nb.values.text.foreign_text import safe_html
 
 _SIGNS = {"passed": "✔ passed", "failed": "✖ failed", "not run": "– not run"}
 _SHOWN = ["text/html", "text/markdown", "image/svg+xml", "image/png", "text/plain"]  # widgets need a live kernel
@@ -21,8 +21,8 @@ def html(runs: Sequence[Run], title: str) -> str:
     failures = "".join(_failure(run) for run in runs if not run.passed)
     notebooks = "".join(_notebook(run, longest) for run in runs)
     return (
-        f"<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>{escape(verdict(runs))}</title>"
-        f"<style>{_css()}</style></head><body><h1>{escape(verdict(runs))}</h1><p>{escape(title)}</p>"
+        f"<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>{safe_html(verdict(runs))}</title>"
+        f"<style>{_css()}</style></head><body><h1>{safe_html(verdict(runs))}</h1><p>{safe_html(title)}</p>"
         f"{_table(runs)}{'<h2>Failures</h2>' if failures else ''}{failures}<h2>Notebooks</h2>{notebooks}"
         "</body></html>"
     )
@@ -43,9 +43,9 @@ def _table(runs: Sequence[Run]) -> str:
 
 
 def _row(run: Run) -> str:
-    slow = f"{escape(run.slowest.name)}, {run.slowest.seconds:.1f} s" if run.slowest else ""
+    slow = f"{safe_html(run.slowest.name)}, {run.slowest.seconds:.1f} s" if run.slowest else ""
     ran = sum(cell.state != "not run" for cell in run.cells)
-    name = escape(run.notebook.stem)
+    name = safe_html(run.notebook.stem)
     return (f"<tr><td><a href='#{name}'>{name}</a></td><td>{_state('passed' if run.passed else 'failed')}</td>"
             f"<td class='s'>{run.seconds:.1f}</td><td>{ran} of {len(run.cells)}</td><td>{slow}</td></tr>")
 
@@ -55,13 +55,13 @@ def _failure(run: Run) -> str:
     where = f"{run.notebook.name}, cell {cell.name}" if cell else run.notebook.name
     details = [("cell", cell.source), ("output", cell.output)] if cell else [("error", run.error)]
     details += [("doctor", run.diagnosis.findings), ("last events", "\n".join(run.diagnosis.events))]
-    shown = "".join(f"<h4>{title}</h4><pre>{escape(text)}</pre>" for title, text in details if text)
-    return f"<section class='failure'><h3>{escape(where)}</h3>{shown}</section>"
+    shown = "".join(f"<h4>{title}</h4><pre>{safe_html(text)}</pre>" for title, text in details if text)
+    return f"<section class='failure'><h3>{safe_html(where)}</h3>{shown}</section>"
 
 
 def _notebook(run: Run, longest: float) -> str:
     cells = "".join(_cell(cell, longest) for cell in run.cells)
-    name = escape(run.notebook.stem)
+    name = safe_html(run.notebook.stem)
     return (f"<details id='{name}'><summary>{_state('passed' if run.passed else 'failed')} <b>{name}</b>, "
             f"{run.seconds:.1f} s</summary><table>{cells}</table>"
             f"<details><summary>executed notebook</summary><div class='notebook'>{_executed(run)}</div></details>"
@@ -70,7 +70,7 @@ def _notebook(run: Run, longest: float) -> str:
 
 def _cell(cell: Cell, longest: float) -> str:
     width = round(_WIDEST_PX * cell.seconds / longest) if longest else 0
-    return (f"<tr><td>{escape(cell.name)}</td><td>{_state(cell.state)}</td><td class='s'>{cell.seconds:.2f} s</td>"
+    return (f"<tr><td>{safe_html(cell.name)}</td><td>{_state(cell.state)}</td><td class='s'>{cell.seconds:.2f} s</td>"
             f"<td><span class='bar' style='width:{width}px'></span></td></tr>")
 
 

@@ -119,6 +119,9 @@ def _execute(
         papermill.execute_notebook(
             str(notebook), str(output), parameters=accepted, kernel_name="python3", cwd=str(folder),
             progress_bar=bar, start_timeout=_START_S, execution_timeout=_CELL_S, extra_arguments=_QUIET)
+    except TimeoutError:
+        return (f"The cell ran longer than {_CELL_S} s, so its kernel was stopped. The report shows the last events of "
+                "the cluster.")
     except Exception as raised:  # the notebooks after this one must run, whatever failed
         return str(getattr(raised, "evalue", "") or raised).strip() or type(raised).__name__
     return ""

@@ -133,15 +133,13 @@ class LearnerProgress:
     def _read(self) -> dict[str, Any]:
         empty: dict[str, Any] = json.loads(json.dumps(_EMPTY))
         try:
-            found = json.loads(self.file.read_text(encoding="utf-8"))
+            found = _checked(json.loads(self.file.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return empty
         except (OSError, ValueError) as error:
             self.problem = f"Cannot read {self.file}: {error}. It is kept as {_FILE}.damaged, and a new one begins."
             with contextlib.suppress(OSError):
                 self.file.replace(self.file.with_name(f"{_FILE}.damaged"))
-            return empty
-        if not isinstance(found, dict):
             return empty
         if found.get("format", 0) > FORMAT:
             self.problem = f"A newer version of kserve-nb wrote {self.file}, so this one changes nothing in it."
@@ -179,6 +177,17 @@ class LearnerProgress:
             if fcntl is not None:
                 fcntl.flock(stream, fcntl.LOCK_EX)
             yield
+
+
+def _checked(found: Any) -> dict[str, Any]:
+    """The content of a file. Raises ValueError if this version or an older one cannot have written it."""
+    if not isinstance(found, dict) or not isinstance(found.get("format", 0), int):
+        raise ValueError("it does not hold a learner's progress")
+    tasks, drills = found.get("tasks"), found.get("drills")
+    rows = [*(tasks.values() if isinstance(tasks, dict) else ()), *(drills if isinstance(drills, list) else ())]
+    if found.get("format", 0) <= FORMAT and not all(isinstance(row, dict) for row in rows):
+        raise ValueError("a task or a drill is no object")
+    return found
 
 
 def _record(row: Any) -> TaskRecord:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -21,10 +21,17 @@ from kserve_nb import IRIS_CANDIDATES
 from kserve_nb.doctor.remedy import Remedy
 from kserve_nb.gates.comparison import RevisionComparison
 from kserve_nb.doctor.rule import Rule
+from kserve_nb.gates.gated_rollout import GatedRollout
+from kserve_nb.gates.plan import RolloutPlan
+from kserve_nb.tasks.course_questions import question_named
+from kserve_nb.tasks.course_tasks import task_named
+from kserve_nb.tasks.learner_progress import LearnerProgress
 from kserve_nb.values import manifest
 from kserve_nb.widgets import *
 rule = Rule("K13", "A pod is missing")
 report = Report((Finding(rule, "blocker", "pod", "pod-1", "gone", "It is not there.", Remedy("look")),))
+task, progress = task_named("canary-percent"), LearnerProgress(Path("progress.json").absolute())
+gated = GatedRollout(rollout.client, rollout.ingress)
 """
 WIDGETS = {
     "slider": "TrafficSlider(rollout)", "chart": "SplitChart(rollout)", "timeline": "RevisionTimeline(rollout)",
@@ -32,6 +39,9 @@ WIDGETS = {
     "ladder": "ConditionLadder(rollout)", "request": "RequestTrace(rollout)",
     "diff": 'YamlDiff(rollout, manifest.inference_service("sklearn-iris", manifest.MODEL_2, percent=25))',
     "doctor": "DoctorPanel(lambda **more: report)", "panel": "Panel(rollout)",
+    "task": "TaskCard(task, rollout, task.targets(), progress)",
+    "prediction": 'PredictionCard(question_named("percent-revision"), rollout, progress)',
+    "runner": "RunnerPanel(gated, RolloutPlan())",
     "load": "LoadPanel(rollout)",
     "map": "DisagreementMap(RevisionComparison(IRIS_CANDIDATES, [0] * 360, [0, 1, 0] * 120))",
 }
@@ -55,10 +65,18 @@ TOO_WIDE = """panel => {
 }"""
 
 
+class Gallery(NamedTuple):
+    """A notebook with all widgets, and the API that they read."""
+
+    theme: str
+    notebook: Notebook
+    api: FakeApi
+
+
 @pytest.fixture(scope="module", params=["JupyterLab Light", "JupyterLab Dark"])
 def gallery(
     request: pytest.FixtureRequest, new_page: Any, jupyter: Jupyter, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[str, Notebook]]:
+) -> Iterator[Gallery]:
     """A notebook with one cell for each widget, on a canary of 10 % to which requests were sent."""
     api, gateway = FakeApi(tmp_path_factory.mktemp("fake")), FakeGateway()
     api.load("02-canary-10")
@@ -73,7 +91,7 @@ def gallery(
     shown.open()
     shown.run_all()
     assert shown.errors() == []
-    yield request.param.removeprefix("JupyterLab ").lower(), shown
+    yield Gallery(request.param.removeprefix("JupyterLab ").lower(), shown, api)
     jupyter.end_kernel("gallery.ipynb")
     jupyter.choose_theme("JupyterLab Light")
     page.close()
@@ -88,8 +106,8 @@ def output(shown: Notebook, name: str) -> Any:
     return cell.locator(".jp-Cell-outputWrapper")
 
 
-def test_axe_finds_no_violation(gallery: tuple[str, Notebook]) -> None:
-    _, shown = gallery
+def test_axe_finds_no_violation(gallery: Gallery) -> None:
+    shown = gallery.notebook
     shown.page.set_viewport_size({"width": WIDTHS[0], "height": HEIGHT})
     shown.page.evaluate(axe_core.AXE_FILE_PATH.read_text())
     found = []
@@ -103,8 +121,8 @@ def test_axe_finds_no_violation(gallery: tuple[str, Notebook]) -> None:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_nothing_is_wider_than_its_cell(gallery: tuple[str, Notebook], width: int) -> None:
-    theme, shown = gallery
+def test_nothing_is_wider_than_its_cell(gallery: Gallery, width: int) -> None:
+    theme, shown = gallery.theme, gallery.notebook
     shown.page.set_viewport_size({"width": width, "height": HEIGHT})
     if width < 600 and shown.page.locator(".jp-SideBar .lm-mod-current").count():
         shown.page.keyboard.press("Control+b")

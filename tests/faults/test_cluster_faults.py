@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -18,7 +19,8 @@ import psutil
 import pytest
 
 from kserve_nb import clusters
-from kserve_nb.clusters import ClusterError
+from kserve_nb.clusters import ClusterError, Record
+from kserve_nb.clusters.embedded.supervision import supervisor_control
 from tests.exposure import family
 from tests.faults.conftest import (
     KSERVE_NB,
@@ -169,8 +171,6 @@ def test_a_stopped_cluster_resumes_on_other_ports_if_its_own_are_in_use() -> Non
     record = clusters.start("ports")
     create_namespace(record, "precious")
     clusters.stop("ports")
-    import socket
-
     host, port = record.ingress.split(":")
     with socket.create_server((host, int(port))), socket.create_server((host, record.api_port)):
         moved = command("up", "--name", "ports")
@@ -180,6 +180,23 @@ def test_a_stopped_cluster_resumes_on_other_ports_if_its_own_are_in_use() -> Non
     assert f"Another program uses port {record.api_port}: the API server is now at" in moved.stderr
     assert has_namespace(clusters.existing("ports"), "precious")
     clusters.delete("ports")
+
+
+def test_a_port_that_another_program_takes_during_the_start_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    launch, taken, lines = supervisor_control.launch, list[socket.socket](), list[str]()
+
+    def late(record: Record, folder: Path) -> subprocess.Popen[bytes]:
+        if not taken:
+            taken.append(socket.create_server(("127.0.0.1", record.api_port)))
+        return launch(record, folder)
+
+    monkeypatch.setattr(supervisor_control, "launch", late)
+    record = clusters.start("late", notify=lines.append)
+    taken[0].close()
+
+    assert clusters.status(record).ready
+    assert any("the API server is now at" in line for line in lines)
+    clusters.delete("late")
 
 
 def test_a_store_that_is_gone_is_not_announced_as_objects() -> None:

@@ -1,9 +1,8 @@
-"""A runner that is killed at random moments never repeats or skips a step, and two runners never act at once."""
+"""A runner that is killed before or after any of its writes neither repeats nor skips a step."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 import signal
 import subprocess
 import sys
@@ -19,51 +18,53 @@ from kserve_nb import clusters
 from kserve_nb.access.api_client import INFERENCE_SERVICE, Client, RefusedError, events
 from kserve_nb.gates import plan_file
 from kserve_nb.gates.criteria.request_gates import ErrorsGate
-from kserve_nb.gates.execution.run_store import LEASE, object_name
 from kserve_nb.gates.plan import ProbeTraffic, RolloutPlan
 from kserve_nb.lab import Lab
 from kserve_nb.values.manifest import MODEL_2
+from tests.faults.report import report
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-KILLS = 50
-STEPS = tuple(range(1, 31))
+POINTS = tuple(f"{moment} {number} {kind}"
+               for kind, most in (("leases", 4), ("configmaps", 5), ("inferenceservices", 2))
+               for number in range(1, most + 1) for moment in ("before", "after"))
+STEPS = tuple(range(1, 46))
 LEASE_S = 1  # a killed runner's Lease keeps its successor waiting
 RUNNER = f"""
-import sys
+import os, signal, sys
+from kserve_nb.access.api_client import Client
 from kserve_nb.gates.execution import run_store
+
+moment, number, kind = sys.argv.pop(1).split()
+left = int(number)
+
+def killing(write):
+    def call(self, resource, *args, **kwargs):
+        global left
+        left -= resource.plural == kind
+        if left == 0 and moment == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        written = write(self, resource, *args, **kwargs)
+        if left == 0 and moment == "after":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return written
+    return call
+
+Client.create, Client.patch = killing(Client.create), killing(Client.patch)
 run_store.LEASE_S = {LEASE_S}
 from kserve_nb.cli import main
 main(sys.argv[1:])
 """
+NEVER = "never 0 nothing"
+ENDS = {-signal.SIGKILL, 1, 5}  # killed; another runner is at work; another runner has taken over
 PLAN = RolloutPlan(steps=(*STEPS, 100), model=MODEL_2, gates=(ErrorsGate(budget=0.9),), bake_s=0, minimum_exposure=1,
                    limit_s=1800, probe=ProbeTraffic(rate=20))  # about a second a step
 
 
-def start(plan: Path) -> subprocess.Popen[str]:
+def start(plan: Path, point: str = NEVER) -> subprocess.Popen[str]:
+    """Start a runner that kills itself before or after its n-th write to a kind."""
     words = ["rollout", "sklearn-iris", "--name", "kills", "--plan", str(plan)]
-    return subprocess.Popen([sys.executable, "-c", RUNNER, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            text=True)
-
-
-def until_one_acts(client: Client, runners: list[subprocess.Popen[str]]) -> None:
-    """Wait until one of these processes holds the Lease."""
-    deadline, holder = time.monotonic() + 120, ""
-    while time.monotonic() < deadline:
-        lease = client.find(LEASE, object_name("sklearn-iris")) or {"spec": {}}
-        holder = lease["spec"].get("holderIdentity") or ""
-        if any(f"-{runner.pid}-" in holder for runner in runners):
-            return
-        if all(runner.poll() is not None for runner in runners):
-            break
-        time.sleep(0.1)
-    output = [kill(runner) for runner in runners]
-    raise TimeoutError(f"none of the runners took the Lease, which {holder or 'nobody'} holds: {output}")
-
-
-def kill(runner: subprocess.Popen[str]) -> str:
-    """Kill -9, and what it had printed."""
-    runner.send_signal(signal.SIGKILL)
-    return runner.communicate()[0]
+    return subprocess.Popen([sys.executable, "-c", RUNNER, point, *words], stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True)
 
 
 @pytest.fixture
@@ -101,19 +102,19 @@ def recorded_percents(client: Client) -> Iterator[list[int | None]]:
 
 
 @pytest.mark.long
-def test_kills_at_random_moments_neither_repeat_nor_skip_a_step(lab: Lab, tmp_path: Path) -> None:
-    plan = tmp_path / "plan.yaml"
+def test_kills_around_each_write_neither_repeat_nor_skip_a_step(lab: Lab, tmp_path: Path) -> None:
+    """Every fifth time two runners start at once: one of them refuses, or takes over from the other one."""
+    plan, kills = tmp_path / "plan.yaml", 0
     plan.write_text(plan_file.to_yaml(PLAN))
-    draw, kills, output = random.Random(18), 0, ""
 
     with recorded_percents(lab.client) as percents:
-        while kills < KILLS:
-            runners = [start(plan) for _ in range(2 if kills % 5 == 0 else 1)]
-            until_one_acts(lab.client, runners)
-            time.sleep(draw.uniform(0, 4))  # the moment of the kill is what the test is about
-            for runner in runners:
-                kill(runner)
-            kills += 1
+        for number, point in enumerate(POINTS * 2):
+            runners = [start(plan, point) for _ in range(2 if number % 5 == 0 else 1)]
+            outputs = [runner.communicate(timeout=120)[0] for runner in runners]
+            codes = [runner.returncode for runner in runners]
+            assert -signal.SIGKILL in codes and set(codes) <= ENDS, (point, codes, outputs)
+            kills += codes.count(-signal.SIGKILL)
+        began = len(percents)
         last = start(plan)
         output, _ = last.communicate(timeout=600)
         deadline = time.monotonic() + 10
@@ -124,6 +125,8 @@ def test_kills_at_random_moments_neither_repeat_nor_skip_a_step(lab: Lab, tmp_pa
     assert last.returncode == 0 and state and state.phase == "promoted", output
     assert percents == [*STEPS, None]  # each step once, in order, and nobody else's write between them
     assert lab.rollout().status().model == MODEL_2
+    report(f"{kills} kills of a gated rollout's runner, each before or after a named write",
+           objects=f"{len(STEPS) + 1} steps, each once and in order", message=f"{began} of the steps between the kills")
 
 
 def test_a_write_by_hand_meanwhile_supersedes_the_runner(lab: Lab, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pickle
 import resource
@@ -91,6 +92,13 @@ def test_a_disk_that_is_full_refuses_writes_with_the_reason_and_loses_nothing(re
     report("full disk", lost="0", recovery=f"{time.monotonic() - began:.1f} s", message=message(refused.stderr))
 
 
+def large(record: Record, number: int) -> subprocess.CompletedProcess[str]:
+    """Create a ConfigMap of 900 KB."""
+    document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"large-{number}"},
+                "data": {"a": "x" * 900_000}}
+    return kubectl(record, "create", "-n", "default", "-f", "-", stdin=json.dumps(document))
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("option", ["size=1m", "ro"])
 def test_a_real_disk_that_is_full_or_read_only(state_home: Path, option: str) -> None:
@@ -114,8 +122,8 @@ def test_a_real_disk_that_is_full_or_read_only(state_home: Path, option: str) ->
                 while True:
                     file.write(b"x" * (1 << 16))
                     file.flush()
-            assert eventually(lambda: kubectl(record, "create", "namespace", "refused").returncode != 0)
-            refused = kubectl(record, "create", "configmap", "x", "--from-literal=a=" + "x" * 900_000)
+            stored = [large(record, number) for number in range(20)]  # the first ones fit into the store's own files
+            refused = next(done for done in stored if done.returncode)
             assert refused.returncode == 1 and "Free disk space" in refused.stderr
             assert part(record, "server") is not None
             assert "DiskPressure" in command("doctor", "--name", "disk").stdout
@@ -124,6 +132,9 @@ def test_a_real_disk_that_is_full_or_read_only(state_home: Path, option: str) ->
         began = time.monotonic()
         record = clusters.start("disk")
         assert has_namespace(record, "precious") and eventually(lambda: is_ready(record))
+        if option != "ro":
+            kept = set(kubectl(record, "get", "configmaps", "-n", "default", "-o", "name").stdout.split())
+            assert {f"configmap/large-{n}" for n, done in enumerate(stored) if done.returncode == 0} <= kept
         report(f"tmpfs for the state folder, {option}", recovery=f"{time.monotonic() - began:.1f} s",
                message=message(refused.stderr))
         clusters.delete("disk")

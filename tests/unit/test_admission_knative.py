@@ -201,6 +201,7 @@ def test_a_route_names_its_revisions_or_configurations(traffic: list[Object], wo
     (service(revision="other-1"), 'invalid value: "other-1" must have prefix "iris-": spec.template.metadata.name'),
     (service(revision="iris-A"), "invalid value: not a DNS 1035 label: [a DNS-1035 label must consist of lower case "),
 ])
+@pytest.mark.slow
 def test_other_invalid_services_are_refused_with_knatives_message(body: Object, words: str) -> None:
     assert refusal_of(body).message.startswith(DENIED + words)
 
@@ -230,6 +231,7 @@ def test_autoscaling_annotations_of_a_service_belong_into_its_template() -> None
     ("class", "vpa.autoscaling.knative.dev", "invalid value: vpa.autoscaling.knative.dev"),
     ("metric", "cpu", "invalid value: cpu"),
 ])
+@pytest.mark.slow
 def test_invalid_scaling_is_refused_with_knatives_message(name: str, value: str, words: str) -> None:
     refused = refusal_of(service(annotations={f"autoscaling.knative.dev/{name}": value}))
 

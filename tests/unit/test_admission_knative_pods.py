@@ -28,6 +28,7 @@ def with_mount(volume: Object, **mount: Any) -> Object:
     ("schedulerName", "a"), ("dnsPolicy", "Default"), ("dnsConfig", {"a": 1}), ("hostIPC", True), ("hostPID", True),
     ("hostNetwork", True), ("automountServiceAccountToken", True), ("securityContext", {"runAsUser": 1}),
 ])
+@pytest.mark.slow
 def test_fields_behind_a_feature_flag_are_refused_without_it(field: str, value: Any) -> None:
     refused = refusal_of(service(**{field: value}))
 
@@ -80,6 +81,7 @@ def test_a_feature_flag_allows_its_field() -> None:
     ({"serviceAccountName": "foo@bar.baz"}, f"invalid value: foo@bar.baz: {AT}.serviceAccountName\n"
                                             "a lowercase RFC 1123 subdomain must consist of"),
 ])
+@pytest.mark.slow
 def test_a_container_has_rules(spec: Object, words: str) -> None:
     assert refusal_of(service(**spec)).message.startswith(DENIED + words)
 

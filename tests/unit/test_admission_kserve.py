@@ -55,6 +55,7 @@ def configured(**sections: Object) -> Store:
 
 
 @pytest.mark.parametrize("case", ACCEPTED, ids=lambda case: case["case"])
+@pytest.mark.slow
 def test_an_accepted_document_is_stored_as_by_a_real_kserve(case: dict[str, Any]) -> None:
     mode = next((mode for mode in ("Warn", "Ignore") if mode in case["case"]), "Strict")
 
@@ -65,6 +66,7 @@ def test_an_accepted_document_is_stored_as_by_a_real_kserve(case: dict[str, Any]
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case["case"])
+@pytest.mark.slow
 def test_an_invalid_document_is_refused_with_kserves_message(case: dict[str, Any]) -> None:
     error, real = refusal_of(case["manifest"]), case["status"]
 

@@ -44,6 +44,7 @@ def message(*canaries: Object, stable: Object = STABLE, mode: str | None = "Stan
     ([canary(workerSpec={})],
      'canary "v2" must not set workerSpec (multi-node is not yet supported for canary)'),
 ])
+@pytest.mark.slow
 def test_documents_that_the_validating_webhook_refuses(canaries: list[Object], words: str) -> None:
     assert message(*canaries) == DENIED + words
 

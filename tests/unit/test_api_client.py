@@ -139,3 +139,15 @@ def test_a_cluster_that_is_gone_is_reported_at_once(api: FakeApi) -> None:
         client.find_all(POD)
 
     assert error.value.reason == UNREACHABLE
+
+
+@pytest.mark.parametrize("content", [
+    "", "{", "\x00", "[1]", "7", "contexts: 7", "clusters: [1]\nusers: [1]\ncontexts: [1]\ncurrent-context: a",
+    "current-context: a\ncontexts: [{name: a, context: 1}]\nclusters: []\nusers: []",
+    "current-context: a\ncontexts: [{name: a, context: {cluster: c, user: u}}]\n"
+    "clusters: [{name: c, cluster: {server: 7}}]\nusers: [{name: u, user: {token: [1]}}]"])
+def test_a_damaged_kubeconfig_is_one_error(tmp_path: Path, content: str) -> None:
+    (tmp_path / "kubeconfig").write_text(content)
+
+    with pytest.raises(RefusedError, match="kubeconfig"):
+        Client(Cluster(tmp_path / "kubeconfig", "127.0.0.1:9")).require_contact()

@@ -114,6 +114,7 @@ def test_an_unknown_cluster_kind_is_named_with_the_existing_ones() -> None:
         clusters.start("one", "k3d")
 
 
+@pytest.mark.slow
 def test_without_file_locks_attach_works_and_the_embedded_cluster_names_its_requirement(tmp_path: Path) -> None:
     kubeconfig = tmp_path / "config"
     kubeconfig.write_text(json.dumps({

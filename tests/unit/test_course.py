@@ -41,6 +41,7 @@ def test_the_original_has_outputs_to_strip() -> None:
     assert not any(cell.get("outputs") for cell in json.loads(stripped(original))["cells"])
 
 
+@pytest.mark.slow
 def test_a_second_copy_writes_nothing(folder: Path) -> None:
     copy_course(find_course(), folder)
 
@@ -50,6 +51,7 @@ def test_a_second_copy_writes_nothing(folder: Path) -> None:
     assert "up to date" in again.text
 
 
+@pytest.mark.slow
 def test_an_edited_notebook_is_kept_and_named(folder: Path) -> None:
     copy_course(find_course(), folder)
     (folder / FIRST).write_text("mine")
@@ -62,6 +64,7 @@ def test_an_edited_notebook_is_kept_and_named(folder: Path) -> None:
     assert FIRST in again.text
 
 
+@pytest.mark.slow
 def test_a_newer_course_replaces_unedited_notebooks(folder: Path, tmp_path: Path) -> None:
     source = tmp_path / "notebooks"
     copy_course(find_course(), source)  # any folder with the course's files
@@ -82,6 +85,7 @@ def test_a_deleted_notebook_comes_back(folder: Path) -> None:
     assert copy_course(find_course(), folder).written == (FIRST,)
 
 
+@pytest.mark.slow
 def test_fresh_starts_over_and_keeps_the_former_copy(folder: Path) -> None:
     copy_course(find_course(), folder)
     (folder / FIRST).write_text("mine")

@@ -33,6 +33,7 @@ def test_json_is_for_programs() -> None:
     assert [finding["id"] for finding in loaded["findings"]] == ["K02"] and not loaded["healthy"]
 
 
+@pytest.mark.slow
 def test_a_pasted_message_comes_first() -> None:
     result = doctor("--error", "-", input="curl: (6) Could not resolve host: a.b.example.com")
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from kserve_nb.doctor import titles
 from tests.unit.doctor_page import PAGE, page
 
 
+@pytest.mark.slow
 def test_the_page_of_the_rules_is_current() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "write it: python -m tests.unit.doctor_page"
 

@@ -36,6 +36,7 @@ def test_a_message_is_explained_by_its_rule(row: dict[str, str]) -> None:
     assert found[0].saw in searchable(row["text"])
 
 
+@pytest.mark.slow
 def test_a_message_is_explained_beside_another() -> None:
     other = "{\"error\":\"could not convert string to float: np.str_('a')\"}"
 
@@ -44,6 +45,7 @@ def test_a_message_is_explained_beside_another() -> None:
         assert {row["rule"], "R08"} <= found, row["text"]
 
 
+@pytest.mark.slow
 def test_every_row_of_the_tables_explains_a_message() -> None:
     causes = {(finding.id, finding.why) for finding in _found()}
 
@@ -53,6 +55,7 @@ def test_every_row_of_the_tables_explains_a_message() -> None:
         assert not missed
 
 
+@pytest.mark.slow
 def test_a_command_has_no_placeholder_and_can_be_parsed() -> None:
     remedies = [finding.remedy for row in TEXTS for finding in explain(row["text"], names=KNOWN)]
     commands = sorted({command for remedy in remedies for command in (remedy.shell, remedy.cell) if command})

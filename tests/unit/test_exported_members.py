@@ -63,6 +63,7 @@ def test_importing_the_package_imports_no_client_and_no_widgets() -> None:
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_script_does_not_import_ipython_to_connect() -> None:
     code = "import sys; from kserve_nb import connect; sys.exit('IPython' in sys.modules)"
 
@@ -104,6 +105,7 @@ def names(
 
 
 @pytest.mark.parametrize("example", examples())
+@pytest.mark.slow
 def test_an_examples_output_is_current(example: doctest.DocTest, names: dict[str, Any]) -> None:
     example.globs.update(names)
 

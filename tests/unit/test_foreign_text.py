@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kserve_nb import cli
+from kserve_nb.cli.command_group import CommandGroup
+from kserve_nb.cli.common_options import echo
+from kserve_nb.clusters import ClusterError
+from kserve_nb.gates import run_report
+from kserve_nb.gates.execution.run_state import RunState
+from kserve_nb.gates.plan import RolloutPlan
+from kserve_nb.runner.html_report import html
+from kserve_nb.runner.run_result import Cell, Diagnosis, Run
 from kserve_nb.values.cluster import Cluster
 from kserve_nb.values.pods import Pod
 from kserve_nb.values.rollout_status import RolloutStatus
@@ -45,6 +56,7 @@ def test_a_safe_text_is_only_shown(text: str, shown: str) -> None:
 
 
 @given(st.text())
+@pytest.mark.slow
 def test_no_control_character_survives(text: str) -> None:
     kept = [char for char in safe(text) if char not in "\n\t"]
 
@@ -76,6 +88,40 @@ def test_all_lines_and_tables_are_safe() -> None:
 
     assert all(safe(shown) == shown for shown in (*texts, *pages))
     assert all("<b onclick" not in page and "&lt;b onclick" in page for page in pages)
+
+
+def test_reports_are_safe() -> None:
+    cell = Cell(HOSTILE, HOSTILE, "failed", output=HOSTILE)
+    failed = Run(Path("a.ipynb"), Path("out.ipynb"), 1.0, (cell,), HOSTILE, Diagnosis(HOSTILE, (HOSTILE,)))
+    state = RunState(reason=HOSTILE, log=((1.0, HOSTILE),))
+
+    for page in (html([failed], HOSTILE), run_report.html(HOSTILE, RolloutPlan(), state)):
+        assert safe(page) == page and "<b onclick" not in page and "&lt;b onclick" in page
+
+
+def test_commands_print_safe_text_only() -> None:
+    group = CommandGroup("test")
+
+    @group.command("shows")
+    def shows() -> None:
+        echo(HOSTILE)
+        raise ClusterError(HOSTILE)
+
+    group.get_command = lambda context, name: shows  # type: ignore[method-assign]
+    done = CliRunner().invoke(group, ["shows"])
+
+    assert done.exit_code == 1
+    assert done.output == f"{safe(HOSTILE)}\nkserve-nb: {safe(HOSTILE)}\n"
+
+
+def test_no_command_prints_by_other_means() -> None:
+    """`env` prints paths as they are, and the progress of a rollout moves the cursor."""
+    folder = Path(cli.__file__).parent
+    found = {f"{file.name}: {line.strip()}" for file in folder.glob("*.py") for line in file.read_text().splitlines()
+             if ("click.echo(" in line or "print(" in line) and "safe(" not in line}
+
+    assert {line.partition(":")[0] for line in found} == {"cluster_commands.py", "rollout_command.py"}
+    assert len(found) == 3
 
 
 def test_a_cell_is_one_line() -> None:

@@ -20,6 +20,7 @@ RUNS = 100
 ALPHA = 0.05
 
 
+@pytest.mark.slow
 def test_a_good_canary_is_stopped_in_at_most_5_percent_of_plans() -> None:
     stops = simulation.repeat(RUNS, simulation.planned(), (0.05, 0.05))
 

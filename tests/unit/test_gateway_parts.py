@@ -72,6 +72,19 @@ def routed_to(*revisions: str) -> EnvoyConfig:
     return envoy_config([{"metadata": {"namespace": NS, "name": "iris"}, "spec": {"rules": rules}}], [], {}, "a:1")
 
 
+@pytest.mark.parametrize("damage", [b"", b"\x00{", b"[]", b"{}", b'{"version_info": 1, "resources": []}',
+                                    b'{"version_info": "1", "resources": [{}]}'])
+@pytest.mark.parametrize("file", ["clusters.json", "routes.json"])
+def test_a_damaged_file_is_written_again(tmp_path: Path, file: str, damage: bytes) -> None:
+    Files(tmp_path).apply("one")
+    (tmp_path / file).write_bytes(damage)
+
+    files = Files(tmp_path)
+    files.apply("one")
+
+    assert files.clusters() == ["one"] and b"one.example.com" in (tmp_path / "routes.json").read_bytes()
+
+
 def test_a_cluster_stays_for_a_while_after_the_last_route_to_it(tmp_path: Path) -> None:
     files = Files(tmp_path)
     assert not files.apply("one", "two")
@@ -161,6 +174,7 @@ def test_a_queue_lets_requests_continue_in_the_order_in_which_they_came() -> Non
     assert asyncio.run(scene()) == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_a_queue_refuses_requests_beyond_its_depth() -> None:
     async def scene() -> None:
         queues = RequestQueues(lambda key: None)

@@ -55,6 +55,7 @@ async def until(claim: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_connections_are_held_until_envoy_listens_and_then_answered(address: str) -> None:
     async def play() -> None:
         standby = IngressStandby(address)

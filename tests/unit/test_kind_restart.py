@@ -35,6 +35,7 @@ SINCE = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
     "Unable to connect to the server: net/http: TLS handshake timeout",
     "an error that this project has never seen",
 ])
+@pytest.mark.slow
 def test_every_error_of_a_starting_api_server_is_retried(
     answer: str, world: World, manifests: Path, gateway: FakeGateway
 ) -> None:

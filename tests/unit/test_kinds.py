@@ -36,6 +36,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiLab]:
     served.close()
 
 
+@pytest.mark.slow
 def test_a_kind_is_served_from_its_row(lab: ApiLab) -> None:
     listed = lab.kubectl("api-resources", "--api-group=test.example.com", "--no-headers").stdout.split()
     applied = lab.kubectl("apply", "-f-", stdin=SMALL).stdout

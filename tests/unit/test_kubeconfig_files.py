@@ -5,7 +5,8 @@ import pytest
 import yaml
 
 from kserve_nb import clusters
-from kserve_nb.clusters import kubeconfig_files, state
+from kserve_nb.clusters import Record, kubeconfig_files, state
+from kserve_nb.clusters.embedded import cluster_files
 from kserve_nb.clusters.state import ClusterError
 
 CONFIG = {
@@ -101,3 +102,46 @@ def test_a_copy_finds_its_token_file_and_its_command_from_any_folder(tmp_path):
     assert found["tokenFile"] == str(Path(os.path.relpath(tmp_path)).absolute() / "token")
     assert Path(found["exec"]["command"]).parent == Path(os.path.relpath(tmp_path)).absolute()
     assert user["exec"]["command"] == "./get-token"
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> Record:
+    """The record of an embedded cluster whose kubeconfig is complete."""
+    (tmp_path / "tls.crt").write_text("a certificate")
+    record = Record("x", "embedded", str(tmp_path / "kubeconfig"), "127.0.0.1:9", api_port=6443, token="secret")
+    cluster_files.restore_kubeconfig(record, tmp_path, lambda line: None)
+    return record
+
+
+@pytest.mark.parametrize("damage", [
+    None, "", "{", "\x00", "[1]", "contexts: [{name: kserve-nb-x, context: 1}]", "users: 7", "current-context: other"])
+def test_a_damaged_kubeconfig_of_an_embedded_cluster_is_written_again(embedded: Record, damage: str | None) -> None:
+    file, lines = Path(embedded.kubeconfig), list[str]()
+    complete = file.read_text()
+    file.unlink() if damage is None else file.write_text(damage)
+
+    cluster_files.restore_kubeconfig(embedded, file.parent, lines.append)
+
+    assert file.read_text() == complete
+    assert lines == [f"The kubeconfig {file} was missing or damaged. It was written again."]
+
+
+@pytest.mark.parametrize("change", [("secret", "another"), ("6443", "6444"), ("YSBjZXJ0", "YSBjZXJ1")])
+def test_a_kubeconfig_that_leads_elsewhere_is_written_again(embedded: Record, change: tuple[str, str]) -> None:
+    file = Path(embedded.kubeconfig)
+    complete = file.read_text()
+    file.write_text(complete.replace(*change))
+
+    cluster_files.restore_kubeconfig(embedded, file.parent, lambda line: None)
+
+    assert file.read_text() == complete
+
+
+def test_what_a_user_has_changed_in_a_kubeconfig_stays(embedded: Record) -> None:
+    file, lines = Path(embedded.kubeconfig), list[str]()
+    changed = file.read_text().replace("namespace: kserve-test", "namespace: mine")
+    file.write_text(changed)
+
+    cluster_files.restore_kubeconfig(embedded, file.parent, lines.append)
+
+    assert file.read_text() == changed and lines == []

@@ -40,6 +40,7 @@ def test_another_process_finds_what_was_stored(file: Path) -> None:
     assert record.done and (record.rejected, record.hints) == (1, 1)
 
 
+@pytest.mark.slow
 def test_two_processes_lose_nothing(file: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         pool.starmap(add, [(file, number) for number in range(20)])
@@ -62,15 +63,16 @@ def test_a_write_that_was_killed_leaves_the_old_file(file: Path, monkeypatch: py
     assert "killed" in progress.problem
 
 
-def test_a_damaged_file_is_kept_and_named(file: Path) -> None:
+@pytest.mark.parametrize("damage", ["{", "[1]", "7", '{"format": "1"}', '{"tasks": {"a": 7}}', '{"drills": [1]}'])
+def test_a_damaged_file_is_kept_and_named(file: Path, damage: str) -> None:
     file.parent.mkdir()
-    file.write_text("{")
+    file.write_text(damage)
     progress = LearnerProgress(file)
 
     progress.note_opened("00_setup")
 
     assert LearnerProgress(file).opened() == {"00_setup"}
-    assert file.with_name("progress.json.damaged").read_text() == "{"
+    assert file.with_name("progress.json.damaged").read_text() == damage
     assert "Cannot read" in progress.problem
 
 

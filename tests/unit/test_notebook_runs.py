@@ -119,6 +119,7 @@ def test_parameters_are_read_as_yaml_and_must_be_some_notebooks() -> None:
         notebook_runner.read([("percent", "[20")], notebooks)
 
 
+@pytest.mark.slow
 def test_the_doctor_examines_the_cluster_and_the_error(api: FakeApi) -> None:
     api.load("broken-canary")
 

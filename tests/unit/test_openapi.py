@@ -27,6 +27,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiLab]:
 
 
 @pytest.mark.parametrize("path", EXPLAINED, ids=lambda path: path.stem)
+@pytest.mark.slow
 def test_explain_prints_the_same_as_on_a_real_cluster(path: Path, lab: ApiLab) -> None:
     done = lab.kubectl("explain", path.stem)
 
@@ -41,6 +42,7 @@ def test_explain_prints_the_same_as_on_a_real_cluster(path: Path, lab: ApiLab) -
     "inferenceservice.spec.transformer.containers.lifecycle.preStop",
     "customresourcedefinition.spec.versions.schema.openAPIV3Schema",
 ])
+@pytest.mark.slow
 def test_explain_finds_fields_of_every_kind(field: str, lab: ApiLab) -> None:
     done = lab.kubectl("explain", field)
 

@@ -56,6 +56,7 @@ def test_a_revision_that_may_have_none_loses_its_pod_a_stable_window_after_it_go
     assert condition(world.find(REVISION, TWO), "Active")["reason"] == "NoTraffic"
 
 
+@pytest.mark.slow
 def test_a_revision_loses_its_last_pod_a_stable_window_after_its_last_request() -> None:
     world = ready(min_scale="0")
     for count in range(1, 50):
@@ -182,6 +183,7 @@ def test_a_request_that_comes_while_the_pod_ends_brings_another() -> None:
     assert len(pods(world)) == 1
 
 
+@pytest.mark.slow
 def test_load_brings_more_pods_and_its_end_takes_them_away() -> None:
     world = make_world(cpu="16")
     start(world, target="10", max_scale="4")
@@ -330,6 +332,7 @@ def test_bounds_have_an_old_spelling_and_defaults() -> None:
     least=st.integers(0, 3), most=st.integers(0, 5), target=st.integers(1, 20),
     steps=st.lists(st.tuples(st.floats(0, 30), st.integers(0, 100), st.sampled_from(["active", "reserve"]),
                              st.floats(0.1, 70)), max_size=4))
+@pytest.mark.slow
 def test_the_scale_is_always_within_its_bounds_and_ends_at_the_least(
         least: int, most: int, target: int, steps: list[tuple[float, int, str, float]]) -> None:
     most = most and max(most, least)

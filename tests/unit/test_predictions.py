@@ -42,6 +42,7 @@ def states(before: list[Change], change: Change) -> tuple[Snapshot, Snapshot, Sn
 
 
 @pytest.mark.parametrize(("id_", "before", "change", "answer"), ANSWERS, ids=[row[0] for row in ANSWERS])
+@pytest.mark.slow
 def test_the_cluster_answers_after_the_change_and_not_before(
     id_: str, before: list[Change], change: Change, answer: dict[str, str]
 ) -> None:
@@ -55,6 +56,7 @@ def test_the_cluster_answers_after_the_change_and_not_before(
     assert question.read(start, end) == answer
 
 
+@pytest.mark.slow
 def test_the_cluster_answers_what_needs_no_change() -> None:
     start, _, end = states([FIRST, CANARY], percent(0))
 

@@ -80,6 +80,7 @@ def meta(name: str, **more: object) -> Object:
     ("auth can-i --list -n d",
      {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": "d"}}),
 ])
+@pytest.mark.slow
 def test_kubectls_protobuf_is_decoded(words: str, sent: Object, recorder: Recorder) -> None:
     assert sent_by(recorder, *words.split()) == sent
 

@@ -70,6 +70,7 @@ def test_a_plan_that_cannot_be_read_is_a_usage_error(
     assert (done.exit_code, "line 2: bake: 'soon' is not a duration" in done.output) == (2, True)
 
 
+@pytest.mark.slow
 def test_without_traffic_it_ends_as_held(api: FakeApi, gateway: FakeGateway, plan: Path) -> None:
     api.load("02-canary-10")
 

@@ -26,6 +26,7 @@ def isvc(**predictor: Any) -> Object:
     return {"metadata": {"name": "iris"}, "spec": {"predictor": predictor}}
 
 
+@pytest.mark.slow
 def test_the_table_of_types_equals_the_installed_sdks_declarations() -> None:
     stored = json.loads(generate_schemas.SDK_TYPES.read_text())
 

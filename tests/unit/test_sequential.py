@@ -41,6 +41,7 @@ def drawn() -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("prior", [10, 20], ids=["as requested", "another percent than requested"])
+@pytest.mark.slow
 def test_a_watched_band_misses_the_share_in_at_most_5_percent_of_runs(prior: float) -> None:
     draw = random.Random(1)
 

@@ -92,6 +92,7 @@ def python(code: str) -> list[str]:
 SLEEP = python("import time; time.sleep(1000)")
 
 
+@pytest.mark.slow
 def test_a_process_that_cannot_be_started_is_retried_until_it_can(record: Record) -> None:
     folder = state.folder("lab")
     program = folder / "program"
@@ -136,6 +137,26 @@ def test_a_crash_loop_is_reported_with_the_last_line_of_the_log(record: Record) 
     assert (part.reason, part.last_log) == ("ended with exit code 3", "port 1 is taken")
     assert part.restarts >= supervised_process.CRASH_LOOP
     assert (folder / health.FILE).stat().st_mode & 0o777 == 0o600
+
+
+def test_the_last_line_of_a_log_is_no_frame_of_an_exception_group(tmp_path: Path) -> None:
+    (tmp_path / "server.log").write_text("  | ValueError: port 1 is taken\n  +-----\n\n")
+
+    assert health.last_line(tmp_path / "server.log") == "ValueError: port 1 is taken"
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "{}", '{"pid": 1, "parts": 3, "stopped": ""}',
+                                    '{"pid": 1, "parts": [{"name": 1}], "stopped": ""}'])
+def test_a_damaged_health_record_is_none(tmp_path: Path, damage: str) -> None:
+    (tmp_path / health.FILE).write_text(damage)
+
+    assert health.read(tmp_path) is None
+
+
+def test_a_health_record_with_a_wrong_value_is_none(tmp_path: Path) -> None:
+    health.write(tmp_path, health.Health(1, (health.PartHealth("envoy", since="now"),)))  # type: ignore[arg-type]
+
+    assert health.read(tmp_path) is None
 
 
 def test_a_killed_process_is_restarted_and_reported_ready(record: Record) -> None:

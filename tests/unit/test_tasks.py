@@ -53,7 +53,7 @@ WRONG: list[tuple[str, Sequence[Change], str]] = [
     ("canary-percent", [percent(65)], "You gave 65 % to the new revision."),
     ("canary-percent", [percent(None)], "With no percent at all, all users get 00002"),
     ("canary-percent", [percent(0)], "0 % takes all users away"),
-    ("canary-percent", [percent(350)], "350 is no percent."),
+    ("canary-percent", [percent(350)], "350 is not a percent."),
     ("canary-percent", [model(MODEL, canaryTrafficPercent=35)], "You created revision 00003"),
     ("canary-percent", [percent(30)], "The spec requests 30 %."),
     ("dark-launch", [percent(None)], "With no percent at all"),
@@ -109,6 +109,7 @@ WRONG: list[tuple[str, Sequence[Change], str]] = [
 
 
 @each
+@pytest.mark.slow
 def test_it_is_open_until_it_is_solved_and_open_again_when_it_is_undone(task: CourseTask) -> None:
     learner, attempt = began(task)
     learner.play(attempt)
@@ -132,6 +133,7 @@ def test_it_is_open_until_it_is_solved_and_open_again_when_it_is_undone(task: Co
 
 
 @pytest.mark.parametrize(("id_", "changes", "hint"), WRONG, ids=[f"{row[0]}-{n}" for n, row in enumerate(WRONG)])
+@pytest.mark.slow
 def test_a_wrong_attempt_gets_its_own_hint(id_: str, changes: Sequence[Change], hint: str) -> None:
     learner, attempt = began(task_named(id_))
 
@@ -167,6 +169,7 @@ def test_a_state_of_before_counts_after_it_was_left() -> None:
 
 
 @pytest.mark.parametrize("id_", ["second-service", "canary-percent", "see-in-ten", "measure-the-share", "leave-pin"])
+@pytest.mark.slow
 def test_a_new_attempt_draws_other_values_and_can_be_solved(id_: str) -> None:
     task, seed = task_named(id_), "b"
     learner, attempt = began(task, seed)

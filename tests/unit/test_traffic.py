@@ -104,6 +104,7 @@ def test_after_a_pin_all_answers_are_the_previous_ones(
     assert tally.split.counts == {PREVIOUS: 200} and tally.verdict().word == "consistent"
 
 
+@pytest.mark.slow
 def test_models_with_equal_answers_cannot_be_distinguished(
     api: FakeApi, gateway: FakeGateway, rollout: Rollout
 ) -> None:
@@ -137,6 +138,7 @@ def test_the_number_of_requests_is_bounded(rollout: Rollout, count: int) -> None
         rollout.send(count)
 
 
+@pytest.mark.slow
 def test_a_small_canary_is_searched_for_longer(api: FakeApi, gateway: FakeGateway, rollout: Rollout) -> None:
     api.load("02-canary-10")
     api.objects[f"{ISVC}/sklearn-iris"]["status"]["components"]["predictor"]["traffic"][0]["percent"] = 1

@@ -107,6 +107,7 @@ def test_its_objects_are_printed_in_its_columns(lab: ApiLab) -> None:
         "crontab.stable.example.com/printed"]
 
 
+@pytest.mark.slow
 def test_a_singular_name_of_its_own_and_open_objects_are_served(lab: ApiLab) -> None:
     schema = {"type": "object", "properties": {"spec": {"type": "object", "additionalProperties": True,
                                                         "properties": {"test": {"type": "string"}}}}}
@@ -150,6 +151,7 @@ def test_explain_describes_its_fields(lab: ApiLab) -> None:
     ({"cronSpec": None}, 'spec.cronSpec: Invalid value: "null": spec.cronSpec in body must be of type string: "null"'),
     ({"colour": "red"}, 'strict decoding error: unknown field "spec.colour"'),
 ])
+@pytest.mark.slow
 def test_invalid_objects_are_refused(lab: ApiLab, spec: Object, text: str) -> None:
     refused = lab.kubectl("create", "-f-", stdin=cron_tab("invalid", **spec))
 
@@ -207,6 +209,7 @@ def test_a_second_definition_cannot_take_a_name(lab: ApiLab) -> None:
         ("Established", "False", "NotAccepted", "not all names are accepted")]
 
 
+@pytest.mark.slow
 def test_versions_of_a_kind_share_their_objects(lab: ApiLab) -> None:
     body = definition("robots", "Robot")
     older = {**body["spec"]["versions"][0], "name": "v1beta1", "storage": False}
@@ -222,6 +225,7 @@ def test_versions_of_a_kind_share_their_objects(lab: ApiLab) -> None:
             (f"stable.example.com/{version}", "marvin")]
 
 
+@pytest.mark.slow
 def test_a_deleted_definition_takes_its_objects_along(lab: ApiLab) -> None:
     create(lab, definition("gone", "Going"))
     going = json.loads(cron_tab("x")) | {"kind": "Going"}

@@ -200,6 +200,7 @@ assert arrived.wait(20), slider.text
 """
 
 
+@pytest.mark.slow
 def test_an_executed_notebook_contains_the_last_state(api: FakeApi, tmp_path: Path) -> None:
     api.load("02-canary-10")
     cells = [nbformat.v4.new_code_cell(code) for code in (NOTEBOOK.format(kubeconfig=str(api.kubeconfig)), CHANGE)]

@@ -63,6 +63,7 @@ def test_a_draft_can_be_cancelled_before_it_is_applied(slider: TrafficSlider) ->
     assert slider.value == 10 and slider.phase.word == "settled" and "Cancel" not in buttons(slider)
 
 
+@pytest.mark.slow
 def test_another_drag_takes_the_question_away(slider: TrafficSlider) -> None:
     drag(slider, 20)
     press_apply(slider)

@@ -13,7 +13,10 @@ from kserve_nb.clusters import process_identity, state
 from kserve_nb.clusters.backend import GATEWAY, INGRESS_PORT, Notify, Option, Status
 from kserve_nb.clusters.embedded import readiness
 from kserve_nb.clusters.embedded.supervision import health, supervisor_control
+from kserve_nb.clusters.ports import unavailable
 from kserve_nb.clusters.state import ClusterError, Record
+
+_PORT_TRIES = 2  # before the last one
 
 
 class EmbeddedBackend:
@@ -49,6 +52,7 @@ class EmbeddedBackend:
         folder = state.folder(name)
         lifetime = _lifetime(options)
         if before is not None and readiness.responds(before, folder):
+            cluster_files.restore_kubeconfig(before, folder, notify)
             return _take_over(before, lifetime, notify)
         supervisor_control.terminate(name, before, folder)
         if before is None:
@@ -56,7 +60,16 @@ class EmbeddedBackend:
         else:
             _explain_resumption(before, folder, notify, cluster_files.has_objects(folder))
             record = cluster_files.with_free_ports(before, folder, notify)
-        return _launch(replace(record, **lifetime), folder, notify)
+            cluster_files.restore_kubeconfig(record, folder, notify)
+        record = replace(record, **lifetime)
+        for _ in range(_PORT_TRIES):
+            try:
+                return _launch(record, folder, notify)
+            except ClusterError:
+                if options.get("ingress_port") is not None or not unavailable(record.api_port):
+                    raise
+            record = cluster_files.with_free_ports(record, folder, notify)  # another program was faster
+        return _launch(record, folder, notify)
 
     def stop(self, record: Record) -> None:
         """End the cluster's processes; its objects stay in its folder."""

@@ -48,14 +48,35 @@ def with_free_ports(record: Record, folder: Path, notify: Notify) -> Record:
     return changed
 
 
+def restore_kubeconfig(record: Record, folder: Path, notify: Notify) -> None:
+    """Write the kubeconfig again if it was removed or damaged. What a user has changed in it otherwise stays."""
+    if not _leads_to(record, folder):
+        _write_kubeconfig(record, folder)
+        notify(f"The kubeconfig {record.kubeconfig} was missing or damaged. It was written again.")
+
+
 def has_objects(folder: Path) -> bool:
     """Whether the folder has a store that is not empty. Only the API server finds out whether it can be read."""
     store = folder / STORE
     return store.exists() and store.stat().st_size > 0
 
 
+def _leads_to(record: Record, folder: Path) -> bool:
+    """Whether the kubeconfig has a context with the address, the certificate and the token of the cluster."""
+    expected = _kubeconfig(record, folder)
+    try:
+        found = kubeconfig_files.read(Path(record.kubeconfig)).context(expected["current-context"])
+    except (ClusterError, LookupError, TypeError, ValueError):
+        return False
+    cluster: dict[str, str] = expected["clusters"][0]["cluster"]
+    user: dict[str, str] = expected["users"][0]["user"]
+    return cluster.items() <= found.cluster.items() and user.items() <= found.user.items()
+
+
 def _write_kubeconfig(record: Record, folder: Path) -> None:
-    document = kubeconfig_files.document(
-        record.name, f"https://127.0.0.1:{record.api_port}", (folder / "tls.crt").read_bytes(), record.token,
-        record.namespace)
-    kubeconfig_files.save(document, folder / "kubeconfig")
+    kubeconfig_files.save(_kubeconfig(record, folder), folder / "kubeconfig")
+
+
+def _kubeconfig(record: Record, folder: Path) -> dict[str, Any]:
+    return kubeconfig_files.document(record.name, f"https://127.0.0.1:{record.api_port}",
+                                     (folder / "tls.crt").read_bytes(), record.token, record.namespace)

@@ -57,7 +57,7 @@ class DisagreementMap(Sheet):
                                              self._width - CARD_PADDING)  # fmt: skip
         summary = safe(self.text.splitlines()[0])
         head = "<div class='knb-head'><span class='knb-title'>Where the answers differ</span></div>"
-        words = f"<div class='knb-chart-words' role='status'><div>{summary}</div></div>"
+        words = f"<div role='status'>{summary}</div>"
         return f"<div class='knb-part' data-key='picture'>{head}{drawn}{words}</div>{self._table()}"
 
     def _table(self) -> str:

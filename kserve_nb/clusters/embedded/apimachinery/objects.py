@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
+import orjson
+
 Object = dict[str, Any]
 T = TypeVar("T")
 
@@ -238,12 +240,8 @@ class Objects(Protocol):
 
 
 def copied(value: T) -> T:
-    """A copy of JSON data that shares nothing with it: several times faster than `copy.deepcopy`."""
-    if isinstance(value, dict):
-        return {key: copied(item) for key, item in value.items()}  # type: ignore[return-value]
-    if isinstance(value, list):
-        return [copied(item) for item in value]  # type: ignore[return-value]
-    return value
+    """A copy of JSON data that shares nothing with it. Through JSON it is many times faster than `copy.deepcopy`."""
+    return orjson.loads(orjson.dumps(value))  # type: ignore[no-any-return]
 
 
 def utc(moment: float) -> str:

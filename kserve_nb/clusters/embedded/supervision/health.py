@@ -16,6 +16,9 @@ FILE = "health.json"
 TAIL_BYTES = 4096
 PartState = Literal["starting", "ready", "restarting", "crash-looping", "stopped"]
 
+_TYPES: dict[str, type | tuple[type, ...]] = {"name": str, "state": str, "since": (int, float), "restarts": int,
+                                              "reason": str, "last_log": str}
+
 
 @dataclass(frozen=True)
 class PartHealth:
@@ -67,15 +70,19 @@ def read(folder: Path) -> Health | None:
 
 
 def _part(row: dict[str, object]) -> PartHealth:
-    return PartHealth(**{name: row[name] for name in PartHealth.__dataclass_fields__})  # type: ignore[arg-type]
+    values = {name: row[name] for name in PartHealth.__dataclass_fields__}
+    if not all(isinstance(values[name], expected) for name, expected in _TYPES.items()):
+        raise TypeError(f"not the health of a part: {row}")
+    return PartHealth(**values)  # type: ignore[arg-type]
 
 
 def last_line(log: Path) -> str:
-    """Return the last line of a log file that is not blank, or an empty string."""
+    """Return the last line of a log file that has text, or an empty string."""
     try:
         with log.open("rb") as stream:
             stream.seek(max(0, stream.seek(0, os.SEEK_END) - TAIL_BYTES))
             lines = stream.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return ""
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    # The last line of an exception group's traceback is a frame without text.
+    return next((text for line in reversed(lines) if (text := line.strip("+-| \t"))), "")
