@@ -83,8 +83,8 @@ def faults(command: CurlCommand, facts: Facts) -> Iterator[CurlFault]:
     if command.option_files:
         yield CurlFault(
             OPTIONS_IN_A_FILE, "the command", ", ".join(command.option_files),
-            "The file can set the Host, the Content-Type and other headers. The doctor reads the command line only, so it "
-            "cannot tell where this request goes.",
+            "The file can set the Host, the Content-Type and other headers. The doctor reads the command line only, so "
+            "it cannot tell where this request goes.",
             None, "paste the command with the options and headers of the file on its line",
         )  # fmt: skip
         return
