@@ -40,7 +40,7 @@ def lab(name: str, folder: Path, fresh: bool, in_place: bool, browser: bool, jup
     record = usable_or_started(name)
     show(record)
     show_next_task()
-    argv = [sys.executable, "-m", "jupyter", "lab", "--ServerApp.ip=127.0.0.1",
+    argv = [sys.executable, "-m", "kserve_nb.cli.jupyter_lab", "--ServerApp.ip=127.0.0.1",
             f"--ServerApp.root_dir={opened.resolve()}", "--LabApp.news_url=None",
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
             f"--LabApp.app_settings_dir={_SETTINGS}", f"--HTMLExporter.preprocessors=['{_LAST_PICTURES}']",

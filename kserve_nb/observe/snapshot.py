@@ -79,7 +79,7 @@ class Observed:
     mixed: int = 0  # requests that do not count, because traffic moved meanwhile
 
     def plus(self, batch: Tally) -> Observed:
-        """With one more batch. A batch sent under another split starts a new count."""
+        """Return these counts with one more batch added. A batch sent under another split starts a new count."""
         if batch.moved:
             return replace(self, mixed=self.mixed + batch.split.sent)
         mine = self.tally

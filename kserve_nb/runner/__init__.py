@@ -3,6 +3,11 @@
 May import `access`, `values` and the top of `clusters`.
 """
 
+from kserve_nb.runner import iri_grammar
+
+iri_grammar.omit()  # before the modules below import nbformat
+
+# ruff: noqa: E402
 from kserve_nb.runner.created_objects import deleting_created
 from kserve_nb.runner.notebook_runner import Plan, read, run_all
 from kserve_nb.runner.parallel_runs import run_parallel

@@ -80,7 +80,7 @@ def over_hundred(seen: Snapshot, _start: Start) -> str:
     percent = requested(seen)
     if percent is None or 0 <= percent <= 100:
         return ""
-    return f"{percent} is no percent. The API server stores it, Knative refuses it, and the traffic stays as it was."
+    return f"{percent} is not a percent. The API server stores it, Knative refuses it, and the traffic stays as it was."
 
 
 def cannot_load(seen: Snapshot, _start: Start) -> str:

@@ -169,5 +169,5 @@ class PredictionCard(RolloutWidget):
         try:
             found = {kind: [obj for obj in client.find_all(kind) if belongs_to(name, kind, obj)] for kind in KINDS}
         except RefusedError:
-            return None  # the feed goes on trying
+            return None  # the feed retries
         return snapshot_of(name, found)

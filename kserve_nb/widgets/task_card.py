@@ -198,7 +198,7 @@ class TaskCard(RolloutWidget):
         try:
             found = {kind: [obj for obj in client.find_all(kind) if belongs_to(name, kind, obj)] for kind in KINDS}
         except RefusedError:
-            return  # the feed goes on trying, and shows the reason
+            return  # the feed retries, and shows the reason
         self._observe(snapshot_of(name, found))
 
     def _observe(self, snapshot: Snapshot) -> None:

@@ -53,7 +53,7 @@ WRONG: list[tuple[str, Sequence[Change], str]] = [
     ("canary-percent", [percent(65)], "You gave 65 % to the new revision."),
     ("canary-percent", [percent(None)], "With no percent at all, all users get 00002"),
     ("canary-percent", [percent(0)], "0 % takes all users away"),
-    ("canary-percent", [percent(350)], "350 is no percent."),
+    ("canary-percent", [percent(350)], "350 is not a percent."),
     ("canary-percent", [model(MODEL, canaryTrafficPercent=35)], "You created revision 00003"),
     ("canary-percent", [percent(30)], "The spec requests 30 %."),
     ("dark-launch", [percent(None)], "With no percent at all"),

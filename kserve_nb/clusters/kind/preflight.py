@@ -56,7 +56,7 @@ def _containers(program: str, notify: Notify) -> list[str]:
 
 
 def machine(info: dict[str, object]) -> Machine:
-    """The machine of an answer of `docker info` (or nerdctl), or of `podman info`."""
+    """The machine that an answer of `docker info`, `nerdctl info` or `podman info` describes."""
     host = info.get("host")
     if isinstance(host, dict):
         return Machine(int(host.get("cpus") or 0), int(host.get("memTotal") or 0) / 2**30,

@@ -42,7 +42,7 @@ _CHIPS: dict[PhaseWord, tuple[str, str, str]] = {
 
 
 def html(view: SliderView, *, is_live: bool = False) -> str:
-    """The card; without controls for where there is no browser to use them."""
+    """The card. In a saved page, which cannot send clicks to Python, it has no controls."""
     state = view.state
     glyph, words, look = _CHIPS[view.phase.word]
     parts = [_splits(view, is_live=is_live)]

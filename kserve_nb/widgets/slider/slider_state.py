@@ -111,7 +111,7 @@ class SliderState:
         return replace(self, confirmed_once=True)
 
     def enqueued(self) -> SliderState:
-        """Yes, while an earlier change is under way: the change takes the only place in the queue."""
+        """Confirm a change while an earlier one is in progress: it waits. At most one change can wait."""
         return replace(self._cleared(), queued=self.confirming)
 
     def cancelled(self) -> SliderState:

@@ -172,7 +172,7 @@ def _not_owned(kind: str, child: Object) -> str:
 
 
 def _of_pod(pod: Object, _objects: Objects) -> Iterable[Key]:
-    """The revision of a pod: a crash changes no other object."""
+    """The key of a pod's revision, which is reconciled when the pod changes: a crash changes no other object."""
     name = pod["metadata"].get("labels", {}).get(REVISION_LABEL)
     if name:
         yield pod["metadata"]["namespace"], name
