@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from kserve_nb.doctor import examine
 from kserve_nb.lab import Lab
 from kserve_nb.tasks.drill_faults import FAULTS, correct_command
 from kserve_nb.tasks.learner_progress import LearnerProgress
-from tests.faults.conftest import eventually
+from tests.faults.conftest import KSERVE_NB, eventually
 
 SEEDS = {fault.id: seed for seed, fault in enumerate(FAULTS)}
 
@@ -60,6 +61,19 @@ def test_the_doctor_names_a_sample_of_faults_and_the_repair_ends_them(lab: Lab) 
     assert problems(lab, sample) == []
 
     assert [row["seed"] for row in lab.progress.drills()] == sample
+
+
+def test_a_drill_in_a_terminal_ends_with_the_repaired_command(lab: Lab) -> None:
+    asyncio.run(lab.ensure("canary-10"))
+    repaired = correct_command(lab.rollout().host(), lab.ingress.address)
+
+    done = subprocess.run(
+        [*KSERVE_NB, "drill", "--name", lab.cluster.name, "--seed", str(SEEDS["no-content-type"])],
+        input=f"doctor\n{repaired}\n", capture_output=True, text=True, timeout=120, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert "the doctor is locked" in done.stdout
+    assert "✔ drill 8: you repaired 'no-content-type'" in done.stdout and "with 1 attempt" in done.stdout
 
 
 @pytest.mark.long

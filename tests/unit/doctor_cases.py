@@ -189,6 +189,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("R01", GOOD.replace(INGRESS, ":").replace(HOST, "")),
     ("R06", f"curl {JSON} http://sklearn-iris-predictor.kserve-test.svc.cluster.local/v1/models/sklearn-iris:predict"
             f" {BODY}"),
+    ("R27", f"curl -K curlrc {PREDICT}"),
     ("R03", f"curl {JSON} http://{HOST}/v1/models/sklearn-iris:predict {BODY}"),
     ("R08", GOOD.replace(BODY, "-d @./iris.json")),
     ("R08", GOOD.replace(BODY, "-d '{\"instances\": [[6.8, 2.8], [6.0, 3.4, 4.5, 1.6]]}'")),

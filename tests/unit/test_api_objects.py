@@ -207,6 +207,16 @@ def test_a_strategic_patch_with_a_value_of_the_wrong_type_is_refused(server: Api
     assert answer.json()["message"].endswith(problem)
 
 
+def test_version_0_replaces_whatever_is_stored_except_for_custom_resources(server: ApiServer) -> None:
+    made = ok(server.request("POST", DEPLOYMENTS, deployment({"name": "a", "image": "x"})))
+    service = ok(server.request("POST", SERVICES, isvc("a")))
+    for body in (made, service):
+        body["metadata"] |= {"resourceVersion": "0", "annotations": {"a": "b"}}
+
+    assert ok(server.request("PUT", f"{DEPLOYMENTS}/web", made))["metadata"]["annotations"]["a"] == "b"
+    assert "must be specified for an update" in server.request("PUT", f"{SERVICES}/a", service).text
+
+
 def test_scale_sets_replicas(server: ApiServer) -> None:
     ok(server.request("POST", DEPLOYMENTS, deployment({"name": "a", "image": "x"})))
 

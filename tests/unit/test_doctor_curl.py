@@ -105,6 +105,13 @@ def test_typographic_quotes_are_replaced(folder: Path) -> None:
     assert found[0].id == "R26" and _explain(found[0].remedy.shell, folder) == [], found[0].lines()
 
 
+@pytest.mark.parametrize("change", ["curl -K curlrc", "curl -H @headers.txt", "curl --config curlrc"])
+def test_options_in_a_file_are_not_read_and_nothing_else_is_claimed(change: str, folder: Path) -> None:
+    (found,) = _explain(GOOD.replace("curl", change), folder)
+
+    assert found.id == "R27" and found.saw in ("curlrc", "headers.txt")
+
+
 @pytest.mark.parametrize(("change", "reason"), [
     (("-d @./iris-input.json", "-d @-"), "its body comes from another program"),
     (("curl", "curl -H 'X-Name: Jürgen 推'"), "a header has characters outside Latin-1"),

@@ -69,6 +69,20 @@ def test_a_fault_of_the_cluster_is_repaired_when_its_state_is_healthy(
     assert card.finish().attempts == 2
 
 
+def test_a_repair_counts_although_no_state_showed_the_fault(
+    api: FakeApi, rollout: Rollout, progress: LearnerProgress
+) -> None:
+    api.load("02-canary-10")
+    card = DrillCard(14, TOO_MUCH, rollout, progress, HOST)
+    card._generation = rollout.status().generation  # the fault was written, and repaired before the feed saw it
+    until(card, lambda snapshot: snapshot.state == "live")
+    assert not card.repaired
+
+    route(api, 10)
+    until(card, lambda _snapshot: card.repaired)
+    assert card.finish().attempts == 1
+
+
 def test_an_open_drill_says_so(card: DrillCard) -> None:
     assert repr(card.finish()) == "○ drill 8 is open. The notebook goes on without it."
 

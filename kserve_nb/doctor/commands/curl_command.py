@@ -127,6 +127,11 @@ class CurlCommand:
             default = _FORM
         return self.header("content-type", default)
 
+    @property
+    def option_files(self) -> list[str]:
+        """The files from which curl would read options or headers: -K FILE, -H @FILE."""
+        return [*self.values("config"), *(value[1:] for value in self.values("header") if value.startswith("@"))]
+
     def header(self, name: str, default: str = "") -> str:
         """The last value of a header."""
         rows = [header.partition(":") for header in self.values("header")]

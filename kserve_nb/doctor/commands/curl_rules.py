@@ -22,6 +22,7 @@ NOT_JSON = declare("R07", "the body is not announced as JSON")
 BAD_BODY = declare("R08", "the model cannot read the body")
 PROXY = declare("R12", "a proxy of the environment takes the request away")
 CURLY_QUOTES = declare("R26", "the quotes of the command are typographic")
+OPTIONS_IN_A_FILE = declare("R27", "the command reads options from a file, which the doctor does not read")
 WRONG_METHOD = declare("R14", "the path does not accept this method")
 
 Fix = Callable[[CurlCommand], CurlCommand]
@@ -79,6 +80,14 @@ def faults(command: CurlCommand, facts: Facts) -> Iterator[CurlFault]:
     if not command.address:
         yield _no_address(command, facts)
         return
+    if command.option_files:
+        yield CurlFault(
+            OPTIONS_IN_A_FILE, "the command", ", ".join(command.option_files),
+            "The file can set the Host, the Content-Type and other headers. The doctor reads the command line only, so "
+            "it cannot tell where this request goes.",
+            None, "paste the command with the options and headers of the file on its line",
+        )  # fmt: skip
+        return
     yield from _address(command, facts)
     yield from _host(command, facts)
     yield from _path(command, facts)
@@ -94,6 +103,7 @@ def not_sent(command: CurlCommand, facts: Facts) -> str:
         (command.body_unknown, "its body comes from another program"),
         (bool(command.missing_file), f"the file {command.missing_file} is missing"),
         (command.has("form"), "it uploads a form"),
+        (bool(command.option_files), "it reads options from a file"),
         (not reads, "it calls something else than a model"),
         (asleep, "it would start a pod of a model that is scaled to zero"),
         (command.scheme != "http", f"it uses {command.scheme}"),

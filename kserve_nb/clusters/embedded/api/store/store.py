@@ -245,7 +245,7 @@ class Store(Objects):
         old = self.get(kind, meta.get("namespace"), meta["name"])
         if meta.get("uid") and meta["uid"] != old["metadata"]["uid"]:
             raise _precondition(kind, old["metadata"], meta["uid"])
-        if meta.get("resourceVersion") and meta["resourceVersion"] != old["metadata"]["resourceVersion"]:
+        if meta.get("resourceVersion") not in (None, "", "0", old["metadata"]["resourceVersion"]):
             raise ConflictError(kind, meta["name"])
         return old
 

@@ -39,7 +39,7 @@ async def replace(request: web.Request, store: Store, target: RequestTarget) -> 
     body, duplicates = await bodies.read_object(request, kind)
     check_same(body, target)
     old = store.get(kind, target.namespace, target.name or "")
-    if kind.is_custom and not body["metadata"].get("resourceVersion"):
+    if kind.is_custom and body["metadata"].get("resourceVersion") in (None, "", "0"):
         raise _without_version(kind, target.name or "")
     body, warnings = structural_schemas.validate(kind, body, mode, duplicates)
     new = write(store, target, old, body, managed_fields.Writer(manager, subresource), dry_run, warnings)
