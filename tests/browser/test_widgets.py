@@ -1,4 +1,4 @@
-"""Tests of every widget in JupyterLab, light and dark: accessibility, width at two sizes, and a killed kernel."""
+"""Tests of every widget in JupyterLab, light and dark: accessibility, width at three sizes, and a killed kernel."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ WIDGETS = {
     "load": "LoadPanel(rollout)",
     "map": "DisagreementMap(RevisionComparison(IRIS_CANDIDATES, [0] * 360, [0, 1, 0] * 120))",
 }
-WIDTHS = (1280, 1024)
+WIDTHS = (1280, 1024, 390)
 HEIGHT = 900
 SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 # Elements of a cell's output that are wider than the cell; a part that scrolls by itself is as wide as it is shown.
