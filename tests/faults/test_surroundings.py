@@ -305,6 +305,7 @@ class Flood:
         return eval, (f"[{code} for _ in range(105)]",)
 
 
+@pytest.mark.long
 def test_a_model_that_writes_without_end_neither_fills_the_disk_nor_blocks_the_cluster(
     record: Record, tmp_path: Path
 ) -> None:
