@@ -165,7 +165,7 @@ QUESTIONS = {question.id: question for question in (
              otherwise={ONE: "None: with minReplicas 0 the last pod stops as well."}),
     CourseQuestion("zero-answer", "12_scale_to_zero", "No pod runs. What does the next request get?", "choice",
              options=(("404: there is no model", "404"), ("503: try again later", "503"),
-                      ("200, after some seconds", "200")),
+                      ("200, after a wait", "200")),
              wrong={"404": "The route still exists, so the gateway has a host for it.",
                     "503": "The activator holds the request until a pod is ready, and then passes it on."}),
     CourseQuestion("load-failures", "13_load", "How many of about 500 requests fail during the three changes?",

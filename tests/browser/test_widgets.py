@@ -1,11 +1,13 @@
-"""Tests of every widget in JupyterLab, light and dark: accessibility, and width at two window sizes."""
+"""Tests of every widget in JupyterLab, light and dark: accessibility, width at three sizes, and a killed kernel."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
 import pytest
 
 from tests.browser.jupyter import Jupyter, Notebook, notebook, until
@@ -45,7 +47,7 @@ WIDGETS = {
     "load": "LoadPanel(rollout)",
     "map": "DisagreementMap(RevisionComparison(IRIS_CANDIDATES, [0] * 360, [0, 1, 0] * 120))",
 }
-WIDTHS = (1280, 1024)
+WIDTHS = (1280, 1024, 390)
 HEIGHT = 900
 SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 # Elements of a cell's output that are wider than the cell; a part that scrolls by itself is as wide as it is shown.
@@ -132,3 +134,26 @@ def test_nothing_is_wider_than_its_cell(gallery: Gallery, width: int) -> None:
         output(shown, name).screenshot(path=SHOTS / f"{name}-{theme}-{width}.png")
 
     until(lambda: shown.panel.evaluate(TOO_WIDE) == [], lambda: str(shown.panel.evaluate(TOO_WIDE)), deadline_s=10)
+
+
+def test_each_widget_reports_that_its_kernel_was_killed(gallery: Gallery) -> None:
+    shown, api = gallery.notebook, gallery.api
+    before, writes = copy.deepcopy(api.objects), len(api.writes)
+    kernel = shown.jupyter.kernel(shown.path)
+    assert kernel is not None
+    process = next(each for each in psutil.process_iter() if any(kernel["id"] in word for word in command_line(each)))
+
+    process.kill()
+
+    shown.page.locator(".jp-Dialog .jp-mod-accept").click()  # JupyterLab says that it restarts the kernel
+    for name in WIDGETS:
+        output(shown, name).get_by_text("✖ The kernel has stopped: this is the last state.").first.wait_for()
+    assert api.objects == before and len(api.writes) == writes
+
+
+def command_line(process: psutil.Process) -> list[str]:
+    """The command line of a process; empty if it has ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []

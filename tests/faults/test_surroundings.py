@@ -34,7 +34,7 @@ from tests.faults.conftest import (
 )
 from tests.faults.report import report
 
-pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 ISVC = """
 apiVersion: serving.kserve.io/v1beta1
 kind: InferenceService
@@ -154,7 +154,7 @@ def too_few(supervisor: psutil.Process, limit: int) -> int:
 
 
 @pytest.mark.parametrize("limit", [
-    pytest.param(resource.RLIMIT_NOFILE, id="files"),
+    pytest.param(resource.RLIMIT_NOFILE, id="files", marks=pytest.mark.long),
     pytest.param(resource.RLIMIT_AS, id="memory", marks=pytest.mark.long),
     pytest.param(resource.RLIMIT_NPROC, id="processes", marks=pytest.mark.long)])
 def test_a_server_that_cannot_be_restarted_is_reported_and_comes_back_with_all_objects(
@@ -305,7 +305,6 @@ class Flood:
         return eval, (f"[{code} for _ in range(105)]",)
 
 
-@pytest.mark.long
 def test_a_model_that_writes_without_end_neither_fills_the_disk_nor_blocks_the_cluster(
     record: Record, tmp_path: Path
 ) -> None:
@@ -345,6 +344,7 @@ def test_up_down_and_run_at_the_same_time(state_home: Path, tmp_path: Path) -> N
     report("up, down, stop and run of one name at the same time", message=f"exit codes {codes}")
 
 
+@pytest.mark.long
 def test_a_cluster_that_cannot_be_resumed_is_kept(record: Record) -> None:
     stop("around")
     store = clusters.folder("around") / "store.db"

@@ -94,6 +94,15 @@ def test_an_unchanged_picture_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     assert [sorted(state) for state in messages] == [["content"], ["handled"]]
 
 
+def test_a_browser_that_has_lost_its_connection_gets_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    counter = Counter()
+    messages = sent(counter, monkeypatch)
+
+    report(counter, "probe", "", "")
+
+    assert [sorted(state) for state in messages] == [["handled"]]
+
+
 def test_an_unchanged_snapshot_sends_nothing(live: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     for widget in live:
         if isinstance(widget, RevisionTimeline):

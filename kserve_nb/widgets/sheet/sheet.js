@@ -7,6 +7,7 @@ const NO_ANSWER_MS = 4000;
 const TOAST_MS = 2500;
 const WIDTH_STEP = 20; // px; a smaller change of the width is not reported
 const GONE = new Set(["disconnected", "dead", "terminating", "restarting", "autorestarting"]); // states of a kernel
+const LOST = new Set(["connecting", "unknown"]); // its states after a lost connection, or after it was killed
 
 /** What identifies an element among its siblings, so that it keeps its focus and its place when others come and go. */
 function keyOf(node) {
@@ -98,6 +99,9 @@ function render({ model, el }) {
   let late = 0; // the timer that runs meanwhile
   let waiting = null; // the newest step of a range that has not been sent: one at a time is under way
   let kernel = null; // observes the mark of the kernel's state
+  let isLost = false; // whether the connection to the kernel was lost
+  let probe = ""; // the question whether this widget exists in the kernel, until it is answered
+  let unanswered = 0; // the timer that runs meanwhile
   let isActive = false; // whether the user's last action was in this view
 
   function show(text, forMs) {
@@ -130,8 +134,22 @@ function render({ model, el }) {
   function watchKernel() {
     const mark = el.closest(".jp-NotebookPanel")?.querySelector(".jp-Notebook-ExecutionIndicator");
     if (!mark || kernel) return;
-    kernel = new MutationObserver(() => GONE.has(mark.dataset.status) && showDead());
+    kernel = new MutationObserver(() => {
+      const { status } = mark.dataset;
+      if (GONE.has(status)) showDead();
+      else if (LOST.has(status)) isLost = true;
+      else if (isLost && status === "idle") sendProbe();
+    });
     kernel.observe(mark, { attributes: true, attributeFilter: ["data-status"] });
+  }
+
+  /** A kernel that was killed is replaced by one in which this widget does not exist, and which does not answer. */
+  function sendProbe() {
+    isLost = false;
+    probe = `${view} probe ${++count}`;
+    clearTimeout(unanswered);
+    unanswered = setTimeout(showDead, NO_ANSWER_MS);
+    model.send({ type: "probe", name: "", value: "", id: probe });
   }
 
   function showDead() {
@@ -151,6 +169,10 @@ function render({ model, el }) {
   }
 
   function onHandled() {
+    if (probe && model.get("handled") === probe) {
+      probe = "";
+      clearTimeout(unanswered);
+    }
     if (model.get("handled") !== pending) return;
     clearTimeout(late);
     pending = "";
@@ -221,6 +243,7 @@ function render({ model, el }) {
     kernel?.disconnect();
     window.removeEventListener("keydown", onKey, true);
     clearTimeout(late);
+    clearTimeout(unanswered);
     model.off("change:content", draw);
     model.off("change:handled", onHandled);
     model.off("change:focus", onFocus);

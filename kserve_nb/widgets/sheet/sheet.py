@@ -89,6 +89,9 @@ class Sheet(SavedOutput, anywidget.AnyWidget):  # type: ignore[misc]  # anywidge
         if message["type"] == "resize":
             self._resize(int(message["value"]))
             return
+        if message["type"] == "probe":  # the browser has lost its connection, and checks that the widget exists
+            self.handled = message["id"]
+            return
         self._fault = ""
         try:
             self._handlers()[message["name"]](message["value"])
