@@ -10,7 +10,7 @@ import click
 from kserve_nb import clusters
 from kserve_nb.cli.backend_options import with_option
 from kserve_nb.cli.common_options import NAME, notify, show, show_next_task
-from kserve_nb.clusters import ClusterError, Option, Record, state
+from kserve_nb.clusters import ClusterError, Option
 
 _KINDS = "; ".join(f"{kind}: {clusters.backend(kind).summary}" for kind in clusters.kinds())
 
@@ -56,11 +56,5 @@ def up(name: str, kind: str | None, namespace: str, **options: Any) -> None:
     status = clusters.status(record)
     for problem in status.problems:
         notify(f"problem     {problem}")
-    if not status.ready and _is_unchanged(record):
+    if not status.ready and clusters.is_current(record):  # no other command has deleted or restarted it meanwhile
         raise ClusterError(f"cluster {name!r} is not ready: {status.reason}")
-
-
-def _is_unchanged(record: Record) -> bool:
-    """Whether no other command has deleted or restarted the cluster in the meantime."""
-    with state.lock(record.name):
-        return clusters.read(record.name) == record

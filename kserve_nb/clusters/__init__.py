@@ -6,12 +6,12 @@ To all other code a cluster is a kubeconfig and an ingress address. Commands, la
 from kserve_nb.clusters.backend import Backend, BackendCommand, Option, PartStatus, Status
 from kserve_nb.clusters.connection import cluster_of, connect
 from kserve_nb.clusters.deletion import delete, delete_abandoned
-from kserve_nb.clusters.lifecycle import existing, settings_for_copy, start, status, stop
+from kserve_nb.clusters.lifecycle import existing, is_current, settings_for_copy, start, status, stop
 from kserve_nb.clusters.registry import DEFAULT, backend, kinds
 from kserve_nb.clusters.state import ClusterError, Record, folder, last_use, names, read
 
 __all__ = [
     "DEFAULT", "Backend", "BackendCommand", "ClusterError", "Option", "PartStatus", "Record", "Status", "backend",
-    "cluster_of", "connect", "delete", "delete_abandoned", "existing", "folder", "kinds", "last_use", "names", "read",
-    "settings_for_copy", "start", "status", "stop",
+    "cluster_of", "connect", "delete", "delete_abandoned", "existing", "folder", "is_current", "kinds", "last_use", "names",
+    "read", "settings_for_copy", "start", "status", "stop",
 ]

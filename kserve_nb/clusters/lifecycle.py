@@ -65,6 +65,12 @@ def existing(name: str) -> Record:
     return record
 
 
+def is_current(record: Record) -> bool:
+    """Whether the cluster still has this record, after the command that changes it at this moment has ended."""
+    with state.lock(record.name):
+        return state.read(record.name) == record
+
+
 def _must_be(record: Record, kind: str) -> None:
     if record.cluster != kind:
         raise ClusterError(
