@@ -12,6 +12,6 @@ from kserve_nb.clusters.state import ClusterError, Record, folder, last_use, nam
 
 __all__ = [
     "DEFAULT", "Backend", "BackendCommand", "ClusterError", "Option", "PartStatus", "Record", "Status", "backend",
-    "cluster_of", "connect", "delete", "delete_abandoned", "existing", "folder", "is_current", "kinds", "last_use", "names",
-    "read", "settings_for_copy", "start", "status", "stop",
+    "cluster_of", "connect", "delete", "delete_abandoned", "existing", "folder", "is_current", "kinds", "last_use",
+    "names", "read", "settings_for_copy", "start", "status", "stop",
 ]
