@@ -7,6 +7,7 @@ import contextlib
 import copy
 import http.client
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -159,6 +160,11 @@ class Lab:
         return next(copy.deepcopy(c) for c in [*status["containerStatuses"], *status.get("initContainerStatuses", [])]
                     if c["name"] == container)
 
+    def removed(self) -> bool:
+        """Remove the folder. False if a container that was just starting has written to it meanwhile."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return not self.folder.exists()
+
     @asynccontextmanager
     async def node(self) -> AsyncIterator[None]:
         """A node agent, until the end of the block."""
@@ -175,11 +181,11 @@ async def lab(socket: Path, speed: float = 100) -> AsyncIterator[Lab]:
     """A store and a watcher; start a node in it with `node()`."""
     store = Store(None)
     store.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE_NAME}})
-    with tempfile.TemporaryDirectory(prefix="kserve-nb-") as folder:
-        it = Lab(store, Settings(speed=speed), Path(folder), socket)
-        watching = asyncio.create_task(it.watch())
-        try:
-            yield it
-        finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+    it = Lab(store, Settings(speed=speed), Path(tempfile.mkdtemp(prefix="kserve-nb-")), socket)
+    watching = asyncio.create_task(it.watch())
+    try:
+        yield it
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        await it.until(it.removed, "the folder is removed")

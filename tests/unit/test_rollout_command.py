@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -134,3 +136,15 @@ def test_a_pod_uses_the_token_of_its_service_account(tmp_path: Path) -> None:
     assert client._api.configuration.auth_settings()["BearerToken"]["value"] == "Bearer t0ken"
     assert in_cluster.kubeconfig(tmp_path, {}) is None
     assert in_cluster.kubeconfig(tmp_path / "none", {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}) is None
+
+
+def test_the_file_with_the_token_goes_with_its_process(tmp_path: Path) -> None:
+    (tmp_path / "token").touch()
+    code = "import pathlib, sys; from kserve_nb.access import in_cluster\n" \
+           "path = in_cluster.kubeconfig(pathlib.Path(sys.argv[1]), {'KUBERNETES_SERVICE_HOST': '10.0.0.1'})\n" \
+           "print(path, path.exists())"
+
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
+
+    path, existed = done.stdout.split()
+    assert existed == "True" and not Path(path).parent.exists()

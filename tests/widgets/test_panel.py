@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import replace
 
 import pytest
@@ -78,15 +77,13 @@ def test_all_conditions_show_on_request(api: FakeApi, rollout: Rollout) -> None:
     ladder.close()
 
 
-def test_a_thousand_pods_are_one_screen_and_quick() -> None:
+def test_a_thousand_pods_are_one_screen() -> None:
     pod = recorded("02-canary-10", "pods")["items"][0]
     pods = [{**pod, "metadata": {**pod["metadata"], "name": f"pod-{n:04}"}} for n in range(MANY)]
-    begun = time.perf_counter()
 
     snapshot = replace(at(50), pods=snapshot_of("sklearn-iris", {POD: pods, REVISION: []}).pods)
     html, text, tree = pod_rows.html(snapshot), pod_rows.text(snapshot), rollout_tree.html(snapshot)
 
-    assert time.perf_counter() - begun < 0.5
     assert html.count("<tr ") < 30 and "and 980 more" in html and "1000 of 1000 pods ready" in html
     assert len(text.splitlines()) < 30 and "00001: and 980 more" in text
     assert "and 994 more pods" in tree
