@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from kserve_nb.gates.load_generator import LoadResult
 
-_MARGIN_S = 0.5  # around a change: the watch reports it a moment after the gateway has it
+_MARGIN_S = 0.5  # left out on both sides of a change: the watch reports it a moment after the gateway uses it
 
 
 @dataclass(frozen=True)

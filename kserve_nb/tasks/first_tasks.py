@@ -167,8 +167,8 @@ def _dark(seen: Snapshot, start: Start) -> str:
 
 
 def _still_users(seen: Snapshot, _start: Start) -> str:
-    percent = states.requested(seen)
-    if percent is None or not 0 < percent < 100:
+    percent = states.requested_in(seen, range(1, 100))
+    if percent is None:
         return ""
     return f"{percent} % of the users still get the new model. Nobody should."
 
@@ -228,16 +228,16 @@ OLD_SCHEMA = CourseTask(
 
 
 def _too_rare(seen: Snapshot, start: Start) -> str:
-    percent, requests = states.requested(seen), start.targets.number
-    if percent is None or not 0 <= percent < start.targets.percent:
+    percent, requests = states.requested_in(seen, range(start.targets.percent)), start.targets.number
+    if percent is None:
         return ""
     return (f"At {percent} %, none of {requests} requests reaches the canary in {missed(percent, requests):.0f} of 100 "
             f"tries: {1 - percent / 100:.2f} to the power of {requests}. At most 5 are allowed.")  # fmt: skip
 
 
 def _more_than_needed(seen: Snapshot, start: Start) -> str:
-    percent, requests = states.requested(seen), start.targets.number
-    if percent is None or not start.targets.percent < percent < 100:
+    percent, requests = states.requested_in(seen, range(start.targets.percent + 1, 100)), start.targets.number
+    if percent is None:
         return ""
     return (f"At {percent} %, {requests} requests miss the canary in only {missed(percent, requests):.1f} of 100 "
             "tries. A smaller percent is enough.")  # fmt: skip
@@ -254,8 +254,8 @@ SEE_IN_TEN = CourseTask(
 
 
 def _too_wide(seen: Snapshot, start: Start) -> str:
-    percent, requests = states.requested(seen), start.targets.number
-    if percent is None or not start.targets.percent < percent < 100:
+    percent, requests = states.requested_in(seen, range(start.targets.percent + 1, 100)), start.targets.number
+    if percent is None:
         return ""
     if percent >= 50:
         return f"{percent} % is not below 50."
@@ -263,8 +263,8 @@ def _too_wide(seen: Snapshot, start: Start) -> str:
 
 
 def _could_be_larger(seen: Snapshot, start: Start) -> str:
-    percent, requests = states.requested(seen), start.targets.number
-    if percent is None or not 0 <= percent < start.targets.percent:
+    percent, requests = states.requested_in(seen, range(start.targets.percent)), start.targets.number
+    if percent is None:
         return ""
     return (f"At {percent} %, {requests} requests leave ±{half_width(percent, requests):.1f} points. That is good "
             "enough, and so is a larger percent.")  # fmt: skip

@@ -28,16 +28,16 @@ SMALLER_CANARY = CourseTask(
 
 
 def _too_many(seen: Snapshot, start: Start) -> str:
-    percent = states.requested(seen)
-    if percent is None or not start.targets.percent < percent < 100:
+    percent = states.requested_in(seen, range(start.targets.percent + 1, 100))
+    if percent is None:
         return ""
     return (f"At {percent} %, {percent * REQUESTS_A_MINUTE // 100} of {REQUESTS_A_MINUTE} requests meet the canary in "
             f"a minute. At most {start.targets.number} may.")  # fmt: skip
 
 
 def _too_few(seen: Snapshot, start: Start) -> str:
-    percent = states.requested(seen)
-    if percent is None or not 0 <= percent < start.targets.percent:
+    percent = states.requested_in(seen, range(start.targets.percent))
+    if percent is None:
         return ""
     return (f"At {percent} %, only {percent * REQUESTS_A_MINUTE // 100} requests meet the canary in a minute. "
             f"{start.targets.number} are allowed, and a larger percent finds a fault sooner.")  # fmt: skip

@@ -50,8 +50,8 @@ def _rolled_back(seen: Snapshot, _start: Start) -> str:
 
 
 def _not_all(seen: Snapshot, start: Start) -> str:
-    percent = states.requested(seen)
-    if percent is None or not 0 < percent < 100:
+    percent = states.requested_in(seen, range(1, 100))
+    if percent is None:
         return ""
     return f"{percent} % get the new model. To promote means to give it to everyone, and to remove the field."
 
@@ -91,8 +91,8 @@ def _deployed_again(seen: Snapshot, start: Start) -> str:
 
 
 def _some_stay(seen: Snapshot, _start: Start) -> str:
-    percent = states.requested(seen)
-    if percent is None or not 0 < percent < 100:
+    percent = states.requested_in(seen, range(1, 100))
+    if percent is None:
         return ""
     return f"{percent} % of the users still get wrong answers."
 
@@ -184,8 +184,8 @@ def _no_host(seen: Snapshot, start: Start) -> str:
 
 
 def _users_get_it(seen: Snapshot, _start: Start) -> str:
-    percent = states.requested(seen)
-    if percent is None or not 0 < percent < 100:
+    percent = states.requested_in(seen, range(1, 100))
+    if percent is None:
         return ""
     return f"The tester has a host, but {percent} % of the users get the new model too."
 

@@ -50,6 +50,12 @@ def requested(seen: Snapshot) -> int | None:
     return seen.status.requested_percent if seen.status else None
 
 
+def requested_in(seen: Snapshot, percents: range) -> int | None:
+    """The requested percent if it is one of these, otherwise None."""
+    percent = requested(seen)
+    return percent if percent is not None and percent in percents else None
+
+
 def applied_predictor(seen: Snapshot) -> Mapping[str, Any]:
     """`spec.predictor` of the manifest that was applied last; empty if nothing was applied."""
     text = (seen.document.get("metadata") or {}).get("annotations", {}).get(LAST_APPLIED) or "{}"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from kserve_nb.rollout.rollout import Rollout
+from kserve_nb.tasks.learner_progress import LearnerProgress
 from kserve_nb.widgets.slider.traffic_slider import TrafficSlider
 from tests.fake_api import FakeApi
 from tests.unit.conftest import api, gateway, rollout
@@ -24,6 +26,12 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.fixture
+def progress(tmp_path: Path) -> LearnerProgress:
+    """A learner's progress, with nothing done."""
+    return LearnerProgress(tmp_path / "progress.json")
 
 
 @pytest.fixture

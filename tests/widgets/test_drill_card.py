@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -20,11 +19,6 @@ from tests.widgets.test_task_card import route
 NO_TYPE = next(fault for fault in FAULTS if fault.id == "no-content-type")
 TOO_MUCH = next(fault for fault in FAULTS if fault.id == "over-hundred")
 HOST = "sklearn-iris-predictor.kserve-test.example.com"
-
-
-@pytest.fixture
-def progress(tmp_path: Path) -> LearnerProgress:
-    return LearnerProgress(tmp_path / "progress.json")
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,11 +14,6 @@ from tests.fake_api import FakeApi
 from tests.widgets.page import press, text_of, type_into
 from tests.widgets.seen import until
 from tests.widgets.test_task_card import route
-
-
-@pytest.fixture
-def progress(tmp_path: Path) -> LearnerProgress:
-    return LearnerProgress(tmp_path / "progress.json")
 
 
 @pytest.fixture
