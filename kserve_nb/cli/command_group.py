@@ -27,6 +27,7 @@ _MODULES = {
     "rollout": "rollout_command",
     "load": "load_command",
     "compare": "load_command",
+    "publish": "publish_command",
 }
 
 

@@ -10,7 +10,7 @@ from kserve_nb.clusters import state
 from kserve_nb.clusters.backend import GATEWAY, INGRESS_PORT, BackendCommand, Notify, Option, Status
 from kserve_nb.clusters.kind import docker_node, kind_installation, model_upload, required_images
 from kserve_nb.clusters.kind.install_manifests import Manifests, cache_folder
-from kserve_nb.clusters.kind.versions import installed, part
+from kserve_nb.clusters.kind.versions import installed, part, server_scikit_learn
 from kserve_nb.clusters.model_package import ModelPackage
 from kserve_nb.clusters.state import ClusterError, Record
 
@@ -99,7 +99,7 @@ class KindBackend:
 
     def scikit_learn(self, record: Record) -> str:
         """The version in KServe's image."""
-        return model_upload.SCIKIT_LEARN
+        return server_scikit_learn()
 
 
 BACKEND = KindBackend()

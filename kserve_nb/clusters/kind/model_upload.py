@@ -14,7 +14,6 @@ from kserve_nb.clusters.kind.versions import part
 from kserve_nb.clusters.model_package import ModelPackage, PublishError
 from kserve_nb.clusters.state import Record
 
-SCIKIT_LEARN = "1.5.2"  # in the image kserve/sklearnserver of KServe 0.20.0: its python/sklearnserver/uv.lock
 _FOLDER = "/models"
 _WAIT_S, _UPLOAD_S = 180, 600
 
