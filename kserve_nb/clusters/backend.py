@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from kserve_nb.clusters.model_package import ModelPackage
+from kserve_nb.clusters.publishing.model_package import ModelPackage
 from kserve_nb.clusters.state import Record
 
 Notify = Callable[[str], object]  # receives lines about the progress

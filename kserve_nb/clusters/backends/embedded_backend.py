@@ -14,8 +14,8 @@ from kserve_nb.clusters import process_identity, state
 from kserve_nb.clusters.backend import GATEWAY, INGRESS_PORT, Notify, Option, Status
 from kserve_nb.clusters.embedded import readiness
 from kserve_nb.clusters.embedded.supervision import health, supervisor_control
-from kserve_nb.clusters.model_package import ModelPackage
 from kserve_nb.clusters.ports import unavailable
+from kserve_nb.clusters.publishing.model_package import ModelPackage
 from kserve_nb.clusters.state import ClusterError, Record
 
 _PORT_TRIES = 2  # before the last one

