@@ -19,18 +19,11 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
 
 from kserve_nb.cli import main
-from kserve_nb.clusters import (
-    ClusterError,
-    ModelPublisher,
-    ModelWarning,
-    PublishError,
-    model_volume,
-    private_files,
-    state,
-)
+from kserve_nb.clusters import ClusterError, ModelPublisher, ModelWarning, PublishError, private_files, state
 from kserve_nb.clusters.backends.embedded_backend import EmbeddedBackend
 from kserve_nb.clusters.backends.kind_backend import KindBackend
 from kserve_nb.clusters.embedded import claim_writer
+from kserve_nb.clusters.publishing import model_volume
 from kserve_nb.clusters.state import Record
 from kserve_nb.values.cluster import Cluster
 from tests.kind_world import World

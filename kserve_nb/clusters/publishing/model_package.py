@@ -25,10 +25,10 @@ _SERVED = {"sklearn", "numpy", "scipy", "joblib", "pandas", *sys.stdlib_module_n
 class PublishError(ReadableError, ValueError):
     """A model that cannot be published; the message names it, says why, and what to do.
 
-    >>> check_name("Wine")
+    >>> check_name("wine")
     Traceback (most recent call last):
     ...
-    kserve_nb.clusters.publishing.model_package.PublishError: 'Wine' is not a valid name of a model version. Use NAME/VERSION, ...
+    kserve_nb.clusters.publishing.model_package.PublishError: 'wine' is not a valid name of a model version. ...
     """
 
 
