@@ -27,7 +27,7 @@ _MODULES = {
     "rollout": "rollout_command",
     "load": "load_command",
     "compare": "load_command",
-    "page-drift": "page_drift_command",
+    "page-drift": "maintenance.page_drift_command",
 }
 
 
