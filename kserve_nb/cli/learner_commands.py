@@ -10,7 +10,6 @@ import click
 
 from kserve_nb.cli.common_options import NAME, OUTPUT, echo, usable
 from kserve_nb.clusters import cluster_of
-from kserve_nb.lab import Lab
 from kserve_nb.tasks import progress_text
 from kserve_nb.tasks.course_tasks import TASKS
 from kserve_nb.tasks.learner_progress import LearnerProgress, TaskRecord
@@ -49,6 +48,8 @@ def drill(name: str, seed: int | None) -> None:
     The doctor helps after your first attempt: type `doctor`. A hint comes after two minutes. At the end the cluster
     is brought back to a healthy canary of 10 %.
     """
+    from kserve_nb.lab import Lab  # slow to import, and progress does not need it
+
     lab = Lab(cluster_of(usable(name)))
     card = asyncio.run(lab.drill(seed))
     echo(f"{card.text}\n{_HELP}")

@@ -1,4 +1,4 @@
-"""`kserve-nb publish`, `load` and `compare`: a model file, requests at a constant rate, the same rows to both revisions."""
+"""`kserve-nb publish`, `load` and `compare`: publish a model file, load a model, and compare its revisions."""
 
 from __future__ import annotations
 
