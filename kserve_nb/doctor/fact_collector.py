@@ -28,7 +28,7 @@ from kserve_nb.access.api_client import (
 )
 from kserve_nb.access.ingress import Ingress, NoGatewayError, PredictError, host_of
 from kserve_nb.doctor.facts import KSERVE_CONFIG, Facts, ProbeResult, ServiceFacts, services_of
-from kserve_nb.doctor.pod_facts import failure_of, progress_of
+from kserve_nb.doctor.pod_facts import SERVER, failure_of, progress_of
 from kserve_nb.doctor.session import Session
 from kserve_nb.values.cluster import UNKNOWN_HOST, Cluster
 from kserve_nb.values.manifest import MODEL, inference_service
@@ -41,6 +41,7 @@ _HEALTH = "health.json"  # beside the kubeconfig of an embedded cluster: the sta
 _DRY_RUN = "kserve-nb-doctor"  # the name of an InferenceService that is never stored
 _ANSWER_S = 3.0  # for the first request and for each probe
 _LOG_LINES = 20
+_FIRST_BYTES = 8192  # of the log of a model server: it loads the model first
 _NO_ACCESS = (UNREACHABLE, "Unauthorized")  # reasons for which nothing at all can be read
 _MAX_PROBES = 5  # models that get a request
 
@@ -101,7 +102,8 @@ def _objects(client: Client, facts: Facts) -> Facts:
     labels = _namespace_labels(client)
     return replace(
         facts,
-        services=tuple(replace(service, logs=_logs(client, service)) for service in services),
+        services=tuple(replace(service, logs=_logs(client, service), first_lines=_first_lines(client, service))
+                       for service in services),
         lacking=tuple(lacking),
         hidden=hidden.get(INFERENCE_SERVICE, ""),
         namespace_labels=labels,
@@ -167,6 +169,21 @@ def _logs(client: Client, service: ServiceFacts) -> dict[str, str]:
             found[name] = client.raw(path, _ANSWER_S)
         except RefusedError:
             continue  # the container may be gone
+    return found
+
+
+def _first_lines(client: Client, service: ServiceFacts) -> dict[str, str]:
+    """By ready pod: the start of the log of its model server, which has the warnings about the model."""
+    found: dict[str, str] = {}
+    for pod in service.wanted_pods:
+        if progress_of(pod) is not None:
+            continue
+        name = str(pod["metadata"]["name"])
+        path = f"{POD.path(client.namespace, name)}/log?container={SERVER}&limitBytes={_FIRST_BYTES}"
+        try:
+            found[name] = client.raw(path, _ANSWER_S)
+        except RefusedError:
+            continue  # forbidden, or the pod is gone
     return found
 
 
