@@ -24,7 +24,7 @@ from kserve_nb.clusters.embedded.control.framework.reconciler import (
 log = logging.getLogger(__name__)
 RETRY_FIRST_S, RETRY_MOST_S = 0.005, 10.0
 FAILED_MOST_S = 1000.0  # longest back-off after `Changes.retry`, the default of client-go's rate limiter
-_TURNS = 3  # of the event loop, between two reconcilers: so many take the gateway from a response of Envoy to its next step
+_TURNS = 3  # of the event loop between two reconcilers; the gateway needs so many for a response of Envoy
 _Entry = tuple[int, Key]  # index of the reconciler, and the object
 
 
