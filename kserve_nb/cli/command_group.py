@@ -22,11 +22,12 @@ _MODULES = {
     "lab": "lab_command",
     "run": "run_command",
     "doctor": "doctor_command",
-    "progress": "progress_command",
-    "drill": "drill_command",
+    "progress": "learner_commands",
+    "drill": "learner_commands",
     "rollout": "rollout_command",
-    "load": "load_command",
-    "compare": "load_command",
+    "load": "model_commands",
+    "compare": "model_commands",
+    "publish": "model_commands",
     "page-drift": "maintenance.page_drift_command",
 }
 
