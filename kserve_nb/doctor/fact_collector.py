@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from kubernetes.config import ConfigException
-
 from kserve_nb.access import gateway_discovery, kube_context
 from kserve_nb.access.api_client import (
     EVENT,
@@ -62,7 +60,7 @@ def collect(cluster: Cluster, session: Session, *, probing: bool = True) -> Fact
         return _probed_through_gateway(facts, cluster, client, session) if probing else facts
     except RefusedError as refused:
         return replace(facts, unreachable=str(refused))
-    except (ConfigException, OSError, ValueError) as error:  # the kubeconfig is missing or invalid
+    except (OSError, ValueError) as error:  # the kubeconfig is missing or invalid
         return replace(facts, unreachable=f"{cluster.kubeconfig}: {error}")
 
 
@@ -70,7 +68,7 @@ def namespaces_with_services(cluster: Cluster) -> Mapping[str, int]:
     """The number of InferenceServices in each namespace; empty when they are forbidden or not served."""
     try:
         items = json.loads(Client(cluster).raw(_EVERYWHERE, _ANSWER_S)).get("items") or []
-    except (RefusedError, ConfigException, OSError, ValueError):
+    except (RefusedError, OSError, ValueError):
         return {}
     return Counter(str(item["metadata"].get("namespace") or "") for item in items)
 

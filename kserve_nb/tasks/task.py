@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kserve_nb.access.api_client import INFERENCE_SERVICE
-from kserve_nb.doctor.remedy import merge_patch
 from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values import manifest
@@ -56,6 +55,8 @@ class SolutionStep:
 
     def command(self, service: str, namespace: str) -> str:
         """The change as a command for a terminal."""
+        from kserve_nb.doctor.remedy import merge_patch  # all rules of the doctor are slow to import
+
         if not self.document:
             return merge_patch("isvc", service, namespace, self.patch)
         return f"kubectl apply -n {namespace} -f - <<'EOF'\n{manifest.to_yaml(self.document)}EOF"
