@@ -5,10 +5,9 @@ from __future__ import annotations
 from kserve_nb.tasks.first_tasks import FIRST_TASKS
 from kserve_nb.tasks.gate_tasks import GATE_TASKS
 from kserve_nb.tasks.later_tasks import LATER_TASKS
-from kserve_nb.tasks.model_tasks import MODEL_TASKS
 from kserve_nb.tasks.task import CourseTask
 
-TASKS = {task.id: task for task in (*FIRST_TASKS, *LATER_TASKS, *GATE_TASKS, *MODEL_TASKS)}
+TASKS = {task.id: task for task in (*FIRST_TASKS, *LATER_TASKS, *GATE_TASKS)}
 
 # The notebooks of the course in order, and how many minutes reading and running one takes, without its tasks.
 NOTEBOOKS = {
