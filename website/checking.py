@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-_LOADS = {"img": "src", "script": "src", "iframe": "src", "source": "src", "video": "src", "audio": "src", "embed": "src",
-          "link": "href", "object": "data", "input": "src", "use": "href"}  # fmt: skip
+_LOADS = {"img": "src", "script": "src", "iframe": "src", "source": "src", "video": "src", "audio": "src",
+          "embed": "src", "link": "href", "object": "data", "input": "src", "use": "href"}  # fmt: skip
 _HINTS = {"canonical", "alternate", "license", "author", "help", "next", "prev", "search", "index", "genindex"}
 _CSS_URL = re.compile(r"(?:url\(|@import)\s*['\"]?((?:https?:)?//[^'\")\s]+)")
 _SCRIPT_URL = re.compile(r"(?:import|from|fetch|src\s*=|open)\s*\(?\s*['\"`]((?:https?:)?//[^'\"`\s]+)")

@@ -18,8 +18,8 @@ In your own copy of the course, this page shows which tasks you have done. These
 
 {table}
 """
-_TIMELINE = """A timeline can be saved as one HTML file (`timeline.export()`). This is the file of another rollout: move the control below
-the picture to look back.
+_TIMELINE = """`timeline.export()` saves a timeline as one HTML file. This is the file of another rollout: move the
+control below the picture to look back.
 
 <iframe class="timeline" src="{source}" title="Timeline of a rollout" loading="lazy"></iframe>
 """

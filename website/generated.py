@@ -41,16 +41,16 @@ def timings(junit: str) -> str:
     total = sum(float(suite.get("time", 0)) for suite in suites)
     return f"""# Timings
 
-`kserve-nb run` executed the notebooks of this site one after the other on an embedded cluster. This is how long each of them
-took. The first cell brings the cluster to the state that the notebook needs.
+`kserve-nb run` executed the notebooks of this site one after the other on an embedded cluster. This is how long each
+of them took. The cell `connect` brings the cluster to the state that the notebook needs.
 
 | notebook | seconds | cells | slowest cell |
 | --- | ---: | ---: | --- |
 {rows}
 | **all** | {total:.1f} | {sum(len(suite) for suite in suites)} | |
 
-[Real clusters](real-clusters.md#the-cost) compares the embedded cluster with kind, and [Reliability](reliability.md) has figures of
-failures. `python -m bench` measures more.
+[Real clusters](real-clusters.md#the-cost) compares the embedded cluster with kind, and [Reliability](reliability.md)
+has figures of failures. `python -m bench` measures more.
 """
 
 
@@ -64,7 +64,7 @@ def _timing(suite: ET.Element) -> str:
 def glossary(course: str, project: str) -> str:
     """The terms of the course, and the words of the project that Kubernetes, Knative and KServe do not have."""
     return (f"# Glossary\n\n## Terms of the course\n\n{_table(course)}\n\n## Words of the project\n\n"
-            f"Messages, code and pages use these words. All others are those of Kubernetes, Knative, KServe and Jupyter."
+            "Messages, code and pages use these words. All others are those of Kubernetes, Knative, KServe and Jupyter."
             f"\n\n{_table(project)}\n")
 
 
@@ -72,8 +72,15 @@ def summary_card(document: str) -> str:
     """The summary card as a page, with a link to the file that prints on one page."""
     body = document.partition("<body>")[2].partition("</body>")[0]
     body = re.sub(r"<h1>.*?</h1>", "", body, count=1).strip()
-    return (f"# Summary card\n\nKServe's canary rollout on one page. <a href=\"../notebooks/summary-card.html\">Open the card alone</a> "
-            f"to print it: it fits on one landscape A4 page.\n\n<div class=\"summary-card\">\n{body}\n</div>\n")
+    return f'''# Summary card
+
+KServe's canary rollout on one page. <a href="../notebooks/summary-card.html">Open the card alone</a> to print it: it
+fits on one landscape A4 page.
+
+<div class="summary-card">
+{body}
+</div>
+'''
 
 
 def learning_path(readme: str) -> str:

@@ -16,12 +16,13 @@ SERVED = "served"  # files that the site has as they are
 _TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 _TIMELINE = """# A rollout, moment by moment
 
-This file was saved by `timeline.export()` of a `RevisionTimeline`, while a rollout went from 10 % to a promotion and back. Move
-the control below the picture to look back. The text below it states what was known at that moment.
+This file was saved by `timeline.export()` of a `RevisionTimeline`, while a rollout went from 10 % to a promotion and
+back. Move the control below the picture to look back. The text below it states what was known at that moment.
 
 <iframe class="timeline" src="../notebooks/timeline.html" title="Timeline of a rollout"></iframe>
 
-<a href="../notebooks/timeline.html">Open the file alone.</a> Notebook [06](../notebooks/06_promote.ipynb) makes such a timeline.
+<a href="../notebooks/timeline.html">Open the file alone.</a> Notebook [06](../notebooks/06_promote.ipynb) makes such
+a timeline.
 """
 
 
