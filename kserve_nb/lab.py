@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from kserve_nb import clusters, doctor
 from kserve_nb.access import gateway_discovery
 from kserve_nb.access.api_client import INFERENCE_SERVICE, NAMESPACE, Client, ReadOnlyError, RefusedError
+from kserve_nb.access.ingress import Rows
 from kserve_nb.checks.tutorial import Checks
 from kserve_nb.doctor import Report, summary
 from kserve_nb.gates.gated_rollout import GatedRollout
@@ -99,14 +100,24 @@ class Lab:
         """Why nothing can be changed here; empty if it can."""
         return self.client.read_only
 
-    def rollout(self, name: str = TUTORIAL) -> GatedRollout:
-        """The rollout of one InferenceService, which does not have to exist yet. A notebook records its story."""
+    @property
+    def models(self) -> clusters.ModelPublisher:
+        """Publishes your own models: `lab.models.publish(model, "wine/v1")` returns a storageUri."""
+        return clusters.ModelPublisher(self.cluster)
+
+    def rollout(self, name: str = TUTORIAL, *, rows: Rows | None = None) -> GatedRollout:
+        """The rollout of one InferenceService, which does not have to exist yet. A notebook records its story.
+
+        Args:
+            name: of the InferenceService.
+            rows: inputs of its model, from which requests are chosen; by default flowers, as in the tutorial.
+        """
         in_notebook = _shell() is not None
         if name not in self._recorders:
             self._recorders[name] = StoryRecorder(self._unrecorded(name), _display if in_notebook else None)
         if in_notebook:
             self._recorders[name].start()
-        return GatedRollout(self.client, self.ingress, name, recorder=self._recorders[name])
+        return GatedRollout(self.client, self.ingress, name, rows=rows, recorder=self._recorders[name])
 
     def _unrecorded(self, name: str = TUTORIAL) -> GatedRollout:
         return GatedRollout(self.client, self.ingress, name)
@@ -221,9 +232,9 @@ class Lab:
             recorder.skip()
         return status
 
-    async def reset(self, timeout_s: float = 180) -> None:
-        """Delete the tutorial's InferenceService, and wait until it and all its pods are gone."""
-        rollout = self._unrecorded()
+    async def reset(self, timeout_s: float = 180, *, name: str = TUTORIAL) -> None:
+        """Delete an InferenceService, by default the tutorial's, and wait until it and all its pods are gone."""
+        rollout = self._unrecorded(name)
         await asyncio.to_thread(rollout.delete)
         late = (
             f"{rollout.name}: it or its pods still exist {timeout_s:.0f} s after the deletion. "

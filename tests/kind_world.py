@@ -32,7 +32,8 @@ def new() -> dict[str, Any]:
     """A machine on which every command succeeds."""
     return {"docker": "", "cpus": 4, "memory": 8 * 2**30, "kind": "v0.31.0", "create": "", "containers": {},
             "namespaces": ["default", "kube-system"], "refusals": {}, "unready": {}, "events": [], "pods": [],
-            "log": [], "config": _released_config(), "sizes": True, "loaded": [], "applied": [], "cgroup": "2"}
+            "log": [], "config": _released_config(), "sizes": True, "loaded": [], "applied": [], "cgroup": "2",
+            "volume": ""}
 
 
 def _released_config() -> dict[str, str]:
@@ -120,7 +121,7 @@ def kubectl(world: dict[str, Any], args: list[str], stdin: str) -> str:
         if words in " ".join([verb, *rest]) and messages:
             raise FailError(messages.pop(0))
     return {"apply": _apply, "get": _get, "wait": _wait, "patch": _patch, "create": _nothing, "set": _nothing,
-            "rollout": _nothing}[verb](world, rest, stdin)
+            "rollout": _nothing, "exec": _exec, "delete": _nothing}[verb](world, rest, stdin)
 
 
 def _apply(world: dict[str, Any], args: list[str], stdin: str) -> str:
@@ -158,6 +159,17 @@ def _patch(world: dict[str, Any], args: list[str], _stdin: str) -> str:
     if args[:2] == ["configmap", "inferenceservice-config"]:
         world["config"] |= json.loads(args[-1])["data"]
     return "patched\n"
+
+
+def _exec(world: dict[str, Any], args: list[str], stdin: str) -> str:
+    """Run the command of a pod on this machine: the volume of the claim `models` is the folder of that name."""
+    command = args[args.index("--") + 1:]
+    assert command[0] == "python"
+    words = [world["volume"] if word == "/models" else word for word in command[1:]]
+    done = subprocess.run([sys.executable, *words], input=stdin, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise FailError(done.stderr + "command terminated with exit code 1")
+    return done.stdout
 
 
 def _nothing(_world: dict[str, Any], _args: list[str], _stdin: str) -> str:

@@ -12,18 +12,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import urllib3
-from kubernetes import client as kubernetes
-from kubernetes import config
 
 from kserve_nb.access import kube_context
 from kserve_nb.values import kubeconfig
 from kserve_nb.values.cluster import Cluster
 from kserve_nb.values.text.foreign_text import safe
 from kserve_nb.values.text.readable_error import ReadableError
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiException
 
 # urllib3 would log every retry to stderr, in whatever cell runs. The error raised here tells what happened.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
@@ -113,7 +114,9 @@ class Client:
 
     def _connect(self) -> None:
         """Read the kubeconfig."""
-        configuration = kubernetes.Configuration()
+        from kubernetes import client, config  # takes half a second, and most commands send no request
+
+        configuration = client.Configuration()
         # The Go clients never send loopback addresses through HTTP_PROXY; neither do we.
         configuration.no_proxy = ",".join(filter(None, (configuration.no_proxy, *_UNPROXIED)))
         file = str(self._kubeconfig)
@@ -324,22 +327,27 @@ def events(response: urllib3.HTTPResponse) -> Iterator[tuple[str, Object]]:
 @contextmanager
 def _boundary(server: str) -> Iterator[None]:
     """Turn every error of the official client, urllib3, the operating system and JSON into a RefusedError."""
+    from kubernetes.client import ApiException
+    from kubernetes.config import ConfigException
+
     try:
         yield
-    except kubernetes.ApiException as error:
+    except ApiException as error:
         if error.status:
             raise _refused(error) from None
         raise _unreachable(server, error) from None  # status 0: TLS failed
-    except (urllib3.exceptions.HTTPError, config.ConfigException, OSError, ValueError) as error:
+    except (urllib3.exceptions.HTTPError, ConfigException, OSError, ValueError) as error:
         raise _unreachable(server, error) from None
 
 
 @contextmanager
 def _valid_content(file: str) -> Iterator[None]:
     """Turn every error about the content of a kubeconfig into a RefusedError. The official client does not check it."""
+    from kubernetes.config import ConfigException
+
     try:
         yield
-    except config.ConfigException:
+    except ConfigException:
         raise
     except (ValueError, TypeError, AttributeError, LookupError) as error:
         why = safe(" ".join(str(error).split()))
@@ -355,7 +363,7 @@ def _unreachable(server: str, error: Exception) -> RefusedError:
     )
 
 
-def _refused(error: kubernetes.ApiException) -> RefusedError:
+def _refused(error: ApiException) -> RefusedError:
     """The exception for a response that is not a success, with the API server's own message."""
     try:
         status = json.loads(error.body)

@@ -33,6 +33,10 @@ class Checks:
         self._client, self._ingress = client, ingress
         self._rollout = Rollout(client, ingress, name)
 
+    def of(self, name: str) -> Checks:
+        """The same checks of another InferenceService: `lab.check.of("wine").promoted()`."""
+        return Checks(self._client, self._ingress, name, self.doctor)
+
     @check
     def backend(self, hint: bool = False) -> Outcome:
         """The API server answers, and KServe runs in Knative mode."""

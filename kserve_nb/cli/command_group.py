@@ -11,7 +11,7 @@ from kserve_nb.cli.kind_group import kind_group
 from kserve_nb.clusters import ClusterError
 from kserve_nb.values.text.foreign_text import safe
 
-# The module of each command; the command is the attribute of its name there.
+# The module of each command; the command is the attribute of its name there, with `_` in place of `-`.
 _MODULES = {
     "up": "up_command",
     "down": "cluster_commands",
@@ -22,11 +22,13 @@ _MODULES = {
     "lab": "lab_command",
     "run": "run_command",
     "doctor": "doctor_command",
-    "progress": "progress_command",
-    "drill": "drill_command",
+    "progress": "learner_commands",
+    "drill": "learner_commands",
     "rollout": "rollout_command",
-    "load": "load_command",
-    "compare": "load_command",
+    "load": "model_commands",
+    "compare": "model_commands",
+    "publish": "model_commands",
+    "page-drift": "maintenance.page_drift_command",
 }
 
 
@@ -49,7 +51,7 @@ class CommandGroup(click.Group):
         """The command of that name."""
         if cmd_name not in _MODULES:
             return kind_group(cmd_name) if cmd_name in clusters.kinds() else None
-        found: click.Command = getattr(import_module(f"kserve_nb.cli.{_MODULES[cmd_name]}"), cmd_name)
+        found: click.Command = getattr(import_module(f"kserve_nb.cli.{_MODULES[cmd_name]}"), cmd_name.replace("-", "_"))
         return found
 
     def invoke(self, ctx: click.Context) -> object:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from kserve_nb.clusters.publishing.model_package import ModelPackage
 from kserve_nb.clusters.state import Record
 
 Notify = Callable[[str], object]  # receives lines about the progress
@@ -119,3 +120,12 @@ class Backend(Protocol):
 
     def describe(self, record: Record) -> str:
         """What `kserve-nb status` adds to the name and the kind, for example the form of its URLs; or nothing."""
+
+    def publish(self, record: Record, namespace: str, package: ModelPackage) -> str:
+        """Put a model where pods of the namespace can read it, and return its storageUri.
+
+        Raises PublishError if another model has this name and version, or if the storage cannot be written.
+        """
+
+    def scikit_learn(self, record: Record) -> str:
+        """The scikit-learn version of the cluster's model server; empty if it is not known."""

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from kubernetes.config import ConfigException
-
 from kserve_nb.access import gateway_discovery, kube_context
 from kserve_nb.access.api_client import (
     EVENT,
@@ -30,7 +28,7 @@ from kserve_nb.access.api_client import (
 )
 from kserve_nb.access.ingress import Ingress, NoGatewayError, PredictError, host_of
 from kserve_nb.doctor.facts import KSERVE_CONFIG, Facts, ProbeResult, ServiceFacts, services_of
-from kserve_nb.doctor.pod_facts import failure_of, progress_of
+from kserve_nb.doctor.pod_facts import SERVER, failure_of, progress_of
 from kserve_nb.doctor.session import Session
 from kserve_nb.values.cluster import UNKNOWN_HOST, Cluster
 from kserve_nb.values.manifest import MODEL, inference_service
@@ -43,6 +41,7 @@ _HEALTH = "health.json"  # beside the kubeconfig of an embedded cluster: the sta
 _DRY_RUN = "kserve-nb-doctor"  # the name of an InferenceService that is never stored
 _ANSWER_S = 3.0  # for the first request and for each probe
 _LOG_LINES = 20
+_FIRST_BYTES = 8192  # of the log of a model server: it loads the model first
 _NO_ACCESS = (UNREACHABLE, "Unauthorized")  # reasons for which nothing at all can be read
 _MAX_PROBES = 5  # models that get a request
 
@@ -61,7 +60,7 @@ def collect(cluster: Cluster, session: Session, *, probing: bool = True) -> Fact
         return _probed_through_gateway(facts, cluster, client, session) if probing else facts
     except RefusedError as refused:
         return replace(facts, unreachable=str(refused))
-    except (ConfigException, OSError, ValueError) as error:  # the kubeconfig is missing or invalid
+    except (OSError, ValueError) as error:  # the kubeconfig is missing or invalid
         return replace(facts, unreachable=f"{cluster.kubeconfig}: {error}")
 
 
@@ -69,7 +68,7 @@ def namespaces_with_services(cluster: Cluster) -> Mapping[str, int]:
     """The number of InferenceServices in each namespace; empty when they are forbidden or not served."""
     try:
         items = json.loads(Client(cluster).raw(_EVERYWHERE, _ANSWER_S)).get("items") or []
-    except (RefusedError, ConfigException, OSError, ValueError):
+    except (RefusedError, OSError, ValueError):
         return {}
     return Counter(str(item["metadata"].get("namespace") or "") for item in items)
 
@@ -103,7 +102,8 @@ def _objects(client: Client, facts: Facts) -> Facts:
     labels = _namespace_labels(client)
     return replace(
         facts,
-        services=tuple(replace(service, logs=_logs(client, service)) for service in services),
+        services=tuple(replace(service, logs=_logs(client, service), first_lines=_first_lines(client, service))
+                       for service in services),
         lacking=tuple(lacking),
         hidden=hidden.get(INFERENCE_SERVICE, ""),
         namespace_labels=labels,
@@ -169,6 +169,21 @@ def _logs(client: Client, service: ServiceFacts) -> dict[str, str]:
             found[name] = client.raw(path, _ANSWER_S)
         except RefusedError:
             continue  # the container may be gone
+    return found
+
+
+def _first_lines(client: Client, service: ServiceFacts) -> dict[str, str]:
+    """By ready pod: the start of the log of its model server, which has the warnings about the model."""
+    found: dict[str, str] = {}
+    for pod in service.wanted_pods:
+        if progress_of(pod) is not None:
+            continue
+        name = str(pod["metadata"]["name"])
+        path = f"{POD.path(client.namespace, name)}/log?container={SERVER}&limitBytes={_FIRST_BYTES}"
+        try:
+            found[name] = client.raw(path, _ANSWER_S)
+        except RefusedError:
+            continue  # forbidden, or the pod is gone
     return found
 
 

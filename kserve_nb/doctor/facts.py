@@ -39,6 +39,7 @@ class ServiceFacts:
     pods: tuple[Object, ...] = ()
     events: tuple[Object, ...] = ()  # oldest first
     logs: Mapping[str, str] = field(default_factory=dict)  # by pod: the end of the log of the container that matters
+    first_lines: Mapping[str, str] = field(default_factory=dict)  # by ready pod: the start of its model server's log
     probe: ProbeResult | None = None  # a GET of the model through the gateway
 
     @property

@@ -12,6 +12,7 @@ from kserve_nb.values.condition import conditions_of
 from kserve_nb.values.text.foreign_text import last_line
 
 DOWNLOADER = "storage-initializer"  # KServe's init container, which downloads the model
+SERVER = "kserve-container"
 _FAILED_WAITING = {
     "CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName",
     "ImageInspectError", "RegistryUnavailable", "CreateContainerConfigError", "CreateContainerError",

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kserve_nb.access.ingress import Rows
+from kserve_nb.access.ingress import Rows, plain
 from kserve_nb.gates.criteria.answer_gates import LossGate
 from kserve_nb.gates.criteria.evidence import Evidence
 from kserve_nb.gates.criteria.gate import GateResult
 from kserve_nb.rollout import sequential
-from kserve_nb.rollout.discriminating_input import IRIS_CANDIDATES
+from kserve_nb.rollout.discriminating_input import candidates_of
 from kserve_nb.rollout.reader import RolloutReader
 
 _MOST_SHOWN = 10
@@ -77,6 +77,6 @@ class RevisionComparison:
 
 def compare_revisions(rollout: RolloutReader, rows: Rows | None = None) -> RevisionComparison:
     """Send the rows to both revisions. Raises NotPossibleError if one of them has no host of its own."""
-    chosen = IRIS_CANDIDATES if rows is None else rows
+    chosen = candidates_of(rollout) if rows is None else plain(rows)
     previous = rollout.predict(chosen, tag="prev")
     return RevisionComparison(chosen, previous, rollout.predict(chosen, tag="latest"))

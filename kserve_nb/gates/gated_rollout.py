@@ -81,7 +81,7 @@ class GatedRollout(Rollout):
         """Send the same rows to both revisions, which no user notices. Needs the hosts of both tags: `rollout.tag()`.
 
         Args:
-            rows: by default flowers over the whole range of iris.
+            rows: by default the rollout's, or flowers over the whole range of iris.
         """
         return compare_revisions(self, rows)
 

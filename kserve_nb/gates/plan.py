@@ -32,7 +32,7 @@ class ProbeTraffic:
     """
 
     rate: float = 20.0  # rounds a second
-    rows: tuple[tuple[float, ...], ...] = ()  # to choose from; empty: the flowers of the tutorial
+    rows: tuple[tuple[float, ...], ...] = ()  # to choose from; empty: those of the rollout
     labels: tuple[float, ...] = ()  # the right answers to the rows
 
 

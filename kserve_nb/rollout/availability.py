@@ -10,7 +10,7 @@ from typing import Self
 
 import requests
 
-from kserve_nb.access.ingress import IRIS_INPUT, LostError, PredictError
+from kserve_nb.access.ingress import LostError, PredictError
 from kserve_nb.rollout.reader import RolloutReader
 from kserve_nb.values.split import Split
 
@@ -73,7 +73,7 @@ class AvailabilityProbe:
     def _send(self) -> None:
         began = time.monotonic()
         try:
-            answer = self._rollout.ingress.request(self._host, self._rollout.name, IRIS_INPUT)
+            answer = self._rollout.ingress.request(self._host, self._rollout.name, self._rollout.sample)
             self._count(answer.status, answer.text)
         except LostError:
             self.lost += 1

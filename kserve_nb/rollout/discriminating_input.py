@@ -38,13 +38,14 @@ class DiscriminatingInput:
 
 
 def find_discriminating_input(
-    rollout: RolloutReader, status: RolloutStatus, candidates: Rows = IRIS_CANDIDATES
+    rollout: RolloutReader, status: RolloutStatus, candidates: Rows | None = None
 ) -> DiscriminatingInput:
-    """An input to which the revisions in the traffic list give different answers.
+    """A row to which the revisions in the traffic list give different answers, by default one of the rollout's rows.
 
     The host of a tag leads to one revision, and `prev-` exists in every canary and pin. Where `latest-` does not
     exist, requests go to the main host until an answer differs from the one of `prev-`.
     """
+    candidates = candidates_of(rollout) if candidates is None else candidates
     latest, previous = status.latest, status.previous
     if latest is None:
         raise NotPossibleError(f"{rollout.name}: no revision serves yet. First: await rollout.wait()")
@@ -58,6 +59,11 @@ def find_discriminating_input(
         return DiscriminatingInput(candidates, {previous.revision: old}, how, latest.revision)
     new = _latest_answers(rollout, candidates, old, 0 if latest.url else latest.percent)
     return _compared(candidates, previous, old, latest, new)
+
+
+def candidates_of(rollout: RolloutReader) -> Rows:
+    """The inputs of the rollout's model; flowers if it has none."""
+    return IRIS_CANDIDATES if rollout.rows is None else rollout.rows
 
 
 def requests_to_find(percent: int) -> int:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kubernetes.utils.quantity import parse_quantity
-
 from kserve_nb.values import kserve_versions
 from kserve_nb.values.condition import Condition, conditions_of
 from kserve_nb.values.labels import SOURCE_URI, TAG_ROUTING
@@ -133,6 +131,8 @@ def _not_ready(status: RolloutStatus, knative: Mapping[str, Any]) -> str:
 
 def _same_resources(status: RolloutStatus, template: Mapping[str, Any]) -> bool:
     """Whether the template has the requests and limits of the spec; those it leaves out come from the runtime."""
+    from kubernetes.utils.quantity import parse_quantity  # loads the whole client
+
     container = (template.get("spec") or {}).get("containers", [{}])[0].get("resources") or {}
     return all(
         parse_quantity((container.get(kind) or {}).get(resource, 0)) == parse_quantity(amount)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from kserve_nb.access.api_client import INFERENCE_SERVICE, KNATIVE_SERVICE, POD, REVISION, Client
-from kserve_nb.access.ingress import IRIS_INPUT, Ingress, Protocol, Response, Rows, host_of
+from kserve_nb.access.ingress import IRIS_INPUT, Ingress, Protocol, Response, Rows, host_of, plain
 from kserve_nb.rollout.errors import NotPossibleError
 from kserve_nb.values import manifest
 from kserve_nb.values.change_plan import ChangePlan
@@ -20,10 +20,14 @@ Tag = Literal["main", "latest", "prev"]
 
 
 class RolloutReader:
-    """The reading half of a rollout: status, pods, revisions and predictions. It changes nothing."""
+    """The reading half of a rollout: status, pods, revisions and predictions. It changes nothing.
 
-    def __init__(self, client: Client, ingress: Ingress, name: str = "sklearn-iris"):
+    `rows` are inputs of its model, from which requests are chosen; None for the flowers of the tutorial.
+    """
+
+    def __init__(self, client: Client, ingress: Ingress, name: str = "sklearn-iris", *, rows: Rows | None = None):
         self.name = name
+        self.rows = None if rows is None else plain(rows)
         self.client = client
         self.ingress = ingress
 
@@ -81,21 +85,26 @@ class RolloutReader:
             raise NotPossibleError(f"{self.name}: no traffic target has the tag {tag}; {how}.")
         return host_of(target.url)
 
-    def predict(self, rows: Rows = IRIS_INPUT, *, tag: Tag = "main", protocol: Protocol = "v1") -> list[Any]:
+    @property
+    def sample(self) -> Rows:
+        """Two inputs of its model, for a request whose answer does not matter."""
+        return IRIS_INPUT if self.rows is None else self.rows[:2]
+
+    def predict(self, rows: Rows | None = None, *, tag: Tag = "main", protocol: Protocol = "v1") -> list[Any]:
         """Predictions for rows of features, sent through the gateway. Raises PredictError with the response instead.
 
         >>> rollout.predict([[6.8, 2.8, 4.8, 1.4], [6.0, 3.4, 4.5, 1.6]])
         [1, 1]
         """
-        return self.ingress.predict(self.host(tag), self.name, rows, protocol)
+        return self.ingress.predict(self.host(tag), self.name, self.sample if rows is None else rows, protocol)
 
-    def request(self, rows: Rows = IRIS_INPUT, *, tag: Tag = "main", protocol: Protocol = "v1") -> Response:
+    def request(self, rows: Rows | None = None, *, tag: Tag = "main", protocol: Protocol = "v1") -> Response:
         """The response to a prediction request, whatever its status: status, headers and body.
 
         >>> rollout.request().status
         200
         """
-        return self.ingress.request(self.host(tag), self.name, rows, protocol)
+        return self.ingress.request(self.host(tag), self.name, self.sample if rows is None else rows, protocol)
 
     def status_and_service(self) -> tuple[RolloutStatus, dict[str, Any] | None]:
         """The status, and the Knative Service to compare it with (None before KServe has created one)."""

@@ -10,7 +10,7 @@ from kserve_nb.access.api_client import INFERENCE_SERVICE, Client, RefusedError
 from kserve_nb.access.ingress import Ingress, Rows
 from kserve_nb.rollout import progress, sampling, waiting
 from kserve_nb.rollout.availability import AvailabilityProbe
-from kserve_nb.rollout.discriminating_input import IRIS_CANDIDATES, DiscriminatingInput
+from kserve_nb.rollout.discriminating_input import DiscriminatingInput
 from kserve_nb.rollout.errors import ChangedError, NotPossibleError, NotReadyError
 from kserve_nb.rollout.reader import RolloutReader, Tag
 from kserve_nb.rollout.trace import Trace, trace
@@ -55,10 +55,11 @@ class Rollout(RolloutReader):
         ingress: Ingress,
         name: str = "sklearn-iris",
         *,
+        rows: Rows | None = None,
         clock: waiting.WaitClock | None = None,
         recorder: Recorder | None = None,
     ):
-        super().__init__(client, ingress, name)
+        super().__init__(client, ingress, name, rows=rows)
         self._clock = clock or waiting.MonotonicClock()
         self._recorder = recorder
 
@@ -156,7 +157,7 @@ class Rollout(RolloutReader):
     # --- observe -----------------------------------------------------------------------------------------------
 
     def send(
-        self, count: int = 300, *, candidates: Rows = IRIS_CANDIDATES, known: DiscriminatingInput | None = None
+        self, count: int = 300, *, candidates: Rows | None = None, known: DiscriminatingInput | None = None
     ) -> sampling.Tally:
         """Send requests to the main host and count which revision answered.
 
@@ -164,7 +165,8 @@ class Rollout(RolloutReader):
         0
 
         Args:
-            candidates: rows to search for one to which the revisions give different answers.
+            candidates: rows to search for one to which the revisions give different answers; by default the
+                rollout's rows.
             known: such an input, if one was found earlier.
         """
         return sampling.send(self, count, candidates=candidates, known=known)

@@ -11,7 +11,7 @@ from typing import Any
 
 from kserve_nb.access.ingress import LostError, PredictError, Response, Rows
 from kserve_nb.rollout import sequential
-from kserve_nb.rollout.discriminating_input import IRIS_CANDIDATES, DiscriminatingInput, find_discriminating_input
+from kserve_nb.rollout.discriminating_input import DiscriminatingInput, find_discriminating_input
 from kserve_nb.rollout.reader import RolloutReader
 from kserve_nb.rollout.statistics import Verdict, judge
 from kserve_nb.values.split import Split
@@ -69,7 +69,7 @@ def send(
     rollout: RolloutReader,
     count: int = 300,
     *,
-    candidates: Rows = IRIS_CANDIDATES,
+    candidates: Rows | None = None,
     known: DiscriminatingInput | None = None,
 ) -> Tally:
     """Send requests to the main host and count which revision answered.
@@ -78,7 +78,8 @@ def send(
     shows its revision.
 
     Args:
-        candidates: rows to search for one to which the revisions give different answers.
+        candidates: rows to search for one to which the revisions give different answers; by default the rollout's
+            rows.
         known: such an input, if one was found earlier.
     """
     if not 1 <= count <= CAP:

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from kserve_nb.access.ingress import IRIS_INPUT, Response, Rows, request_of
+from kserve_nb.access.ingress import Response, Rows, request_of
 from kserve_nb.rollout.discriminating_input import DiscriminatingInput
 from kserve_nb.rollout.errors import NotPossibleError
 from kserve_nb.rollout.reader import RolloutReader, Tag
@@ -87,10 +87,10 @@ def trace(
     """Send one prediction and time each hop.
 
     Args:
-        rows: what to send; by default the input of `known`, or the tutorial's.
+        rows: what to send; by default the input of `known`, or the rollout's sample.
         known: an input to which the revisions give different answers.
     """
-    path, body = request_of(rollout.name, rows or (known.rows if known else IRIS_INPUT), "v1")
+    path, body = request_of(rollout.name, rows or (known.rows if known else rollout.sample), "v1")
     bare = Trace("", path, body, rollout.ingress.address, ())
     try:
         status, host = rollout.status(), rollout.host(tag)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kserve_nb.access.api_client import INFERENCE_SERVICE
-from kserve_nb.doctor.remedy import merge_patch
 from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values import manifest
@@ -56,6 +55,8 @@ class SolutionStep:
 
     def command(self, service: str, namespace: str) -> str:
         """The change as a command for a terminal."""
+        from kserve_nb.doctor.remedy import merge_patch  # all rules of the doctor are slow to import
+
         if not self.document:
             return merge_patch("isvc", service, namespace, self.patch)
         return f"kubectl apply -n {namespace} -f - <<'EOF'\n{manifest.to_yaml(self.document)}EOF"
@@ -83,6 +84,8 @@ class CourseTask:
     solution: Callable[[Targets], Sequence[SolutionStep]]
     numbers: Sequence[int] = (0,)  # an attempt draws one; the first is the default
     percent: Callable[[int], int] = int  # the percent that a number leads to
+    service: str = TUTORIAL_SERVICE
+    model: str = MODEL_2  # that the solution deploys
     draws_service: bool = False  # works on a service of its own, with a drawn name and model
     spoiled: Mistake | None = None  # a state on the way that no user may meet; the attempt does not count then
     minutes: int = 3
@@ -93,7 +96,7 @@ class CourseTask:
         number = draw.choice(list(self.numbers)) if draw else self.numbers[0]
         percent = self.percent(number)
         if not self.draws_service:
-            return Targets(number, percent=percent)
+            return Targets(number, self.service, self.model, percent)
         service = draw.choice(SERVICES) if draw else SERVICES[0]
         model = draw.choice((MODEL, MODEL_2)) if draw else MODEL_2
         return Targets(number, service, model, percent)

@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from kserve_nb.doctor import explain
 from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.tasks.task import CourseTask, Start, Targets
 from kserve_nb.values import manifest
@@ -118,6 +117,8 @@ class TaskAttempt:
     def _difference(self, seen: Snapshot) -> str:
         """The first difference: as the doctor explains a failure, or as a plan shows what a change would do."""
         if seen.failure:
+            from kserve_nb.doctor import explain  # all rules are slow to import
+
             found = next(iter(explain(seen.failure)), None)
             if found:
                 return f"The doctor: {found.id} {found.title}. {found.why}"

@@ -14,19 +14,18 @@ from pathlib import Path
 
 import nbformat
 
-from tests.notebooks.tutorial import Block, Command, assigned, blocks, command, files, printed
+from kserve_nb.runner.pages.shell_commands import commands_of_cell
+from tests.notebooks.tutorial import Block, Command, assigned, blocks, files, printed
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "commands.md"
-_MAGIC = re.compile(r"^(?:\w+ = )?%(kubectl .*)$", re.MULTILINE)
 _HERE = re.compile(r"<<EOF(.*?)\n.*?^EOF$", re.MULTILINE | re.DOTALL)
-_ALLOW = re.compile(r"^kubectl --allow \w+ ")
 _HEAD = """# Every command of the tutorial, and the cell that runs it
 
 KServe's canary example builds on the page *First InferenceService*. This page lists all command blocks of both pages in
 order, each with the cell that runs it unchanged. `python -m tests.notebooks.commands_page` generates it from
-`tests/data/tutorial_commands.yaml` and the notebooks. Tests compare it with both, and compare the commands that the
-cells ran with those of the pages.
+`kserve_nb/runner/pages/known_blocks.yaml` and the notebooks. Tests compare it with both, and compare the commands
+that the cells ran with those of the pages.
 """
 
 
@@ -43,13 +42,7 @@ class Place:
 
 def commands_of(source: str) -> Iterator[Command]:
     """Return the kubectl and curl commands that a cell's magics run."""
-    first, _, rest = source.partition("\n")
-    if first.startswith("%%kubectl "):
-        yield command(first.removeprefix("%%"), rest.strip())
-    elif first.startswith("%%curl"):
-        yield command(re.sub(r"\\\n\s*", " ", rest.strip()))
-    else:
-        yield from (command(_ALLOW.sub("kubectl ", line)) for line in _MAGIC.findall(source))
+    return (Command(each.words, each.stdin) for each in commands_of_cell(source))
 
 
 def places(block: Block, wanted: Command) -> list[Place]:

@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
+from kserve_nb.runner.pages.known_blocks import KnownBlock as Block
+from kserve_nb.runner.pages.known_blocks import known_blocks
+from kserve_nb.runner.pages.shell_commands import ShellCommand, parsed
 
-DATA = Path(__file__).parents[1] / "data" / "tutorial_commands.yaml"
-_HERE_DOCUMENT = re.compile(r"^(.+?) <<EOF(?: > \"(.+)\")?\n(.*?)^EOF$", re.MULTILINE | re.DOTALL)
-_CAPTURED = re.compile(r"^(?:export )?\w+=\$\((.*)\)$")
 _ASSIGNED = re.compile(r"^(\w+)=([\w-]+)$")
-
-
-@dataclass(frozen=True)
-class Block:
-    """One block of a page."""
-
-    page: str
-    step: str
-    text: str
-    notebook: str = ""  # whose cells run it
-    not_run: str = ""  # or the reason why no cell runs it
 
 
 @dataclass(frozen=True)
@@ -38,27 +25,17 @@ class Command:
 
 def blocks() -> list[Block]:
     """Return all blocks of both pages, in order."""
-    rows = yaml.safe_load(DATA.read_text())
-    return [
-        Block(row["page"], row["step"], row["block"], row.get("notebook", ""), row.get("not_run", "")) for row in rows
-    ]
+    return known_blocks()
 
 
 def printed(block: Block) -> list[Command]:
     """Return the kubectl and curl commands of a block."""
-    documents = _HERE_DOCUMENT.findall(block.text)
-    found = [Command(tuple(shlex.split(line)), body.strip()) for line, name, body in documents if not name]
-    for line in _HERE_DOCUMENT.sub("", block.text).splitlines():
-        captured = _CAPTURED.match(line)
-        plain = (captured[1] if captured else line).strip()
-        if plain.startswith(("kubectl ", "curl ")):
-            found.append(command(plain))
-    return found
+    return [Command(each.words, each.stdin) for each in parsed(block.text)[0] if each.words[0] in ("kubectl", "curl")]
 
 
 def files(block: Block) -> dict[str, str]:
     """Return the files that a block writes, by name."""
-    return {name: body for _, name, body in _HERE_DOCUMENT.findall(block.text) if name}
+    return {each.file: f"{each.stdin}\n" for each in parsed(block.text)[0] if each.file}
 
 
 def assigned(block: Block) -> list[tuple[str, str]]:
@@ -83,7 +60,6 @@ def wrong(notebook: str, log: Path) -> dict[Command, tuple[int, int]]:
     return {command: (count, ran[command]) for command, count in expected.items() if ran[command] != count}
 
 
-def command(line: str, stdin: str = "") -> Command:
-    """Return a command without its pipe (Python or our own jq processes the output) and its line breaks."""
-    words = shlex.split(re.sub(r"\\\n\s*", " ", line))
-    return Command(tuple(words[: words.index("|")] if "|" in words else words), stdin)
+def command(line: str) -> Command:
+    """Return a command without its pipe (Python or our own jq processes the output)."""
+    return Command(ShellCommand(line).words)

@@ -110,6 +110,8 @@ _PINNING = services_of(_PIN, [], items(DATA / "broken-canary", "revision"), [], 
 _CHANGING = {"metadata": {"kernelspec": {"name": "python3"}}, "cells": [
     {"cell_type": "code", "source": "import kserve_nb\n# NBVAL_CHECK_OUTPUT", "metadata": {"tags": ["parameters"]},
      "outputs": [{"output_type": "stream", "name": "stdout", "text": "ready at 12:30:45"}]}]}  # fmt: skip
+_OTHER_VERSION = ("/usr/lib/sklearn/base.py:525: InconsistentVersionWarning: Trying to unpickle estimator SVC from "
+                  "version 1.9.1 when using version 1.5.2. This might lead to breaking code or invalid results.\n")
 _PART = {"name": "envoy", "state": "crash-looping", "restarts": 3, "last_log": "bind failed"}
 
 CASES: tuple[tuple[str, Facts], ...] = (
@@ -137,6 +139,7 @@ CASES: tuple[tuple[str, Facts], ...] = (
     ("K04", with_pod(_STEP, unscheduled(f"{_NO_NODE} 1 Insufficient cpu."))),
     ("P01", with_pod(_STEP, unscheduled(f"{_NO_NODE} 1 node(s) had untolerated taint {{gpu: true}}."))),
     ("P02", with_pod(_STEP, unscheduled(f"{_NO_NODE} 1 Insufficient nvidia.com/gpu."))),
+    ("K14", _service(_step(), first_lines={"sklearn-iris-predictor-00002-deployment-0": _OTHER_VERSION})),
     ("S04", with_pod(_STEP, unscheduled(f'{_NO_NODE} persistentvolumeclaim "absent" not found.'))),
     ("K12", with_pod(_STEP, waiting("kserve-container", "ImagePullBackOff", "Back-off pulling image"))),
     ("K15", with_pod(_STEP, waiting("kserve-container", "CrashLoopBackOff", exitCode=137, reason="OOMKilled"))),

@@ -134,6 +134,14 @@ def test_kserves_schema_limits_values(predictor: Object, problem: str) -> None:
     assert refused.value.message == f'InferenceService.serving.kserve.io "iris" is invalid: {problem}'
 
 
+def test_what_an_update_leaves_unchanged_is_not_checked_again() -> None:
+    old = isvc(name="Blue")  # stored before the schema had a pattern
+
+    check_values(INFERENCE_SERVICE, isvc(name="Blue"), old=old)
+    with pytest.raises(StatusError):
+        check_values(INFERENCE_SERVICE, isvc(name="Green"), old=old)
+
+
 def test_a_default_of_the_schema_is_filled_in() -> None:
     body, _ = validate(INFERENCE_SERVICE, isvc(storageUris=[{"uri": "gs://a/b"}]), "Strict")
 

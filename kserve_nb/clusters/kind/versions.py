@@ -37,6 +37,12 @@ def installed(gateway: str) -> tuple[Part, ...]:
     return tuple(part(name) for name in ("cert-manager", "knative", gateway, "kserve"))
 
 
+def server_scikit_learn() -> str:
+    """The scikit-learn version in the image kserve/sklearnserver (python/sklearnserver/uv.lock of KServe's release)."""
+    found: str = _table()["kserve"]["scikit-learn"]
+    return found
+
+
 @cache
 def _table() -> dict[str, Any]:
     table: dict[str, Any] = json.loads((files(__package__) / "versions.json").read_text())

@@ -5,6 +5,7 @@ The words of the scheduler, the kubelet and the containers are explained by the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from kserve_nb.doctor.fact_check import service_check
@@ -21,7 +22,7 @@ from kserve_nb.doctor.pod_facts import (
     unschedulable,
 )
 from kserve_nb.doctor.remedy import Remedy, kubectl, pod_log
-from kserve_nb.doctor.rule import declare
+from kserve_nb.doctor.rule import declare, rule_of
 from kserve_nb.rollout import progress
 from kserve_nb.values.kserve_versions import ignores_canary
 from kserve_nb.values.revisions import short
@@ -30,7 +31,9 @@ from kserve_nb.values.text.foreign_text import last_line
 NO_MODEL = declare("K13", "the model cannot be downloaded")
 NO_REVISION = declare("K17", "no revision gets ready")
 IN_PROGRESS = declare("P15", "the rollout is in progress")
-_NO_ROOM = "K04"
+_NO_ROOM, _OTHER_LIBRARIES = "K04", "K14"
+_OTHER_VERSION = re.compile(r"Trying to unpickle estimator \S+ from version (?P<saved>\S+) when using version "
+                            r"(?P<served>[\w.+]*\w)")
 
 
 @service_check
@@ -72,6 +75,22 @@ def failed_containers(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
             found.rule, "blocker", "pod", failure.pod, failure.last_words,
             f"{_users(service)} {_container(failure)}{found.why}", found.remedy,
         )  # fmt: skip
+
+
+@service_check
+def other_versions(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
+    """K14: a model server runs, and its log begins with scikit-learn's warning about a model of another version."""
+    for pod, log in service.first_lines.items():
+        warned = _OTHER_VERSION.search(log)
+        if warned is not None:
+            saved, served = warned["saved"], warned["served"]
+            yield Finding(
+                rule_of(_OTHER_LIBRARIES), "warning", "model", pod, warned[0],
+                f"The model was saved with scikit-learn {saved}, and the model server has {served}. It may answer "
+                "differently, without an error.",
+                Remedy(f"train and save it again with scikit-learn {served}, and publish it as a new version",
+                       f"pip install scikit-learn=={served}"),
+            )  # fmt: skip
 
 
 @service_check

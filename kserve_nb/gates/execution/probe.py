@@ -15,10 +15,10 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from kserve_nb.access.ingress import IRIS_INPUT, LostError, PredictError, Rows, host_of
+from kserve_nb.access.ingress import LostError, PredictError, Rows, host_of
 from kserve_nb.gates.criteria.evidence import Outcome, Pair, Side
 from kserve_nb.gates.plan import ProbeTraffic
-from kserve_nb.rollout.discriminating_input import IRIS_CANDIDATES
+from kserve_nb.rollout.discriminating_input import candidates_of
 from kserve_nb.rollout.reader import RolloutReader
 from kserve_nb.values.rollout_status import RolloutStatus
 
@@ -52,8 +52,7 @@ class Prober:
     _draw: random.Random = field(default_factory=random.Random)
 
     def __post_init__(self) -> None:
-        tutorial = IRIS_CANDIDATES or IRIS_INPUT
-        self._rows = self.traffic.rows or tutorial
+        self._rows = self.traffic.rows or candidates_of(self.rollout)
         order = list(range(len(self._rows)))
         self._draw.shuffle(order)
         self._turns = itertools.cycle(order)

@@ -91,7 +91,7 @@ def admit(operation: Operation, kind: Kind, new: Object, old: Object | None, obj
     review = Review(operation, kind, new, old, objects, dry_run, [] if warnings is None else warnings)
     if kind in _DEFAULTS:
         _DEFAULTS[kind](review)
-    structural_schemas.check_values(kind, new)
+    structural_schemas.check_values(kind, new, old=old)
     for step in _VALIDATIONS.get(kind, ()):
         step(review)
     unsupported.refuse(review)

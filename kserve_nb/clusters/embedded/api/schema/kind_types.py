@@ -49,6 +49,7 @@ def resolve(type_: str) -> str:
     return prefix + (resolve(target) if isinstance(target, str) else name)
 
 
+@cache
 def go_name(type_name: str) -> str:
     """The name of a type in Go, as decoding errors print it: `V1beta1ModelSpec` → `ModelSpec`."""
     return re.sub(r"^(Core|Knative)?(V\d+((alpha|beta)\d+)?)?(?=[A-Z])", "", type_name)

@@ -37,16 +37,19 @@ def validate(kind: Kind, body: Object, mode: Literal["Strict", "Warn", "Ignore"]
     return pruned, problems if mode == "Warn" else []
 
 
-def check_values(kind: Kind, body: Object, part: Literal["spec", "status"] = "spec") -> None:
+def check_values(kind: Kind, body: Object, part: Literal["spec", "status"] = "spec",
+                 old: Object | None = None) -> None:
     """Refuse values that a custom resource's schema does not allow: in its status, or in everything else.
 
-    Raises StatusError 422 with all of them.
+    A top-level field that is the same in `old` is not checked: a server reports no problem of what an update leaves
+    unchanged (CRDValidationRatcheting, Kubernetes 1.33). Raises StatusError 422 with all problems.
     """
     if not kind.is_custom or kind.internal or kind.idle:
         return
     schema = schema_of(kind)
     checked = {name: inner for name, inner in schema["properties"].items()
-               if name not in _UNCHECKED and (name == "status") == (part == "status")}
+               if name not in _UNCHECKED and (name == "status") == (part == "status")
+               and (old is None or name not in old or body.get(name) != old[name])}
     required = [name for name in schema.get("required") or () if name in checked]
     causes = list(problems_of({"properties": checked, "required": required}, body, ""))
     if causes:

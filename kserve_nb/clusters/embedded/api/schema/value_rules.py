@@ -15,6 +15,7 @@ from typing import Any
 from kserve_nb.clusters.embedded.api.field_errors import Cause
 
 Schema = Mapping[str, Any]
+_COMBINATIONS = frozenset(("allOf", "anyOf", "oneOf", "not"))
 _INTEGER_BITS = {"int32": 32, "int64": 64}
 
 
@@ -42,7 +43,8 @@ def problems_of(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
         yield from _object_problems(schema, value, path)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield from _number_problems(schema, value, path)
-    yield from _combination_problems(schema, value, path)
+    if not _COMBINATIONS.isdisjoint(schema):
+        yield from _combination_problems(schema, value, path)
 
 
 def _string_problems(schema: Schema, value: str, path: str) -> Iterator[Cause]:

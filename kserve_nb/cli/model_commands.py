@@ -1,16 +1,18 @@
-"""`kserve-nb load` and `kserve-nb compare`: requests at a constant rate, and the same rows to both revisions."""
+"""`kserve-nb publish`, `load` and `compare`: publish a model file, load a model, and compare its revisions."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import sys
+import warnings
 from pathlib import Path
 
 import click
 
+from kserve_nb import clusters
 from kserve_nb.cli.command_group import CommandFailure
-from kserve_nb.cli.common_options import INGRESS, KUBECONFIG, NAME, NAMESPACE, OUTPUT, connected, echo
+from kserve_nb.cli.common_options import INGRESS, KUBECONFIG, NAME, NAMESPACE, OUTPUT, connected, echo, notify
 from kserve_nb.gates import load_generator
 from kserve_nb.gates.comparison import compare_revisions
 from kserve_nb.rollout.discriminating_input import find_discriminating_input
@@ -70,3 +72,25 @@ def compare(name: str, kubeconfig: Path | None, ingress: str | None, namespace: 
         raise CommandFailure(str(error)) from None
     echo(json.dumps(result.to_dict()) if output == "json" else str(result))
     sys.exit(1 if result.differing else 0)
+
+
+@click.command()
+@NAME
+@NAMESPACE
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("version", metavar="NAME/VERSION")
+def publish(name: str, namespace: str | None, file: Path, version: str) -> None:
+    """Publish the scikit-learn model FILE, or the folder of one, as NAME/VERSION, and print its storageUri.
+
+    FILE is a joblib file or a pickle. It is not loaded here. A published version never changes.
+    """
+    publisher = clusters.ModelPublisher(clusters.cluster_of(clusters.existing(name), namespace))
+    try:
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always", clusters.ModelWarning)
+            uri = publisher.publish(file, version)
+    except clusters.PublishError as error:
+        raise CommandFailure(str(error)) from None
+    for warning in found:
+        notify(f"warning: {warning.message}")
+    echo(uri)

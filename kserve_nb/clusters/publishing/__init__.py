@@ -1,0 +1,1 @@
+"""A model to publish: its name and files, and how they are written into a volume once."""

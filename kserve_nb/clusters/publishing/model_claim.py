@@ -1,0 +1,42 @@
+"""The PersistentVolumeClaim that keeps a namespace's published models, and the outcome of writing one into it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from kserve_nb.clusters.publishing import model_volume
+from kserve_nb.clusters.publishing.model_package import ModelPackage, PublishError
+
+CLAIM = "models"
+_SIZE = "1Gi"
+
+
+def manifest(namespace: str, *more: dict[str, Any]) -> str:
+    """The namespace and the claim as YAML, for a server-side apply, with further objects."""
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": CLAIM, "namespace": namespace},
+             "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": _SIZE}}}}
+    objects = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}, claim, *more]
+    return yaml.safe_dump_all(objects, sort_keys=False)
+
+
+def published(package: ModelPackage, outcome: str) -> str:
+    """The storageUri of a model that was written with this outcome.
+
+    Raises:
+        PublishError: another model has that name and version.
+    """
+    if outcome == model_volume.DIFFERENT:
+        model, _, version = package.name.partition("/")
+        raise PublishError(
+            f"Cannot publish {package.name}: another model was published under this name. A version never changes, "
+            f"because pods that start later would silently get another model than those that run. Publish yours under "
+            f"a new version: lab.models.publish(model, \"{model}/{_following(version)}\").")
+    return f"pvc://{CLAIM}/{package.name}"
+
+
+def _following(version: str) -> str:
+    """The next version, if this one ends with a number: v1 → v2."""
+    digits = len(version) - len(version.rstrip("0123456789"))
+    return f"{version[:-digits]}{int(version[-digits:]) + 1}" if digits else f"{version}-2"

@@ -1,0 +1,335 @@
+"""Models are published once, completely, where the cluster reads them; all others are refused with a reason."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pytest
+import yaml
+from click.testing import CliRunner
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.svm import SVC
+
+from kserve_nb.cli import main
+from kserve_nb.clusters import ClusterError, ModelPublisher, ModelWarning, PublishError, private_files, state
+from kserve_nb.clusters.backends.embedded_backend import EmbeddedBackend
+from kserve_nb.clusters.backends.kind_backend import KindBackend
+from kserve_nb.clusters.embedded import claim_writer
+from kserve_nb.clusters.publishing import model_volume
+from kserve_nb.clusters.state import Record
+from kserve_nb.values.cluster import Cluster
+from tests.kind_world import World
+from tests.unit.other_scikit_learn import saved_with
+
+ROWS, CLASSES = [[0.0, 1.0], [1.0, 0.0]], [0, 1]
+HERE = metadata.version("scikit-learn")
+
+
+@pytest.fixture
+def model() -> Any:
+    return GaussianNB().fit(ROWS, CLASSES)
+
+
+@pytest.fixture
+def applied() -> list[str]:
+    """What kubectl has applied."""
+    return []
+
+
+@pytest.fixture
+def on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, applied: list[str]) -> Callable[[str], ModelPublisher]:
+    """A publisher for a cluster of that kind, which runs as far as it knows. kubectl is a fake."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(EmbeddedBackend, "usable", lambda _self, _record: True)
+    monkeypatch.setattr(KindBackend, "usable", lambda _self, _record: True)
+
+    def apply(_kubeconfig: str, manifest: str) -> str:
+        applied.append(manifest)
+        return "no rights" if "forbidden" in manifest else ""
+
+    monkeypatch.setattr(claim_writer, "apply", apply)
+
+    def create(kind: str, namespace: str = "kserve-test") -> ModelPublisher:
+        folder = state.folder("mine")
+        private_files.make_folder(folder)
+        state.write(Record("mine", kind, str(folder / "kubeconfig"), "127.0.0.1:1", namespace))
+        return ModelPublisher(Cluster(folder / "kubeconfig", "127.0.0.1:1", namespace, kind, "mine"))
+
+    return create
+
+
+def published(name: str = "wine/v1") -> Path:
+    return state.folder("mine") / "volumes" / "kserve-test" / "models" / name
+
+
+# --- the embedded cluster --------------------------------------------------------------------------------------------
+
+
+def test_a_fitted_estimator_is_written_into_a_claim_of_the_namespace(
+    on: Callable[..., ModelPublisher], model: Any, applied: list[str]
+) -> None:
+    uri = on("embedded").publish(model, "wine/v1")
+
+    assert uri == "pvc://models/wine/v1"
+    assert joblib.load(published() / "model.joblib").predict(ROWS).tolist() == CLASSES
+    objects = {each["kind"]: each["metadata"] for each in yaml.safe_load_all(applied[0])}
+    assert objects == {"Namespace": {"name": "kserve-test"},
+                       "PersistentVolumeClaim": {"name": "models", "namespace": "kserve-test"}}
+
+
+def test_only_the_owner_can_read_it(on: Callable[..., ModelPublisher], model: Any) -> None:
+    on("embedded").publish(model, "wine/v1")
+
+    claim = published().parents[1]
+    modes = {path.stat().st_mode & 0o777 for path in (claim, *claim.rglob("*")) if path.is_dir()}
+    assert modes == {0o700} and (published() / "model.joblib").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_version_never_changes_and_the_next_one_is_named(on: Callable[..., ModelPublisher], model: Any) -> None:
+    publisher = on("embedded")
+    publisher.publish(model, "wine/v1")
+    before = (published() / "model.joblib").read_bytes()
+
+    assert publisher.publish(model, "wine/v1") == "pvc://models/wine/v1"
+    with pytest.raises(PublishError, match=r'A version never changes.*publish\(model, "wine/v2"\)'):
+        publisher.publish(SVC().fit(ROWS, CLASSES), "wine/v1")
+
+    assert (published() / "model.joblib").read_bytes() == before
+    assert sorted(path.name for path in published().parents[1].iterdir()) == ["wine"]  # no draft is left
+
+
+def test_a_version_without_a_number_gets_one(on: Callable[..., ModelPublisher], model: Any) -> None:
+    publisher = on("embedded")
+    publisher.publish(model, "wine/best")
+
+    with pytest.raises(PublishError, match=r"wine/best-2"):
+        publisher.publish(SVC().fit(ROWS, CLASSES), "wine/best")
+
+
+def test_another_file_in_the_folder_is_another_model(
+    on: Callable[..., ModelPublisher], model: Any, tmp_path: Path
+) -> None:
+    publisher, folder = on("embedded"), tmp_path / "exported"
+    folder.mkdir()
+    joblib.dump(model, folder / "iris.pkl")
+    (folder / "notes").mkdir()
+    (folder / "notes" / "card.md").write_text("trained today")
+    publisher.publish(folder, "wine/v1")
+
+    assert (published() / "notes" / "card.md").read_text() == "trained today"
+    (folder / "more.md").write_text("")
+    with pytest.raises(PublishError, match="A version never changes"):
+        publisher.publish(str(folder), "wine/v1")
+
+
+def test_the_empty_folder_of_a_pod_that_was_too_early_is_replaced(
+    on: Callable[..., ModelPublisher], model: Any
+) -> None:
+    publisher = on("embedded")
+    published().mkdir(parents=True)
+
+    assert publisher.publish(model, "wine/v1") and (published() / "model.joblib").exists()
+
+
+def test_a_write_that_fails_leaves_nothing(
+    on: Callable[..., ModelPublisher], model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = on("embedded")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device", "model.joblib")
+
+    monkeypatch.setattr(model_volume.tarfile.TarFile, "extractall", full)
+    with pytest.raises(PublishError, match=r"No space left on device\. Make room"):
+        publisher.publish(model, "wine/v1")
+
+    assert list(published().parents[1].iterdir()) == []
+
+
+def test_a_namespace_that_cannot_be_used_is_an_error_with_its_reason(
+    on: Callable[..., ModelPublisher], model: Any
+) -> None:
+    with pytest.raises(PublishError, match="in namespace forbidden: no rights See what the cluster reports: "):
+        on("embedded", "forbidden").publish(model, "wine/v1")
+
+
+def test_a_cluster_that_does_not_run_is_named(
+    on: Callable[..., ModelPublisher], model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = on("embedded")
+    monkeypatch.setattr(EmbeddedBackend, "usable", lambda _self, _record: False)
+
+    with pytest.raises(ClusterError, match=r"cluster 'mine' is not running\. Start it: kserve-nb up --name mine"):
+        publisher.publish(model, "wine/v1")
+
+
+# --- what is refused, and what earns a warning -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [
+    "wine", "wine/", "/v1", "wine/v1/", "wine/v1/deep", "Wine/v1", "wine/v 1", "wine/../v1", "../wine", "wine/..",
+    "wine/v..1", "wine/.v1", "wine/v1.", "wine/-v1", "wine/v1\n", "wine\\v1", "wine/v1?x", "wine/%2e", "",
+    "w" * 64 + "/v1",
+])
+def test_a_name_that_is_no_path_and_address_is_refused(
+    name: str, on: Callable[..., ModelPublisher], model: Any, applied: list[str]
+) -> None:
+    with pytest.raises(PublishError, match=r"is not a valid name of a model version\. Use NAME/VERSION"):
+        on("embedded").publish(model, name)
+
+    assert applied == []
+
+
+@pytest.mark.parametrize("name", ["wine/v1", "wine/1.0.2", "w/1", "red-wine/2026-11-28", "w" * 63 + "/v1"])
+def test_other_names_are_accepted(name: str, on: Callable[..., ModelPublisher], model: Any) -> None:
+    assert on("embedded").publish(model, name) == f"pvc://models/{name}"
+
+
+@pytest.mark.parametrize(("wrong", "why"), [
+    (GaussianNB(), "this GaussianNB is not fitted. Call its fit"),
+    (GaussianNB, "the class GaussianNB is no estimator"),
+    ({"a": 1}, "a dict is no estimator with a method predict"),
+    (make_pipeline(FunctionTransformer(lambda rows: rows), SVC()).fit(ROWS, CLASSES), "instead of a lambda"),
+    ("no-such-file.joblib", "No such file or directory"),
+    (Path(__file__), "has none. Models of XGBoost"),
+    (Path(__file__).parent, "has none"),
+])
+def test_what_the_server_could_not_load_is_refused(
+    wrong: Any, why: str, on: Callable[..., ModelPublisher], applied: list[str]
+) -> None:
+    with pytest.raises(PublishError, match=f"^Cannot publish wine/v1: .*{why}"):
+        on("embedded").publish(wrong, "wine/v1")
+
+    assert applied == []
+
+
+def test_a_folder_with_two_models_is_refused(on: Callable[..., ModelPublisher], tmp_path: Path) -> None:
+    for name in ("a.joblib", "b.pkl"):
+        (tmp_path / name).write_bytes(b"")
+
+    with pytest.raises(PublishError, match=r"has 2 \(a.joblib, b.pkl\)"):
+        on("embedded").publish(tmp_path, "wine/v1")
+
+
+def test_a_function_of_the_notebook_is_refused_by_its_name(
+    on: Callable[..., ModelPublisher], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import __main__
+
+    def halved(rows: Any) -> Any:
+        return rows
+
+    halved.__module__, halved.__qualname__ = "__main__", "halved"
+    monkeypatch.setattr(__main__, "halved", halved, raising=False)
+
+    with pytest.raises(PublishError, match="the model uses halved, defined in this notebook or script"):
+        on("embedded").publish(make_pipeline(FunctionTransformer(halved), SVC()).fit(ROWS, CLASSES), "wine/v1")
+
+
+def test_a_file_of_another_scikit_learn_earns_a_warning_and_is_published(
+    on: Callable[..., ModelPublisher], tmp_path: Path
+) -> None:
+    with saved_with("0.24.2"):
+        joblib.dump(SVC().fit(ROWS, CLASSES), tmp_path / "old.joblib")
+
+    with pytest.warns(ModelWarning, match="saved with scikit-learn 0.24.2, and this cluster.s model server has"):
+        uri = on("embedded").publish(tmp_path / "old.joblib", "wine/v1")
+
+    assert uri == "pvc://models/wine/v1"
+
+
+def test_a_model_of_this_version_earns_none(on: Callable[..., ModelPublisher], model: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        on("embedded").publish(model, "wine/v1")
+
+
+def test_a_module_that_kserves_server_does_not_have_is_named(on: Callable[..., ModelPublisher], model: Any) -> None:
+    model.note = yaml.YAMLError
+
+    with pytest.warns(ModelWarning, match="needs the Python module yaml"):
+        on("embedded").publish(model, "wine/v1")
+
+
+# --- kind, attached clusters, and the command ------------------------------------------------------------------------
+
+
+def test_on_kind_a_pod_writes_it_into_the_claim(
+    on: Callable[..., ModelPublisher], world: World, model: Any, tmp_path: Path
+) -> None:
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    world["volume"], world["containers"] = str(volume), {"node": {"id": "1", "running": True}}
+
+    with pytest.warns(ModelWarning, match=rf"scikit-learn {HERE}, and this cluster's model server has 1\.5\.2"):
+        uri = on("kind").publish(model, "wine/v1")
+
+    assert uri == "pvc://models/wine/v1"
+    assert joblib.load(volume / "wine" / "v1" / "model.joblib").predict(ROWS).tolist() == CLASSES
+    assert (volume / "wine" / "v1" / "model.joblib").stat().st_mode & 0o777 == 0o644  # pods run as other users
+    verbs = [line.split()[3] for line in world.commands()]
+    assert verbs == ["apply", "wait", "exec", "delete"]
+    pod = next(each for each in yaml.safe_load_all(world["applied"][0]) if each["kind"] == "Pod")
+    assert pod["spec"]["containers"][0]["image"] == "kserve/sklearnserver:v0.20.0"
+
+    with pytest.raises(PublishError, match="A version never changes"):
+        on("kind").publish(SVC().fit(ROWS, CLASSES), "wine/v1")
+
+
+def test_on_kind_a_failure_is_reported_and_the_pod_deleted(
+    on: Callable[..., ModelPublisher], world: World, model: Any, tmp_path: Path
+) -> None:
+    world["volume"] = str(tmp_path / "missing")
+    world["containers"] = {"node": {"id": "1", "running": True}}
+
+    with pytest.raises(PublishError, match=r"`kubectl exec` failed: command terminated.*kubectl get events"):
+        on("kind").publish(model, "wine/v1")
+
+    assert world.commands()[-1].split()[3] == "delete"
+
+
+def test_on_an_attached_cluster_the_message_has_the_steps_for_each_storage(
+    on: Callable[..., ModelPublisher], model: Any
+) -> None:
+    with pytest.raises(PublishError) as refused:
+        on("attach").publish(model, "wine/v1")
+
+    for step in ("aws s3 cp model.joblib s3://BUCKET/wine/v1/model.joblib", "s3://BUCKET/wine/v1;",
+                 "kubectl cp model.joblib kserve-test/POD:/models/wine/v1/model.joblib", "pvc://CLAIM/wine/v1",
+                 "https://HOST/wine/v1/model.joblib", 'lab.rollout(…).deploy("ADDRESS")'):
+        assert step in str(refused.value)
+
+
+def test_the_command_prints_the_address_and_warns(on: Callable[..., ModelPublisher], tmp_path: Path) -> None:
+    on("embedded")
+    with saved_with("0.24.2"):
+        joblib.dump(SVC().fit(ROWS, CLASSES), tmp_path / "old.joblib")
+
+    done = CliRunner().invoke(main, ["publish", "--name", "mine", str(tmp_path / "old.joblib"), "wine/v1"])
+
+    assert (done.exit_code, done.stdout) == (0, "pvc://models/wine/v1\n"), done.output
+    assert "warning: wine/v1 was saved with scikit-learn 0.24.2" in done.stderr
+
+
+def test_the_command_fails_with_one_message(on: Callable[..., ModelPublisher], tmp_path: Path) -> None:
+    on("embedded")
+
+    done = CliRunner().invoke(main, ["publish", "--name", "mine", str(tmp_path / "no.joblib"), "wine/v1"])
+
+    assert done.exit_code == 1
+    assert done.stderr.startswith("kserve-nb: Cannot publish wine/v1: ") and "Traceback" not in done.stderr
+
+
+def test_the_script_needs_nothing_of_this_project(tmp_path: Path) -> None:
+    text = Path(model_volume.__file__).read_text()
+
+    assert shutil.copy(model_volume.__file__, tmp_path)
+    assert "kserve_nb" not in text
