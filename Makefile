@@ -5,11 +5,11 @@ BIN := $(VENV)/bin
 TESTS ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help venv lab test quick test-minimum tutorial site lint bench faults soak conformance clean
+.PHONY: help venv lab test quick test-minimum tutorial site lint lint-workflows bench faults soak conformance clean
 .DEFAULT_GOAL := help
 
 help: ## say what each target does
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' Makefile
 
 venv: $(VENV)/.ready ## set up .venv with all that the project needs
 
@@ -49,6 +49,9 @@ lint: venv ## check style, types, imports, dependencies and notebooks
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 	$(BIN)/nbstripout --verify --keep-id --keep-metadata-keys=metadata.tags notebooks/*.ipynb
+
+lint-workflows: venv ## check the workflows of GitHub Actions with actionlint and zizmor
+	bin/lint-workflows
 
 bench: venv ## measure speed and memory, printed as tables
 	$(BIN)/python -m bench
