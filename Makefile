@@ -5,11 +5,11 @@ BIN := $(VENV)/bin
 TESTS ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help venv lab test quick test-minimum tutorial lint bench faults soak conformance clean
+.PHONY: help venv lab test quick test-minimum tutorial site lint lint-workflows bench faults soak conformance clean
 .DEFAULT_GOAL := help
 
 help: ## say what each target does
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' Makefile
 
 venv: $(VENV)/.ready ## set up .venv with all that the project needs
 
@@ -36,12 +36,22 @@ test-minimum: ## run the unit tests with the lowest versions that pyproject.toml
 tutorial: venv ## run all notebooks without a browser, on a cluster of their own
 	$(BIN)/kserve-nb run --name tutorial-$$$$
 
+site: venv ## run all notebooks and build the site; EXECUTED=FOLDER takes notebooks that have been run
+ifndef EXECUTED
+	$(BIN)/kserve-nb run --name site-$$$$ --output build/notebooks --junit build/notebooks/junit.xml
+	$(BIN)/python -m website.timeline build/notebooks/timeline.html
+endif
+	$(BIN)/python -m website $(or $(EXECUTED),build/notebooks) build/site
+
 lint: venv ## check style, types, imports, dependencies and notebooks
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 	$(BIN)/nbstripout --verify --keep-id --keep-metadata-keys=metadata.tags notebooks/*.ipynb
+
+lint-workflows: venv ## check the workflows of GitHub Actions with actionlint and zizmor
+	bin/lint-workflows
 
 bench: venv ## measure speed and memory, printed as tables
 	$(BIN)/python -m bench

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kserve_nb.clusters.publishing.model_package import PublishError
     from kserve_nb.gates.criteria.answer_gates import AgreementGate, LossGate
     from kserve_nb.gates.criteria.request_gates import ErrorsGate
     from kserve_nb.gates.plan import ProbeTraffic, RolloutPlan
@@ -50,6 +51,7 @@ __all__ = [
     "NotReadyError",
     "PodTable",
     "ProbeTraffic",
+    "PublishError",
     "RequestTrace",
     "RevisionTimeline",
     "RolloutPlan",
@@ -73,6 +75,7 @@ _MODULES = {
     "NotPossibleError": "rollout.errors",
     "NotReadyError": "rollout.errors",
     "ProbeTraffic": "gates.plan",
+    "PublishError": "clusters.publishing.model_package",
     "RolloutPlan": "gates.plan",
     "connect": "lab",
     "course_map": "tasks.course_map",

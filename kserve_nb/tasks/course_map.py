@@ -25,6 +25,7 @@ _QUESTIONS = {
     "11_compare": "Where do two models differ, and which one is better?",
     "12_scale_to_zero": "Who answers when no pod runs?",
     "13_load": "Does a shift cost a request under load?",
+    "14_your_own_model": "Why does a published version never change?",
 }
 _MARKS = {"done": "✔", "begun": "◐", "new": "○"}
 
@@ -92,7 +93,7 @@ def course_map() -> CourseMap:
     """The map of the course with your own marks.
 
     >>> print(course_map())
-    0 of 14 notebooks done · 17 tasks open · about ... min left
+    0 of 15 notebooks done · 18 tasks open · about ... min left
     ○ 00_setup                      5 min  no task    45 min path
     ...
     next: A second model, all at once (01_first_inference_service.ipynb)

@@ -171,6 +171,11 @@ QUESTIONS = {question.id: question for question in (
     CourseQuestion("load-failures", "13_load", "How many of about 500 requests fail during the three changes?",
              "number",
              otherwise={ONE: "None: the gateway moves new requests, and requests under way are finished."}),
+    CourseQuestion("publish-again", "14_your_own_model", "What happens to the users of wine/v1?", "choice",
+             options=(("they get the better model", "replaced"), ("some get it: those of new pods", "mixed"),
+                      ("nothing: the model is not published", "refused")),
+             wrong={"replaced": "Pods that run keep the model that they have loaded. Nobody could tell which one.",
+                    "mixed": "That would happen if the file were replaced. Therefore a version never changes."}),
 )}  # fmt: skip
 
 

@@ -25,6 +25,7 @@ NOTEBOOKS = {
     "11_compare": 7,
     "12_scale_to_zero": 6,
     "13_load": 7,
+    "14_your_own_model": 7,
 }
 
 

@@ -44,7 +44,7 @@ def headline(progress: LearnerProgress) -> str:
 
     >>> from pathlib import Path
     >>> headline(LearnerProgress(Path("no-such-folder/progress.json")))
-    '0 of 14 notebooks done · 17 tasks open · about 156 min left'
+    '0 of 15 notebooks done · 18 tasks open · about 166 min left'
     """
     left = open_tasks(progress)
     done = f"{len(finished(progress))} of {len(NOTEBOOKS)} notebooks done"

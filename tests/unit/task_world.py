@@ -12,7 +12,7 @@ from typing import Any
 
 from kserve_nb.clusters.embedded.api.admission.chain import admit
 from kserve_nb.clusters.embedded.api.store.store import Store
-from kserve_nb.clusters.embedded.apimachinery.kinds import INFERENCE_SERVICE, KINDS
+from kserve_nb.clusters.embedded.apimachinery.kinds import INFERENCE_SERVICE, KINDS, PERSISTENT_VOLUME_CLAIM
 from kserve_nb.observe.snapshot import KINDS as SEEN_KINDS
 from kserve_nb.observe.snapshot import Snapshot, belongs_to, snapshot_of
 from kserve_nb.tasks.task import SolutionStep
@@ -47,7 +47,7 @@ class Learner:
             self.cluster.store.update(INFERENCE_SERVICE, merge_patch(self.cluster.isvc(self.name), dict(change)))
 
     def _apply(self, document: Mapping[str, Any]) -> None:
-        live = self.cluster.store.find(INFERENCE_SERVICE, NS, self.name)
+        live = self.cluster.store.find(INFERENCE_SERVICE, NS, str(document["metadata"]["name"]))
         if live is None:
             self.cluster.store.create(INFERENCE_SERVICE, manifest.applied(document, NS))
             return
@@ -83,6 +83,9 @@ BOTH["spec"]["predictor"]["sklearn"] = {"storageUri": MODEL_2}
 PROMOTED = inference_service(NAME, MODEL_2)
 PINNED = inference_service(NAME, MODEL_2, percent=0)
 SLEEPY = {"spec": {"predictor": {"minReplicas": 0}}}
+MODELS = {"metadata": {"name": "models", "namespace": NS}, "spec": {
+    "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}
+WINE_1, WINE_2 = "pvc://models/wine/v1", "pvc://models/wine/v2"
 TAGGED = inference_service(NAME, MODEL_2, percent=10, tag_routing=True)
 
 
@@ -110,6 +113,7 @@ BEFORE: dict[str, Sequence[Change]] = {
     "act-on-evidence": [FIRST, CANARY, PROMOTED, PINNED, TAGGED],
     "stay-awake": [FIRST, SLEEPY],
     "back-under-load": [FIRST, CANARY, PROMOTED, PINNED],
+    "bring-back": [inference_service("wine", WINE_1), inference_service("wine", WINE_2)],
 }
 
 
@@ -127,6 +131,7 @@ def learner_at(id_: str) -> Learner:
 @cache
 def _stored(id_: str) -> tuple[bytes, float]:
     learner = Learner(Simulator(gateway="istio"))
+    learner.cluster.store.create(PERSISTENT_VOLUME_CLAIM, MODELS)
     for change in BEFORE[id_]:
         learner.do(change)
         learner.cluster.settle(FOR_S)

@@ -68,6 +68,7 @@ def test_the_source_distribution_builds_the_same_wheel(built: Path, tmp_path: Pa
                    cwd=source, check=True, capture_output=True, timeout=120)
 
     (again,) = (tmp_path / "again").glob("*.whl")
+    assert again.name == wheel.name
     assert sorted(zipfile.ZipFile(again).namelist()) == sorted(zipfile.ZipFile(wheel).namelist())
 
 

@@ -48,3 +48,12 @@ def test_the_environments_python_is_one_of_the_projects():
 def test_binders_scripts_can_be_run():
     for name in ("postBuild", "start", "verify"):
         assert (ROOT / "binder" / name).stat().st_mode & 0o111, f"binder/{name} is not executable"
+
+
+def test_the_badges_lead_to_the_projects_repository():
+    repository = _project()["urls"]["Repository"].removeprefix("https://github.com/")
+    text = (ROOT / "README.md").read_text()
+    addresses = dict(re.findall(r"\]\(https://(mybinder\.org|codespaces\.new)/([^?)]+)", text))
+
+    assert addresses == {"mybinder.org": f"v2/gh/{repository}/HEAD", "codespaces.new": repository}
+    assert "urlpath=lab%2Ftree%2Fnotebooks%2Findex.ipynb)" in text and (ROOT / "notebooks" / "index.ipynb").exists()

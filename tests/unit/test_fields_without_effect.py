@@ -33,6 +33,8 @@ def with_field(path: str, value: Any) -> Object:
 def example(item: Difference) -> Any:
     if item.values and "enabled" in item.values:
         return "Enabled"
+    if item.path.endswith("modelFormat.name"):
+        return "xgboost"
     if item.path.endswith(".image"):
         return "kserve/sklearnserver:v0.19.0"
     return EXAMPLES.get(item.path, "hpa.autoscaling.knative.dev" if item.path.endswith("/class") else "x")

@@ -106,14 +106,14 @@ def test_a_task_that_is_undone_stays_done_once(file: Path) -> None:
 
 def test_the_headline_counts_notebooks_tasks_and_minutes(file: Path) -> None:
     progress = LearnerProgress(file)
-    assert progress_text.headline(progress).startswith("0 of 14 notebooks done · 17 tasks open · about ")
+    assert progress_text.headline(progress).startswith("0 of 15 notebooks done · 18 tasks open · about ")
     assert progress_text.next_task(progress) == "A second model, all at once (01_first_inference_service.ipynb)"
 
     progress.note_opened("00_setup")
     progress.note_opened("01_first_inference_service")
     progress.note_task("all-at-once", DONE, "")
 
-    assert progress_text.headline(progress).startswith("2 of 14 notebooks done · 16 tasks open · about ")
+    assert progress_text.headline(progress).startswith("2 of 15 notebooks done · 17 tasks open · about ")
     assert "✔ A second model, all at once (1 rejected attempt, 1 hint" in progress_text.table(progress)
     assert "next: A second service behind the same gateway" in progress_text.table(progress)
 
@@ -125,7 +125,7 @@ def test_the_end_of_the_course(file: Path) -> None:
     for id_ in TASKS:
         progress.note_task(id_, DONE, "")
 
-    assert progress_text.headline(progress) == "14 of 14 notebooks done · all 17 tasks done"
+    assert progress_text.headline(progress) == "15 of 15 notebooks done · all 18 tasks done"
     assert progress_text.next_task(progress) == "" and "next:" not in progress_text.table(progress)
 
 

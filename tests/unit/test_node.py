@@ -203,7 +203,8 @@ def test_an_image_that_the_node_lacks_is_an_image_pull_back_off(socket: Path) ->
             assert it.seen["xgb"][-2:] == ["0/2 ErrImagePull", "0/2 ImagePullBackOff"]
             message = it.container("xgb")["state"]["waiting"]["message"]
             assert message.startswith('Back-off pulling image "kserve/xgbserver:v0.20.0": ErrImagePull: ')
-            assert "embedded cluster" in message
+            assert "KServe publishes its xgbserver as an image only, not as a Python package" in message
+            assert message.endswith("Use a kind cluster: kserve-nb up --cluster kind")
 
     asyncio.run(play())
 

@@ -28,7 +28,7 @@ def test_the_table_has_the_tasks_and_the_next_step(progress: LearnerProgress) ->
     done = CliRunner().invoke(main, ["progress"])
 
     assert done.exit_code == 0
-    assert done.output.startswith("1 of 14 notebooks done · 16 tasks open")
+    assert done.output.startswith("1 of 15 notebooks done · 17 tasks open")
     assert "✔ A second model, all at once (2 rejected attempts, 2 hints)" in done.output
     assert f"file: {progress.file}" in done.output
 
@@ -36,14 +36,14 @@ def test_the_table_has_the_tasks_and_the_next_step(progress: LearnerProgress) ->
 def test_json_has_every_task(progress: LearnerProgress) -> None:
     found = json.loads(CliRunner().invoke(main, ["progress", "-o", "json"]).output)
 
-    assert len(found["tasks"]) == 17 and found["tasks"]["all-at-once"]["done"]
+    assert len(found["tasks"]) == 18 and found["tasks"]["all-at-once"]["done"]
     assert found["next"].startswith("A second service")
 
 
 def test_starting_over_forgets_it(progress: LearnerProgress) -> None:
     done = CliRunner().invoke(main, ["progress", "--start-over"])
 
-    assert done.output.startswith("0 of 14 notebooks done · 17 tasks open")
+    assert done.output.startswith("0 of 15 notebooks done · 18 tasks open")
 
 
 def test_up_and_lab_name_the_next_task(progress: LearnerProgress, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from kserve_nb.tasks.task import CourseTask
 from kserve_nb.tasks.task_attempt import TaskAttempt
 from kserve_nb.values.manifest import MODEL, MODEL_2, inference_service
 from tests.unit.simulator import BROKEN, NAME
-from tests.unit.task_world import BEFORE, BOTH, DELETE, Change, Learner, learner_at, percent
+from tests.unit.task_world import BEFORE, BOTH, DELETE, WINE_1, Change, Learner, learner_at, percent
 
 each = pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.id)
 TAG = {"metadata": {"annotations": {"serving.kserve.io/enable-tag-routing": None}}}
@@ -105,6 +105,11 @@ WRONG: list[tuple[str, Sequence[Change], str]] = [
     ("back-under-load", [percent(70)], "You gave 70 % to the new revision."),
     ("back-under-load", [percent(100)], "With 100, all users get 00002"),
     ("back-under-load", [percent(25)], "The spec requests 25 %."),
+    ("bring-back", [percent(20)], "The newest revision is still 00002, with pvc://models/wine/v2."),
+    ("bring-back", [model(WINE_1)], "All users get the first model again."),
+    ("bring-back", [model(WINE_1, canaryTrafficPercent=0)], "0 % gives the first model to nobody."),
+    ("bring-back", [model(WINE_1, canaryTrafficPercent=80)], "You gave 80 % to the new revision."),
+    ("bring-back", [model(BROKEN, canaryTrafficPercent=20)], "The new revision does not start."),
 ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from itertools import count
 from typing import Any
 
 import yaml
@@ -27,16 +29,18 @@ def published(package: ModelPackage, outcome: str) -> str:
     Raises:
         PublishError: another model has that name and version.
     """
-    if outcome == model_volume.DIFFERENT:
+    what, *taken = outcome.split()
+    if what == model_volume.DIFFERENT:
         model, _, version = package.name.partition("/")
         raise PublishError(
             f"Cannot publish {package.name}: another model was published under this name. A version never changes, "
             f"because pods that start later would silently get another model than those that run. Publish yours under "
-            f"a new version: lab.models.publish(model, \"{model}/{_following(version)}\").")
+            f"a new version: lab.models.publish(model, \"{model}/{_free(version, taken)}\").")
     return f"pvc://{CLAIM}/{package.name}"
 
 
-def _following(version: str) -> str:
-    """The next version, if this one ends with a number: v1 → v2."""
-    digits = len(version) - len(version.rstrip("0123456789"))
-    return f"{version[:-digits]}{int(version[-digits:]) + 1}" if digits else f"{version}-2"
+def _free(version: str, taken: Collection[str]) -> str:
+    """The next version that does not exist: v3 after v1 if there is a v2, and best-2 after best."""
+    stem = version.rstrip("0123456789")
+    number, start = (int(version[len(stem):]), stem) if stem != version else (1, f"{version}-")
+    return next(name for n in count(number + 1) if (name := f"{start}{n}") not in taken)

@@ -21,7 +21,8 @@ PUBLISHED, UNCHANGED, DIFFERENT = "published", "unchanged", "different"
 def write(archive: bytes, volume: Path, name: str, *, private: bool) -> str:
     """Extract an archive into a folder of the volume, and return what was done.
 
-    Returns PUBLISHED, UNCHANGED if the same files are there already, or DIFFERENT if others are: they stay.
+    Returns PUBLISHED, UNCHANGED if the same files are there already, or DIFFERENT and the versions that exist if others
+    are there: they stay.
 
     Args:
         archive: a tar archive with the model's files.
@@ -43,7 +44,9 @@ def write(archive: bytes, volume: Path, name: str, *, private: bool) -> str:
         except OSError:
             if not target.is_dir():
                 raise
-            return UNCHANGED if _files(draft) == _files(target) and _same(draft, target) else DIFFERENT
+            if _files(draft) == _files(target) and _same(draft, target):
+                return UNCHANGED
+            return " ".join([DIFFERENT, *sorted(path.name for path in target.parent.iterdir())])
         return PUBLISHED
     finally:
         shutil.rmtree(draft, ignore_errors=True)

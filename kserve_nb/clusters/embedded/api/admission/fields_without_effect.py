@@ -71,6 +71,8 @@ _PREDICTOR = (
     ("model.runtimeVersion", "the node runs its own scikit-learn model server, whatever the version",
      "Leave it out, or use a kind cluster: kserve-nb up --cluster kind"),
 )
+_OTHER_FORMATS = "xgboost|lightgbm|tensorflow|pytorch|triton|onnx|huggingface|pmml|paddle|mlflow|autogluon"
+_NO_SERVER = "the node runs KServe's scikit-learn server only; servers of other formats are published as images only"
 _ALGORITHMS = ("metric-aggregation-algorithm", "metricAggregationAlgorithm")
 _FEATURES = ("tag-header-based-routing", "autodetect-http2", "multi-container-probing", "queueproxy.mount-podinfo",
              "queueproxy.resource-defaults", "kubernetes.podspec-dryrun")
@@ -119,6 +121,7 @@ def _of_config_maps() -> Iterator[Difference]:
 DIFFERENCES: tuple[Difference, ...] = (
     *(Difference((INFERENCE_SERVICE,), f"spec.predictor.{path}", effect, instead)
       for path, effect, instead in _PREDICTOR),
+    Difference((INFERENCE_SERVICE,), "spec.predictor.model.modelFormat.name", _NO_SERVER, values=_OTHER_FORMATS),
     *_of_pod_specs(), *_of_annotations(),
     Difference(_RUNTIMES, "spec.workerSpec", "models on several nodes do not run"),
     Difference(_RUNTIMES, "spec.multiModel", "ModelMesh does not run", values="True"),

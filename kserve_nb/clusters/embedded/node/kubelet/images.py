@@ -16,6 +16,7 @@ _ROLES: dict[str, Role] = {
     "envoy": "gateway",  # Kourier's
     "agent": "agent",  # KServe's, for the logger, the batcher and multi-model servers
 }
+_IMAGES_ONLY = {"xgbserver", "lgbserver", "pmmlserver", "paddleserver", "predictiveserver", "huggingfaceserver"}
 _TAG = re.compile(r"latest|v?\d+(\.\d+)*([-+.].*)?")
 
 
@@ -34,6 +35,10 @@ def pull_error(image: str, named: str) -> str:
     """
     repository = image.partition("@")[0].rpartition("/")[2].partition(":")[0]
     known = repository in _ROLES
+    others = "no image for a model server but kserve/sklearnserver"
+    if repository in _IMAGES_ONLY:
+        others += (f": KServe publishes its {repository} as an image only, not as a Python package, and pods of an "
+                   "embedded cluster are Python processes. Use a kind cluster: kserve-nb up --cluster kind")
     reason = (f"failed to resolve reference \"{named}\": {named}: not found" if known else
-              "this embedded cluster has no network, and no image for a model server but kserve/sklearnserver")
+              f"this embedded cluster has no network, and {others}")
     return f'rpc error: code = NotFound desc = failed to pull and unpack image "{named}": {reason}'
