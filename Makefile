@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TESTS ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help venv lab test quick test-minimum tutorial lint lint-workflows bench faults soak conformance clean
+.PHONY: help venv lab test quick test-minimum tutorial site lint lint-workflows bench faults soak conformance clean
 .DEFAULT_GOAL := help
 
 help: ## say what each target does
@@ -35,6 +35,13 @@ test-minimum: ## run the unit tests with the lowest versions that pyproject.toml
 
 tutorial: venv ## run all notebooks without a browser, on a cluster of their own
 	$(BIN)/kserve-nb run --name tutorial-$$$$
+
+site: venv ## run all notebooks and build the site; EXECUTED=FOLDER takes notebooks that have been run
+ifndef EXECUTED
+	$(BIN)/kserve-nb run --name site-$$$$ --output build/notebooks --junit build/notebooks/junit.xml
+	$(BIN)/python -m website.timeline build/notebooks/timeline.html
+endif
+	$(BIN)/python -m website $(or $(EXECUTED),build/notebooks) build/site
 
 lint: venv ## check style, types, imports, dependencies and notebooks
 	$(BIN)/ruff check .

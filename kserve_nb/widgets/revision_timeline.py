@@ -164,7 +164,7 @@ _PAGE = """<!doctype html>
 <style>
 :root {{ color-scheme: light dark }}
 body {{ font: 14px/1.5 system-ui, sans-serif; max-width: 800px; margin: 2em auto; padding: 0 1em }}
-input {{ width: 100% }} pre {{ white-space: pre-wrap }}
+input {{ width: 100% }} pre {{ white-space: pre-wrap }} .knb {{ overflow-x: auto }}
 </style></head><body>
 <script>
 if (matchMedia("(prefers-color-scheme: dark)").matches) document.documentElement.dataset.theme = "dark";

@@ -65,7 +65,7 @@ def _entry(finding: Finding) -> str:
     saw = shortened(one_line(finding.saw)).replace("`", "'")
     command, text = finding.remedy.command(), finding.remedy.text
     do = ": ".join(filter(None, (text, f"`{one_line(command)}`" if command else "")))
-    return f"* `{saw}`\n  {one_line(finding.why)}\n" + (f"  *Do:* {do}\n" if do else "")
+    return "\\\n  ".join(filter(None, (f"* `{saw}`", one_line(finding.why), f"*Do:* {do}" if do else ""))) + "\n"
 
 
 if __name__ == "__main__":
