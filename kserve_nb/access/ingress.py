@@ -20,6 +20,7 @@ Protocol = Literal["v1", "v2"]
 Rows = Sequence[Sequence[float]]
 
 IRIS_INPUT: Rows = ((6.8, 2.8, 4.8, 1.4), (6.0, 3.4, 4.5, 1.6))  # the tutorial's iris-input.json
+_BROKEN = (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError)
 _NOTICED_S = 1.0  # until the end of a dropped port-forward is noticed
 _FORWARD_S = 10.0  # until it is forwarding again
 _TIMEOUT_S = 60  # the first request to a revision that is scaled to zero waits for its pod
@@ -30,7 +31,7 @@ class NoGatewayError(ReadableError, LookupError):
 
 
 class PredictError(ReadableError, RuntimeError):
-    """A prediction request that was not answered with 200; `response` is what came instead, if anything did."""
+    """A prediction request that was not answered with predictions; `response` is what came instead, if anything did."""
 
     def __init__(self, message: str, response: Response | None = None):
         super().__init__(message)
@@ -56,9 +57,20 @@ class Response:
 
     @property
     def predictions(self) -> list[Any]:
-        """The predictions of a v1 body, or the data of the first output of a v2 body."""
-        body = json.loads(self.text)
-        found: list[Any] = body["predictions"] if "predictions" in body else body["outputs"][0]["data"]
+        """The predictions of a v1 body, or the data of the first output of a v2 body.
+
+        Raises PredictError: the body is neither, or it was cut off.
+        """
+        try:
+            body = json.loads(self.text)
+            found = body["predictions"] if "predictions" in body else body["outputs"][0]["data"]
+        except (ValueError, LookupError, TypeError):
+            found = None
+        if not isinstance(found, list):
+            text = safe(self.text).strip()[:200] or "an empty body"
+            raise PredictError(f"The response has no list of predictions: {self.status} {text}. A model answers "
+                               '{"predictions": [...]} in the v1 protocol, and {"outputs": [{"data": [...]}]} in v2.',
+                               self)
         return found
 
 
@@ -168,8 +180,9 @@ class Ingress:
             self._refuse_lost(generation, error)
             if self._moved():
                 return self.send(method, host, path, body=body, headers=headers, timeout_s=timeout_s)
+            what = "response broke off" if isinstance(error, _BROKEN) else "gateway does not respond"
             raise PredictError(
-                f"{self.address}: the gateway does not respond ({type(error).__name__}). "
+                f"{self.address}: the {what} ({type(error).__name__}). "
                 "See whether the cluster is running: kserve-nb status"
             ) from None
         return Response(response.status_code, dict(response.headers), response.text)

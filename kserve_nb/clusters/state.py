@@ -200,7 +200,7 @@ def lock(name: str) -> Iterator[None]:
     except OSError as error:
         raise ClusterError(
             f"Cannot write the state folder {place.parent}: {error.strerror}. "
-            "Choose another one: XDG_STATE_HOME=/some/folder kserve-nb up") from None
+            "Make it writable, or start a cluster in another one: XDG_STATE_HOME=/some/folder kserve-nb up") from None
     with stream:
         try:
             yield
@@ -214,7 +214,7 @@ def lock(name: str) -> Iterator[None]:
 
 def _disk_problem(name: str, error: OSError) -> str:
     advice = "Free space there, then run the command again." if error.errno == errno.ENOSPC else \
-        "Make it accessible, or choose another state folder: XDG_STATE_HOME=/some/folder kserve-nb up"
+        "Make it accessible, or start a cluster in another state folder: XDG_STATE_HOME=/some/folder kserve-nb up"
     return f"Cannot use the files of cluster {name!r}: {error.filename or folder(name)}: {error.strerror}. {advice}"
 
 

@@ -7,15 +7,15 @@ before it sends the next request would leave out exactly the requests that users
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 
+from kserve_nb.access.ingress import PredictError, Response
 from kserve_nb.rollout import sequential
 from kserve_nb.rollout.discriminating_input import DiscriminatingInput
 from kserve_nb.values.revisions import short
@@ -167,17 +167,12 @@ async def _shoot(
         async with session.post(path, json=body) as response:
             text = await response.text()
         if response.status == 200:
-            revision = known.revision_of(_predictions(text)) or ""
+            revision = known.revision_of(Response(response.status, {}, text).predictions) or ""
         else:
             failure = f"{response.status} {text.strip()[:100] or 'with an empty body'}"
-    except (aiohttp.ClientError, TimeoutError, ValueError, KeyError) as error:
+    except (aiohttp.ClientError, TimeoutError, ValueError, PredictError) as error:
         failure = f"{type(error).__name__} {error}".strip()
     return Shot(due_s, sent_s, time.monotonic() - began, revision, failure)
-
-
-def _predictions(text: str) -> Sequence[Any]:
-    found: Sequence[Any] = json.loads(text)["predictions"]
-    return found
 
 
 def _percent(percent: int | None) -> str:

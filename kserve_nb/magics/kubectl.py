@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import codecs
 import os
+import queue
 import re
 import selectors
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
 
@@ -21,6 +23,7 @@ from kserve_nb.values.cluster import Cluster
 from kserve_nb.values.text.foreign_text import safe
 
 _TIMEOUT_S = 600  # of a command that ends by itself
+_CHUNK_BYTES = 1 << 16
 _END_S = 5  # for kubectl to end after it was told to
 _WATCHES = {"-w", "--watch", "--watch-only", "--watch=true", "--watch-only=true"}
 _FOLLOWS = {"-f", "--follow", "--follow=true"}  # of `logs`; elsewhere -f names a file
@@ -117,16 +120,42 @@ def _start(cluster: Cluster, words: Sequence[str], stdin: str) -> subprocess.Pop
 
 def _copy(sinks: dict[IO[bytes], Callable[[str], None]]) -> None:
     """Pass on what the streams bring, in the thread that runs the cell, until all of them have ended."""
+    decoders = {stream: codecs.getincrementaldecoder("utf-8")("replace") for stream in sinks}
+    for stream, data in _chunks_by_threads(sinks) if os.name == "nt" else _chunks(sinks):
+        sinks[stream](decoders[stream].decode(data, final=not data))
+
+
+def _chunks(streams: Iterable[IO[bytes]]) -> Iterator[tuple[IO[bytes], bytes]]:
+    """What the streams bring, as it comes; empty bytes at the end of each."""
     with selectors.DefaultSelector() as selector:
-        for stream, sink in sinks.items():
-            selector.register(stream, selectors.EVENT_READ, (sink, codecs.getincrementaldecoder("utf-8")("replace")))
+        for stream in streams:
+            selector.register(stream, selectors.EVENT_READ, stream)
         while selector.get_map():
             for key, _ in selector.select():
-                sink, decoder = key.data
-                data = os.read(key.fd, 65536)
+                data = os.read(key.fd, _CHUNK_BYTES)
                 if not data:
                     selector.unregister(key.fileobj)
-                sink(decoder.decode(data, final=not data))
+                yield key.data, data
+
+
+def _chunks_by_threads(streams: Iterable[IO[bytes]]) -> Iterator[tuple[IO[bytes], bytes]]:
+    """The same on Windows, where pipes cannot be selected."""
+    arrived: queue.SimpleQueue[tuple[IO[bytes], bytes]] = queue.SimpleQueue()
+
+    def read(stream: IO[bytes]) -> None:
+        data = b" "
+        while data:
+            data = os.read(stream.fileno(), _CHUNK_BYTES)
+            arrived.put((stream, data))
+
+    reading = list(streams)
+    for each in reading:
+        threading.Thread(target=read, args=(each,), daemon=True).start()
+    while reading:
+        stream, data = arrived.get()
+        if not data:
+            reading.remove(stream)
+        yield stream, data
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

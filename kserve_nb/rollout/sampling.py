@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -134,5 +133,5 @@ def _count(responses: Sequence[_Outcome], chosen: DiscriminatingInput) -> Split:
 def _predictions(response: Response) -> list[Any]:
     try:
         return response.predictions
-    except (json.JSONDecodeError, KeyError, IndexError):
+    except PredictError:
         return []

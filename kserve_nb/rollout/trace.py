@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from kserve_nb.access.ingress import Response, Rows, request_of
+from kserve_nb.access.ingress import PredictError, Response, Rows, request_of
 from kserve_nb.rollout.discriminating_input import DiscriminatingInput
 from kserve_nb.rollout.errors import NotPossibleError
 from kserve_nb.rollout.reader import RolloutReader, Tag
@@ -157,7 +157,10 @@ def _who(response: Response, tag: Tag, status: RolloutStatus, known: Discriminat
     alone = {target.revision for target in status.traffic if target.percent}
     if len(alone) == 1:
         return f"{short(alone.pop())}: no other revision receives traffic"
-    name = known.revision_of(response.predictions) if known else None
+    try:
+        name = known.revision_of(response.predictions) if known else None
+    except PredictError:
+        return "unknown: the response has no predictions"
     if known and name:
         return f"{short(name)}: {known.how}"
     return "unknown: a response does not name its revision, and all revisions answer this input alike"

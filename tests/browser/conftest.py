@@ -18,6 +18,7 @@ from tests.browser.lab import NoChromiumError, chromium, jupyterlab
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: make venv")
 
+PREFIX = "/user/alice"  # of all addresses, as behind JupyterHub's proxy: widgets must work there
 ROOT = Path(__file__).parents[2]
 
 
@@ -40,7 +41,7 @@ def cluster(browser: sync_api.Browser) -> Iterator[Record]:
 
 @pytest.fixture(scope="package")
 def jupyter(cluster: Record, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
-    with jupyterlab(tmp_path_factory.mktemp("lab"), cluster.name) as served:
+    with jupyterlab(tmp_path_factory.mktemp("lab"), cluster.name, prefix=PREFIX) as served:
         yield served
 
 

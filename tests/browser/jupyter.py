@@ -32,9 +32,9 @@ def until(condition: Callable[[], Any], say: Callable[[], str] = lambda: "", dea
 class Jupyter:
     """A Jupyter server on a folder of notebooks, and its REST API."""
 
-    def __init__(self, folder: Path, port: int):
+    def __init__(self, folder: Path, port: int, prefix: str = ""):
         self.folder, self.port, self.token = folder, port, secrets.token_hex(8)
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"http://127.0.0.1:{port}{prefix}"
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.headers["Authorization"] = f"token {self.token}"

@@ -52,9 +52,12 @@ def chromium(playwright: Any) -> Iterator[Any]:
 
 
 @contextmanager
-def jupyterlab(folder: Path, cluster: str, *options: str) -> Iterator[Jupyter]:
-    """Start a Jupyter server with new settings below `folder`. Its kernels use the cluster of that name."""
-    served = Jupyter(folder / "notebooks", free_ports(1)[0])
+def jupyterlab(folder: Path, cluster: str, *options: str, prefix: str = "") -> Iterator[Jupyter]:
+    """Start a Jupyter server with new settings below `folder`. Its kernels use the cluster of that name.
+
+    With a prefix such as `/user/alice`, all its addresses begin with it, as behind JupyterHub's proxy.
+    """
+    served = Jupyter(folder / "notebooks", free_ports(1)[0], prefix)
     copy_course(find_course(), served.folder)
     private = {f"JUPYTER_{name}_DIR": str(folder / name) for name in ("DATA", "CONFIG", "RUNTIME")}
     private |= {f"JUPYTERLAB_{name}_DIR": str(folder / name) for name in ("SETTINGS", "WORKSPACES")}
@@ -63,6 +66,7 @@ def jupyterlab(folder: Path, cluster: str, *options: str) -> Iterator[Jupyter]:
         process = psutil.Popen(
             [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
              f"--ServerApp.root_dir={served.folder}", f"--ServerApp.port={served.port}", "--ServerApp.port_retries=0",
+             f"--ServerApp.base_url={prefix}/",
              f"--IdentityProvider.token={served.token}", f"--LabApp.app_settings_dir={settings}", *options],
             stdout=log, stderr=log, stdin=subprocess.DEVNULL,
             env={**os.environ, **private, "KSERVE_NB_NAME": cluster})

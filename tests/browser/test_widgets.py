@@ -108,6 +108,15 @@ def output(shown: Notebook, name: str) -> Any:
     return cell.locator(".jp-Cell-outputWrapper")
 
 
+def test_every_request_of_the_page_is_below_the_servers_prefix(gallery: Gallery) -> None:
+    requested = gallery.notebook.page.evaluate("performance.getEntriesByType('resource').map(entry => entry.name)")
+    below = f"{gallery.notebook.jupyter.url}/"
+    outside = [url for url in requested if url.startswith("http") and not url.startswith(below)]
+
+    assert gallery.notebook.jupyter.url.endswith("/user/alice") and requested
+    assert outside == []
+
+
 def test_axe_finds_no_violation(gallery: Gallery) -> None:
     shown = gallery.notebook
     shown.page.set_viewport_size({"width": WIDTHS[0], "height": HEIGHT})

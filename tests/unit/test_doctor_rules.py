@@ -10,13 +10,15 @@ from datetime import timedelta
 
 import pytest
 
-from kserve_nb.doctor import Facts, Report, Rule
+from kserve_nb.doctor import Facts, Report, Rule, Session
+from kserve_nb.doctor.fact_collector import collect
 from kserve_nb.doctor.facts import ProbeResult
 from kserve_nb.doctor.report import HEALTHY, UNDECIDED, WRONG
 from kserve_nb.doctor.rules import CHECKS
 from kserve_nb.doctor.rules.trap_rules import annotation_revision
 from kserve_nb.rollout.sampling import Tally
 from kserve_nb.values.split import Split
+from tests.fake_api import FakeApi
 from tests.unit.doctor_cases import CASES
 from tests.unit.doctor_fixtures import (
     NOW,
@@ -163,6 +165,30 @@ def test_a_small_sample_is_explained() -> None:
     found = report(replace(recorded(ROLLOUT / "02-canary-10"), tally=tally))
 
     assert {"C02", "C03"} <= set(ids(found)) and found.healthy, found.text
+
+
+def test_a_model_that_another_scikit_learn_saved_is_a_warning_with_the_version_to_install() -> None:
+    line = "W: Trying to unpickle estimator SVC from version 1.9.1 when using version 1.5.2. This might"
+    facts = recorded(ROLLOUT / "02-canary-10")
+    served = replace(facts.services[0], first_lines={"good": "INFO: Uvicorn running", "bad": line})
+
+    (found,) = [each for each in report(replace(facts, services=(served,))).findings if each.id == "K14"]
+
+    assert (found.severity, found.where) == ("warning", "bad")
+    assert "saved with scikit-learn 1.9.1, and the model server has 1.5.2." in found.why
+    assert found.remedy.shell == "pip install scikit-learn==1.5.2"
+
+
+def test_the_log_of_a_server_is_read_from_its_start(api: FakeApi) -> None:
+    api.load("02-canary-10")
+    api.logs["/version"] = '{"gitVersion": "v1.35.4"}'
+    pod = next(path for path in api.objects if "/pods/" in path and "00002" in path)
+    api.logs[f"{pod}/log"] = "first line"
+
+    found = collect(api.cluster(), Session(), probing=False).services[0].first_lines
+
+    assert found == {pod.rpartition("/")[2]: "first line"}
+    assert any("container=kserve-container&limitBytes=8192" in request for request in api.requests)
 
 
 # --- the cluster -----------------------------------------------------------------------------------------------------

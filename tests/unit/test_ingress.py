@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 
 import pytest
 
@@ -50,6 +52,29 @@ def test_a_missing_gateway_has_a_message(gateway: FakeGateway) -> None:
 
     with pytest.raises(PredictError, match="does not respond"):
         Ingress(gateway.address).send("GET", "x", "/")
+
+
+@pytest.mark.parametrize(("response", "message"), [
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{}", "response broke off"),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{", "response broke off"),
+    (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", "response broke off"),
+    (b'HTTP/1.1 200 OK\r\n\r\n{"predictions":[1', r'no list of predictions: 200 {"predictions":\[1'),
+    (b"HTTP/1.1 200 OK\r\nContent-Le", "no list of predictions: 200 an empty body"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "no list of predictions"),
+    (b'HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"predictions":1}', "no list of predictions"),
+    (b"garbage", "does not respond"),
+])
+def test_half_a_response_is_one_error(response: bytes, message: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(response)
+
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(PredictError, match=message):
+            Ingress(f"127.0.0.1:{listener.getsockname()[1]}").predict("h", "m", ingress.IRIS_INPUT)
 
 
 @pytest.mark.parametrize(("url", "host"), [

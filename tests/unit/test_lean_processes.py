@@ -35,6 +35,7 @@ def test_the_server_imports_no_more_than_it_needs(server_modules: list[str]) -> 
     assert len(server_modules) < 800
 
 
+@pytest.mark.slow
 def test_jupyterlab_starts_without_the_grammar_of_international_addresses() -> None:
     code = """import runpy, sys
 sys.argv[1:] = ["--version"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "kserve_nb"
@@ -23,7 +24,7 @@ def test_no_two_modules_have_one_name() -> None:
 
 
 def test_no_two_public_classes_have_one_name() -> None:
-    assert _repeated(node.name for path in MODULES for node in ast.walk(ast.parse(path.read_text()))
+    assert _repeated(node.name for path in MODULES for node in ast.walk(_tree(path))
                      if isinstance(node, ast.ClassDef) and not node.name.startswith("_")) == []
 
 
@@ -35,7 +36,7 @@ def test_no_module_is_too_long() -> None:
 
 def test_no_function_is_too_long() -> None:
     too_long = [f"{path.relative_to(PACKAGE)}:{node.lineno} {node.name}" for path in MODULES
-                for node in ast.walk(ast.parse(path.read_text()))
+                for node in ast.walk(_tree(path))
                 if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
                 and (node.end_lineno or 0) - node.lineno >= MOST_LINES_IN_A_FUNCTION + len(_docstring_lines(node))]
 
@@ -49,14 +50,18 @@ def test_each_folder_states_its_purpose() -> None:
             ] == []
 
 
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def _repeated(names: Iterable[str]) -> list[str]:
     return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
 def _code_lines(path: Path) -> set[int]:
     """The lines of a module that hold code: not comments, docstrings or empty lines."""
-    tree = ast.parse(path.read_text())
-    texts = {line for node in ast.walk(tree)
+    texts = {line for node in ast.walk(_tree(path))
              if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
              for line in _docstring_lines(node)}
     lines = path.read_text().splitlines()

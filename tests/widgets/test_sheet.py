@@ -8,6 +8,7 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import ipywidgets
 import nbformat
 import pytest
 from nbclient import NotebookClient
@@ -245,3 +246,12 @@ def test_a_press_of_a_button_that_has_gone_is_no_error(live: list[Any]) -> None:
     press(slider, "25 %")
     assert slider.value == 25
     assert slider.snapshot.at < FAR
+
+
+def test_a_kernel_with_an_old_ipywidgets_shows_text_and_html(monkeypatch: pytest.MonkeyPatch) -> None:
+    counter = Counter()
+    assert "application/vnd.jupyter.widget-view+json" in counter._repr_mimebundle_()
+
+    monkeypatch.setattr(ipywidgets, "__version__", "7.7.1")
+
+    assert counter._repr_mimebundle_() == {"text/plain": counter.text, "text/html": counter.html}

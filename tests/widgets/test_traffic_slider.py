@@ -226,7 +226,7 @@ def test_json_has_the_shown_state_and_the_draft(slider: TrafficSlider) -> None:
 
 def test_an_outage_is_shown_beside_the_last_status(slider: TrafficSlider) -> None:
     slider._subscription.feed.close()
-    lost = replace(slider.snapshot, state="stale", age_s=10, reason="the cluster does not respond")
+    lost = replace(slider.snapshot, state="stale", at=1e9, age_s=10, reason="the cluster does not respond")
 
     slider._on_snapshot(lost)
 

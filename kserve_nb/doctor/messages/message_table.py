@@ -18,9 +18,9 @@ from kserve_nb.doctor.remedy import Remedy
 from kserve_nb.doctor.rule import declare, rule_of
 
 # Which rows come first decides what a message with several known parts is about: a cause before what follows from it.
-TABLES = ("embedded", "storage", "scheduler", "pods", "models", "manifests", "knative", "kserve", "kubectl", "network",
-          "clients", "notebooks", "questions")  # fmt: skip
-CONTAINER_TABLES = ("storage", "models", "pods")  # what a container's log or state can contain
+TABLES = ("images", "embedded", "storage", "scheduler", "pods", "models", "manifests", "knative", "kserve", "kubectl",
+          "network", "clients", "notebooks", "questions")  # fmt: skip
+CONTAINER_TABLES = ("images", "storage", "models", "pods")  # what a container's log or state can contain
 _MAX_TEXT = 24 * 1024  # the end of a longer text: of a log, it is what matters
 _MAX_LINE, _MAX_WORD = 2000, 400  # longer ones lose their middle: a search in them would take seconds
 _LONG_LINE, _LONG_WORD = re.compile(rf"[^\n]{{{_MAX_LINE},}}"), re.compile(rf"\S{{{_MAX_WORD},}}")

@@ -9,7 +9,6 @@ revision, an error falls on the main host with a probability of 1/10.
 from __future__ import annotations
 
 import itertools
-import json
 import random
 import time
 from dataclasses import dataclass, field
@@ -133,7 +132,7 @@ class Prober:
             return _Answer(True, took_ms)
         try:
             return _Answer(False, took_ms, tuple(_hashable(value) for value in response.predictions))
-        except (json.JSONDecodeError, KeyError, IndexError):
+        except PredictError:
             return _Answer(True, took_ms)
 
 
@@ -144,4 +143,6 @@ def _compared(answer: _Answer, share: float, side: str) -> Outcome:
 
 
 def _hashable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return tuple(sorted((key, _hashable(each)) for key, each in value.items()))
     return tuple(_hashable(each) for each in value) if isinstance(value, list) else value

@@ -11,10 +11,11 @@ from typing import Any
 from uuid import uuid4
 from weakref import WeakSet
 
+import ipywidgets
 from IPython import get_ipython  # type: ignore[attr-defined]  # IPython does not list it in __all__
 from IPython.display import display, update_display
 
-_WIDGET = "application/vnd.jupyter.widget-view+json"
+_IPYWIDGETS = 8  # the first version whose widgets these are; older ones show text and HTML
 
 
 class SavedOutput:
@@ -39,9 +40,12 @@ class SavedOutput:
         raise NotImplementedError
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        saved = {"text/plain": self.text, "text/html": self.html}
+        if not _are_widgets_supported():
+            return saved
         found: Any = super()._repr_mimebundle_(**kwargs)  # type: ignore[misc]  # the widget's, which comes next
         data = found[0] if isinstance(found, tuple) else found
-        return {**(data or {}), "text/plain": self.text, "text/html": self.html}
+        return {**(data or {}), **saved}
 
     def _ipython_display_(self, **kwargs: Any) -> None:
         self._display_id = self._display_id or uuid4().hex
@@ -57,6 +61,12 @@ class SavedOutput:
         bundle = self._repr_mimebundle_()
         self._saved = self.text, self.html
         update_display(bundle, raw=True, display_id=self._display_id)  # type: ignore[no-untyped-call]  # not typed
+
+
+def _are_widgets_supported() -> bool:
+    """Whether this kernel has loaded an ipywidgets that the widgets need; Colab may have loaded version 7 before."""
+    major = str(ipywidgets.__version__).partition(".")[0]
+    return not major.isdigit() or int(major) >= _IPYWIDGETS
 
 
 _DISPLAYED: WeakSet[SavedOutput] = WeakSet()
