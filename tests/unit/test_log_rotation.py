@@ -54,3 +54,18 @@ def test_a_container_goes_on_when_its_log_cannot_be_written(tmp_path: Path) -> N
     os.close(full)
 
 
+def test_a_long_line_is_written_and_read_in_entries(tmp_path: Path) -> None:
+    """As containerd does: one line of any length never becomes one entry."""
+    log, most = tmp_path / "0.log", container_logs.ENTRY_CHARACTERS
+    handle = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    stream = container_logs.LogStream(handle)
+    texts = ["a", "", "x" * most, "y" * (2 * most + 1)]
+    for text in texts:
+        stream.write(text[:most + 5])
+        stream.write(text[most + 5:] + "\n")
+    os.close(handle)
+
+    entries = [line.split(" ", 3) for line in log.read_text().splitlines()]
+    assert max(len(text) for *_, text in entries) == most
+    assert "".join(text + ("" if tag == "P" else "\n") for *_, tag, text in entries) == "\n".join(texts) + "\n"
+    assert container_logs.last_lines(log) == "y" * (container_logs.MESSAGE_BYTES - 1) + "\n"

@@ -1,4 +1,7 @@
-"""Log files of containers in the CRI format, as on a real node: `<time> stdout F <text>`, one entry per line."""
+"""Log files of containers in the CRI format, as on a real node: `<time> stdout F <text>`, one entry per line.
+
+A long line is written in several entries with `P` (partial) instead of `F` (full), of which the last one has `F`.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,12 @@ import contextlib
 import io
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 MESSAGE_LINES, MESSAGE_BYTES = 80, 2048  # the part of a log that FallbackToLogsOnError puts into the pod's status
+ENTRY_CHARACTERS = 16 * 1024  # of a longer line; containerd's max_container_log_line_size
+_READ_BYTES = 64 * 1024  # contains the message, whatever the log contains
 
 
 def timestamp(now_ns: int) -> str:
@@ -25,11 +31,19 @@ def append(path: Path, text: str) -> None:
 def last_lines(path: Path) -> str:
     """Return the end of a log as the message of a terminated container quotes it; empty if there is no log."""
     try:
-        lines = path.read_text("utf-8", "replace").splitlines()[-MESSAGE_LINES:]
+        with path.open("rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - _READ_BYTES, 0))
+            lines = file.read().decode("utf-8", "replace").splitlines()[-MESSAGE_LINES:]
     except FileNotFoundError:
         return ""
-    text = "".join(line.split(" ", 3)[-1] + "\n" for line in lines)
+    text = "".join(_text(line) for line in lines)
     return text.encode()[-MESSAGE_BYTES:].decode("utf-8", "ignore")
+
+
+def _text(entry: str) -> str:
+    """The text of an entry, with a newline if the line ends there."""
+    *_, tag, text = ("", "", *entry.split(" ", 3))[-4:]
+    return text if tag == "P" else text + "\n"
 
 
 class LogStream(io.TextIOBase):
@@ -44,11 +58,14 @@ class LogStream(io.TextIOBase):
         self._handle, self._incomplete = handle, ""
 
     def write(self, text: str) -> int:
-        *lines, self._incomplete = (self._incomplete + text).split("\n")
-        if lines:
-            prefix = f"{timestamp(time.time_ns())} stdout F "
+        *lines, rest = (self._incomplete + text).split("\n")
+        complete = len(rest) // ENTRY_CHARACTERS * ENTRY_CHARACTERS
+        self._incomplete = rest[complete:]
+        prefix = f"{timestamp(time.time_ns())} stdout"
+        entries = [*(entry for line in lines for entry in _entries(line, "F")), *_entries(rest[:complete], "P")]
+        if entries:
             with contextlib.suppress(OSError):
-                os.write(self._handle, "".join(f"{prefix}{line}\n" for line in lines).encode("utf-8", "replace"))
+                os.write(self._handle, "".join(f"{prefix} {entry}\n" for entry in entries).encode("utf-8", "replace"))
         return len(text)
 
     def writable(self) -> bool:
@@ -61,3 +78,11 @@ class LogStream(io.TextIOBase):
         """Write the last line if it does not end with a newline."""
         if self._incomplete:
             self.write("\n")
+
+
+def _entries(line: str, last: str) -> Iterator[str]:
+    """The entries of a line; `last` is the tag of the last one. None for an empty part of a line."""
+    starts = range(0, len(line), ENTRY_CHARACTERS) or ([0] if last == "F" else [])
+    for start in starts:
+        text = line[start:start + ENTRY_CHARACTERS]
+        yield f"{last if start + ENTRY_CHARACTERS >= len(line) else 'P'} {text}"

@@ -73,24 +73,26 @@ async def _blocks(file: BinaryIO, follow: bool, current: Callable[[], str | None
                   history: History) -> AsyncIterator[list[bytes]]:
     """Complete lines, in the blocks in which they are read."""
     subscription = history.subscribe([SANDBOX, POD])
-    rest, delay_s = b"", _SHORTEST_POLL_S
+    rest, delay_s = list[bytes](), _SHORTEST_POLL_S  # the beginning of a line, in the blocks in which it was read
     try:
         while True:
             runs = follow and current() == file.name
             data = file.read(_BLOCK)
-            *lines, rest = (rest + data).split(b"\n")
-            if lines:
-                yield lines
+            before, newline, after = data.rpartition(b"\n")
+            if newline:
+                yield b"".join((*rest, before)).split(b"\n")
+                rest.clear()
             if data:
+                rest.append(after)
                 delay_s = _SHORTEST_POLL_S
                 continue
             if os.fstat(file.fileno()).st_size < file.tell():  # the node has rotated the log
                 file.seek(0)
-                rest = b""
+                rest.clear()
                 continue
             if not runs or subscription.closed:
-                if rest:
-                    yield [rest]
+                if any(rest):
+                    yield [b"".join(rest)]
                 return
             try:
                 async with asyncio.timeout(delay_s):
