@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -10,7 +11,7 @@ class Entry:
     """A page: its document name (a path without suffix), and one sentence about it."""
 
     name: str
-    about: str
+    about: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,3 +55,11 @@ SECTIONS = (
         Entry("CHANGELOG", "What changed in each version."),
     )),
 )  # fmt: skip
+
+
+def sections(pages: Iterable[str]) -> tuple[Section, ...]:
+    """The sections; a page of the repository that the table does not list is the last one of the guide."""
+    listed = {page.name for section in SECTIONS for page in section.pages}
+    new = tuple(Entry(name) for name in sorted(pages) if name not in listed)
+    first, *others = SECTIONS
+    return (replace(first, pages=first.pages + new), *others)

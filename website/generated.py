@@ -8,7 +8,7 @@ from importlib import import_module
 from inspect import isclass, isfunction
 from xml.etree import ElementTree as ET
 
-from website.contents import COURSE, SECTIONS, Section
+from website.contents import COURSE, SECTIONS, Entry, Section
 
 _TOC = "```{toctree}\n:hidden:\n\n"
 _ROW = re.compile(r"^\|.*\|$", re.MULTILINE)
@@ -30,7 +30,7 @@ def start(readme: str) -> str:
 
 def section(of: Section, titles: dict[str, str]) -> str:
     """A section's page: its pages, each with one sentence."""
-    rows = "\n".join(f"* [{titles[page.name]}]({page.name}.md): {_small(page.about)}" for page in of.pages)
+    rows = "\n".join(f"* [{titles[page.name]}]({page.name}.md){_about(page)}" for page in of.pages)
     return f"# {of.title}\n\n{of.about}\n\n{rows}\n\n{toctree(page.name for page in of.pages)}"
 
 
@@ -126,5 +126,5 @@ def _table(text: str) -> str:
     return "\n".join(lines)
 
 
-def _small(sentence: str) -> str:
-    return sentence[0].lower() + sentence[1:] if sentence[1:2].islower() else sentence
+def _about(page: Entry) -> str:
+    return f"  \n  {page.about}" if page.about else ""

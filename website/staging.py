@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 
 from website import executed, generated
-from website.contents import COURSE, SECTIONS
+from website.contents import COURSE, sections
 from website.links import START, Links, copy_sources
 
 SERVED = "served"  # files that the site has as they are
@@ -43,7 +43,7 @@ def stage(root: Path, folder: Path, target: Path) -> None:
     for name in notebooks:
         written[f"notebooks/{name}"] = executed.page(executed.read(folder, name), links, f"notebooks/{name}")
     written[f"{COURSE}.ipynb"] = _course(root, links, notebooks)
-    written |= _lists(written)
+    written |= _lists(written, [name.removesuffix(".md") for name in pages if name != START])
     for name, text in written.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_text(text, encoding="utf-8")
@@ -79,10 +79,10 @@ def _course(root: Path, links: Links, notebooks: list[str]) -> str:
     return executed.page(notebook, links, f"{COURSE}.ipynb")
 
 
-def _lists(written: dict[str, str]) -> dict[str, str]:
+def _lists(written: dict[str, str], pages: list[str]) -> dict[str, str]:
     """The page of each section."""
     titles = {name.removesuffix(".md"): _title(text) for name, text in written.items() if name.endswith(".md")}
-    return {f"{section.name}.md": generated.section(section, titles) for section in SECTIONS}
+    return {f"{section.name}.md": generated.section(section, titles) for section in sections(pages)}
 
 
 def _title(page: str) -> str:

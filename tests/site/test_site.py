@@ -16,7 +16,7 @@ from kserve_nb import widgets
 from kserve_nb.doctor import titles
 from tests.browser.lab import NoChromiumError, chromium
 from website import checking
-from website.contents import SECTIONS
+from website.contents import SECTIONS, sections
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning")
 ROOT = Path(__file__).parents[2]
@@ -44,11 +44,19 @@ def test_each_page_of_the_contents_and_each_notebook_is_there(site: Path) -> Non
     assert [name for name in (*NAMED, *notebooks) if not (site / f"{name}.html").is_file()] == []
 
 
-def test_each_markdown_page_is_in_the_contents(site: Path) -> None:
-    files = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
-    pages = {path.relative_to(ROOT).with_suffix("").as_posix() for path in files}
+def test_each_markdown_page_is_in_a_menu(site: Path) -> None:
+    files = [path for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")) if path.name != "README.md"]
+    lists = "".join(text(site, section.name) for section in SECTIONS)
+    names = [path.relative_to(ROOT).with_suffix(".html").as_posix() for path in files]
 
-    assert pages - {"README"} - set(NAMED) == set(), "add it to website/contents.py"
+    assert [name for name in names if f'href="{name}"' not in lists] == []
+
+
+def test_a_page_that_is_not_in_the_table_is_the_last_of_the_guide() -> None:
+    guide, *others = sections(["docs/doctor", "docs/new"])
+
+    assert [page.name for page in guide.pages][-1] == "docs/new"
+    assert tuple(others) == SECTIONS[1:]
 
 
 def test_each_rule_of_the_doctor_has_an_anchor(site: Path) -> None:
