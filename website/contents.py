@@ -28,6 +28,9 @@ COURSE = "notebooks/index"  # its pages are the notebooks, by number
 SECTIONS = (
     Section("guide", "Guide", "How to use the course, the widgets and the commands, also on your own cluster.", (
         Entry("docs/starting", "In Binder, on this machine, or on your own cluster: what each needs and keeps."),
+        Entry("docs/platforms", "What works on Linux, macOS and Windows, and what does not."),
+        Entry("docs/colab", "One cell that installs the course into Colab's running kernel."),
+        Entry("docs/jupyterhub", "Several users on one machine, each with a cluster."),
         Entry("docs/widgets", "All widgets, what each is for, and how to use them in code."),
         Entry("docs/terminal", "The commands of `kserve-nb`: clusters, models of your own, progress."),
         Entry("docs/gated-rollouts", "Rollouts in steps, with gates, that roll back on evidence."),
@@ -52,6 +55,7 @@ SECTIONS = (
         Entry("docs/admission", "What is validated at apply, rule by rule, with its test."),
         Entry("SECURITY", "The threats, and what protects you."),
         Entry("CONTRIBUTING", "How to set up, test and change the project."),
+        Entry("docs/releasing", "How a version is released, and what runs every week."),
         Entry("CHANGELOG", "What changed in each version."),
     )),
 )  # fmt: skip

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from kserve_nb.doctor.finding import HOPS, SEVERITIES, Finding, one_line, shortened
 from kserve_nb.values.text.foreign_text import safe_html
 
-_PAGE = "docs/doctor.md"  # each rule's id is an anchor of it
+_PAGE = "https://kserve-nb.github.io/kserve-nb/docs/doctor.html"  # each rule's id is an anchor of it
 HEALTHY, WRONG, UNDECIDED = 0, 1, 3  # exit codes of `kserve-nb doctor`; 2 is a usage error
 
 
@@ -115,10 +115,16 @@ def _row(finding: Finding, notebook: bool) -> dict[str, str]:
     return {"id": finding.id, "title": finding.title, "severity": finding.severity, "hop": finding.hop,
             "where": finding.where, "saw": finding.saw, "why": finding.why,
             "do": finding.remedy.shown(notebook), "command": command,
-            "page": f"{_PAGE}#{finding.id.lower()}"}  # fmt: skip
+            "page": _page(finding)}  # fmt: skip
+
+
+def _page(finding: Finding) -> str:
+    """The address of the rule on the project's site."""
+    return f"{_PAGE}#{finding.id.lower()}"
 
 
 def _html(finding: Finding, notebook: bool) -> str:
     head, why, do = map(safe_html, (finding.lines(notebook)[0], finding.why, finding.remedy.shown(notebook)))
+    more = f"<p><a href='{_page(finding)}' target='_blank' rel='noopener'>More about {finding.id}</a></p>"
     opened = " open" if finding.severity == "blocker" else ""
-    return f"<details{opened}><summary>{head}</summary><p>{why}</p><pre>{do}</pre></details>"
+    return f"<details{opened}><summary>{head}</summary><p>{why}</p><pre>{do}</pre>{more}</details>"

@@ -58,6 +58,15 @@ def test_html_is_escaped_and_json_is_for_programs() -> None:
     assert loaded["findings"][0]["id"] == "K13" and loaded["findings"][0]["saw"] == "no\nsuch  model"
 
 
+def test_a_finding_leads_to_its_rule_on_the_site() -> None:
+    found = Report((BROKEN,))
+
+    (row,) = json.loads(found.to_json())["findings"]
+
+    assert row["page"].endswith("/docs/doctor.html#k13")
+    assert f"href='{row['page']}'" in found.html
+
+
 def test_an_address_that_does_not_answer_in_time_is_minikubes() -> None:
     address = "192.168.49.2:32000"
     facts = Facts("kserve-test", ingress=address, unknown_host=ProbeResult(error=_timeout(address)))

@@ -43,9 +43,10 @@ class Admin(EnvoyAdmin):
     async def rejections(self, what: Discovery) -> int:
         return 0
 
-    async def wait_until_used(self, what: Discovery, version: str, rejections: int) -> None:
+    async def wait_until_used(self, what: Discovery, version: str, rejections: int) -> int:
         if self.rejects:
             raise ConfigurationRejectedError(f"{what} {version}")
+        return rejections
 
 
 class Files:

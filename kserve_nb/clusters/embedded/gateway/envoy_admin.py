@@ -57,8 +57,8 @@ class EnvoyAdmin:
         name = f"{_SCOPES[what]}.update_rejected"
         return int((await self.stats(f"^{name}$".replace(".", r"\."))).get(name, 0))
 
-    async def wait_until_used(self, what: Discovery, version: str, rejections: int) -> None:
-        """Return once Envoy uses that version of the clusters or routes.
+    async def wait_until_used(self, what: Discovery, version: str, rejections: int) -> int:
+        """Wait until Envoy uses that version of the clusters or routes. Returns the number of rejections by then.
 
         Args:
             rejections: `rejections(what)` before the version was written; a higher number means that it was rejected.
@@ -69,9 +69,10 @@ class EnvoyAdmin:
         pause_s, deadline = 0.001, asyncio.get_running_loop().time() + TIMEOUT_S
         while True:
             stats = await self.stats(rf"^{scope}\.(version_text|update_rejected)$")
+            rejected = int(stats.get(f"{_SCOPES[what]}.update_rejected", 0))
             if stats.get(f"{_SCOPES[what]}.version_text") == version:
-                return
-            if int(stats.get(f"{_SCOPES[what]}.update_rejected", 0)) > rejections:
+                return rejected
+            if rejected > rejections:
                 raise ConfigurationRejectedError(
                     f"Envoy has rejected version {version} of its {what} and keeps the previous one. "
                     "The reason is in envoy.log")

@@ -36,6 +36,7 @@ class EnvoyFiles:
         self._documents: dict[Discovery, Object] = {
             what: orjson.loads((folder / name).read_bytes()) for what, name in _FILES.items()}
         self._used: dict[Discovery, str] = {}
+        self._rejections: dict[Discovery, int] = {}  # by Envoy until the last change that it has loaded
         self._unused_since: dict[str, float] = {}  # clusters that neither the routes nor the objects name
 
     async def apply(self, wanted: EnvoyConfig) -> bool:
@@ -60,11 +61,13 @@ class EnvoyFiles:
         version = document["version_info"]
         if self._used.get(what) == version:
             return
-        rejections = await self._admin.rejections(what)
+        rejections = self._rejections.pop(what, None)  # known after a success, which saves a request
+        if rejections is None:
+            rejections = await self._admin.rejections(what)
         before = self._documents[what]
         self._write(what, document)
         try:
-            await self._admin.wait_until_used(what, version, rejections)
+            self._rejections[what] = await self._admin.wait_until_used(what, version, rejections)
         except ConfigurationRejectedError:
             self._write(what, before)  # a restarted Envoy must find the configuration that it used before
             raise
