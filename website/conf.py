@@ -58,4 +58,4 @@ html_theme_options = {
     "navigation_with_keys": False,
 }
 html_context = {"default_mode": "auto"}  # as the reader's system, until the reader chooses
-html_sidebars = {"index": [], "guide": [], "reference": [], "project": []}
+html_sidebars: dict[str, list[str]] = {"index": [], "guide": [], "reference": [], "project": []}

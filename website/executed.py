@@ -35,7 +35,7 @@ def read(folder: Path, name: str) -> NotebookNode:
     advice = "Run: kserve-nb run --output FOLDER --junit FOLDER/junit.xml"
     if not path.is_file():
         raise NotExecutedError(f"Cannot use {folder}: it has no {name}. {advice}")
-    notebook = nbformat.read(path, as_version=4)
+    notebook: NotebookNode = nbformat.read(path, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     if not any(cell.execution_count for cell in code):
         raise NotExecutedError(f"Cannot use {path}: it was not executed. {advice}")
@@ -53,7 +53,7 @@ def page(notebook: NotebookNode, links: Links, name: str) -> str:
         cell.metadata = {}
     notebook.cells = list(_with_timeline(notebook.cells))
     notebook.metadata.pop("widgets", None)
-    return nbformat.writes(notebook)
+    return str(nbformat.writes(notebook))
 
 
 def start_page(notebook: NotebookNode, table: str) -> NotebookNode:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+
+from kserve_nb.runner.pages.known_blocks import known_blocks
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "canary-page-corrected.md").read_text(encoding="utf-8")
@@ -19,8 +20,7 @@ _REAL = re.compile(r"\*\*KServe 0\.20 prints\*\*[^\n]*\n\n```\w+\n(.*?)\n```", r
 
 
 def test_every_command_is_one_of_kserves_page() -> None:
-    blocks = yaml.safe_load((ROOT / "tests/data/tutorial_commands.yaml").read_text(encoding="utf-8"))
-    printed = {line.strip() for block in blocks for line in block["block"].splitlines()}
+    printed = {line.strip() for block in known_blocks() for line in block.text.splitlines()}
 
     commands = re.findall(r"^    ((?:kubectl|curl|MODEL_NAME=).*)$", TEXT, re.MULTILINE)
     assert len(commands) >= 9

@@ -237,6 +237,7 @@ def test_a_command_in_a_sentence_without_output_is_not_a_block() -> None:
     (PODS.replace("2/2     Running   0          2s", "1/2     Terminating   0          2s"), PODS),
     ("\n".join(PODS.splitlines()[:2]), PODS),
     ('{"ip": "10.0.0.1", "at": "2026-01-02T03:04:05Z"}', '{"at": "2027-01-02T03:04:05Z", "ip": "10.9.8.7"}'),
+    ('[{"tag": "prev", "percent": 90}, {"tag": "latest"}]', '[{"tag": "latest"}, {"tag": "prev", "percent": 90}]'),
     ("* Trying 1.2.3.4\n< HTTP/1.1 200 OK\n{\"predictions\": [1]}", "> POST /v1\n{\"predictions\": [1]}"),
 ])
 def test_what_differs_between_any_two_runs_is_no_difference(printed: str, executed: str) -> None:
@@ -247,6 +248,7 @@ def test_what_differs_between_any_two_runs_is_no_difference(printed: str, execut
     (PODS.replace("2/2", "1/1"), PODS, "1 containers"),
     (PODS.replace("-predictor-", "-predictor-default-"), PODS, "iris-predictor-default-REVISION"),
     ('{"traffic": [{"percent": 10}]}', '{"traffic": [{"percent": 20}]}', ".traffic[0].percent: the page has 10"),
+    ('[{"tag": "prev", "percent": 90}]', '[{"tag": "prev", "percent": 80}]', "[tag=prev].percent: the page has 90"),
     ('{"a": 1}', '{"a": 1, "b": 2}', ".b: the page has nothing; the notebook's output has 2"),
     ("isvc/iris created", "isvc/iris configured", "only the page has the line isvc/iris created"),
     (ISVC, ISVC + "\nother   http://x   True   1   2   3s", "has the row other"),

@@ -22,6 +22,7 @@ _AGE = re.compile(r"^(?:\d+[ywdhms])+$")
 _REVISION = re.compile(r"-0\d{3,4}\b")
 _CONTAINERS = re.compile(r"^\d+/(\d+)$")
 _CURL_DETAIL = ("*", "<", ">", "{ [", "} [")
+_IDENTIFYING = ("tag", "name", "type")
 _MOST = 8  # differences of one output
 
 
@@ -94,12 +95,23 @@ def _values(before: dict[str, str], after: dict[str, str]) -> Iterator[str]:
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict | list) and value:
-        rows = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, inner in rows:
-            yield from _leaves(inner, f"{path}[{key}]" if isinstance(value, list) else f"{path}.{key}")
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}")
+    elif isinstance(value, list) and value:
+        for key, inner in zip(_positions(value), value, strict=True):
+            yield from _leaves(inner, f"{path}[{key}]")
     else:
         yield path or ".", _masked(json.dumps(value))
+
+
+def _positions(items: list[Any]) -> list[str]:
+    """A name for each item, so that another order is no difference: a field that identifies it, or else its number."""
+    for field in _IDENTIFYING:
+        found = [str(item[field]) for item in items if isinstance(item, dict) and field in item]
+        if len(set(found)) == len(items):
+            return [f"{field}={value}" for value in found]
+    return [str(number) for number in range(len(items))]
 
 
 def _json(text: str) -> Any:
