@@ -24,7 +24,6 @@ from kserve_nb.clusters.embedded.control.framework.reconciler import (
 log = logging.getLogger(__name__)
 RETRY_FIRST_S, RETRY_MOST_S = 0.005, 10.0
 FAILED_MOST_S = 1000.0  # longest back-off after `Changes.retry`, the default of client-go's rate limiter
-_TURNS = 3  # of the event loop between two reconcilers; the gateway needs so many for a response of Envoy
 _Entry = tuple[int, Key]  # index of the reconciler, and the object
 
 
@@ -89,8 +88,7 @@ class ControlLoop:
                 entry = next(iter(self._queue))
                 del self._queue[entry]
                 self._reconcile(entry)
-                for _ in range(_TURNS):  # let requests, watches and the gateway run between two reconcilers
-                    await asyncio.sleep(0)
+                await asyncio.sleep(0)  # let requests and watches run between two reconcilers
             self._queued.clear()
 
     def _reconcile(self, entry: _Entry) -> None:
