@@ -16,6 +16,7 @@ copyright = author
 html_title = "kserve-nb"
 language = "en"
 root_doc = "index"
+smartquotes = False  # `--option` in a sentence stays as it is
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = [SERVED]
