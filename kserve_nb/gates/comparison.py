@@ -62,8 +62,8 @@ class RevisionComparison:
         if not expected.keys() & given.keys():
             raise InputError(
                 "Cannot compare with these labels: no label equals an answer: labels are "
-                f"{'/'.join(expected.values())}, answers are {'/'.join(given.values())}. Convert the labels to what the "
-                "model answers.")
+                f"{'/'.join(expected.values())}, answers are {'/'.join(given.values())}. Convert the labels to the "
+                "type of the answers.")
         evidence = Evidence(labelled=len(pairs), worse=pairs.count((True, False)), better=pairs.count((False, True)))
         return LossGate(budget).judge(evidence, 0, alpha)
 
