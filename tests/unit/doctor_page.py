@@ -83,7 +83,8 @@ def _entries(examples: Iterable[Finding]) -> Iterator[str]:
 def _entry(finding: Finding, *, repeated: bool) -> str:
     saw = shortened(one_line(finding.saw)).replace("`", "'")
     command, text = finding.remedy.command(), finding.remedy.text
-    do = "the same as above" if repeated else ": ".join(filter(None, (text, f"`{one_line(command)}`" if command else "")))
+    do = ": ".join(filter(None, (text, f"`{one_line(command)}`" if command else "")))
+    do = "the same as above" if repeated else do
     why = _SETTING.sub(r"`\g<0>`", one_line(finding.why))
     return "\\\n  ".join(filter(None, (f"* `{saw}`", why, f"*Do:* {do}" if do else ""))) + "\n"
 
