@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from website.staging import SERVED
 
+WIDE = "docs/canary-page-corrected"  # uses the whole width, for long rows of kubectl
 project = "kserve-nb"
 author = "The kserve-nb maintainers"
 copyright = author
@@ -52,11 +53,11 @@ html_theme_options = {
     "navbar_align": "left",
     "navbar_persistent": ["search-button"],
     "show_toc_level": 2,
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"**": ["page-toc"], WIDE: []},
     "footer_start": [],
     "footer_end": [],
     "show_prev_next": True,
     "navigation_with_keys": False,
 }
 html_context = {"default_mode": "auto"}  # as the reader's system, until the reader chooses
-html_sidebars: dict[str, list[str]] = {"index": [], "guide": [], "reference": [], "project": []}
+html_sidebars: dict[str, list[str]] = {"index": [], "guide": [], "reference": [], "project": [], WIDE: []}

@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 from website.contents import COURSE, SECTIONS, Entry, Section
 
 _TOC = "```{toctree}\n:hidden:\n\n"
+_RULE = re.compile(r"^### (\w\d\d)\n\n\*\*(.+)\*\*$", re.MULTILINE)
 _ROW = re.compile(r"^\|.*\|$", re.MULTILINE)
 # Classes that the public functions return; their methods are what a notebook calls most.
 RETURNED = ("kserve_nb.lab.Lab", "kserve_nb.gates.gated_rollout.GatedRollout", "kserve_nb.rollout.rollout.Rollout",
@@ -26,6 +27,11 @@ def toctree(names: Iterable[str]) -> str:
 def start(readme: str) -> str:
     """The start page: the README, and the sections of the site."""
     return f"{readme}\n{toctree([f'Course <{COURSE}>', *(section.name for section in SECTIONS)])}"
+
+
+def doctor(page: str) -> str:
+    """The page of the doctor's rules, with each rule's title in its heading; the id alone stays the anchor."""
+    return _RULE.sub(lambda rule: f"({rule[1].lower()})=\n### {rule[1]} {rule[2]}", page)
 
 
 def section(of: Section, titles: dict[str, str]) -> str:

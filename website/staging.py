@@ -12,6 +12,7 @@ from website import executed, generated
 from website.contents import COURSE, sections
 from website.links import START, Links, copy_sources
 
+DOCTOR = "docs/doctor.md"
 SERVED = "served"  # files that the site has as they are
 _TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 _TIMELINE = """# A rollout, moment by moment
@@ -55,6 +56,7 @@ def _repository_pages(root: Path) -> dict[str, str]:
     """The README as the start page, and the other Markdown files, by their names."""
     files = [*root.glob("*.md"), *(root / "docs").glob("*.md")]
     named = {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in files}
+    named[DOCTOR] = generated.doctor(named[DOCTOR])
     named[START] = generated.start(named.pop("README.md"))
     return named
 

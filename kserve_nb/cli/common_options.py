@@ -61,7 +61,7 @@ def show_next_task() -> None:
     if progress.off:
         return
     following = progress_text.next_task(progress)
-    echo(f"progress    {progress_text.headline(progress)}" + (f"\nnext task   {following}" if following else ""))
+    echo(f"your progress: {progress_text.headline(progress)}" + (f"\nnext task: {following}" if following else ""))
 
 
 def connected(

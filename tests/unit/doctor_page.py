@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,8 +21,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "doctor.md"
 HEAD = """# The doctor's rules
 
 `kserve-nb doctor` and `lab.doctor()` print findings such as `✖ K13 the model cannot be downloaded`. This page lists
-every rule by its id: what was seen, what it means, and what to do. The names are those of the tutorial. The page is
-generated (`python -m tests.unit.doctor_page`) from the rules and from the messages and states of their tests.
+every rule: what was seen, what it means, and what to do. To find a message, search this page for its id, or for a
+word of the message. An id is never given to another rule, so some numbers are missing. The names in the examples are
+those of the tutorial.
 """
 GROUPS = {
     "C": "Rollouts and canaries", "E": "Limits of the embedded cluster", "J": "Jupyter and notebooks",
@@ -31,20 +33,22 @@ GROUPS = {
 _REVISION = "sklearn-iris-predictor-00001"
 _NAMES = Names("kserve-test", "sklearn-iris", _REVISION, f"{_REVISION}-deployment-0", HOST, INGRESS)
 _MOST = 4  # examples of a rule
+_SETTING = re.compile(r'serving\.kserve\.io/[\w-]+: "\w+"')
 
 
 def page() -> str:
     """The text of the page."""
     found: dict[str, dict[str, Finding]] = {id_: {} for id_ in titles()}
     for finding in _findings():
-        found[finding.id].setdefault(finding.why, finding)
+        if finding.saw not in {other.saw for other in found[finding.id].values()}:
+            found[finding.id].setdefault(finding.why, finding)
     lines = [HEAD]
     for letter, name in GROUPS.items():
         lines.append(f"## {name}\n")
         for id_, title in titles().items():
             if id_.startswith(letter):
                 examples = list(found[id_].values())[:_MOST]
-                lines += [f"### {id_}\n", f"**{title[0].upper()}{title[1:]}**\n", *map(_entry, examples)]
+                lines += [f"### {id_}\n", f"**{_sentence(title)}**\n", *_entries(examples)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -61,11 +65,28 @@ def _findings() -> Iterator[Finding]:
         yield from explain(row["text"], names=_NAMES)[:1]
 
 
-def _entry(finding: Finding) -> str:
+def _sentence(title: str) -> str:
+    """The title with a capital letter, unless it begins with a name of the API or of a program."""
+    first = title.split()[0]
+    return title if first == "kubectl" or not first.islower() or "." in first else title[0].upper() + title[1:]
+
+
+def _entries(examples: Iterable[Finding]) -> Iterator[str]:
+    """The examples of a rule; what to do is printed once if it is the same in several."""
+    shown: set[tuple[str, str]] = set()
+    for finding in examples:
+        do = (finding.remedy.text, finding.remedy.command())
+        yield _entry(finding, repeated=any(do) and do in shown)
+        shown.add(do)
+
+
+def _entry(finding: Finding, *, repeated: bool) -> str:
     saw = shortened(one_line(finding.saw)).replace("`", "'")
     command, text = finding.remedy.command(), finding.remedy.text
     do = ": ".join(filter(None, (text, f"`{one_line(command)}`" if command else "")))
-    return "\\\n  ".join(filter(None, (f"* `{saw}`", one_line(finding.why), f"*Do:* {do}" if do else ""))) + "\n"
+    do = "the same as above" if repeated else do
+    why = _SETTING.sub(r"`\g<0>`", one_line(finding.why))
+    return "\\\n  ".join(filter(None, (f"* `{saw}`", why, f"*Do:* {do}" if do else ""))) + "\n"
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,14 @@ def test_every_command_is_one_of_kserves_page() -> None:
     commands = re.findall(r"^    ((?:kubectl|curl|MODEL_NAME=).*)$", TEXT, re.MULTILINE)
     assert len(commands) >= 9
     assert [command for command in commands if command.strip() not in printed] == []
+
+
+def test_each_manifest_is_the_one_of_kserves_pages() -> None:
+    blocks = [f"{block.text.strip()}\n" for block in known_blocks()]
+    applied = [textwrap.dedent(found) for found in re.findall(r"^    kubectl apply.*?^    EOF\n", TEXT, re.M | re.S)]
+
+    assert len(applied) == 5
+    assert [manifest for manifest in applied if manifest not in blocks] == []
 
 
 @pytest.mark.parametrize("number", range(len(STEPS)), ids=STEPS)
@@ -51,6 +60,6 @@ def test_the_json_of_a_real_kserve_is_that_of_its_recording() -> None:
 
 def test_the_json_of_kserves_page_is_that_which_notebook_08_compares() -> None:
     page = json.loads((ROOT / "notebooks" / "page-status.json").read_text())
-    printed = re.findall(r"\*\*The page prints\*\*\n\n```json\n(.*?)\n```", TEXT, re.DOTALL)
+    printed = re.findall(r"\*\*KServe\'s page prints\*\*\n\n```json\n(.*?)\n```", TEXT, re.DOTALL)
 
     assert [json.loads(block) for block in printed] == [page]
