@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -13,10 +14,14 @@ import click
 from kserve_nb import clusters
 from kserve_nb.cli.command_group import CommandFailure
 from kserve_nb.cli.common_options import INGRESS, KUBECONFIG, NAME, NAMESPACE, OUTPUT, connected, echo, notify
+from kserve_nb.clusters.publishing.model_claim import VersionTakenError
+from kserve_nb.clusters.publishing.model_package import SUFFIXES
 from kserve_nb.gates import load_generator
 from kserve_nb.gates.comparison import compare_revisions
 from kserve_nb.rollout.discriminating_input import find_discriminating_input
 from kserve_nb.values.text.readable_error import ReadableError
+
+_NAMESPACE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 @click.command()
@@ -84,11 +89,19 @@ def publish(name: str, namespace: str | None, file: Path, version: str) -> None:
 
     FILE is a joblib file or a pickle. It is not loaded here. A published version never changes.
     """
+    if version.endswith(SUFFIXES):
+        raise CommandFailure("The arguments are in the wrong order. Publish the file: "
+                             f"kserve-nb publish {version} {file}")
+    if namespace is not None and not _NAMESPACE_NAME.fullmatch(namespace):
+        raise CommandFailure(f"{namespace!r} is not a valid name of a namespace. Use at most 63 lower-case letters, "
+                             "digits and '-', with a letter or digit at both ends.")
     publisher = clusters.ModelPublisher(clusters.cluster_of(clusters.existing(name), namespace))
     try:
         with warnings.catch_warnings(record=True) as found:
             warnings.simplefilter("always", clusters.ModelWarning)
             uri = publisher.publish(file, version)
+    except VersionTakenError as error:
+        raise CommandFailure(f"{error.reason}kserve-nb publish {file} {error.free}") from None
     except clusters.PublishError as error:
         raise CommandFailure(str(error)) from None
     for warning in found:

@@ -23,6 +23,9 @@ class ModelPublisher:
 
         To publish the same model again does nothing. The namespace is created if it does not exist.
 
+        The model gets lists, so it must select columns by number: one that selects columns of a data frame by name
+        fails. Text answers work in the v1 protocol only.
+
         >>> uri = lab.models.publish(classifier, "wine/v1")  # doctest: +SKIP
         >>> lab.rollout("wine").deploy(uri)  # doctest: +SKIP
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import pickle
+import random
 import warnings
 from collections.abc import Callable
 from importlib import metadata
@@ -9,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -30,6 +34,15 @@ from tests.unit.other_scikit_learn import saved_with
 
 ROWS, CLASSES = [[0.0, 1.0], [1.0, 0.0]], [0, 1]
 HERE = metadata.version("scikit-learn")
+
+
+FITTED = GaussianNB().fit(ROWS, CLASSES)
+
+
+def dumped(model: Any, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    joblib.dump(model, buffer, **options)
+    return buffer.getvalue()
 
 
 @pytest.fixture
@@ -196,10 +209,10 @@ def test_other_names_are_accepted(name: str, on: Callable[..., ModelPublisher], 
 @pytest.mark.parametrize(("wrong", "why"), [
     (GaussianNB(), "this GaussianNB is not fitted. Call its fit"),
     (GaussianNB, "the class GaussianNB is no estimator"),
-    ({"a": 1}, "a dict is no estimator with a method predict"),
+    ({"a": 1}, "a dict is no estimator with a method predict"), (object(), "an object is no estimator"),
     (make_pipeline(FunctionTransformer(lambda rows: rows), SVC()).fit(ROWS, CLASSES), "instead of a lambda"),
     ("no-such-file.joblib", "No such file or directory"),
-    (Path(__file__), "has none. Models of XGBoost"),
+    (Path(__file__), "has none of these suffixes"),
     (Path(__file__).parent, "has none"),
 ])
 def test_what_the_server_could_not_load_is_refused(
@@ -209,6 +222,101 @@ def test_what_the_server_could_not_load_is_refused(
         on("embedded").publish(wrong, "wine/v1")
 
     assert applied == []
+
+
+@pytest.mark.parametrize(("data", "why"), [
+    (b"", "it is empty"), (b"hello\n", "it is not a pickle"), (random.Random(1).randbytes(999), "it is not a pickle"),
+    (pickle.dumps([1, 2, 3]), "it contains no estimator"), (dumped(np.zeros(9)), "it contains no estimator"),
+    (dumped(FITTED)[:-9], "it is not a pickle, or it is cut off"), (pickle.dumps(FITTED)[:-9], "it is cut off"),
+    *((dumped(FITTED, compress=(how, 3))[:-9], "its compressed data are cut off")
+      for how in ("zlib", "gzip", "bz2", "lzma", "xz")),
+])
+def test_a_file_that_is_no_whole_model_is_refused(
+    data: bytes, why: str, on: Callable[..., ModelPublisher], applied: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "my.pkl").write_bytes(data)
+
+    with pytest.raises(PublishError, match=f"^Cannot publish wine/v1: the model server cannot load my.pkl: .*{why}"):
+        on("embedded").publish(tmp_path / "my.pkl", "wine/v1")
+
+    assert applied == []
+
+
+@pytest.mark.parametrize("data", [
+    *(pickle.dumps(FITTED, protocol=protocol) for protocol in range(6)), dumped(SVC().fit(ROWS, CLASSES)),
+    *(dumped(FITTED, compress=(how, 3)) for how in ("zlib", "gzip", "bz2", "lzma", "xz")),
+])
+def test_each_way_to_save_a_model_is_accepted_under_one_name(
+    data: bytes, on: Callable[..., ModelPublisher], tmp_path: Path
+) -> None:
+    (tmp_path / "my.pkl").write_bytes(data)
+
+    on("embedded").publish(tmp_path / "my.pkl", "wine/v1")
+
+    assert [path.name for path in published().iterdir()] == ["model.joblib"]
+    assert joblib.load(published() / "model.joblib").predict(ROWS).tolist() == CLASSES
+
+
+def test_the_same_model_as_an_object_and_as_a_file_is_the_same(
+    on: Callable[..., ModelPublisher], model: Any, tmp_path: Path
+) -> None:
+    joblib.dump(model, tmp_path / "grower.joblib")
+    on("embedded").publish(model, "wine/v1")
+
+    assert on("embedded").publish(tmp_path / "grower.joblib", "wine/v1") == "pvc://models/wine/v1"
+
+
+def test_a_path_that_is_no_model_is_explained(on: Callable[..., ModelPublisher], tmp_path: Path) -> None:
+    for name in ("a.bin", "b.JOBLIB", "c.ubj", "deep/in/d.joblib", "link/e.joblib"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(dumped(FITTED))
+    (tmp_path / "md.joblib").mkdir()
+    (tmp_path / "link" / "passwd").symlink_to("/etc/passwd")
+    cases = {"a.bin": "has none of these suffixes", "b.JOBLIB": r"not in lower case. Rename it: b\.joblib",
+             "c.ubj": "has none. Models of XGBoost", "md.joblib": "the folder .*md.joblib is empty",
+             "deep": r"in a sub-folder only \(in/d.joblib\)", "link": "passwd in .* is a link that leaves the folder"}
+
+    for name, why in cases.items():
+        with pytest.raises(PublishError, match=why):
+            on("embedded").publish(tmp_path / name, "wine/v1")
+    for path in ("", "a\0.joblib"):
+        with pytest.raises(PublishError, match="is no path"):
+            on("embedded").publish(path, "wine/v1")
+
+
+@pytest.mark.parametrize("name", [None, 1, b"wine/v1", Path("wine/v1"), "w" * 999])
+def test_a_name_of_another_type_is_refused(name: Any, on: Callable[..., ModelPublisher], model: Any) -> None:
+    with pytest.raises(PublishError, match="is not a valid name of a model version") as refused:
+        on("embedded").publish(model, name)
+
+    assert len(str(refused.value)) < 400
+
+
+class Unpicklable:
+    """A model whose pickling fails."""
+
+    def predict(self, rows: Any) -> Any:
+        return rows
+
+    def __reduce__(self) -> Any:
+        raise OSError("no disk")
+
+
+def test_a_model_whose_pickling_fails_is_named(on: Callable[..., ModelPublisher]) -> None:
+    with pytest.raises(PublishError, match=r"\(OSError: no disk\).*from this Unpicklable") as refused:
+        on("embedded").publish(Unpicklable(), "wine/v1")
+
+    assert "lambda" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("taken", "free"), [
+    ("v" * 63, "v" * 62 + "2"), ("9" * 63, "9" * 62 + "2"), ("v" * 62 + "9", "v" * 61 + "10"),
+])
+def test_the_next_version_is_valid_too(taken: str, free: str, on: Callable[..., ModelPublisher], model: Any) -> None:
+    on("embedded").publish(model, f"wine/{taken}")
+
+    with pytest.raises(PublishError, match=f'"wine/{free}"'):
+        on("embedded").publish(SVC().fit(ROWS, CLASSES), f"wine/{taken}")
 
 
 def test_a_folder_with_two_models_is_refused(on: Callable[..., ModelPublisher], tmp_path: Path) -> None:
@@ -326,6 +434,20 @@ def test_the_command_fails_with_one_message(on: Callable[..., ModelPublisher], t
 
     assert done.exit_code == 1
     assert done.stderr.startswith("kserve-nb: Cannot publish wine/v1: ") and "Traceback" not in done.stderr
+
+
+def test_the_command_gives_advice_as_a_command(on: Callable[..., ModelPublisher], model: Any, tmp_path: Path) -> None:
+    on("embedded").publish(SVC().fit(ROWS, CLASSES), "wine/v1")
+    file = str(tmp_path / "m.joblib")
+    joblib.dump(model, file)
+    calls = {("--name", "mine", file, "wine/v1"): f"kserve-nb publish {file} wine/v2",
+             ("wine/v1", file): f"wrong order. Publish the file: kserve-nb publish {file} wine/v1",
+             ("-n", "", file, "wine/v1"): "'' is not a valid name of a namespace",
+             ("-n", "Team_A", file, "wine/v1"): "'Team_A' is not a valid name of a namespace"}
+
+    for call, message in calls.items():
+        done = CliRunner().invoke(main, ["publish", *call])
+        assert done.exit_code == 1 and message in done.stderr, done.output
 
 
 def test_the_script_needs_nothing_of_this_project() -> None:

@@ -13,6 +13,15 @@ from kserve_nb.clusters.publishing.model_package import ModelPackage, PublishErr
 
 CLAIM = "models"
 _SIZE = "1Gi"
+_MOST_LENGTH, _MOST_DIGITS = 63, 10  # of a version, and of the number at its end
+
+
+class VersionTakenError(PublishError):
+    """Another model has this name and version; `free` is the next version that does not exist."""
+
+    def __init__(self, reason: str, free: str):
+        super().__init__(f'{reason}lab.models.publish(model, "{free}").')
+        self.reason, self.free = reason, free
 
 
 def manifest(namespace: str, *more: dict[str, Any]) -> str:
@@ -32,15 +41,17 @@ def published(package: ModelPackage, outcome: str) -> str:
     what, *taken = outcome.split()
     if what == model_volume.DIFFERENT:
         model, _, version = package.name.partition("/")
-        raise PublishError(
+        raise VersionTakenError(
             f"Cannot publish {package.name}: another model was published under this name. A version never changes, "
             f"because pods that start later would silently get another model than those that run. Publish yours under "
-            f"a new version: lab.models.publish(model, \"{model}/{_free(version, taken)}\").")
+            "a new version: ", f"{model}/{_free(version, taken)}")
     return f"pvc://{CLAIM}/{package.name}"
 
 
 def _free(version: str, taken: Collection[str]) -> str:
     """The next version that does not exist: v3 after v1 if there is a v2, and best-2 after best."""
     stem = version.rstrip("0123456789")
-    number, start = (int(version[len(stem):]), stem) if stem != version else (1, f"{version}-")
-    return next(name for n in count(number + 1) if (name := f"{start}{n}") not in taken)
+    counted = 0 < len(version) - len(stem) < _MOST_DIGITS
+    number, start = (int(version[len(stem):]), stem) if counted else (1, f"{version}-")
+    names = (f"{start[:_MOST_LENGTH - len(str(n))]}{n}" for n in count(number + 1))
+    return next(name for name in names if name not in taken)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 import re
 import sys
 import tarfile
@@ -12,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kserve_nb.values.pickle_contents import PickleContents, contents_of
+from kserve_nb.values.pickle_contents import PickleContents, contents_of, problem_of
 from kserve_nb.values.text.readable_error import ReadableError
 
 SUFFIXES = (".joblib", ".pkl", ".pickle")  # of the files that KServe's scikit-learn server loads
 _FILE = "model.joblib"
+_MOST_SHOWN = 80  # characters of a name in a message
+_OTHER_LIBRARIES = {".bst", ".json", ".ubj", ".txt", ".onnx", ".pt", ".pth", ".h5", ".keras", ".pmml", ".cbm"}
 _PART = r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?"
 _NAME = re.compile(f"{_PART}/{_PART}")
 _SERVED = {"sklearn", "numpy", "scipy", "joblib", "pandas", *sys.stdlib_module_names}  # modules of KServe's server
@@ -64,8 +65,8 @@ def package(model: Any, name: str) -> ModelPackage:
         PublishError: the name is not valid, or the model server could not load this model.
     """
     check_name(name)
-    files = _read(Path(model), name) if isinstance(model, str | Path) else {_FILE: _dumped(model, name)}
-    pickled = next(data for path, data in files.items() if path.endswith(SUFFIXES) and "/" not in path)
+    files = _read(model, name) if isinstance(model, str | Path) else {_FILE: _dumped(model, name)}
+    file, pickled = next((path, data) for path, data in files.items() if path.endswith(SUFFIXES) and "/" not in path)
     contents = contents_of(pickled)
     if contents.own_names:
         named = ", ".join(filter(None, contents.own_names)) or "a function or class"
@@ -73,14 +74,20 @@ def package(model: Any, name: str) -> ModelPackage:
             f"Cannot publish {name}: the model uses {named}, defined in this notebook or script. A pickle contains "
             "only the name of a function or class, not its code, so the model server cannot load it. Use "
             "scikit-learn's own transformers, or put the code into a package that the server's image contains.")
+    if problem := problem_of(pickled) if isinstance(model, str | Path) else "":
+        raise PublishError(f"Cannot publish {name}: the model server cannot load {file}: {problem}. Save the fitted "
+                           "estimator again: joblib.dump(model, \"model.joblib\").")
+    if len(files) == 1:
+        files = {_FILE: pickled}  # the same model is the same version, whatever its file was called
     return ModelPackage(name, _packed(files), contents)
 
 
 def check_name(name: str) -> str:
     """Return the name of a model version. Raises PublishError if it is not valid."""
-    if not _NAME.fullmatch(name) or ".." in name:
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or ".." in name:
+        shown = repr(name) if len(repr(name)) <= _MOST_SHOWN else f"{repr(name)[:_MOST_SHOWN]}…"
         raise PublishError(
-            f"{name!r} is not a valid name of a model version. Use NAME/VERSION, for example wine/v1: each part has at "
+            f"{shown} is not a valid name of a model version. Use NAME/VERSION, for example wine/v1: each part has at "
             "most 63 lower-case letters, digits, '-' and '.', with a letter or digit at both ends.")
     return name
 
@@ -92,7 +99,7 @@ def _dumped(model: Any, name: str) -> bytes:
     from sklearn.utils.validation import check_is_fitted
 
     if isinstance(model, type) or not callable(getattr(model, "predict", None)):
-        what = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
+        what = f"the class {model.__name__}" if isinstance(model, type) else _with_article(type(model).__name__)
         raise PublishError(f"Cannot publish {name}: {what} is no estimator with a method predict. Pass a fitted "
                            f"estimator, or the path of a model file ({', '.join(SUFFIXES)}) or of its folder.")
     buffer = io.BytesIO()
@@ -103,32 +110,68 @@ def _dumped(model: Any, name: str) -> bytes:
     except NotFittedError:
         raise PublishError(f"Cannot publish {name}: this {type(model).__name__} is not fitted. Call its fit() "
                            "first.") from None
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
+    except Exception as error:  # the model's own __reduce__ can raise anything
+        remedy = ("Use named functions of an installed package instead of a lambda." if "<lambda>" in str(error) else
+                  f"Remove what cannot be saved from this {type(model).__name__}, such as open files, locks and "
+                  "functions that are defined in other functions.")
         raise PublishError(
-            f"Cannot publish {name}: joblib cannot save the model ({error}). A pickle contains functions and classes "
-            "by their import path. Use named functions of an installed package instead of a lambda.") from None
+            f"Cannot publish {name}: joblib cannot save the model ({type(error).__name__}: {error}). A pickle contains "
+            f"functions and classes by their import path. {remedy}") from None
     return buffer.getvalue()
 
 
-def _read(path: Path, name: str) -> Mapping[str, bytes]:
+def _with_article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiouAEIO' else 'a'} {noun}"
+
+
+def _read(source: str | Path, name: str) -> Mapping[str, bytes]:
     """The files at a path, by their place in the model's folder."""
+    path = Path(source)
+    if not str(source) or "\0" in str(source):
+        raise PublishError(f"Cannot publish {name}: {str(source)!r} is no path. Pass the path of a model file or of "
+                           "its folder.")
     try:
         if not path.is_dir():
-            found = {path.name: path.read_bytes()}
+            path.stat()
+            found = {path.name: path}
         else:
-            found = {each.relative_to(path).as_posix(): each.read_bytes() for each in sorted(path.rglob("*"))
-                     if each.is_file()}
+            found = {each.relative_to(path).as_posix(): each for each in sorted(path.rglob("*"))
+                     if each.is_file() or each.is_symlink()}
+        if problem := _path_problem(path, found):
+            raise PublishError(f"Cannot publish {name}: KServe's scikit-learn server loads exactly one file "
+                               f"*{', *'.join(SUFFIXES)}, and {problem}")
+        return {place: each.read_bytes() for place, each in found.items()}
     except OSError as error:
         raise PublishError(f"Cannot publish {name}: {path}: {error.strerror}. Pass the path of a model file or of its "
                            "folder.") from None
-    models = [each for each in found if each.endswith(SUFFIXES) and "/" not in each]
-    if len(models) != 1:
-        count = "none" if not models else f"{len(models)} ({', '.join(models)})"
-        raise PublishError(
-            f"Cannot publish {name}: KServe's scikit-learn server loads exactly one file *{', *'.join(SUFFIXES)}, and "
-            f"{path} has {count}. Models of XGBoost, LightGBM and other libraries need another server: "
-            "docs/compatibility.md names them.")
-    return found
+
+
+def _path_problem(path: Path, found: Mapping[str, Path]) -> str:
+    """Why a file, or the files of a folder, are no model; empty if they can be one."""
+    models = [place for place in found if place.endswith(SUFFIXES) and "/" not in place]
+    folder = path.is_dir()
+    outside = [place for place, each in found.items() if folder and not each.resolve().is_relative_to(path.resolve())]
+    if outside:
+        return (f"{outside[0]} in {path} is a link that leaves the folder. Copy the folder with the files that its "
+                f"links lead to: cp -rL {path} COPY")
+    if len(models) == 1:
+        return ""
+    if models:
+        return f"{path} has {len(models)} ({', '.join(models)}). Pass the path of the one to publish."
+    if any(Path(place).suffix in _OTHER_LIBRARIES for place in found):
+        return (f"{path} has none. Models of XGBoost, LightGBM and other libraries need another server: "
+                "docs/compatibility.md names them.")
+    if not folder:
+        return _suffix_problem(path)
+    if deeper := [place for place in found if place.endswith(SUFFIXES)]:
+        return f"the folder {path} has one in a sub-folder only ({deeper[0]}). Pass the path of that file."
+    return f"the folder {path} {'has none' if found else 'is empty'}. Pass the path of a model file or of its folder."
+
+
+def _suffix_problem(path: Path) -> str:
+    if path.name.lower().endswith(SUFFIXES):
+        return f"the suffix of {path} is not in lower case. Rename it: {path.stem}{path.suffix.lower()}"
+    return (f"{path} has none of these suffixes. If joblib or pickle wrote this file, rename it: {path.stem}.joblib")
 
 
 def _packed(files: Mapping[str, bytes]) -> bytes:
