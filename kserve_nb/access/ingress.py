@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from kserve_nb.access.model_input import plain_rows
 from kserve_nb.access.port_forward import PortForward
 from kserve_nb.values.kserve_versions import JSON_HEADERS
 from kserve_nb.values.text.foreign_text import safe
@@ -223,16 +224,12 @@ class Ingress:
 
 def request_of(model: str, rows: Rows, protocol: Protocol) -> tuple[str, str]:
     """Path and body of a prediction in KServe's v1 or v2 protocol (docs: data-plane)."""
+    plain = plain_rows(rows)
     if protocol == "v1":
-        return f"/v1/models/{model}:predict", json.dumps({"instances": plain(rows)})
-    flat = [value for row in plain(rows) for value in row]
-    tensor = {"name": "input-0", "shape": [len(rows), len(rows[0])], "datatype": "FP64", "data": flat}
+        return f"/v1/models/{model}:predict", json.dumps({"instances": plain})
+    flat = [value for row in plain for value in row]
+    tensor = {"name": "input-0", "shape": [len(plain), len(plain[0])], "datatype": "FP64", "data": flat}
     return f"/v2/models/{model}/infer", json.dumps({"inputs": [tensor]})
-
-
-def plain(rows: Rows) -> list[list[float]]:
-    """The rows as lists of Python's own numbers: JSON does not have those of a NumPy array."""
-    return [row.tolist() if hasattr(row, "tolist") else list(row) for row in rows]
 
 
 def _why(response: Response, model: str) -> str:

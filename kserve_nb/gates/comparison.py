@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kserve_nb.access.ingress import Rows, plain
+from kserve_nb.access.ingress import Rows
+from kserve_nb.access.model_input import InputError, checked_labels, checked_rows, kinds_of
 from kserve_nb.gates.criteria.answer_gates import LossGate
 from kserve_nb.gates.criteria.evidence import Evidence
 from kserve_nb.gates.criteria.gate import GateResult
@@ -50,9 +51,19 @@ class RevisionComparison:
         Args:
             labels: the right answer to each row.
             budget: how much lower the accuracy of the latest revision may be.
+
+        Raises:
+            InputError: there is not one label for each row, or no label can equal an answer, as 1 and "1".
         """
+        checked = checked_labels(labels, len(self.rows))
         pairs = [(old == label, new == label)
-                 for old, new, label in zip(self.previous, self.latest, labels, strict=True)]
+                 for old, new, label in zip(self.previous, self.latest, checked, strict=True)]
+        expected, given = kinds_of(checked), kinds_of([*self.previous, *self.latest])
+        if not expected.keys() & given.keys():
+            raise InputError(
+                "Cannot compare with these labels: no label equals an answer: labels are "
+                f"{'/'.join(expected.values())}, answers are {'/'.join(given.values())}. Convert the labels to the "
+                "type of the answers.")
         evidence = Evidence(labelled=len(pairs), worse=pairs.count((True, False)), better=pairs.count((False, True)))
         return LossGate(budget).judge(evidence, 0, alpha)
 
@@ -76,7 +87,12 @@ class RevisionComparison:
 
 
 def compare_revisions(rollout: RolloutReader, rows: Rows | None = None) -> RevisionComparison:
-    """Send the rows to both revisions. Raises NotPossibleError if one of them has no host of its own."""
-    chosen = candidates_of(rollout) if rows is None else plain(rows)
+    """Send the rows to both revisions.
+
+    Raises:
+        NotPossibleError: one of them has no host of its own.
+        InputError: these are no rows of finite numbers or texts.
+    """
+    chosen = candidates_of(rollout) if rows is None else checked_rows(rows)
     previous = rollout.predict(chosen, tag="prev")
     return RevisionComparison(chosen, previous, rollout.predict(chosen, tag="latest"))

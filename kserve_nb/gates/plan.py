@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+from kserve_nb.access.model_input import InputError, checked_labels, checked_rows
 from kserve_nb.gates.criteria.gate import Gate
 from kserve_nb.gates.criteria.request_gates import ErrorsGate, SplitGate
 from kserve_nb.values.text.readable_error import ReadableError
@@ -32,8 +34,17 @@ class ProbeTraffic:
     """
 
     rate: float = 20.0  # rounds a second
-    rows: tuple[tuple[float, ...], ...] = ()  # to choose from; empty: those of the rollout
-    labels: tuple[float, ...] = ()  # the right answers to the rows
+    rows: Sequence[Sequence[Any]] = ()  # to choose from; empty: those of the rollout. A list, an array or a data frame
+    labels: Sequence[Any] = ()  # the right answers to the rows
+
+    def __post_init__(self) -> None:
+        try:
+            rows = () if _is_empty(self.rows) else tuple(map(tuple, checked_rows(self.rows)))
+            labels = () if _is_empty(self.labels) else tuple(checked_labels(self.labels))
+        except InputError as error:
+            raise PlanError(f"probe: {error}") from None
+        object.__setattr__(self, "rows", rows)
+        object.__setattr__(self, "labels", labels)
 
 
 @dataclass(frozen=True)
@@ -98,8 +109,10 @@ class RolloutPlan:
             return ""
         if not 0 < probe.rate <= MOST_RATE:
             return f"a rate of {probe.rate:g} is not above 0 and at most {MOST_RATE:g} rounds a second."
-        if len({len(row) for row in probe.rows}) > 1:
-            return "its rows do not have the same length."
         if probe.labels and len(probe.labels) != len(probe.rows):
             return f"it has {len(probe.labels)} labels for {len(probe.rows)} rows."
         return ""
+
+
+def _is_empty(values: Any) -> bool:
+    return isinstance(values, list | tuple) and not values

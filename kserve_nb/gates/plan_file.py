@@ -172,7 +172,10 @@ class _PlanReader:
             values["rows"] = tuple(self._numbers(f"{field}.rows", item) for item in items)
         if "labels" in rows:
             values["labels"] = self._numbers(f"{field}.labels", rows["labels"])
-        return ProbeTraffic(**values)
+        try:
+            return ProbeTraffic(**values)
+        except PlanError as error:
+            raise self._error(node, str(error)) from None
 
     def _mapping(
         self, field: str, node: yaml.Node, known: Mapping[str, Any], most: int | None = None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kserve_nb.access.ingress import Rows
+from kserve_nb.access.model_input import plain_rows
 from kserve_nb.rollout.errors import NotPossibleError
 from kserve_nb.rollout.reader import RolloutReader
 from kserve_nb.values.revisions import short
@@ -45,7 +46,7 @@ def find_discriminating_input(
     The host of a tag leads to one revision, and `prev-` exists in every canary and pin. Where `latest-` does not
     exist, requests go to the main host until an answer differs from the one of `prev-`.
     """
-    candidates = candidates_of(rollout) if candidates is None else candidates
+    candidates = candidates_of(rollout) if candidates is None else plain_rows(candidates)
     latest, previous = status.latest, status.previous
     if latest is None:
         raise NotPossibleError(f"{rollout.name}: no revision serves yet. First: await rollout.wait()")

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from kserve_nb.access.api_client import INFERENCE_SERVICE, KNATIVE_SERVICE, POD, REVISION, Client
-from kserve_nb.access.ingress import IRIS_INPUT, Ingress, Protocol, Response, Rows, host_of, plain
+from kserve_nb.access.ingress import IRIS_INPUT, Ingress, Protocol, Response, Rows, host_of
+from kserve_nb.access.model_input import checked_rows
 from kserve_nb.rollout.errors import NotPossibleError
 from kserve_nb.values import manifest
 from kserve_nb.values.change_plan import ChangePlan
@@ -27,7 +28,7 @@ class RolloutReader:
 
     def __init__(self, client: Client, ingress: Ingress, name: str = "sklearn-iris", *, rows: Rows | None = None):
         self.name = name
-        self.rows = None if rows is None else plain(rows)
+        self.rows = None if rows is None else checked_rows(rows)
         self.client = client
         self.ingress = ingress
 

@@ -90,7 +90,7 @@ def trace(
         rows: what to send; by default the input of `known`, or the rollout's sample.
         known: an input to which the revisions give different answers.
     """
-    path, body = request_of(rollout.name, rows or (known.rows if known else rollout.sample), "v1")
+    path, body = request_of(rollout.name, (known.rows if known else rollout.sample) if rows is None else rows, "v1")
     bare = Trace("", path, body, rollout.ingress.address, ())
     try:
         status, host = rollout.status(), rollout.host(tag)
