@@ -12,6 +12,7 @@ from kserve_nb.runner.pages.known_blocks import KnownBlock as Block
 from kserve_nb.runner.pages.known_blocks import known_blocks
 from kserve_nb.runner.pages.shell_commands import ShellCommand, parsed
 
+_CONTINUED = re.compile(r"\\\n\s*")
 _ASSIGNED = re.compile(r"^(\w+)=([\w-]+)$")
 
 
@@ -61,5 +62,5 @@ def wrong(notebook: str, log: Path) -> dict[Command, tuple[int, int]]:
 
 
 def command(line: str) -> Command:
-    """Return a command without its pipe (Python or our own jq processes the output)."""
-    return Command(ShellCommand(line).words)
+    """Return a command without its pipe (Python or our own jq processes the output) and its line breaks."""
+    return Command(ShellCommand(_CONTINUED.sub(" ", line)).words)
