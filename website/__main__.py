@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import click
-from sphinx.cmd.build import build_main
 
 from website import checking, staging
 from website.executed import NotExecutedError
@@ -41,11 +41,14 @@ def main(executed: Path, site: Path, links: bool) -> None:
 
 
 def build(pages: Path, site: Path, builder: str = "html") -> int:
-    """Run Sphinx on a folder of pages, with warnings as errors; returns its exit code."""
-    os.environ["SITE_PAGES"] = str(pages)
-    conf = Path(__file__).parent
-    return build_main(["-q", "-W", "--keep-going", "-E", "-b", builder, "-c", str(conf),
-                       "-d", str(pages.with_name(f"{pages.name}-trees")), str(pages), str(site)])  # fmt: skip
+    """Run Sphinx on a folder of pages, with warnings as errors; returns its exit code.
+
+    It runs in a process of its own, because it changes the signatures of the functions that it documents.
+    """
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-E", "-b", builder,
+               "-c", str(Path(__file__).parent), "-d", str(pages.with_name(f"{pages.name}-trees")),
+               str(pages.resolve()), str(site.resolve())]  # fmt: skip
+    return subprocess.run(command, cwd=ROOT, env=os.environ | {"SITE_PAGES": str(pages)}, check=False).returncode
 
 
 if __name__ == "__main__":
