@@ -71,6 +71,9 @@ def test_half_a_response_is_one_error(response: bytes, message: str) -> None:
             with connection:
                 connection.recv(65536)
                 connection.sendall(response)
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(65536):  # closing with unread data would reset the connection
+                    pass
 
         threading.Thread(target=answer, daemon=True).start()
         with pytest.raises(PredictError, match=message):
