@@ -12,7 +12,6 @@ from website.contents import COURSE, SECTIONS, Entry, Section
 
 _TOC = "```{toctree}\n:hidden:\n\n"
 _RULE = re.compile(r"^### (\w\d\d)\n\n\*\*(.+)\*\*$", re.MULTILINE)
-_ROW = re.compile(r"^\|.*\|$", re.MULTILINE)
 # Classes that the public functions return; their methods are what a notebook calls most.
 RETURNED = ("kserve_nb.lab.Lab", "kserve_nb.gates.gated_rollout.GatedRollout", "kserve_nb.rollout.rollout.Rollout",
             "kserve_nb.values.rollout_status.RolloutStatus", "kserve_nb.checks.tutorial.Checks",

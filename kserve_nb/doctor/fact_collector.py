@@ -163,12 +163,7 @@ def _logs(client: Client, service: ServiceFacts) -> dict[str, str]:
         container = failure.container if failure is not None else progress.container if progress is not None else ""
         if not container:
             continue
-        name = str(pod["metadata"]["name"])
-        path = f"{POD.path(client.namespace, name)}/log?container={container}&tailLines={_LOG_LINES}"
-        try:
-            found[name] = client.raw(path, _ANSWER_S)
-        except RefusedError:
-            continue  # the container may be gone
+        found |= _log(client, pod, container, f"tailLines={_LOG_LINES}")
     return found
 
 
@@ -178,13 +173,17 @@ def _first_lines(client: Client, service: ServiceFacts) -> dict[str, str]:
     for pod in service.wanted_pods:
         if progress_of(pod) is not None:
             continue
-        name = str(pod["metadata"]["name"])
-        path = f"{POD.path(client.namespace, name)}/log?container={SERVER}&limitBytes={_FIRST_BYTES}"
-        try:
-            found[name] = client.raw(path, _ANSWER_S)
-        except RefusedError:
-            continue  # forbidden, or the pod is gone
+        found |= _log(client, pod, SERVER, f"limitBytes={_FIRST_BYTES}")
     return found
+
+
+def _log(client: Client, pod: Mapping[str, Any], container: str, part: str) -> dict[str, str]:
+    """A part of a container's log, by the pod's name; empty if it is forbidden, or the container is gone."""
+    name = str(pod["metadata"]["name"])
+    try:
+        return {name: client.raw(f"{POD.path(client.namespace, name)}/log?container={container}&{part}", _ANSWER_S)}
+    except RefusedError:
+        return {}
 
 
 def _local_state(cluster: Cluster) -> dict[str, Any]:

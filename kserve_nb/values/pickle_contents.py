@@ -89,10 +89,9 @@ def _is_whole(plain: bytes, tail: bytes) -> bool:
 
 def _unpacked(data: bytes) -> tuple[bytes, bytes, bool]:
     """The decompressed bytes up to a limit, the last byte, and whether the compressed data are complete."""
-    make = next((make for start, make in _DECOMPRESSORS if data.startswith(start)), None)
-    if make is None:
+    stream = _decompressor(data)
+    if stream is None:
         return data[:MOST_BYTES], data[-1:], True
-    stream = make()
     try:
         part: bytes = stream.decompress(data, MOST_BYTES)
         plain, tail = part, part[-1:]
@@ -114,11 +113,16 @@ def _globals(plain: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _decompressed(data: bytes) -> bytes:
-    make = next((make for start, make in _DECOMPRESSORS if data.startswith(start)), None)
-    if make is None:
+    stream = _decompressor(data)
+    if stream is None:
         return data
     try:
-        plain: bytes = make().decompress(data, MOST_BYTES)
+        plain: bytes = stream.decompress(data, MOST_BYTES)
         return plain
     except (OSError, zlib.error, lzma.LZMAError):  # it only looked compressed
         return data
+
+
+def _decompressor(data: bytes) -> Any:
+    """A new decompressor for a file that begins with these bytes, None if it is not compressed."""
+    return next((make() for start, make in _DECOMPRESSORS if data.startswith(start)), None)

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from kserve_nb.runner.pages.known_blocks import KnownBlock as Block
 from kserve_nb.runner.pages.known_blocks import known_blocks
-from kserve_nb.runner.pages.shell_commands import ShellCommand, parsed
+from kserve_nb.runner.pages.shell_commands import commands_of_cell, parsed
 
-_CONTINUED = re.compile(r"\\\n\s*")
 _ASSIGNED = re.compile(r"^(\w+)=([\w-]+)$")
 
 
@@ -63,4 +62,5 @@ def wrong(notebook: str, log: Path) -> dict[Command, tuple[int, int]]:
 
 def command(line: str) -> Command:
     """Return a command without its pipe (Python or our own jq processes the output) and its line breaks."""
-    return Command(ShellCommand(_CONTINUED.sub(" ", line)).words)
+    (found,) = commands_of_cell(f"%%curl\n{line}")
+    return Command(found.words)
