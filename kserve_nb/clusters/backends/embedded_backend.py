@@ -16,6 +16,7 @@ from kserve_nb.clusters.backend import GATEWAY, INGRESS_PORT, Notify, Option, St
 from kserve_nb.clusters.embedded import readiness
 from kserve_nb.clusters.embedded.supervision import health, supervisor_control
 from kserve_nb.clusters.ports import unavailable
+from kserve_nb.clusters.publishing.model_claim import PublishedModel
 from kserve_nb.clusters.publishing.model_package import ModelPackage
 from kserve_nb.clusters.state import ClusterError, Record
 
@@ -98,7 +99,7 @@ class EmbeddedBackend:
         periods = "real waiting periods" if record.speed == 1 else f"waiting periods {record.speed:g} times shorter"
         return f"{record.gateway} URLs, {periods}"
 
-    def publish(self, record: Record, namespace: str, package: ModelPackage) -> str:
+    def publish(self, record: Record, namespace: str, package: ModelPackage) -> PublishedModel:
         """Write the model into the folder of a claim."""
         from kserve_nb.clusters.embedded import claim_writer  # only this method needs kubectl
 

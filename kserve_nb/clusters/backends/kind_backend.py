@@ -11,6 +11,7 @@ from kserve_nb.clusters.backend import GATEWAY, INGRESS_PORT, BackendCommand, No
 from kserve_nb.clusters.kind import docker_node, kind_installation, model_upload, required_images
 from kserve_nb.clusters.kind.install_manifests import Manifests, cache_folder
 from kserve_nb.clusters.kind.versions import installed, part, server_scikit_learn
+from kserve_nb.clusters.publishing.model_claim import PublishedModel
 from kserve_nb.clusters.publishing.model_package import ModelPackage
 from kserve_nb.clusters.state import ClusterError, Record
 
@@ -93,7 +94,7 @@ class KindBackend:
         """The form of its URLs."""
         return f"{record.gateway} URLs"
 
-    def publish(self, record: Record, namespace: str, package: ModelPackage) -> str:
+    def publish(self, record: Record, namespace: str, package: ModelPackage) -> PublishedModel:
         """Write the model into the volume of a claim."""
         return model_upload.publish(record, namespace, package)
 

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kserve_nb.values.pickle_contents import PickleContents, contents_of, problem_of
-from kserve_nb.values.text.readable_error import ReadableError
+from kserve_nb.values.pickle_contents import PickleContents, contents_of, problem_of, unpacked
+from kserve_nb.values.text.readable_error import ReadableError, shortened
 
 SUFFIXES = (".joblib", ".pkl", ".pickle")  # of the files that KServe's scikit-learn server loads
 _FILE = "model.joblib"
-_MOST_SHOWN = 80  # characters of a name in a message
 _OTHER_LIBRARIES = {".bst", ".json", ".ubj", ".txt", ".onnx", ".pt", ".pth", ".h5", ".keras", ".pmml", ".cbm"}
 _PART = r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?"
 _NAME = re.compile(f"{_PART}/{_PART}")
@@ -67,14 +66,15 @@ def package(model: Any, name: str) -> ModelPackage:
     check_name(name)
     files = _read(model, name) if isinstance(model, str | Path) else {_FILE: _dumped(model, name)}
     file, pickled = next((path, data) for path, data in files.items() if path.endswith(SUFFIXES) and "/" not in path)
-    contents = contents_of(pickled)
+    plain = unpacked(pickled)
+    contents = contents_of(plain)
     if contents.own_names:
         named = ", ".join(filter(None, contents.own_names)) or "a function or class"
         raise PublishError(
             f"Cannot publish {name}: the model uses {named}, defined in this notebook or script. A pickle contains "
             "only the name of a function or class, not its code, so the model server cannot load it. Use "
             "scikit-learn's own transformers, or put the code into a package that the server's image contains.")
-    if problem := problem_of(pickled) if isinstance(model, str | Path) else "":
+    if problem := problem_of(plain) if isinstance(model, str | Path) else "":
         raise PublishError(f"Cannot publish {name}: the model server cannot load {file}: {problem}. Save the fitted "
                            "estimator again: joblib.dump(model, \"model.joblib\").")
     if len(files) == 1:
@@ -85,10 +85,9 @@ def package(model: Any, name: str) -> ModelPackage:
 def check_name(name: str) -> str:
     """Return the name of a model version. Raises PublishError if it is not valid."""
     if not isinstance(name, str) or not _NAME.fullmatch(name) or ".." in name:
-        shown = repr(name) if len(repr(name)) <= _MOST_SHOWN else f"{repr(name)[:_MOST_SHOWN]}…"
         raise PublishError(
-            f"{shown} is not a valid name of a model version. Use NAME/VERSION, for example wine/v1: each part has at "
-            "most 63 lower-case letters, digits, '-' and '.', with a letter or digit at both ends.")
+            f"{shortened(name)} is not a valid name of a model version. Use NAME/VERSION, for example wine/v1: each "
+            "part has at most 63 lower-case letters, digits, '-' and '.', with a letter or digit at both ends.")
     return name
 
 
