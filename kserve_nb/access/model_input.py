@@ -60,9 +60,14 @@ def checked_labels(labels: Any, count: int | None = None) -> list[Any]:
         count: the number of rows.
 
     Raises:
-        InputError: they are no labels, or not as many as rows.
+        InputError: they are no labels, or not as many as rows, or no answer can equal one of them.
     """
     found = [_value(label) for label in _list_of("labels", labels, "Pass the right answer to each row, as a list.")]
+    for number, label in enumerate(found):
+        cells = label if isinstance(label, list | tuple) else [label]
+        if not all(isinstance(cell, int | float | str) and cell == cell for cell in cells):
+            raise InputError(f"Cannot use these labels: labels[{number}] is {shortened(label)}, which no answer of a "
+                             "model equals. Pass numbers or texts, as the model answers them.")
     if count is not None and len(found) != count:
         raise InputError(f"Cannot use these labels: there are {len(found)} for {count} rows. Pass the right answer to "
                          "each row, in the same order.")
