@@ -129,8 +129,8 @@ def _read(source: str | Path, name: str) -> Mapping[str, bytes]:
     """The files at a path, by their place in the model's folder."""
     path = Path(source)
     if str(source) in ("", ".") or "\0" in str(source):
-        raise PublishError(f"Cannot publish {name}: {str(source)!r} is no path of a model. Pass the path of its file or "
-                           "of its folder.")
+        raise PublishError(f"Cannot publish {name}: {str(source)!r} is no path of a model. Pass the path of its file "
+                           "or of its folder.")
     try:
         if not path.is_dir():
             path.stat()
@@ -144,8 +144,8 @@ def _read(source: str | Path, name: str) -> Mapping[str, bytes]:
         _check_files(name, path, found)
         return {place: each.read_bytes() for place, each in found.items()}
     except OSError as error:
-        raise PublishError(f"Cannot publish {name}: {error.filename or path}: {error.strerror}. Pass the path of a model "
-                           "file or of its folder.") from None
+        raise PublishError(f"Cannot publish {name}: {error.filename or path}: {error.strerror}. Pass the path of a "
+                           "model file or of its folder.") from None
 
 
 def _check_files(name: str, path: Path, found: Mapping[str, Path]) -> None:
