@@ -1,4 +1,4 @@
-"""Rows for a model, and their right answers, as Python's own values: JSON has no arrays and data frames."""
+"""Rows for a model, and their right answers, as plain Python values: JSON has no arrays and data frames."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class InputError(ReadableError, ValueError):
 
 
 def plain_rows(rows: Any) -> list[list[Any]]:
-    """The rows as lists of Python's own values. They are not checked.
+    """The rows as lists of plain Python values. They are not checked.
 
     >>> plain_rows(((1.0, 2.0), [3, 4]))
     [[1.0, 2.0], [3, 4]]
@@ -114,5 +114,5 @@ def _listed(values: Any) -> Any:
 
 
 def _value(value: Any) -> Any:
-    """Python's own number of a NumPy scalar, which is an array without dimensions."""
+    """The Python number of a NumPy scalar, which is an array without dimensions."""
     return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value

@@ -1,4 +1,4 @@
-"""The doctor's rules on states that a recorded one is turned into: a wrong value, a failed part, a trap."""
+"""The doctor's rules on changed recorded states: a wrong value, a failed part, a trap."""
 
 from __future__ import annotations
 

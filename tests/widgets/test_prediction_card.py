@@ -1,4 +1,4 @@
-"""The card of a prediction: a form, the cluster's answer beside it, and nothing that waits."""
+"""The card of a prediction: a form, the cluster's answer next to it, and no waiting."""
 
 from __future__ import annotations
 
