@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,7 @@ _FAILED_WAITING = {
     "ImageInspectError", "RegistryUnavailable", "CreateContainerConfigError", "CreateContainerError",
     "RunContainerError", "PostStartHookError", "StartError",
 }  # fmt: skip
+_NO_MODEL_FILE = re.compile(r"fail to locate model file for model \S+ under dir [^\s,]+")
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,16 @@ def progress_of(pod: Object) -> PodProgress | None:
             reason = waiting.get("reason") or "Waiting"
             return PodProgress(name, "", f"{kind} {row['name']} is waiting: {reason}", since)
     return PodProgress(name, "", "no container has started", since)
+
+
+def lacks_model_file(log: str) -> str:
+    """KServe's message, in the log of a server, that the model's folder has no model file; empty if it is not there.
+
+    >>> lacks_model_file("ERROR fail to locate model file for model a under dir /mnt/models,trying loading from ...")
+    'fail to locate model file for model a under dir /mnt/models'
+    """
+    found = _NO_MODEL_FILE.search(log)
+    return found[0] if found else ""
 
 
 def unschedulable(pod: Object) -> str:

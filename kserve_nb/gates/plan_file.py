@@ -169,9 +169,10 @@ class _PlanReader:
             values["rate"] = self._number(f"{field}.rate", rows["rate"])
         if "rows" in rows:
             items = self._items(f"{field}.rows", rows["rows"])
-            values["rows"] = tuple(self._numbers(f"{field}.rows", item) for item in items)
+            values["rows"] = tuple(self._cells(f"{field}.rows", item) for item in items)
         if "labels" in rows:
-            values["labels"] = self._numbers(f"{field}.labels", rows["labels"])
+            items = self._items(f"{field}.labels", rows["labels"])
+            values["labels"] = tuple(self._label(f"{field}.labels", item) for item in items)
         try:
             return ProbeTraffic(**values)
         except PlanError as error:
@@ -204,13 +205,40 @@ class _PlanReader:
     def _numbers(self, field: str, node: yaml.Node) -> tuple[Any, ...]:
         return tuple(self._value(field, item) for item in self._items(field, node))
 
+    def _cells(self, field: str, node: yaml.Node) -> tuple[Any, ...]:
+        return tuple(self._cell(field, item) for item in self._items(field, node))
+
+    def _label(self, field: str, node: yaml.Node) -> Any:
+        """The right answer to a row: a number, a text, or a list of them for a model with several outputs."""
+        return self._cells(field, node) if isinstance(node, yaml.SequenceNode) else self._cell(field, node)
+
+    def _cell(self, field: str, node: yaml.Node) -> Any:
+        """A number, true, false or a text. YAML reads words such as yes, null and 2026-11-28 as other types."""
+        value = self._scalar(node)
+        if isinstance(value, bool) and node.value.lower() not in ("true", "false"):
+            value = None
+        if not isinstance(value, int | float | str):
+            shown = node.value if isinstance(node, yaml.ScalarNode) else "this"
+            raise self._error(node, f"{field}: {shown!r} is neither a number nor a text in YAML. Write a text in "
+                                    f'quotes: "{shown}"')
+        return value
+
+    def _scalar(self, node: yaml.Node) -> Any:
+        """The value of a scalar as YAML reads it; None if it is none."""
+        if not isinstance(node, yaml.ScalarNode):
+            return None
+        try:
+            return yaml.SafeLoader("").construct_object(node)
+        except (yaml.YAMLError, ValueError):  # an unknown tag, or a date such as 2026-02-30
+            return None
+
     def _number(self, field: str, node: yaml.Node) -> float:
         value = self._value(field, node)
         return float(value)
 
     def _value(self, field: str, node: yaml.Node) -> Any:
         """A number as YAML reads it: 10 is an int, 10.5 a float."""
-        value = yaml.safe_load(yaml.serialize(node)) if isinstance(node, yaml.ScalarNode) else None
+        value = self._scalar(node)
         if isinstance(value, bool) or not isinstance(value, int | float):
             shown = repr(node.value) if isinstance(node, yaml.ScalarNode) else "this"
             raise self._error(node, f"{field}: {shown} is not a number.")

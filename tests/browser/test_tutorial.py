@@ -157,13 +157,11 @@ def test_a_saved_notebook_shows_its_widgets_without_their_kernel(live: Notebook,
     jupyter.write("of-somebody-else.ipynb", saved | {"metadata": saved["metadata"] | {"changed": True}})
 
     mine = Notebook(page, jupyter, "mine.ipynb")
-    mine.open()
-    mine.shows("◆ LATEST 10 % → 00002")
+    mine.open_saved("◆ LATEST 10 % → 00002")
     assert mine.panel.get_by_role("slider").count() == 1  # trusted: JupyterLab shows the saved widget
 
     other = Notebook(page, jupyter, "of-somebody-else.ipynb")
-    other.open()
-    other.shows("LATEST 10 % → 00002")
+    other.open_saved("LATEST 10 % → 00002")
     other.shows(re.compile(r"00002\s*2/2\s*✔ Running"))
     assert other.panel.get_by_role("slider").count() == 0  # not trusted: JupyterLab shows the saved HTML
     for name in ("mine.ipynb", "of-somebody-else.ipynb"):

@@ -132,6 +132,27 @@ def test_without_pairs_the_answer_gates_say_what_is_missing() -> None:
     assert "rollout.tag()" in agreement.summary
 
 
+def test_labels_that_no_answer_equals_are_named_with_the_answers() -> None:
+    pairs = [Pair(False, False, False, repr(str(n % 2)), (str(n % 2), "2")) for n in range(1000)]
+
+    result = LossGate(budget=0.5).judge(Evidence().add([], pairs), 10, ALPHA)
+
+    assert (result.word, result.needed) == ("inconclusive", None)
+    assert result.summary == (
+        "no revision was right on any of 1000 labelled rows. The labels are '0', '1'; the answers were 0, 2, 1. Write "
+        "the labels as the models answer (1 and '1' differ), one for each row, in the order of the rows")
+    assert Evidence.of(json.loads(json.dumps(Evidence().add([], pairs).to_dict()))) == Evidence().add([], pairs)
+
+
+def test_one_right_answer_ends_the_doubt_about_the_labels() -> None:
+    wrong, right = Pair(False, False, False, "'a'", ("1",)), Pair(False, True, True, "1", ("1",))
+
+    evidence = Evidence().add([], [wrong, right, wrong])
+
+    assert (evidence.both_right, evidence.labels_seen, evidence.answers_seen) == (1, (), ())
+    assert "only the previous revision was right on 0" in LossGate().judge(evidence, 10, ALPHA).summary
+
+
 def breaks(_evidence: Evidence) -> bool:
     raise LookupError("no data yet")
 

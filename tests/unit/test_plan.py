@@ -60,6 +60,31 @@ def test_alpha_is_shared_by_the_gates_that_can_stop_a_good_canary() -> None:
     assert [plan.alpha_of(gate) for gate in plan.gates[:2]] == [0.03, 0.03]
 
 
+@pytest.mark.parametrize(("labels", "read"), [
+    ("[setosa, 'yes', \"1\", 'null']", ("setosa", "yes", "1", "null")), ("[1, 2.5, true, -3]", (1, 2.5, True, -3)),
+    ('["a", "b", "c", "d"]', ("a", "b", "c", "d")), ("[[0, a], [1, b], [0, b], [1, a]]", None),
+])
+def test_labels_are_numbers_or_texts_as_the_model_answers(labels: str, read: tuple[object, ...] | None) -> None:
+    plan = plan_file.read_plan(f"probe: {{rows: [[1, low], [2, high], [3, low], [4, low]], labels: {labels}}}")
+
+    assert plan.probe is not None and plan.probe.rows[1] == (2, "high")
+    assert tuple(plan.probe.labels) == (read or ((0, "a"), (1, "b"), (0, "b"), (1, "a")))
+    assert plan_file.read_plan(plan_file.to_yaml(plan)) == plan
+
+
+@pytest.mark.parametrize("label", ["yes", "off", "null", "~", "2026-11-28", "2026-02-30", "!!python/name:os.system x"])
+def test_a_word_that_yaml_does_not_read_as_a_text_must_be_quoted(label: str) -> None:
+    with pytest.raises(PlanError, match=r"line 1: probe.labels: '.*' is neither a number nor a text in YAML\. Write a "
+                                        r'text in quotes: "'):
+        plan_file.read_plan(f"probe: {{rows: [[1]], labels: [{label}]}}")
+
+
+@pytest.mark.parametrize("label", [None, b"a", float("nan"), {"a": 1}, object(), [None]])
+def test_a_label_that_no_answer_equals_is_an_error(label: object) -> None:
+    with pytest.raises(PlanError, match=r"probe: Cannot use these labels: labels\[0\] is .*, which no answer"):
+        ProbeTraffic(rows=[[1]], labels=[label])
+
+
 @pytest.mark.parametrize(("text", "message"), [
     ("", "plan.yaml: the plan is empty"),
     ("steps: [1,", "line 1: this is not YAML"),

@@ -274,6 +274,23 @@ def test_a_round_compares_both_revisions(
     assert any(pair.differ for each in rounds for pair in each.pairs) == tagged
 
 
+@pytest.mark.parametrize(("labels", "word"), [((1, 2), "1"), (("1", "2"), "'1'"), (([1], [2]), "(1,)")])
+def test_a_round_with_labels_reports_what_was_right(
+    gated: GatedRollout, gateway: FakeGateway, labels: tuple[Any, ...], word: str
+) -> None:
+    gateway.tagged = True
+    status = gated.status()
+    latest = replace(status.traffic[0], url="http://latest-sklearn-iris-predictor.kserve-test.example.com")
+    status = replace(status, traffic=(latest, *status.traffic[1:]))
+    rows = ((6.8, 2.8, 4.8, 1.4), (9.0, 9.0, 6.0, 9.0))
+
+    prober = Prober(gated, ProbeTraffic(rows=rows, labels=labels))
+    pairs = [pair for _ in range(2) for pair in prober.round(status).pairs]
+
+    assert {pair.label for pair in pairs} >= {word} and {answer for pair in pairs for answer in pair.answers} >= {"1"}
+    assert any(pair.canary_right or pair.previous_right for pair in pairs) == (word == "1")
+
+
 def test_requests_that_fail_are_counted_on_their_side(
     api: FollowingApi, gated: GatedRollout, gateway: FakeGateway
 ) -> None:

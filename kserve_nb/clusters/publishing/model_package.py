@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kserve_nb.values.pickle_contents import PickleContents, contents_of, problem_of, unpacked
-from kserve_nb.values.text.readable_error import ReadableError, shortened
+from kserve_nb.values.text.readable_error import ReadableError, short_repr
 
 SUFFIXES = (".joblib", ".pkl", ".pickle")  # of the files that KServe's scikit-learn server loads
 _FILE = "model.joblib"
@@ -86,7 +86,7 @@ def check_name(name: str) -> str:
     """Return the name of a model version. Raises PublishError if it is not valid."""
     if not isinstance(name, str) or not _NAME.fullmatch(name) or ".." in name:
         raise PublishError(
-            f"{shortened(name)} is not a valid name of a model version. Use NAME/VERSION, for example wine/v1: each "
+            f"{short_repr(name)} is not a valid name of a model version. Use NAME/VERSION, for example wine/v1: each "
             "part has at most 63 lower-case letters, digits, '-' and '.', with a letter or digit at both ends.")
     return name
 

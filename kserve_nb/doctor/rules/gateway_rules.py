@@ -11,6 +11,7 @@ from kserve_nb.access.ingress import host_of
 from kserve_nb.doctor.fact_check import fact_check, service_check
 from kserve_nb.doctor.facts import Facts, ServiceFacts
 from kserve_nb.doctor.finding import Finding, Severity
+from kserve_nb.doctor.pod_facts import lacks_model_file
 from kserve_nb.doctor.remedy import Remedy, kubectl, merge_patch
 from kserve_nb.doctor.rule import declare
 from kserve_nb.values.revisions import short
@@ -110,6 +111,8 @@ def unknown_host(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
     answer = service.probe.answer if service.probe else None
     if answer is None or answer.status != 404:
         return
+    if answer.text and any(map(lacks_model_file, service.first_lines.values())):
+        return  # L01 names the folder that has no model
     host = host_of(service.status.url)
     if answer.text:
         yield Finding(
