@@ -91,7 +91,7 @@ def compare_revisions(rollout: RolloutReader, rows: Rows | None = None) -> Revis
     """Send the rows to both revisions.
 
     Raises:
-        NotPossibleError: one of them has no host of its own.
+        NotPossibleError: no host leads to one of them only.
         InputError: these are not rows of finite numbers or texts.
     """
     chosen = candidates_of(rollout) if rows is None else checked_rows(rows)

@@ -65,7 +65,7 @@ def test_its_cells_have_ids_of_their_own(path: Path):
 
 
 @each
-def test_its_first_code_cell_alone_has_the_parameters(path: Path):
+def test_only_its_first_code_cell_has_the_parameters(path: Path):
     first, *others = code(read(path))
 
     assert tags(first) == ["parameters"]

@@ -53,7 +53,7 @@ def hold(world: World, kind: Kind, name: str, finalizer: str) -> None:
     world.objects.delete(kind, NS, name)
 
 
-def test_a_namespace_is_furnished() -> None:
+def test_a_namespace_gets_its_default_objects() -> None:
     world = make_world()
 
     assert world.names(SERVICE_ACCOUNT) == ["default"]

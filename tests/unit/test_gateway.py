@@ -512,7 +512,7 @@ def test_a_refused_envoy_configuration_is_reported_and_the_old_routes_stay(tmp_p
             found = condition(cluster.store.get(INGRESS, NS, "iris"), "Ready")
             return found if found["status"] == "False" else None
 
-        assert "Envoy has rejected version" in (await until(told, "the refusal is told"))["message"]
+        assert "Envoy has rejected version" in (await until(told, "the refusal is reported"))["message"]
         assert (tmp_path / "routes.json").read_text() == before
         async with cluster.client() as ask:
             assert await ask() == (200, "one")

@@ -56,7 +56,7 @@ def test_the_runtime_keeps_its_container_with_small_requests() -> None:
     assert after == [before["containers"][0] | {"resources": settings.MODEL_RESOURCES}]
 
 
-def test_one_storage_container_alone_takes_gs() -> None:
+def test_only_one_storage_container_takes_gs() -> None:
     patch = settings.storage_container(recorded("clusterstoragecontainer")["spec"])["spec"]
     theirs = patch["supportedUriFormats"]
     ours = next(each for each in models.objects() if each["kind"] == "ClusterStorageContainer")["spec"]

@@ -269,7 +269,7 @@ def test_a_late_event_of_a_pod_that_is_gone_starts_nothing(socket: Path) -> None
     asyncio.run(play())
 
 
-def test_running_pods_are_taken_up_by_the_next_agent(socket: Path) -> None:
+def test_running_pods_are_adopted_by_the_next_agent(socket: Path) -> None:
     async def play() -> None:
         async with lab(socket) as it:
             async with it.node():

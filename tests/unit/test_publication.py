@@ -399,7 +399,7 @@ def test_a_function_of_the_notebook_is_refused_by_its_name(
         on("embedded").publish(make_pipeline(FunctionTransformer(halved), SVC()).fit(ROWS, CLASSES), "wine/v1")
 
 
-def test_a_file_of_another_scikit_learn_earns_a_warning_and_is_published(
+def test_a_file_of_another_scikit_learn_causes_a_warning_and_is_published(
     on: Callable[..., ModelPublisher], tmp_path: Path
 ) -> None:
     with saved_with("0.24.2"):
@@ -411,7 +411,7 @@ def test_a_file_of_another_scikit_learn_earns_a_warning_and_is_published(
     assert uri == "pvc://models/wine/v1"
 
 
-def test_a_model_of_this_version_earns_none(on: Callable[..., ModelPublisher], model: Any) -> None:
+def test_a_model_of_this_version_causes_no_warning(on: Callable[..., ModelPublisher], model: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         on("embedded").publish(model, "wine/v1")

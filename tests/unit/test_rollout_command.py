@@ -42,7 +42,7 @@ def run(api: FakeApi, gateway: FakeGateway, *words: str) -> Result:
 
 @pytest.mark.parametrize(("phase", "code"), [
     ("promoted", 0), ("rolled back", 3), ("held", 4), ("superseded", 5), ("aborted", 6)])
-def test_the_exit_code_tells_the_end(
+def test_the_exit_code_shows_how_the_rollout_ended(
     api: FakeApi, gateway: FakeGateway, plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: Phase,
     code: int,
 ) -> None:  # fmt: skip

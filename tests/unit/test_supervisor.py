@@ -195,7 +195,7 @@ def test_children_of_a_killed_process_end_with_it(record: Record) -> None:
         ctypes.CDLL(None).prctl(processes._PR_SET_CHILD_SUBREAPER, 0)
 
 
-def test_a_stopped_cluster_says_why_and_keeps_its_objects(record: Record) -> None:
+def test_a_stopped_cluster_has_a_reason_and_keeps_its_objects(record: Record) -> None:
     folder = state.folder("lab")
     state.write(replace(record, owner=2**22 - 1, owner_started="an earlier process"))
 
