@@ -119,7 +119,7 @@ def updates(record: Record, minutes: float) -> float:
 
 
 def runs(record: Record, count: int) -> float:
-    """Return the growth of a cluster on which all notebooks run that often. Raises RuntimeError at the first failure."""
+    """Return the growth of a cluster on which all notebooks run that often. Raises RuntimeError after a failure."""
     samples, times = [], []
     course = tuple(sorted(find_course().glob("[0-9][0-9]_*.ipynb")))
     with tempfile.TemporaryDirectory() as folder:
