@@ -84,7 +84,7 @@ def run(cluster: Cluster, words: Sequence[str], stdin: str = "") -> Finished:
 
 
 def follow(cluster: Cluster, words: Sequence[str], stdin: str, show: Callable[[str], None]) -> Finished:
-    """Run kubectl and show its output as it comes, until it ends or the cell is interrupted, which is no error."""
+    """Run kubectl and show its output as it comes, until it ends or the cell is interrupted, which is not an error."""
     shown: list[str] = []
     errors: list[str] = []
 

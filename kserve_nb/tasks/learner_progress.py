@@ -186,7 +186,7 @@ def _checked(found: Any) -> dict[str, Any]:
     tasks, drills = found.get("tasks"), found.get("drills")
     rows = [*(tasks.values() if isinstance(tasks, dict) else ()), *(drills if isinstance(drills, list) else ())]
     if found.get("format", 0) <= FORMAT and not all(isinstance(row, dict) for row in rows):
-        raise ValueError("a task or a drill is no object")
+        raise ValueError("a task or a drill is not an object")
     return found
 
 

@@ -252,8 +252,8 @@ def test_other_names_are_accepted(name: str, on: Callable[..., ModelPublisher], 
 
 @pytest.mark.parametrize(("wrong", "why"), [
     (GaussianNB(), "this GaussianNB is not fitted. Call its fit"),
-    (GaussianNB, "the class GaussianNB is no estimator"),
-    ({"a": 1}, "a dict is no estimator with a method predict"), (object(), "an object is no estimator"),
+    (GaussianNB, "the class GaussianNB is not an estimator"),
+    ({"a": 1}, "a dict is not an estimator with a method predict"), (object(), "an object is not an estimator"),
     (make_pipeline(FunctionTransformer(lambda rows: rows), SVC()).fit(ROWS, CLASSES), "instead of a lambda"),
     ("no-such-file.joblib", "No such file or directory"),
     (Path(__file__), "has none of these suffixes"),
@@ -337,7 +337,7 @@ def test_a_path_that_is_no_model_is_explained(on: Callable[..., ModelPublisher],
         with pytest.raises(PublishError, match=why):
             on("embedded").publish(tmp_path / name, "wine/v1")
     for path in ("", "a\0.joblib"):
-        with pytest.raises(PublishError, match="is no path"):
+        with pytest.raises(PublishError, match="is not a path"):
             on("embedded").publish(path, "wine/v1")
 
 

@@ -80,7 +80,7 @@ def test_without_traffic_it_ends_as_held(api: FakeApi, gateway: FakeGateway, pla
 
     assert done.exit_code == 4, done.output
     assert "the runner observes no traffic" in done.output
-    assert "baking: users get 10 %" in done.output  # a line per phase, as this is no terminal
+    assert "baking: users get 10 %" in done.output  # a line per phase, as this is not a terminal
 
 
 def test_a_dry_run_writes_nothing(api: FakeApi, gateway: FakeGateway, plan: Path) -> None:

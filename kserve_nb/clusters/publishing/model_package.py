@@ -99,7 +99,7 @@ def _dumped(model: Any, name: str) -> bytes:
 
     if isinstance(model, type) or not callable(getattr(model, "predict", None)):
         what = f"the class {model.__name__}" if isinstance(model, type) else _with_article(type(model).__name__)
-        raise PublishError(f"Cannot publish {name}: {what} is no estimator with a method predict. Pass a fitted "
+        raise PublishError(f"Cannot publish {name}: {what} is not an estimator with a method predict. Pass a fitted "
                            f"estimator, or the path of a model file ({', '.join(SUFFIXES)}) or of its folder.")
     buffer = io.BytesIO()
     try:
@@ -127,7 +127,7 @@ def _read(source: str | Path, name: str) -> Mapping[str, bytes]:
     """The files at a path, by their place in the model's folder."""
     path = Path(source)
     if not str(source) or "\0" in str(source):
-        raise PublishError(f"Cannot publish {name}: {str(source)!r} is no path. Pass the path of a model file or of "
+        raise PublishError(f"Cannot publish {name}: {str(source)!r} is not a path. Pass the path of a model file or of "
                            "its folder.")
     try:
         if not path.is_dir():
