@@ -11,7 +11,7 @@ from kserve_nb.clusters.publishing.model_package import ModelWarning, PublishErr
 from kserve_nb.clusters.registry import backend
 from kserve_nb.clusters.state import ClusterError
 from kserve_nb.values.cluster import Cluster
-from kserve_nb.values.text.readable_error import shortened
+from kserve_nb.values.text.readable_error import short_repr
 
 
 class NamespaceWarning(UserWarning):
@@ -28,6 +28,9 @@ class ModelPublisher:
         """Publish a model under a name and version, and return its storageUri. A published version never changes.
 
         To publish the same model again does nothing. A namespace that does not exist is created, with a warning.
+
+        Use the address as it is: if its folder does not exist, KServe reports the InferenceService as ready, and each
+        prediction is answered with 404. The doctor names that folder (L01).
 
         The model gets lists, so it must select columns by number: one that selects columns of a data frame by name
         fails. Text answers work in the v1 protocol only.
@@ -69,6 +72,6 @@ def check_namespace(name: Any) -> str:
     """Return the name of a namespace. Raises PublishError, with Kubernetes' reason, if it is not valid."""
     reasons = list(dns_names.label_errors(name)) if isinstance(name, str) else ["it is not a text"]
     if reasons:
-        raise PublishError(f"{shortened(name)} is not a valid name of a namespace: {'; '.join(reasons)}. Use the "
+        raise PublishError(f"{short_repr(name)} is not a valid name of a namespace: {'; '.join(reasons)}. Use the "
                            "namespace of your InferenceServices, for example kserve-test.")
     return str(name)

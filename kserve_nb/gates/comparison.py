@@ -1,4 +1,4 @@
-"""Send the same rows to both revisions, by the hosts of their tags, and compare the answers."""
+"""Send the same rows to both revisions, through the hosts of their tags, and compare the answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kserve_nb.gates.criteria.gate import GateResult
 from kserve_nb.rollout import sequential
 from kserve_nb.rollout.discriminating_input import candidates_of
 from kserve_nb.rollout.reader import RolloutReader
-from kserve_nb.values.text.readable_error import shortened
+from kserve_nb.values.text.readable_error import short_repr
 
 _MOST_SHOWN = 10
 _EXPECTED_PERCENT = 5  # of the rows, on which revisions are expected to differ: where the prior has its mean
@@ -64,7 +64,7 @@ class RevisionComparison:
                 f"{'/'.join(expected.values())}, answers are {'/'.join(given.values())}. Convert the labels to the "
                 "type of the answers.")
         evidence = Evidence().add([], [
-            Pair(old != new, new == label, old == label, shortened(label), (shortened(new), shortened(old)))
+            Pair(old != new, new == label, old == label, short_repr(label), (short_repr(new), short_repr(old)))
             for old, new, label in zip(self.previous, self.latest, checked, strict=True)])
         return LossGate(budget).judge(evidence, 0, alpha)
 
@@ -92,7 +92,7 @@ def compare_revisions(rollout: RolloutReader, rows: Rows | None = None) -> Revis
 
     Raises:
         NotPossibleError: one of them has no host of its own.
-        InputError: these are no rows of finite numbers or texts.
+        InputError: these are not rows of finite numbers or texts.
     """
     chosen = candidates_of(rollout) if rows is None else checked_rows(rows)
     previous = rollout.predict(chosen, tag="prev")

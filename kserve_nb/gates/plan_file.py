@@ -67,7 +67,7 @@ def read_plan(text: str, source: str = "plan") -> RolloutPlan:
         source: the name of the file, for messages.
 
     Raises:
-        PlanError: the text is no plan; the message names the line and the field.
+        PlanError: the text is not a plan; the message names the line and the field.
 
     >>> read_plan("steps: [10, 100]\\nbake: 2m").bake_s
     120.0

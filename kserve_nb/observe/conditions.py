@@ -48,7 +48,7 @@ def ladder_of(
 
 def _conditions(kind: str, obj: Object) -> list[LadderCondition]:
     rows = (obj.get("status") or {}).get("conditions") or []
-    ordered = sorted(rows, key=lambda row: (row["type"] == "Ready", row["type"]))  # Ready sums up the others
+    ordered = sorted(rows, key=lambda row: (row["type"] == "Ready", row["type"]))  # Ready combines the others
     return [
         LadderCondition(
             kind, obj["metadata"]["name"], row["type"], row["status"], row.get("reason") or "",

@@ -35,7 +35,7 @@ class Targets:
 
 @dataclass(frozen=True)
 class Start:
-    """Where an attempt at a task began."""
+    """The state of the cluster when an attempt at a task began."""
 
     snapshot: Snapshot
     targets: Targets

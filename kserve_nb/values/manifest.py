@@ -60,7 +60,7 @@ def inference_service(
 
 
 def read(document: Mapping[str, Any] | str) -> Mapping[str, Any]:
-    """The document that a mapping or its YAML stands for."""
+    """The document as a dict, from a mapping or from YAML."""
     loaded: Mapping[str, Any] = yaml.safe_load(document) if isinstance(document, str) else document
     return loaded
 

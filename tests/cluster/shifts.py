@@ -1,4 +1,4 @@
-"""All that can happen to a model while users send requests, one event after another, and its effect on the users."""
+"""The events that can happen to a model while users send requests, and their effect on the users."""
 
 from __future__ import annotations
 

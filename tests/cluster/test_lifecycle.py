@@ -1,4 +1,4 @@
-"""An embedded cluster starts, survives what may happen to it, and leaves nothing behind."""
+"""An embedded cluster starts, survives faults, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ spec:
 
 
 def eventually(claim: Callable[[], bool], timeout_s: float = 30) -> bool:
-    """Whether the claim becomes true before the deadline."""
+    """Whether the condition becomes true before the deadline."""
     deadline = time.monotonic() + timeout_s
     while not (held := claim()) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -64,7 +64,7 @@ def predicts(record: Record) -> bool:
 
 
 def serve(record: Record) -> Record:
-    """The cluster, with a model on it that answers."""
+    """The cluster, with a model that answers."""
     assert kubectl(record, "create", "namespace", "kserve-test").returncode == 0
     assert kubectl(record, "apply", "-f", "-", stdin=MANIFEST).returncode == 0
     assert eventually(lambda: predicts(record))
@@ -82,7 +82,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def record(cache: Path) -> Iterator[Record]:
-    """A cluster for all tests that leave it running. It was started by a user whose new files anybody may write."""
+    """A cluster for all tests that leave it running. It was started with a umask that lets anybody write new files."""
     umask = os.umask(0)
     record = clusters.start(f"life-{os.getpid()}", owner=os.getpid())
     os.umask(umask)

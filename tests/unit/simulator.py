@@ -51,7 +51,7 @@ def isvc(uri: str | None = MODEL, percent: int | None = None, annotations: dict[
 
 @cache
 def furniture(settings: Settings) -> tuple[tuple[Kind, Object], ...]:
-    """The objects of a new cluster, without those that no reconciler reads."""
+    """The objects of a new cluster that reconcilers read."""
     return tuple((kind, body) for kind, body in initial_objects(settings)
                  if kind not in (CUSTOM_RESOURCE_DEFINITION, DEPLOYMENT))
 
@@ -76,7 +76,7 @@ class Simulator:
         self.restart()
 
     def _furnish(self) -> None:
-        """Create what a new cluster has."""
+        """Create the objects of a new cluster."""
         for kind, body in furniture(self.settings):
             stored = self.store.create(kind, body)
             if kind is NODE:
@@ -95,7 +95,7 @@ class Simulator:
             for obj in self.store.list(kind):
                 self._wake(kind, obj)
 
-    # What a user does
+    # Actions of a user
 
     def apply(self, body: Object) -> Object:
         """Store an InferenceService as `kubectl apply` does. An empty annotation is removed."""
@@ -121,7 +121,7 @@ class Simulator:
     def isvc(self, name: str = NAME) -> Object:
         return self.store.get(INFERENCE_SERVICE, NS, name)
 
-    # What the cluster does
+    # Actions of the cluster
 
     def settle(self, for_s: float = LONG_S, *, node: bool = True, gateway: bool = True) -> None:
         """Let so many seconds pass. With `node=False` or `gateway=False`, the fake node or gateway does nothing."""
@@ -239,7 +239,7 @@ class Simulator:
                     work.append(partial(self.store.update_status, POD, {**pod, "status": status}))
         return work
 
-    # What a test reads
+    # Values that a test reads
 
     def brief(self, obj: Object | None = None) -> str:
         """`True c2 r2 L1 P- r2:10 r1:90 prev`: Ready, latest created, ready, rolled out and previous, traffic."""

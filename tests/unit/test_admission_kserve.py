@@ -1,4 +1,4 @@
-"""KServe's webhooks for InferenceServices, against what a real KServe answered and against the rules of its source."""
+"""KServe's webhooks for InferenceServices, compared with a real KServe's answers and with the rules of its source."""
 
 from __future__ import annotations
 
@@ -301,7 +301,7 @@ def test_values_that_no_schema_allows_are_refused_by_the_schema(fields: Object, 
 
 
 def running(store: Store, **fields: Object) -> Object:
-    """An InferenceService as it is once the controller has seen it."""
+    """An InferenceService after the controller has reconciled it."""
     stored = store.create(INFERENCE_SERVICE, predictor(model=MODEL, **fields))
     store.update_status(INFERENCE_SERVICE, stored | {"status": {"deploymentMode": "Knative"}})
     return store.get(INFERENCE_SERVICE, "kserve-bad", "iris")

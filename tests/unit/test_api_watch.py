@@ -1,4 +1,4 @@
-"""Watches over HTTP: order, selection, bookmarks, what is too old."""
+"""Watches over HTTP: order, selection, bookmarks, and versions that are too old."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 
 class Watch:
-    """A watch that is open."""
+    """An open watch, from which a test reads events."""
 
     def __init__(self, server: ApiServer, query: str = "", path: str = SERVICES, **headers: str):
         self._response = server.request("GET", f"{path}?watch=true&{query}", headers=headers, stream=True)

@@ -1,4 +1,4 @@
-"""What a new cluster has, and what a resumed one is told."""
+"""The objects of a new cluster, and those that are updated in a resumed one."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def cluster(name: str, unused_days: float = 0, **fields: object) -> Record:
-    """The record of an embedded cluster that does not run."""
+    """The record of an embedded cluster that is not running."""
     record = Record(name, "embedded", "/k", "127.0.0.1:8080", pid=2**22 + 1, started="never", **fields)  # type: ignore[arg-type]
     state.folder(name).mkdir(parents=True)
     state.write(record)

@@ -1,4 +1,4 @@
-"""`kserve-nb doctor` where no cluster is up."""
+"""`kserve-nb doctor` when no cluster is running."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events: what is stored about an object, and that equal ones are counted."""
+"""Events: the stored fields, and the count of equal events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes away with what."""
+"""Garbage collection: which objects are deleted with which others."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def config(world: World, name: str, *owners: Object, **metadata: Any) -> Object:
 
 
 def hold(world: World, kind: Kind, name: str, finalizer: str) -> None:
-    """What the API server does first when a deletion is to be in the foreground, or to leave orphans."""
+    """Mark an object as the API server does for a deletion in the foreground, or one that leaves orphans."""
     held = world.objects.get(kind, NS, name)
     held["metadata"]["finalizers"] = [*held["metadata"].get("finalizers", []), finalizer]
     world.objects.update(kind, held)

@@ -1,4 +1,4 @@
-"""The gates: results that hold at every look, and soon enough to protect users."""
+"""The gates: their results are valid at every look, and come soon enough to protect users."""
 
 from __future__ import annotations
 

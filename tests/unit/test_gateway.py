@@ -47,7 +47,7 @@ async def until(claim: Callable[[], Any], what: str) -> Any:
 
 
 class Upstream:
-    """A model server that answers with its name, and remembers the headers of the last request."""
+    """A model server that answers with its name, and stores the headers of the last request."""
 
     def __init__(self, name: str, delay_s: float = 0, status: int = 200):
         self.name, self.delay_s, self.status, self.busiest = name, delay_s, status, 0
@@ -358,7 +358,7 @@ def test_container_concurrency_queues_and_then_refuses(tmp_path: Path) -> None:
         await cluster.ready()
 
         async with cluster.client() as ask:
-            await ask()  # opens Envoy's connection: a request that waits for one takes a place in the queue
+            await ask()  # opens Envoy's connection, because a request that waits for a connection counts as queued
             answers = Counter(await asyncio.gather(*(ask() for _ in range(40))))
 
         assert cluster.upstreams[0].busiest == 1

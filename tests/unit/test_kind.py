@@ -1,4 +1,4 @@
-"""A kind cluster is made, resumed, found and taken away; and every refusal says what to do."""
+"""A kind cluster is created, resumed, found and deleted; and every refusal states what to do."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_a_foreign_kind_cluster_of_the_same_name_is_left_alone(
 
 def test_down_deletes_only_what_up_created(world: World, manifests: Path, gateway: FakeGateway) -> None:
     record = up(gateway, manifests)
-    world["containers"] = {NODE: {"id": "theirs", "running": True}}  # somebody deleted ours, and made one of this name
+    world["containers"] = {NODE: {"id": "theirs", "running": True}}  # somebody replaced ours by another one
 
     with pytest.raises(ClusterError, match="left alone"):
         clusters.delete(record.name)

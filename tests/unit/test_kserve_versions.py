@@ -1,4 +1,4 @@
-"""What KServe 0.11 to 0.21 spell differently is met alike."""
+"""The package handles the different forms of KServe 0.11 to 0.21 in the same way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A user who asks beside a change notices whom the gateway turns away, and how long an answer was held."""
+"""A probe that runs during a change counts failed requests, and measures how long an answer took."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tutorial's commands as they are written, run by the real kubectl and by our reading of curl."""
+"""The tutorial's commands as they are written, run by the real kubectl and by our implementation of curl."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents, and what a change of one causes."""
+"""InferenceService documents, and the effects of changes in them."""
 
 from __future__ import annotations
 

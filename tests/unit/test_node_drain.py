@@ -23,7 +23,7 @@ from tests.unit.virtual_loop import run_virtually
 
 
 class Runtime:
-    """A runtime with one process for each container; a process ends on the signals that it obeys."""
+    """A runtime with one process for each container; a process ends on certain signals."""
 
     def __init__(self, obeys: tuple[int, ...] = (signal.SIGTERM, signal.SIGKILL)):
         self._obeys = obeys

@@ -1,4 +1,4 @@
-"""The runtime's promises: one thread, a table that outlives its clients, and children that end with it."""
+"""The runtime: it has one thread, its table outlives its clients, and its children end with it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Client:
         self._socket.sendall(json.dumps(order).encode() + b"\n")
 
     def hear(self, field: str) -> dict[str, Any]:
-        """The next process of which this is known."""
+        """The next notification about a process that has this value."""
         while True:
             process = json.loads(self._lines.readline()).get("process")
             if process and process[field] is not None:
@@ -60,7 +60,7 @@ class Client:
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[tuple[psutil.Process, Path]]:
-    """A runtime for the tests that leave it alive."""
+    """A runtime for the tests that leave it running."""
     with tempfile.TemporaryDirectory(prefix="kserve-nb-") as folder, runtime(Path(folder) / "r.sock") as process:
         yield psutil.Process(process.pid), Path(folder) / "r.sock"
 
@@ -176,7 +176,7 @@ def test_a_container_sees_its_own_environment_alone(shared: tuple[psutil.Process
     folder = tmp_path / "mnt/models"
     folder.mkdir(parents=True)
     (folder / "model.pkl").write_bytes(
-        b"cos\nsystem\n(S'env > seen'\ntR.")  # a pickle may run anything; this one tells what it sees
+        b"cos\nsystem\n(S'env > seen'\ntR.")  # a pickle may run any code; this one reports its surroundings
 
     start(Client(shared[1]), server_task(tmp_path, "en/v/0", K_REVISION="r1"))
 

@@ -1,4 +1,4 @@
-"""Rollout plans: what YAML becomes, and messages that name the line and the field."""
+"""Rollout plans: reading YAML, and messages that name the line and the field."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_a_label_that_no_answer_equals_is_an_error(label: object) -> None:
     ("gates:\n- latency: {quantile: 95}", "line 2: gates[0].latency.quantile: 95 is not between 0 and 1"),
     ("gates:\n- prometheus: {url: x}", "line 2: gates[0].prometheus: it needs query and atMost"),
     ("gates:\n- python: {function: 'nowhere:f'}", "line 2: gates[0].python.function: cannot import 'nowhere:f'"),
-    ("probe: {rate: 5000}", "line 1: probe: a rate of 5000 is not above 0"),
+    ("probe: {rate: 5000}", "line 1: probe: the rate 5000 is not above 0"),
     ("probe: {rows: [[1], [1, 2]]}", "line 1: probe: Cannot use these rows: rows[1] has 2 values"),
     ("probe: {rows: [[1]], labels: [1, 2]}", "line 1: probe: it has 2 labels for 1 rows"),
     ("- steps", "line 1: this is not a mapping"),

@@ -1,4 +1,4 @@
-"""PodAutoscalers: scale to none and from none, bounds, windows, and more pods under load."""
+"""PodAutoscalers: scaling to zero and from zero, bounds, windows, and more pods under load."""
 
 from __future__ import annotations
 
@@ -243,7 +243,7 @@ def test_a_sudden_load_is_met_in_panic_before_the_stable_window_shows_it() -> No
     assert decision.pods == 10
     assert memory.panic_since == 100.0
     later, _ = decide(observe(memory, {"concurrency": 0.0}, 10, 60.0, 101.0), scaling, 10, 120.0)
-    assert later.pods == 10  # nothing is taken away while it lasts
+    assert later.pods == 10  # no pod is removed during that time
 
 
 SETTINGS = Settings(speed=1)

@@ -1,4 +1,4 @@
-"""What KServe does with each field of a predictor and of a serving runtime."""
+"""The effect of each field of a predictor and of a serving runtime."""
 
 from __future__ import annotations
 
@@ -356,7 +356,7 @@ class Written:
     status: Object
 
     def update(self, kind: Kind, body: Object) -> None:
-        """Ignored."""
+        """Ignore the write."""
 
     def update_status(self, kind: Kind, body: Object) -> None:
         self.status = body

@@ -63,13 +63,13 @@ def model() -> Any:
 
 @pytest.fixture
 def applied() -> list[str]:
-    """What kubectl has applied."""
+    """The objects that the fake kubectl has applied."""
     return []
 
 
 @pytest.fixture
 def on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, applied: list[str]) -> Callable[[str], ModelPublisher]:
-    """A publisher for a cluster of that kind, which runs as far as it knows. kubectl is a fake."""
+    """A publisher for a cluster of that kind, which counts as running. kubectl is a fake."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setattr(EmbeddedBackend, "usable", lambda _self, _record: True)
     monkeypatch.setattr(KindBackend, "usable", lambda _self, _record: True)

@@ -1,4 +1,4 @@
-"""A release is one tag: its version, and the text that the changelog has for it."""
+"""A release is one tag, which gives the version and the section of the changelog."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deployments and ReplicaSets: pods for templates, rolling from one to the next, and what they say of it."""
+"""Deployments and ReplicaSets: pods of a template, rolling updates, and status."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_without_traffic_it_ends_as_held(api: FakeApi, gateway: FakeGateway, pla
     done = run(api, gateway, "--plan", str(plan))
 
     assert done.exit_code == 4, done.output
-    assert "there is no traffic that the runner can observe" in done.output
+    assert "the runner observes no traffic" in done.output
     assert "baking: users get 10 %" in done.output  # a line per phase, as this is no terminal
 
 

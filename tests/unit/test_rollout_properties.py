@@ -1,4 +1,4 @@
-"""What holds after, and during, any sequence of things that users and machines do."""
+"""Properties that hold during and after any sequence of actions of users and machines."""
 
 from __future__ import annotations
 

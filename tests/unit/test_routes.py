@@ -1,4 +1,4 @@
-"""What Envoy is told, from ingress objects as a real cluster holds them."""
+"""Envoy's configuration, computed from ingress objects of a real cluster."""
 
 from __future__ import annotations
 

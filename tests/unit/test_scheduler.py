@@ -1,4 +1,4 @@
-"""The scheduler: what fits the one node, and the words for what does not."""
+"""The scheduler: which pods fit the only node, and the messages for the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store keeps what the Objects protocol promises."""
+"""The store behaves as the Objects protocol describes."""
 
 from __future__ import annotations
 

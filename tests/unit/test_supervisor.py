@@ -1,4 +1,4 @@
-"""The supervisor's promises: restart what ends, report what fails, stop only for a reason, and never remove objects."""
+"""The supervisor: it restarts processes, reports failures, stops only for a reason, and never removes objects."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def test_children_of_a_killed_process_end_with_it(record: Record) -> None:
 
     try:
         supervise(folder, python(code), scene)
-    finally:  # orphans of later tests are not this process's
+    finally:  # later tests must not leave their orphans to this process
         ctypes.CDLL(None).prctl(processes._PR_SET_CHILD_SUBREAPER, 0)
 
 

@@ -47,7 +47,7 @@ def test_its_parts_show_one_snapshot_and_end_together(api: FakeApi, rollout: Rol
 
     panel.close()
     left = {thread.name for thread in set(threading.enumerate()) - before}
-    assert not {name for name in left if not name.startswith("Thread-")}  # those of the fake servers
+    assert not {name for name in left if not name.startswith("Thread-")}  # the threads of the fake servers
     assert "closed" in panel.tree.html
 
 

@@ -1,4 +1,4 @@
-"""The card of a prediction: a form, the cluster's answer beside it, and nothing that waits."""
+"""The card of a prediction: a form, the cluster's answer next to it, and no waiting."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_the_form_takes_a_prediction_and_the_cluster_answers(
     until(card, lambda _snapshot: card.result is not None)
 
     assert card.result == {"answer": "no"}
-    assert "answer: you yes, the cluster no" in card.text and "A percent concerns traffic." in text_of(card)
+    assert "answer: you yes, the cluster no" in card.text and "A percent only changes traffic." in text_of(card)
     assert progress.predictions() == {"percent-revision": False}
 
 

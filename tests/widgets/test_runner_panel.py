@@ -23,7 +23,7 @@ BAKING = RunState(step=1, results=RESULTS, evidence=Evidence(users=40, users_fai
 
 
 class Rollout:
-    """Stands in for a GatedRollout: notes the commands, and ends at once."""
+    """A fake GatedRollout, which records the commands and ends at once."""
 
     name, read_only = "sklearn-iris", ""
 

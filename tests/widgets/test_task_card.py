@@ -1,4 +1,4 @@
-"""The card of a task: it ticks itself, un-ticks itself, hints, and solves on request."""
+"""The card of a task: it follows the cluster's state, gives hints, and solves the task on request."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_it_ticks_itself_and_is_open_again_when_the_state_is_undone(
 
 
 def test_finishing_reads_the_cluster_once_more(api: FakeApi, card: TaskCard) -> None:
-    card.close()  # nothing is watched any more
+    card.close()  # the card no longer watches the cluster
     route(api, 35)
 
     result = card.finish()

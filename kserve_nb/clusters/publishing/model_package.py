@@ -1,4 +1,4 @@
-"""A model to publish: its name, its files as one archive, and what its pickle refers to."""
+"""A model to publish: its name, its files as one archive, and the names and versions in its pickle."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kserve_nb.values.pickle_contents import PickleContents, contents_of, problem_of, unpacked
-from kserve_nb.values.text.readable_error import ReadableError, shortened
+from kserve_nb.values.text.readable_error import ReadableError, short_repr
 
 SUFFIXES = (".joblib", ".pkl", ".pickle")  # of the files that KServe's scikit-learn server loads
 _FILE = "model.joblib"
@@ -58,7 +58,7 @@ class ModelPackage:
 
 
 def package(model: Any, name: str) -> ModelPackage:
-    """Check and pack a fitted estimator, or the file or folder of a model. Nothing that is read is unpickled.
+    """Check and pack a fitted estimator, or the file or folder of a model. No file is unpickled.
 
     Raises:
         PublishError: the name is not valid, or the model server could not load this model.
@@ -86,7 +86,7 @@ def check_name(name: str) -> str:
     """Return the name of a model version. Raises PublishError if it is not valid."""
     if not isinstance(name, str) or not _NAME.fullmatch(name) or ".." in name:
         raise PublishError(
-            f"{shortened(name)} is not a valid name of a model version. Use NAME/VERSION, for example wine/v1: each "
+            f"{short_repr(name)} is not a valid name of a model version. Use NAME/VERSION, for example wine/v1: each "
             "part has at most 63 lower-case letters, digits, '-' and '.', with a letter or digit at both ends.")
     return name
 
@@ -146,7 +146,7 @@ def _read(source: str | Path, name: str) -> Mapping[str, bytes]:
 
 
 def _path_problem(path: Path, found: Mapping[str, Path]) -> str:
-    """Why a file, or the files of a folder, are no model; empty if they can be one."""
+    """Why a file, or the files of a folder, are not a model; empty if they can be one."""
     models = [place for place in found if place.endswith(SUFFIXES) and "/" not in place]
     folder = path.is_dir()
     outside = [place for place, each in found.items() if folder and not each.resolve().is_relative_to(path.resolve())]

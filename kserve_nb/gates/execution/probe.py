@@ -20,7 +20,7 @@ from kserve_nb.gates.plan import ProbeTraffic
 from kserve_nb.rollout.discriminating_input import candidates_of
 from kserve_nb.rollout.reader import RolloutReader
 from kserve_nb.values.rollout_status import RolloutStatus
-from kserve_nb.values.text.readable_error import shortened
+from kserve_nb.values.text.readable_error import short_repr
 
 _REFERENCES = 9  # requests to the previous revision for each one to the main host, without the host `latest`
 
@@ -117,8 +117,8 @@ class Prober:
         if not self.traffic.labels:
             return (Pair(new != old),)
         right = (_hashable(self.traffic.labels[row]),)
-        shown = tuple(shortened(values[0]) for values in (new, old) if values)
-        return (Pair(new != old, new == right, old == right, shortened(right[0]), shown),)
+        shown = tuple(short_repr(values[0]) for values in (new, old) if values)
+        return (Pair(new != old, new == right, old == right, short_repr(right[0]), shown),)
 
     def _send(self, host: str, row: int) -> _Answer | None:
         """The answer to one row; None if our own port-forward lost the request."""

@@ -30,10 +30,10 @@ def wrapped(text: str) -> list[str]:
     ]
 
 
-def shortened(value: Any) -> str:
+def short_repr(value: Any) -> str:
     """The repr of a value for a message, shortened if it is long.
 
-    >>> shortened([0] * 1000)
+    >>> short_repr([0] * 1000)
     '[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,…'
     """
     text = repr(value)

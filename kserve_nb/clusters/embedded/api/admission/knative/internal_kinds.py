@@ -86,7 +86,7 @@ def ingress_problems(review: Review) -> Iterator[Problem]:
 
 
 def _reference_problems(reference: Object) -> Iterator[Problem]:
-    """`ValidateNamespacedObjectReference`."""
+    """The problems of a reference to an object (`ValidateNamespacedObjectReference`)."""
     yield from disallowed(*(field for field in reference if field not in _REFERENCE_FIELDS))
     yield from missing(*(field for field in _REFERENCE_FIELDS if not reference.get(field)))
     for field, texts in (("apiVersion", dns_names.qualified_name_errors(reference.get("apiVersion") or "a")),

@@ -102,7 +102,7 @@ def _revision_problems(review: Review) -> Iterator[Problem]:
 
 
 def _metadata_problems(review: Review) -> Iterator[Problem]:
-    """`ValidateObjectMetadata` of a kind whose autoscaling annotations belong into its template."""
+    """The problems of metadata; autoscaling annotations belong into the template (`ValidateObjectMetadata`)."""
     yield from via("metadata", dns_problems(review.new["metadata"]))
     text = 'autoscaling annotations must be put under "spec.template.metadata.annotations" to work'
     yield from via("metadata.annotations", (

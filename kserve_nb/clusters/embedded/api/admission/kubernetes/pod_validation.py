@@ -109,7 +109,7 @@ def _volume_causes(volumes: list[Object]) -> Iterator[Cause]:
             yield required(at, "must specify a volume type")
         yield from (forbidden(f"{at}.{source}", "may not specify more than 1 volume type") for source in sources[1:])
         claim = volume.get("persistentVolumeClaim")
-        if claim is not None:  # of a name that no claim can have: the node makes a path of it
+        if claim is not None:  # the problem of a name that no claim can have: the node uses the name in a path
             yield from _name_causes(f"{at}.persistentVolumeClaim.claimName", claim.get("claimName"),
                                     dns_names.subdomain_errors)
 
