@@ -93,7 +93,7 @@ STEP_NOTES = {"first-model": set(), "canary-10": {"C10", "C13"}, "promoted": set
 def own(pytestconfig: pytest.Config) -> None:
     """The cluster, if these tests may break it: only one that they have started."""
     if pytestconfig.getoption("--kubeconfig"):
-        pytest.skip("the cluster is somebody's: only namespaces of it are broken")
+        pytest.skip("the cluster belongs to somebody else: tests break only their own namespaces")
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,7 @@ def test_a_namespace_gets_its_default_objects() -> None:
     assert world.names(CONFIG_MAP) == ["kube-root-ca.crt"]
 
 
-def test_furniture_that_was_deleted_is_given_back() -> None:
+def test_deleted_default_objects_are_created_again() -> None:
     world = make_world()
 
     world.objects.delete(SERVICE_ACCOUNT, NS, "default")

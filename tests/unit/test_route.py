@@ -63,7 +63,7 @@ class Knative:
         for obj in self.store.list(reconciler.kind, NS):
             before = copy.deepcopy(obj)
             changes = reconciler.reconcile(obj, self.store, Moment(self.now, self.settings))
-            assert obj == before, "a pass changed what it was given"
+            assert obj == before, "a reconciler changed its arguments"
             for write in changes.writes:
                 write(self.store)
         return changes
