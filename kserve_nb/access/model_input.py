@@ -1,4 +1,4 @@
-"""Rows for a model, and their right answers, as Python's own values: JSON has no arrays and data frames."""
+"""Rows for a model, and their right answers, as plain Python values: JSON has no arrays and data frames."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class InputError(ReadableError, ValueError):
 
 
 def plain_rows(rows: Any) -> list[list[Any]]:
-    """The rows as lists of Python's own values. They are not checked.
+    """The rows as lists of plain Python values. They are not checked.
 
     >>> plain_rows(((1.0, 2.0), [3, 4]))
     [[1.0, 2.0], [3, 4]]
@@ -29,7 +29,7 @@ def checked_rows(rows: Any) -> list[list[Any]]:
     """The rows of a list, an array or a data frame, as lists.
 
     Raises:
-        InputError: they are no rows of the same length, or a value is neither a finite number nor a text.
+        InputError: they are not rows of the same length, or a value is neither a finite number nor a text.
 
     >>> checked_rows([[1.0, 2.0], [3.0, float("nan")]])
     Traceback (most recent call last):
@@ -60,7 +60,7 @@ def checked_labels(labels: Any, count: int | None = None) -> list[Any]:
         count: the number of rows.
 
     Raises:
-        InputError: they are no labels, or not as many as rows, or no answer can equal one of them.
+        InputError: they are not labels, or not as many as rows, or no answer can equal one of them.
     """
     found = [_value(label) for label in _list_of("labels", labels, "Pass the right answer to each row, as a list.")]
     for number, label in enumerate(found):
@@ -119,5 +119,5 @@ def _listed(values: Any) -> Any:
 
 
 def _value(value: Any) -> Any:
-    """Python's own number of a NumPy scalar, which is an array without dimensions."""
+    """The Python number of a NumPy scalar, which is an array without dimensions."""
     return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value

@@ -31,11 +31,11 @@ from kserve_nb.values.text.readable_error import ReadableError
 @click.option("--dry-run", is_flag=True, help="Read the plan and the cluster, print what would happen, and end.")
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write a report to this HTML file.")
 @click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write JUnit XML to this file.")
-@click.option("--pause", "command", flag_value="pause", help="Let the runner stay at the present step.")
-@click.option("--resume", "command", flag_value="resume", help="Let the runner go on.")
-@click.option("--skip", "command", flag_value="skip", help="Let the runner go to the next step.")
-@click.option("--abort", "command", flag_value="abort", help="Let the runner end and leave traffic as it is.")
-@click.option("--rollback", "command", flag_value="rollback", help="Let the runner roll back.")
+@click.option("--pause", "command", flag_value="pause", help="Keep the runner at the present step.")
+@click.option("--resume", "command", flag_value="resume", help="Resume a paused runner.")
+@click.option("--skip", "command", flag_value="skip", help="Make the runner go to the next step.")
+@click.option("--abort", "command", flag_value="abort", help="End the runner, and leave traffic unchanged.")
+@click.option("--rollback", "command", flag_value="rollback", help="Make the runner roll back.")
 @click.option("--show", "command", flag_value="show", help="Print the state of the last rollout.")
 @click.argument("inference_service")
 def rollout(name: str, kubeconfig: Path | None, ingress: str | None, namespace: str | None,
@@ -111,7 +111,7 @@ def _dry_run(gated: GatedRollout, plan: RolloutPlan) -> str:
     lines += [f"{percent} %: {needed}" for percent in plan.steps[:-1]]
     lines.append("100 %: promote")
     if plan.probe is None:
-        lines.append("The plan has no probe, so the runner sends no requests and can observe none.")
+        lines.append("The plan has no probe, so the runner sends no requests and observes none.")
     lines.append("Gates: " + ", ".join(f"{gate.name} (failure: {gate.on_failure})" for gate in plan.gates))
     return "\n".join(lines)
 

@@ -129,7 +129,7 @@ def _is_init(pod: Object, row: Mapping[str, Any]) -> bool:
 
 
 def _reason(waiting: Mapping[str, Any], ended: Mapping[str, Any]) -> str:
-    """The reason that says most: a kill for memory is hidden behind the back-off that follows."""
+    """The most informative reason: a kill for memory is hidden behind the back-off that follows."""
     if ended.get("reason") == "OOMKilled":
         return "OOMKilled"
     return str(waiting.get("reason") or ended.get("reason") or "Error")

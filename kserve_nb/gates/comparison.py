@@ -1,4 +1,4 @@
-"""Send the same rows to both revisions, by the hosts of their tags, and compare the answers."""
+"""Send the same rows to both revisions, through the hosts of their tags, and compare the answers."""
 
 from __future__ import annotations
 
@@ -91,8 +91,8 @@ def compare_revisions(rollout: RolloutReader, rows: Rows | None = None) -> Revis
     """Send the rows to both revisions.
 
     Raises:
-        NotPossibleError: one of them has no host of its own.
-        InputError: these are no rows of finite numbers or texts.
+        NotPossibleError: no host leads to one of them only.
+        InputError: these are not rows of finite numbers or texts.
     """
     chosen = candidates_of(rollout) if rows is None else checked_rows(rows)
     previous = rollout.predict(chosen, tag="prev")

@@ -34,7 +34,7 @@ class ProbeTraffic:
     """
 
     rate: float = 20.0  # rounds a second
-    rows: Sequence[Sequence[Any]] = ()  # to choose from; empty: those of the rollout. A list, an array or a data frame
+    rows: Sequence[Sequence[Any]] = ()  # a list, an array or a data frame; empty: the rollout's rows
     labels: Sequence[Any] = ()  # the right answers to the rows
 
     def __post_init__(self) -> None:
@@ -132,7 +132,7 @@ class RolloutPlan:
         if probe is None:
             return ""
         if not 0 < probe.rate <= MOST_RATE:
-            return f"a rate of {probe.rate:g} is not above 0 and at most {MOST_RATE:g} rounds a second."
+            return f"the rate {probe.rate:g} is not above 0 and at most {MOST_RATE:g} rounds a second."
         if probe.labels and len(probe.labels) != len(probe.rows):
             return f"it has {len(probe.labels)} labels for {len(probe.rows)} rows."
         return ""

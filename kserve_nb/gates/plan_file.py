@@ -71,7 +71,7 @@ def read_plan(text: str, source: str = "plan") -> RolloutPlan:
         source: the name of the file, for messages.
 
     Raises:
-        PlanError: the text is no plan; the message names the line and the field.
+        PlanError: the text is not a plan; the message names the line and the field.
 
     >>> read_plan("steps: [10, 100]\\nbake: 2m").bake_s
     120.0
@@ -88,7 +88,7 @@ def read_plan(text: str, source: str = "plan") -> RolloutPlan:
         problem = getattr(error, "problem", None) or " ".join(str(error).split())
         raise PlanError(f"{source}{line}: this is not YAML: {problem}.") from None
     except RecursionError:
-        raise PlanError(f"{source}: this is no plan: its lists are nested too deeply. It needs at least: "
+        raise PlanError(f"{source}: this is not a plan: its lists are nested too deeply. It needs at least: "
                         "steps: [10, 50, 100]") from None
     return _PlanReader(source).plan(root)
 

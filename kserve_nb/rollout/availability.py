@@ -1,4 +1,4 @@
-"""A user who sends requests all the time while something changes, to see whether any request fails."""
+"""Sends requests all the time while something changes, as a user would, and counts those that fail."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _GLYPHS: dict[HopState, str] = {"ok": "✔", "failed": "✖", "not reached": "·
 
 @dataclass(frozen=True)
 class Hop:
-    """One station on the path of a request."""
+    """One hop on the path of a request, such as the gateway, with its result."""
 
     name: str
     word: HopState

@@ -75,8 +75,8 @@ class Jupyter:
         (self.folder / path).write_text(json.dumps(notebook))
 
     def read(self, path: str) -> dict[str, Any]:
-        """The notebook in that file, as soon as it is complete: Jupyter may be writing it."""
-        loaded: dict[str, Any] = until(lambda: self._whole(path), lambda: f"{path} is no whole notebook")
+        """The notebook in a file. Waits while Jupyter is writing the file."""
+        loaded: dict[str, Any] = until(lambda: self._whole(path), lambda: f"{path} is not a complete notebook")
         return loaded
 
     def _whole(self, path: str) -> dict[str, Any] | None:

@@ -20,7 +20,7 @@ LONGEST_S = 60.0  # for one request; the activator holds it until there is a pod
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where requests go: the host of an InferenceService's URL, and its name."""
+    """The target of requests: the host of an InferenceService's URL, and its name."""
 
     host: str
     name: str

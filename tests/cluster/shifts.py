@@ -1,4 +1,4 @@
-"""All that can happen to a model while users send requests, one event after another, and its effect on the users."""
+"""The events that can happen to a model while users send requests, and their effect on the users."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _reconcilers(kubeconfig: str) -> list[psutil.Process]:
 def _ask_who_sleeps(stage: Stage) -> None:
     deadline = time.monotonic() + SETTLES_S
     while pods := stage.asleep.pods():
-        assert time.monotonic() < deadline, f"nobody asks {stage.asleep.name}, and it still has {pods}"
+        assert time.monotonic() < deadline, f"nobody sends requests to {stage.asleep.name}, and it still has {pods}"
         time.sleep(0.1)
     stage.load.endpoint = _endpoint(stage.asleep)
 

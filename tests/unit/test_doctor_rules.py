@@ -1,4 +1,4 @@
-"""The doctor's rules on states that a recorded one is turned into: a wrong value, a failed part, a trap."""
+"""The doctor's rules on changed recorded states: a wrong value, a failed part, a trap."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def test_a_good_node_has_no_finding() -> None:
 
 
 @pytest.mark.parametrize("state", ["crash-looping", "restarting"])
-def test_a_part_of_the_embedded_cluster_that_does_not_run_is_named_with_its_log(state: str) -> None:
+def test_a_part_of_the_embedded_cluster_that_is_not_running_is_named_with_its_log(state: str) -> None:
     part = {"name": "runtime", "state": state, "restarts": 4, "reason": "ended with exit code 1",
             "last_log": "AF_UNIX path too long"}  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The doctor's exam: its first line names each fault of the drill, and the scripted repair removes it."""
+"""The doctor's first line names each fault of the drill, and the scripted repair removes the fault."""
 
 from __future__ import annotations
 

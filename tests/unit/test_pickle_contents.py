@@ -1,4 +1,4 @@
-"""What a pickle refers to is found without loading it."""
+"""The names and versions in a pickle are found without loading it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
-from kserve_nb.values import pickle_contents
-from kserve_nb.values.pickle_contents import PickleContents, contents_of, problem_of, unpacked
+from kserve_nb.clusters.publishing import pickle_contents
+from kserve_nb.clusters.publishing.pickle_contents import PickleContents, contents_of, problem_of, unpacked
 from tests.unit.other_scikit_learn import saved_with
 
 ROWS, CLASSES = [[0.0, 1.0], [1.0, 0.0]], [0, 1]
@@ -76,7 +76,7 @@ def test_other_bytes_have_no_contents(data: bytes) -> None:
 
 
 def joblib_file(*extra: Any) -> bytes:
-    """A model with arrays as joblib writes them: aligned, with texts, with objects, empty, and of structures."""
+    """A joblib file of a model with many kinds of arrays: aligned, empty, structured, and of texts and objects."""
     model = SVC().fit(ROWS, ["no.", "yes"])
     model.notes = extra or (
         np.array(["a.", 1, None], dtype=object), np.zeros((0, 3)), np.zeros(3, [("left", "i4"), ("right", "f8")]),

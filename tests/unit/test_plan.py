@@ -1,4 +1,4 @@
-"""Rollout plans: what YAML becomes, and messages that name the line and the field."""
+"""Rollout plans: reading YAML, and messages that name the line and the field."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_label_that_no_answer_equals_is_an_error(label: object) -> None:
     ("gates:\n- latency: {quantile: 95}", "line 2: gates[0].latency.quantile: 95 is not between 0 and 1"),
     ("gates:\n- prometheus: {url: x}", "line 2: gates[0].prometheus: it needs query and atMost"),
     ("gates:\n- python: {function: 'nowhere:f'}", "line 2: gates[0].python.function: cannot import 'nowhere:f'"),
-    ("[" * 2000, "plan.yaml: this is no plan: its lists are nested too deeply"),
+    ("[" * 2000, "plan.yaml: this is not a plan: its lists are nested too deeply"),
     ("steps: [10, 100]\x1b", "this is not YAML: unacceptable character #x001b"),
     ("? [a, b]\n: c", "line 1: a key must be a word. The fields are: model, steps"),
     (f"steps: [{'9' * 5000}, 100]", "line 1: steps: '99999"),
@@ -120,9 +120,9 @@ def test_a_label_that_no_answer_equals_is_an_error(label: object) -> None:
     ("gates:\n- errors: {budget: .nan}", "line 2: gates[0].errors.budget: nan is not a finite number"),
     ("gates:\n- errors: {budget: 5}", "line 2: gates[0].errors.budget: 5 is above 1. A budget is a share: write 0.05"),
     ("gates:\n- prometheus: {url: 'file:///x', query: up, atMost: 1}", "url: 'file:///x' is not an http or https"),
-    ("gates:\n- python: {function: 'os:sep'}", "cannot import 'os:sep': os:sep is no function"),
+    ("gates:\n- python: {function: 'os:sep'}", "cannot import 'os:sep': os:sep is not a function"),
     ("probe: {rows: [[1]], labels: &a [*a]}", "line 1: probe.labels: this is a list or a mapping"),
-    ("probe: {rate: 5000}", "line 1: probe: a rate of 5000 is not above 0"),
+    ("probe: {rate: 5000}", "line 1: probe: the rate 5000 is not above 0"),
     ("probe: {rows: [[1], [1, 2]]}", "line 1: probe: Cannot use these rows: rows[1] has 2 values"),
     ("probe: {rows: [[1]], labels: [1, 2]}", "line 1: probe: it has 2 labels for 1 rows"),
     ("- steps", "line 1: this is not a mapping"),

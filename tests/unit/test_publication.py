@@ -37,9 +37,8 @@ from kserve_nb.clusters import (
 from kserve_nb.clusters.backends.embedded_backend import EmbeddedBackend
 from kserve_nb.clusters.backends.kind_backend import KindBackend
 from kserve_nb.clusters.embedded import claim_writer
-from kserve_nb.clusters.publishing import model_volume
+from kserve_nb.clusters.publishing import model_volume, pickle_contents
 from kserve_nb.clusters.state import Record
-from kserve_nb.values import pickle_contents
 from kserve_nb.values.cluster import Cluster
 from tests.kind_world import World
 from tests.unit.other_scikit_learn import saved_with
@@ -64,13 +63,13 @@ def model() -> Any:
 
 @pytest.fixture
 def applied() -> list[str]:
-    """What kubectl has applied."""
+    """The objects that the fake kubectl has applied."""
     return []
 
 
 @pytest.fixture
 def on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, applied: list[str]) -> Callable[[str], ModelPublisher]:
-    """A publisher for a cluster of that kind, which runs as far as it knows. kubectl is a fake."""
+    """A publisher for a cluster of that kind, which counts as running. kubectl is a fake."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setattr(EmbeddedBackend, "usable", lambda _self, _record: True)
     monkeypatch.setattr(KindBackend, "usable", lambda _self, _record: True)
@@ -253,8 +252,8 @@ def test_other_names_are_accepted(name: str, on: Callable[..., ModelPublisher], 
 
 @pytest.mark.parametrize(("wrong", "why"), [
     (GaussianNB(), "this GaussianNB is not fitted. Call its fit"),
-    (GaussianNB, "the class GaussianNB is no estimator"),
-    ({"a": 1}, "a dict is no estimator with a method predict"), (object(), "an object is no estimator"),
+    (GaussianNB, "the class GaussianNB is not an estimator"),
+    ({"a": 1}, "a dict is not an estimator with a method predict"), (object(), "an object is not an estimator"),
     (make_pipeline(FunctionTransformer(lambda rows: rows), SVC()).fit(ROWS, CLASSES), "instead of a lambda"),
     ("no-such-file.joblib", "No such file or directory"),
     (Path(__file__), "has none of these suffixes"),
@@ -338,7 +337,7 @@ def test_a_path_that_is_no_model_is_explained(on: Callable[..., ModelPublisher],
         with pytest.raises(PublishError, match=why):
             on("embedded").publish(tmp_path / name, "wine/v1")
     for path in ("", ".", "a\0.joblib"):
-        with pytest.raises(PublishError, match="is no path"):
+        with pytest.raises(PublishError, match="is not a path"):
             on("embedded").publish(path, "wine/v1")
 
 
@@ -351,8 +350,8 @@ def test_a_path_that_cannot_be_read_to_its_end_is_explained(on: Callable[..., Mo
     os.mkfifo(tmp_path / "pipe.joblib")
     (tmp_path / "folder" / "data").touch()
     os.truncate(tmp_path / "folder" / "data", 3 << 30)  # it occupies no space on the disk
-    cases = {"loop": "loop/self is no regular file", "up": "up/again is a link to a folder",
-             "pipe.joblib": "pipe.joblib is no regular file",
+    cases = {"loop": "loop/self is not a regular file", "up": "up/again is a link to a folder",
+             "pipe.joblib": "pipe.joblib is not a regular file",
              "folder": r"folder has 3.0 GiB, and published models have at most 1 GiB, .* compress=3\)"}
 
     for name, why in cases.items():
@@ -418,7 +417,7 @@ def test_a_function_of_the_notebook_is_refused_by_its_name(
         on("embedded").publish(make_pipeline(FunctionTransformer(halved), SVC()).fit(ROWS, CLASSES), "wine/v1")
 
 
-def test_a_file_of_another_scikit_learn_earns_a_warning_and_is_published(
+def test_a_file_of_another_scikit_learn_causes_a_warning_and_is_published(
     on: Callable[..., ModelPublisher], tmp_path: Path
 ) -> None:
     with saved_with("0.24.2"):
@@ -430,7 +429,7 @@ def test_a_file_of_another_scikit_learn_earns_a_warning_and_is_published(
     assert uri == "pvc://models/wine/v1"
 
 
-def test_a_model_of_this_version_earns_none(on: Callable[..., ModelPublisher], model: Any) -> None:
+def test_a_model_of_this_version_causes_no_warning(on: Callable[..., ModelPublisher], model: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         on("embedded").publish(model, "wine/v1")

@@ -66,7 +66,7 @@ class KindBackend:
             raise docker_node.not_ours(name)
 
     def status(self, record: Record) -> Status:
-        """Whether everything is installed and answers now: the webhooks a dry run, the gateway a request."""
+        """Whether everything is installed and responds now: the webhooks to a dry run, the gateway to a request."""
         if step := kind_installation.missing(record):
             return Status("incomplete", False, f"{step} is not installed yet. Continue: "
                           f"kserve-nb up --cluster kind --name {record.name}")
@@ -87,7 +87,7 @@ class KindBackend:
         return not kind_installation.missing(record) and not kind_installation.ask_gateway(record)
 
     def settings(self, record: Record) -> Mapping[str, Any]:
-        """The options that it was created with."""
+        """The options with which the cluster was created."""
         return {"gateway": record.gateway, "ingress_port": int(record.ingress.rpartition(":")[2])}
 
     def describe(self, record: Record) -> str:

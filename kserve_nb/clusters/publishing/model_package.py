@@ -1,4 +1,4 @@
-"""A model to publish: its name, its files as one archive, and what its pickle refers to."""
+"""A model to publish: its name, its files as one archive, and the names and versions in its pickle."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kserve_nb.values.pickle_contents import PickleContents, contents_of, problem_of, unpacked
+from kserve_nb.clusters.publishing.pickle_contents import PickleContents, contents_of, problem_of, unpacked
 from kserve_nb.values.text.readable_error import ReadableError, short_repr
 
 SUFFIXES = (".joblib", ".pkl", ".pickle")  # of the files that KServe's scikit-learn server loads
@@ -60,7 +60,7 @@ class ModelPackage:
 
 
 def package(model: Any, name: str) -> ModelPackage:
-    """Check and pack a fitted estimator, or the file or folder of a model. Nothing that is read is unpickled.
+    """Check and pack a fitted estimator, or the file or folder of a model. No file is unpickled.
 
     Raises:
         PublishError: the name is not valid, or the model server could not load this model.
@@ -101,7 +101,7 @@ def _dumped(model: Any, name: str) -> bytes:
 
     if isinstance(model, type) or not callable(getattr(model, "predict", None)):
         what = f"the class {model.__name__}" if isinstance(model, type) else _with_article(type(model).__name__)
-        raise PublishError(f"Cannot publish {name}: {what} is no estimator with a method predict. Pass a fitted "
+        raise PublishError(f"Cannot publish {name}: {what} is not an estimator with a method predict. Pass a fitted "
                            f"estimator, or the path of a model file ({', '.join(SUFFIXES)}) or of its folder.")
     buffer = io.BytesIO()
     try:
@@ -129,8 +129,8 @@ def _read(source: str | Path, name: str) -> Mapping[str, bytes]:
     """The files at a path, by their place in the model's folder."""
     path = Path(source)
     if str(source) in ("", ".") or "\0" in str(source):
-        raise PublishError(f"Cannot publish {name}: {str(source)!r} is no path of a model. Pass the path of its file "
-                           "or of its folder.")
+        raise PublishError(f"Cannot publish {name}: {str(source)!r} is not a path of a model. Pass the path of its "
+                           "file or of its folder.")
     try:
         if not path.is_dir():
             path.stat()
@@ -149,10 +149,10 @@ def _read(source: str | Path, name: str) -> Mapping[str, bytes]:
 
 
 def _check_files(name: str, path: Path, found: Mapping[str, Path]) -> None:
-    """Raise PublishError if something is no regular file, so that reading it may never end, or all are too large."""
+    """Raise PublishError if something is not a regular file, so that reading it may never end, or all are too large."""
     special = next((each for each in found.values() if not each.is_file()), None)
     if special is not None:
-        what = "a link to a folder" if special.is_dir() else "no regular file"
+        what = "a link to a folder" if special.is_dir() else "not a regular file"
         raise PublishError(f"Cannot publish {name}: {special} is {what}. Copy the model's files into a new folder, and "
                            "pass its path.")
     size = sum(each.stat().st_size for each in found.values())
@@ -164,7 +164,7 @@ def _check_files(name: str, path: Path, found: Mapping[str, Path]) -> None:
 
 
 def _path_problem(path: Path, found: Mapping[str, Path]) -> str:
-    """Why a file, or the files of a folder, are no model; empty if they can be one."""
+    """Why a file, or the files of a folder, are not a model; empty if they can be one."""
     models = [place for place in found if place.endswith(SUFFIXES) and "/" not in place]
     folder = path.is_dir()
     outside = [place for place, each in found.items() if folder and _leaves(each, path)]

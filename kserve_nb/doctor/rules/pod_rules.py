@@ -31,7 +31,7 @@ from kserve_nb.values.revisions import short
 from kserve_nb.values.text.foreign_text import last_line
 
 NO_MODEL = declare("K13", "the model cannot be downloaded")
-NO_REVISION = declare("K17", "no revision gets ready")
+NO_REVISION = declare("K17", "no revision becomes ready")
 OTHER_VERSION = declare("K14", "the model was saved with other library versions")
 NO_MODEL_FILE = declare("L01", "the folder of storageUri has not exactly one model file")
 IN_PROGRESS = declare("P15", "the rollout is in progress")
@@ -186,7 +186,7 @@ def _progress_command(facts: Facts, service: ServiceFacts, waiting: PodProgress 
 
 
 def _explained(facts: Facts, service: ServiceFacts, failure: ContainerFailure) -> Finding | None:
-    """What the tables know about a container's failure; None when only K13 or K17 applies."""
+    """The explanation of a container's failure by the tables; None when only K13 or K17 applies."""
     if failure.container == DOWNLOADER and failure.reason not in ("OOMKilled", "ImagePullBackOff", "ErrImagePull"):
         return None
     names = Names(facts.namespace, service.name, pod=failure.pod)
@@ -196,7 +196,7 @@ def _explained(facts: Facts, service: ServiceFacts, failure: ContainerFailure) -
     return next((finding for finding in found if finding.id not in _TOO_GENERAL), None)
 
 
-_TOO_GENERAL = ("P12", "L05", "P11")  # they repeat what Kubernetes reports; K17 names the deepest words
+_TOO_GENERAL = ("P12", "L05", "P11")  # they only repeat what Kubernetes reports; K17 quotes the deepest message
 
 
 def _container(failure: ContainerFailure) -> str:
@@ -204,7 +204,7 @@ def _container(failure: ContainerFailure) -> str:
 
 
 def _failing(service: ServiceFacts) -> bool:
-    """Whether something has failed, rather than being under way."""
+    """Whether something has failed, and is not only in progress."""
     status = service.status
     current = status.latest_created != status.latest_ready or not status.latest_created
     failed = any(c.status == "False" for t, c in status.conditions.items() if t in ("PredictorReady", "Ready"))

@@ -1,4 +1,4 @@
-"""Gates on answers: the same rows are sent to both revisions, by the hosts of their tags, so no user sees them."""
+"""Gates on answers: the same rows are sent to both revisions through the hosts of their tags, so no user notices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gates of the user: a Python function, and a Prometheus query."""
+"""Gates that users define: a Python function, and a Prometheus query."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class FunctionGate:
         module, _, name = self.function.partition(":")
         found: GateFunction = getattr(import_module(module), name)
         if not callable(found):
-            raise TypeError(f"{self.function} is no function")
+            raise TypeError(f"{self.function} is not a function")
         return found
 
 
@@ -86,7 +86,7 @@ class PrometheusGate:
         return GateResult(self.name, "inconclusive", f"{summary}; {_IN_A_ROW} readings in a row are needed", n)
 
     def read(self, last: Reading, value: float | None, samples: float | None) -> Reading:
-        """The reading that follows the last one."""
+        """The next reading of the query, which counts readings in a row."""
         if value is None:
             return Reading()
         above = value > self.at_most

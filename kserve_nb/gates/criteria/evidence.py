@@ -20,13 +20,13 @@ class Outcome:
     0.0
     """
 
-    share: float  # of the canary's side in the comparison that this request belongs to; 0: it belongs to none
+    share: float  # of the requests of its comparison: the canary's share; 0: not part of a comparison
     canary_side: bool = False  # whether it went to that side
     failed: bool = False
     took_ms: float = 0.0
     answered_by: Side = ""  # the revision that answered; empty if unknown
     user: bool = False  # sent to the main host, as users do
-    percent: int = 0  # that the traffic list gave to the canary, for a request of a user
+    percent: int = 0  # for a user's request: the canary's percent in the traffic list
 
 
 @dataclass(frozen=True)

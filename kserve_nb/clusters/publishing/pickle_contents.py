@@ -1,4 +1,4 @@
-"""What a pickled model refers to, found in the bytes of its file. Nothing is loaded, so none of its code runs."""
+"""The version and the names that a pickled model refers to, found in its bytes. Nothing is loaded, so no code runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-MOST_BYTES = 64 << 20  # that are read of a model, after decompression
+MOST_BYTES = 64 << 20  # so many bytes of a model are read, after decompression
 # A short string has its length before it. The optional opcode after it stores it for later use.
 _STORED = rb"(?:\x94|q.|r....)?"
 _VERSION = re.compile(
@@ -24,8 +24,8 @@ _OWN_GLOBAL = re.compile(rb"c__main__\n(" + _NAME + rb")\n")  # protocols 0 to 3
 _GLOBAL = re.compile(rb"c(" + _NAME + rb")\n" + _NAME + rb"\n")
 _BYTES_OF_CHARACTER = 4  # in an array of texts
 _HAS_OBJECTS = 1  # a flag of a NumPy dtype
-_MOST_WALKED = 8 << 20  # bytes of a pickle without its arrays, of which each opcode is followed
-_NEW_PROTOCOLS = (b"\x80\x04", b"\x80\x05")  # they do not write names as protocols 0 to 3 do
+_MOST_WALKED = 8 << 20  # of a pickle without its arrays: so many bytes are followed opcode by opcode
+_NEW_PROTOCOLS = (b"\x80\x04", b"\x80\x05")  # these protocols do not write names as 0 to 3 do
 _WITHOUT_ESTIMATORS = {"numpy", "joblib", "copy_reg", "copyreg", *sys.stdlib_module_names}
 _STACK_GLOBAL = re.compile(  # since protocol 4; the name may be a reference to an earlier string
     rb"\x8c(.)(" + _NAME + rb")" + _STORED + rb"(?:\x8c(.)(" + _NAME + rb")" + _STORED + rb"|h.|j....)\x93", re.DOTALL)
@@ -69,7 +69,7 @@ def unpacked(data: bytes) -> Unpacked:
     try:
         if stream is not None:
             return _decompressed(stream, data)
-    except (OSError, zlib.error, lzma.LZMAError):  # it only looked compressed
+    except (OSError, zlib.error, lzma.LZMAError):  # the first bytes looked compressed, but the file is not
         pass
     return Unpacked(data[:MOST_BYTES], len(data), data[-1:])
 
@@ -84,7 +84,7 @@ def contents_of(file: Unpacked) -> PickleContents:
 
 
 def problem_of(file: Unpacked) -> str:
-    """Why these bytes are no complete pickle of an object with a class; empty if they may be one.
+    """Why these bytes are not a complete pickle of an object with a class; empty if they may be one.
 
     >>> problem_of(unpacked(b""))
     'it is empty'
@@ -124,11 +124,11 @@ def _is_whole(file: Unpacked) -> bool:
 
 
 class _TooLongError(Exception):
-    """The opcodes of a pickle go on beyond the bytes that are read of it."""
+    """A pickle has more opcodes than the bytes that are read contain."""
 
 
 class _Source:
-    """The bytes of a file, from which an unpickler reads. Raises EOFError where the file ends."""
+    """The bytes of a file, as a stream for an unpickler. Raises EOFError at the end of the file."""
 
     def __init__(self, file: Unpacked):
         self._stream, self._length, self._skipped = io.BytesIO(file.start), file.length, 0
@@ -160,7 +160,7 @@ class _Source:
 
 
 class _Inert:
-    """Takes the place of each object in a pickle, so that nothing of it is imported or called."""
+    """A substitute for each object in a pickle, so that nothing of it is imported or called."""
 
     args: tuple[Any, ...] = ()
     state: Any = None
@@ -187,10 +187,10 @@ class _Array(_Inert):
     """joblib's `NumpyArrayWrapper`. The bytes of the array follow it in the file, between two opcodes."""
 
 
-_Unpickler: Any = pickle._Unpickler  # the one in C does not let a subclass follow the opcodes
+_Unpickler: Any = pickle._Unpickler  # a subclass of the C implementation cannot follow the opcodes
 
 
-class _Walker(_Unpickler):  # type: ignore[misc]  # typeshed has a part of it only
+class _Walker(_Unpickler):  # type: ignore[misc]  # typeshed declares only a part of it
     """Follows the opcodes of a pickle and the arrays between them. Imports and calls nothing that the pickle names."""
 
     dispatch: ClassVar[dict[int, Any]] = dict(_Unpickler.dispatch)
@@ -215,7 +215,7 @@ class _Walker(_Unpickler):  # type: ignore[misc]  # typeshed has a part of it on
 
     def _skip_array(self, wrapper: dict[str, Any]) -> None:
         type_, flags = wrapper["dtype"].args[0], wrapper["dtype"].state[7]
-        if flags & _HAS_OBJECTS:  # such an array is a pickle in the pickle
+        if flags & _HAS_OBJECTS:  # an array of objects is a pickle within the pickle
             _Walker(self._source).load()
             return
         if wrapper.get("numpy_array_alignment_bytes") is not None:  # since joblib 1.2
