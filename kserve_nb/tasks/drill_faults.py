@@ -51,7 +51,7 @@ def correct_command(host: str, address: str) -> str:
     return f"curl -v -H 'Host: {host}' {_JSON} http://{address}{_PATH} {_BODY}"
 
 
-def mended(seen: Snapshot) -> str:
+def unrepaired(seen: Snapshot) -> str:
     """What is missing until the cluster has a healthy canary again, as before the fault; empty if it has."""
     why, status = states.unsettled(seen), seen.status
     if why or status is None:

@@ -102,7 +102,7 @@ class SliderState:
         """The state after the handle was moved: question, failure and message about the old position are gone."""
         return replace(self._cleared(), draft_percent=percent, message=None)
 
-    def asked(self, change: TrafficChange) -> SliderState:
+    def proposed(self, change: TrafficChange) -> SliderState:
         """The state after a button was pressed: the change waits for Yes."""
         return replace(self._cleared(), confirming=change, decided_on=self.status, message=None)
 
