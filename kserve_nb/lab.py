@@ -1,4 +1,4 @@
-"""The lab: what a notebook works with. A cluster, its rollouts and checks, and the tutorial's steps."""
+"""The lab that a notebook works with: a cluster, its rollouts and checks, and the tutorial's steps."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class Lab:
         return TaskCard(task, self._unrecorded(targets.service), targets, self.progress, seed)
 
     def predict(self, name: str) -> PredictionCard:
-        """A question to answer before a change; the cluster's answer is then shown beside yours.
+        """A question to answer before a change; afterwards it shows the cluster's answer next to yours.
 
         >>> prediction = lab.predict("percent-revision")
         >>> prediction.enter("no")
@@ -288,7 +288,7 @@ class Lab:
             await asyncio.to_thread(self.client.create, NAMESPACE, {"metadata": {"name": name}})
         except RefusedError as refused:
             if refused.reason != "AlreadyExists":
-                self.client.require_namespace()  # without the right to create one, an existing one will do
+                self.client.require_namespace()  # without the right to create a namespace, use an existing one
 
     def _namespace_ends(self) -> bool:
         found = self.client.find(NAMESPACE, self.client.namespace)

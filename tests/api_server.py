@@ -74,7 +74,7 @@ class ApiServer:
 
     @property
     def env(self) -> dict[str, str]:
-        """The environment in which kubectl is this installation's and uses this server."""
+        """The environment variables with which this installation's kubectl uses this server."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
         return {**os.environ, "PATH": path, "KUBECONFIG": str(self.kubeconfig), "HOME": str(self.folder)}
 

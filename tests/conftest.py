@@ -1,4 +1,4 @@
-"""Hooks for every test session: which rules of the doctor the passed tests have run, and which they have missed."""
+"""Hooks for every test session: they check that the passed tests have run every rule of the doctor."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _modules: set[str] = set()
 
 
 def pytest_configure() -> None:
-    """Record the rule of each finding that is made, and the module that made it. Leave the learner's progress alone."""
+    """Record the rule of each finding, and the module that made it. Switch off the learner's progress."""
     os.environ.setdefault("KSERVE_NB_PROGRESS", "off")
     original = Finding.__init__
 

@@ -1,4 +1,4 @@
-"""What other users of a machine, and pages in a browser, could reach of a running embedded cluster."""
+"""The parts of a running embedded cluster that other users of the machine, and pages in a browser, could reach."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import psutil
 
 from kserve_nb.clusters import Record
 
-PUBLIC = {"/version", "/healthz", "/livez", "/readyz"}  # what a real API server answers to anyone
+PUBLIC = {"/version", "/healthz", "/livez", "/readyz"}  # paths that a real API server answers for anyone
 
 
 def family(record: Record) -> list[psutil.Process]:
@@ -31,7 +31,7 @@ def listening(processes: Iterable[psutil.Process]) -> set[tuple[str, int]]:
 
 
 def abstract_sockets(processes: Iterable[psutil.Process]) -> set[str]:
-    """The names of their sockets that are no files, which every user of the machine can open."""
+    """The names of the processes' abstract sockets, which every user of the machine can open."""
     return {connection.laddr for process in processes for connection in process.connections(kind="unix")
             if str(connection.laddr).startswith(("@", "\0"))}
 
@@ -67,7 +67,7 @@ def command_lines_with(secret: str) -> Iterator[str]:
 
 
 def answered_without_credential(record: Record, paths: Iterable[str], **headers: str) -> set[str]:
-    """Which of the paths of the API server are answered with something else than 401 or 403."""
+    """The paths that the API server answers without a credential with another status than 401 or 403."""
     context = ssl._create_unverified_context()
     found = set()
     for path in paths:

@@ -29,13 +29,13 @@ KSVC = "/apis/serving.knative.dev/v1/namespaces/kserve-test/services"
 
 
 def recorded(step: str, file: str) -> dict[str, Any]:
-    """A file of a step as it was recorded on a real cluster."""
+    """The content of a recorded file of one step."""
     loaded: dict[str, Any] = json.loads((DATA / step / f"{file}.json").read_text(encoding="utf-8"))
     return loaded
 
 
 def one(step: str, file: str) -> dict[str, Any]:
-    """The only object of such a file."""
+    """The only object of a recorded file."""
     loaded = recorded(step, file)
     only: dict[str, Any] = loaded["items"][0] if "items" in loaded else loaded
     return only

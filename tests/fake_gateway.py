@@ -23,7 +23,7 @@ def new(row: list[float]) -> int:
 
 
 def shares(percent: int) -> Iterator[bool]:
-    """Whether the canary answers each request, spread evenly: exactly so many of any hundred consecutive requests."""
+    """Whether the canary answers each request, spread evenly: `percent` of any hundred consecutive requests."""
     return cycle([(n * percent) % 100 < percent for n in range(100)])
 
 

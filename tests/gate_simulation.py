@@ -97,7 +97,7 @@ def latencies(draw: random.Random, slower: float, batches: int, size: int = 50) 
 def answers(
     draw: random.Random, wrong: tuple[float, float], batches: int, size: int = 20
 ) -> Iterator[Evidence]:
-    """Evidence that grows by batches of labelled pairs. `wrong`: how often the previous revision and canary err."""
+    """Evidence that grows by batches of labelled pairs. `wrong`: the error rates of both revisions."""
     evidence = Evidence()
     for _ in range(batches):
         right = [(draw.random() >= wrong[0], draw.random() >= wrong[1]) for _ in range(size)]
@@ -106,12 +106,12 @@ def answers(
 
 
 def middle(values: Iterable[float]) -> float:
-    """The median; 0 of nothing."""
+    """The median; 0 for an empty list."""
     found = list(values)
     return median(found) if found else 0
 
 
 def percentile(values: Iterable[float], percent: int) -> float:
-    """The percentile; 0 of nothing."""
+    """The percentile; 0 for an empty list."""
     found = sorted(values)
     return found[min(len(found) - 1, len(found) * percent // 100)] if found else 0

@@ -44,7 +44,7 @@ def _released_config() -> dict[str, str]:
 
 
 class FailError(Exception):
-    """A command ends with exit code 1 and this message."""
+    """The failure of a command: exit code 1 and a message."""
 
 
 def docker(world: dict[str, Any], args: list[str], _stdin: str) -> str:

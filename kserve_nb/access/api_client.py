@@ -351,7 +351,7 @@ def _valid_content(file: str) -> Iterator[None]:
         raise
     except (ValueError, TypeError, AttributeError, LookupError) as error:
         why = safe(" ".join(str(error).split()))
-        raise RefusedError(f"Cannot use the kubeconfig {file}: {why}. That of an embedded cluster is written again by: "
+        raise RefusedError(f"Cannot use the kubeconfig {file}: {why}. For an embedded cluster, write it again: "
                            "kserve-nb up", UNREACHABLE) from None
 
 

@@ -1,4 +1,4 @@
-"""Find the ingress gateway as the tutorial does: given, environment, LoadBalancer, NodePort, or port-forward."""
+"""Find the ingress gateway as the tutorial does: given address, environment, LoadBalancer, NodePort, port-forward."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Search:
     steps: list[str] = field(default_factory=list)
 
     def note(self, line: str) -> None:
-        """Add one step."""
+        """Add one step of the search."""
         self.steps.append(line)
 
     def found(self, address: str, how: str, forward: PortForward | None = None) -> Ingress:
-        """The gateway at that address, with the steps that led to it."""
+        """The gateway at an address, with the steps that led to it."""
         return Ingress(address, how=how, story=tuple(self.steps), forward=forward)
 
 

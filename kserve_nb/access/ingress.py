@@ -32,7 +32,7 @@ class NoGatewayError(ReadableError, LookupError):
 
 
 class PredictError(ReadableError, RuntimeError):
-    """A prediction request that was not answered with predictions; `response` is what came instead, if anything did."""
+    """A prediction request that was not answered with predictions; `response` is the response, if there was one."""
 
     def __init__(self, message: str, response: Response | None = None):
         super().__init__(message)
@@ -135,7 +135,7 @@ class Ingress:
         return session
 
     def new_connection(self) -> Ingress:
-        """The same gateway with new connections: it does not reuse those that are open."""
+        """The same gateway with new connections: the open ones are not reused."""
         fresh = Ingress(self.address, how=self.how, story=self._story, forward=self._forward)
         fresh.locate = self.locate
         return fresh
@@ -189,7 +189,7 @@ class Ingress:
         return Response(response.status_code, dict(response.headers), response.text)
 
     def _moved(self) -> bool:
-        """Whether the gateway has another address now; then this one is replaced."""
+        """Whether the gateway has a new address; if so, use it from now on."""
         before, self.address = self.address, self.locate() or self.address
         return self.address != before
 

@@ -1,4 +1,4 @@
-"""Rows for a model, and their right answers, as Python's own values: JSON has no arrays and data frames."""
+"""Rows for a model, and their right answers, as plain Python values: JSON has no arrays and data frames."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from kserve_nb.values.text.readable_error import ReadableError
+from kserve_nb.values.text.readable_error import ReadableError, short_repr
 
 _EXAMPLE = "Pass a list of rows of the same length, for example [[5.1, 3.5], [6.2, 2.8]]."
 _NUMBER = "number"  # int, float and bool are equal to each other
@@ -17,7 +17,7 @@ class InputError(ReadableError, ValueError):
 
 
 def plain_rows(rows: Any) -> list[list[Any]]:
-    """The rows as lists of Python's own values. They are not checked.
+    """The rows as lists of plain Python values. They are not checked.
 
     >>> plain_rows(((1.0, 2.0), [3, 4]))
     [[1.0, 2.0], [3, 4]]
@@ -29,7 +29,7 @@ def checked_rows(rows: Any) -> list[list[Any]]:
     """The rows of a list, an array or a data frame, as lists.
 
     Raises:
-        InputError: they are no rows of the same length, or a value is neither a finite number nor a text.
+        InputError: they are not rows of the same length, or a value is neither a finite number nor a text.
 
     >>> checked_rows([[1.0, 2.0], [3.0, float("nan")]])
     Traceback (most recent call last):
@@ -40,7 +40,7 @@ def checked_rows(rows: Any) -> list[list[Any]]:
     checked: list[list[Any]] = []
     for number, row in enumerate(found):
         if isinstance(row, str | bytes | dict) or not isinstance(row := _plain_list(row), list):
-            raise InputError(f"Cannot use these rows: rows[{number}] is {_shown(row)}, not a list of values. "
+            raise InputError(f"Cannot use these rows: rows[{number}] is {short_repr(row)}, not a list of values. "
                              f"{_EXAMPLE}")
         if len(row) != len(checked[0] if checked else row) or not row:
             length = "is empty" if not row else f"has {len(row)} values, and rows[0] has {len(checked[0])}"
@@ -60,9 +60,14 @@ def checked_labels(labels: Any, count: int | None = None) -> list[Any]:
         count: the number of rows.
 
     Raises:
-        InputError: they are no labels, or not as many as rows.
+        InputError: they are not labels, or not as many as rows, or no answer can equal one of them.
     """
     found = [_value(label) for label in _list_of("labels", labels, "Pass the right answer to each row, as a list.")]
+    for number, label in enumerate(found):
+        cells = label if isinstance(label, list | tuple) else [label]
+        if not all(isinstance(cell, int | float | str) and cell == cell for cell in cells):
+            raise InputError(f"Cannot use these labels: labels[{number}] is {short_repr(label)}, which no answer of a "
+                             "model equals. Pass numbers or texts, as the model answers them.")
     if count is not None and len(found) != count:
         raise InputError(f"Cannot use these labels: there are {len(found)} for {count} rows. Pass the right answer to "
                          "each row, in the same order.")
@@ -87,14 +92,14 @@ def _check_cell(number: int, cell: Any) -> None:
         raise InputError(f"Cannot use these rows: rows[{number}] has {cell}, which JSON cannot transport. Replace such "
                          "values, or leave these rows out.")
     if not isinstance(cell, int | float | str):
-        raise InputError(f"Cannot use these rows: rows[{number}] has {_shown(cell)}, which is neither a number nor a "
-                         f"text. {_EXAMPLE}")
+        raise InputError(f"Cannot use these rows: rows[{number}] has {short_repr(cell)}, which is neither a number nor "
+                         f"a text. {_EXAMPLE}")
 
 
 def _list_of(what: str, values: Any, remedy: str) -> list[Any]:
     found = None if isinstance(values, str | bytes | dict) else _plain_list(values)
     if not isinstance(found, list):
-        raise InputError(f"Cannot use {_shown(values)} as {what}: it is not a list. {remedy}")
+        raise InputError(f"Cannot use {short_repr(values)} as {what}: it is not a list. {remedy}")
     if not found:
         raise InputError(f"Cannot use these {what}: there are none. {remedy}")
     return found
@@ -114,10 +119,5 @@ def _listed(values: Any) -> Any:
 
 
 def _value(value: Any) -> Any:
-    """Python's own number of a NumPy scalar, which is an array without dimensions."""
+    """The Python number of a NumPy scalar, which is an array without dimensions."""
     return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}…"

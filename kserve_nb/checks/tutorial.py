@@ -22,8 +22,8 @@ from kserve_nb.values.split import Split
 class Checks:
     """The tutorial's checks of one InferenceService: `lab.check.promoted()`.
 
-    A check prints one line and returns a record, or raises CheckFailed. With `hint=True` the failure contains the
-    exact command; without it, only a pointer.
+    A check prints one line and returns a record, or raises CheckFailed. With `hint=True` the failure contains the exact
+    command.
     """
 
     def __init__(

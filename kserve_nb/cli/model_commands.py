@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
+import shlex
 import sys
 import warnings
 from pathlib import Path
@@ -20,8 +20,6 @@ from kserve_nb.gates import load_generator
 from kserve_nb.gates.comparison import compare_revisions
 from kserve_nb.rollout.discriminating_input import find_discriminating_input
 from kserve_nb.values.text.readable_error import ReadableError
-
-_NAMESPACE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 @click.command()
@@ -87,21 +85,23 @@ def compare(name: str, kubeconfig: Path | None, ingress: str | None, namespace: 
 def publish(name: str, namespace: str | None, file: Path, version: str) -> None:
     """Publish the scikit-learn model FILE, or the folder of one, as NAME/VERSION, and print its storageUri.
 
-    FILE is a joblib file or a pickle. It is not loaded here. A published version never changes.
+    FILE is a joblib file or a pickle. It is not loaded here. A published version never changes. A namespace that does
+    not exist is created, with a warning.
     """
     if version.endswith(SUFFIXES):
         raise CommandFailure("The arguments are in the wrong order. Publish the file: "
-                             f"kserve-nb publish {version} {file}")
-    if namespace is not None and not _NAMESPACE_NAME.fullmatch(namespace):
-        raise CommandFailure(f"{namespace!r} is not a valid name of a namespace. Use at most 63 lower-case letters, "
-                             "digits and '-', with a letter or digit at both ends.")
-    publisher = clusters.ModelPublisher(clusters.cluster_of(clusters.existing(name), namespace))
+                             + shlex.join(["kserve-nb", "publish", version, str(file)]))
     try:
+        checked = None if namespace is None else clusters.check_namespace(namespace)
+        publisher = clusters.ModelPublisher(clusters.cluster_of(clusters.existing(name), checked))
         with warnings.catch_warnings(record=True) as found:
-            warnings.simplefilter("always", clusters.ModelWarning)
+            for category in (clusters.ModelWarning, clusters.NamespaceWarning):
+                warnings.simplefilter("always", category)
             uri = publisher.publish(file, version)
     except VersionTakenError as error:
-        raise CommandFailure(f"{error.reason}kserve-nb publish {file} {error.free}") from None
+        same = ["--name", name] * (name != "default") + (["-n", namespace] if namespace else [])
+        command = shlex.join(["kserve-nb", "publish", str(file), error.free, *same])
+        raise CommandFailure(error.reason + command) from None
     except clusters.PublishError as error:
         raise CommandFailure(str(error)) from None
     for warning in found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sys
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 import click
 
 from kserve_nb.cli.command_group import CommandFailure
-from kserve_nb.cli.common_options import INGRESS, KUBECONFIG, NAME, NAMESPACE, connected, echo
+from kserve_nb.cli.common_options import INGRESS, KUBECONFIG, NAME, NAMESPACE, connected, echo, notify
 from kserve_nb.gates import plan_file, run_report
 from kserve_nb.gates.execution.run_state import EXIT_CODES, RunState
 from kserve_nb.gates.gated_rollout import GatedRollout
@@ -30,11 +31,11 @@ from kserve_nb.values.text.readable_error import ReadableError
 @click.option("--dry-run", is_flag=True, help="Read the plan and the cluster, print what would happen, and end.")
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write a report to this HTML file.")
 @click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write JUnit XML to this file.")
-@click.option("--pause", "command", flag_value="pause", help="Let the runner stay at the present step.")
-@click.option("--resume", "command", flag_value="resume", help="Let the runner go on.")
-@click.option("--skip", "command", flag_value="skip", help="Let the runner go to the next step.")
-@click.option("--abort", "command", flag_value="abort", help="Let the runner end and leave traffic as it is.")
-@click.option("--rollback", "command", flag_value="rollback", help="Let the runner roll back.")
+@click.option("--pause", "command", flag_value="pause", help="Keep the runner at the present step.")
+@click.option("--resume", "command", flag_value="resume", help="Resume a paused runner.")
+@click.option("--skip", "command", flag_value="skip", help="Make the runner go to the next step.")
+@click.option("--abort", "command", flag_value="abort", help="End the runner, and leave traffic unchanged.")
+@click.option("--rollback", "command", flag_value="rollback", help="Make the runner roll back.")
 @click.option("--show", "command", flag_value="show", help="Print the state of the last rollout.")
 @click.argument("inference_service")
 def rollout(name: str, kubeconfig: Path | None, ingress: str | None, namespace: str | None,
@@ -50,6 +51,7 @@ def rollout(name: str, kubeconfig: Path | None, ingress: str | None, namespace: 
     if (plan_path is None) == (command is None):
         raise click.UsageError(
             "Pass either --plan FILE, or one of --pause, --resume, --skip, --abort, --rollback, --show.")
+    _check_writable(report, junit)
     try:
         plan = plan_file.read_plan_file(plan_path) if plan_path else RolloutPlan()
         gated = connected(name, kubeconfig, ingress, namespace, inference_service)
@@ -67,12 +69,22 @@ def rollout(name: str, kubeconfig: Path | None, ingress: str | None, namespace: 
     _end(inference_service, plan, state, report, junit)
 
 
+def _check_writable(*reports: Path | None) -> None:
+    """Raise UsageError now, and not at the end of the rollout, if a report cannot be written."""
+    for path in filter(None, reports):
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise click.UsageError(f"Cannot write the report {path}: its folder does not exist, or you may not write "
+                                   "there. Name another file.")
+
+
 def _end(name: str, plan: RolloutPlan, state: RunState, report: Path | None, junit: Path | None) -> None:
     """Write the reports, print the result, and exit with its code."""
-    if report:
-        report.write_text(run_report.html(name, plan, state), encoding="utf-8")
-    if junit:
-        junit.write_text(run_report.junit(name, plan, state), encoding="utf-8")
+    for path, content in ((report, run_report.html), (junit, run_report.junit)):
+        if path:
+            try:
+                path.write_text(content(name, plan, state), encoding="utf-8")
+            except OSError as error:
+                notify(f"Cannot write the report {path}: {error.strerror}. The result of the rollout stays as it is.")
     echo(repr(state))
     sys.exit(EXIT_CODES.get(state.phase, 1))
 
@@ -99,7 +111,7 @@ def _dry_run(gated: GatedRollout, plan: RolloutPlan) -> str:
     lines += [f"{percent} %: {needed}" for percent in plan.steps[:-1]]
     lines.append("100 %: promote")
     if plan.probe is None:
-        lines.append("The plan has no probe, so the runner sends no requests and can observe none.")
+        lines.append("The plan has no probe, so the runner sends no requests and observes none.")
     lines.append("Gates: " + ", ".join(f"{gate.name} (failure: {gate.on_failure})" for gate in plan.gates))
     return "\n".join(lines)
 

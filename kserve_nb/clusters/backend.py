@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from kserve_nb.clusters.publishing.model_claim import PublishedModel
 from kserve_nb.clusters.publishing.model_package import ModelPackage
 from kserve_nb.clusters.state import Record
 
@@ -80,7 +81,7 @@ class Backend(Protocol):
     options: tuple[Option, ...]  # those of `kserve-nb up` that it takes
     commands: tuple[BackendCommand, ...]
     side_by_side: bool  # whether notebooks can run at the same time, each on a new cluster of this kind
-    deleted: str  # what has become of a cluster after `kserve-nb down`: "deleted", "forgotten here"
+    deleted: str  # the result of `kserve-nb down` in one word: "deleted", "forgotten here"
 
     def start(self, name: str, before: Record | None, namespace: str, options: Mapping[str, Any],
               notify: Notify) -> Record:
@@ -119,10 +120,10 @@ class Backend(Protocol):
         """The values of the options that cannot change while the cluster exists."""
 
     def describe(self, record: Record) -> str:
-        """What `kserve-nb status` adds to the name and the kind, for example the form of its URLs; or nothing."""
+        """Further facts that `kserve-nb status` shows, for example the form of the URLs; may be empty."""
 
-    def publish(self, record: Record, namespace: str, package: ModelPackage) -> str:
-        """Put a model where pods of the namespace can read it, and return its storageUri.
+    def publish(self, record: Record, namespace: str, package: ModelPackage) -> PublishedModel:
+        """Put a model where pods of the namespace can read it. A namespace that does not exist is created.
 
         Raises PublishError if another model has this name and version, or if the storage cannot be written.
         """

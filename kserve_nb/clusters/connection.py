@@ -37,7 +37,7 @@ def connect(kind: str | None = None, *, name: str | None = None, namespace: str 
 
 
 def cluster_of(record: Record, namespace: str | None = None) -> Cluster:
-    """What the rest of the package uses of a cluster: its kubeconfig, its ingress address, and what is displayed."""
+    """The cluster as the rest of the package uses it: kubeconfig, ingress address, and facts for display."""
     return Cluster(kubeconfig=Path(record.kubeconfig), ingress=record.ingress, namespace=namespace or record.namespace,
                    kind=record.cluster, name=record.name, speed=record.speed, gateway=record.gateway)
 

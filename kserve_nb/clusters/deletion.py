@@ -13,7 +13,7 @@ from kserve_nb.clusters.state import ClusterError, Record, RecordError
 
 
 def delete(name: str, only: str | None = None) -> str:
-    """Delete the named cluster with its objects; return what has become of it, or an empty text if there was none.
+    """Delete the named cluster with its objects; return the result in one word, or an empty text if there was none.
 
     Its processes and containers end first. If one of them is left, nothing is removed.
 
@@ -40,7 +40,7 @@ def delete(name: str, only: str | None = None) -> str:
 
 
 def delete_abandoned() -> None:
-    """Delete what killed commands have left: temporary clusters whose owner has ended, and unused lock files."""
+    """Delete the remains of killed commands: temporary clusters whose owner has ended, and unused lock files."""
     for name in state.names():
         with contextlib.suppress(ClusterError):  # another process deletes it too, or its record cannot be read
             record = state.read(name)

@@ -46,7 +46,7 @@ class RecordError(ClusterError):
 
 @dataclass(frozen=True)
 class Record:
-    """How a cluster was started: what `kserve-nb status` shows, and what resuming it needs."""
+    """The record of a cluster: how it was started, as `kserve-nb status` shows it and as resuming it needs it."""
 
     name: str
     cluster: str  # the name of its backend: embedded, kind or attach
@@ -65,7 +65,7 @@ class Record:
     idle_s: float = 12 * 3600.0
     api_port: int = 0
     token: str = ""
-    details: Mapping[str, Any] = field(default_factory=dict)  # what only its backend reads
+    details: Mapping[str, Any] = field(default_factory=dict)  # data that only its backend reads
     unknown: Mapping[str, Any] = field(default_factory=dict)  # fields that a newer version wrote, kept for it
 
 
@@ -173,7 +173,7 @@ def remove(name: str) -> None:
 
 
 def note_use(name: str) -> None:
-    """Store that the cluster is used now. An embedded cluster does so itself at each request."""
+    """Store that the cluster is used now. An embedded cluster stores this itself at each request."""
     with contextlib.suppress(OSError):
         (folder(name) / _USED).touch(mode=0o600)
 

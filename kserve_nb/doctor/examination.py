@@ -34,7 +34,7 @@ class Question:
     """What to examine and to explain.
 
     Args:
-        curl: a command to explain; what it will meet comes first.
+        curl: a command to explain; its faults come first.
         error: a message to explain; its meaning comes first.
         tally: a sample of requests to explain.
         namespace: the namespace to examine; by default the cluster's own, and others are reported as not examined.
@@ -105,7 +105,7 @@ def _facts(cluster: Cluster, asked: Question) -> list[Facts]:
 
 
 def _combined(pasted: list[Finding], every: Sequence[Facts]) -> tuple[Finding, ...]:
-    """The findings about what was pasted; then, of the cluster's own, those that block it and say something else."""
+    """The findings about the pasted text, then the cluster's own findings that block it and are not repetitions."""
     if not pasted:
         return _of_all(every)
     known = {finding.id for finding in pasted}
@@ -114,7 +114,7 @@ def _combined(pasted: list[Finding], every: Sequence[Facts]) -> tuple[Finding, .
 
 
 def _of_all(every: Sequence[Facts]) -> tuple[Finding, ...]:
-    """The findings of all namespaces; those about the cluster once."""
+    """The findings of all namespaces; findings about the cluster appear once."""
     if len(every) == 1:
         return diagnose(every[0])
     found = [replace(finding, where=_placed(finding, facts)) for facts in every for finding in diagnose(facts)]
@@ -126,7 +126,7 @@ def _placed(finding: Finding, facts: Facts) -> str:
 
 
 def _relevant(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """The findings without the notes that have nothing to do with what is wrong."""
+    """The findings without notes that have nothing to do with the faults."""
     found = tuple(findings)
     if all(finding.severity == "note" for finding in found):
         return found
@@ -189,7 +189,7 @@ def _explain_curl(command: CurlCommand, facts: Facts) -> Iterator[Finding]:
 
 
 def _variables(facts: Facts, asked: Question) -> dict[str, str]:
-    """Values of the tutorial's variables, of the environment and of the notebook; the last of them wins."""
+    """Values of the tutorial's variables, the environment's and the notebook's; a later one replaces an earlier one."""
     host, _, port = facts.ingress.rpartition(":")
     model = facts.services[0].name if facts.services else ""
     named = {"INGRESS_HOST": host, "INGRESS_PORT": port, "MODEL_NAME": model,

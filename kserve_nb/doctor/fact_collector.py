@@ -37,12 +37,12 @@ _CONFIG_MAP = Resource("", "v1", "configmaps")
 _NODE = Resource("", "v1", "nodes", namespaced=False)
 _CONFIGS = (("kserve", KSERVE_CONFIG), ("knative-serving", "config-domain"), ("knative-serving", "config-network"))
 _EVERYWHERE = f"/apis/{INFERENCE_SERVICE.group}/{INFERENCE_SERVICE.version}/{INFERENCE_SERVICE.plural}"
-_HEALTH = "health.json"  # beside the kubeconfig of an embedded cluster: the state of its parts
+_HEALTH = "health.json"  # in the folder of an embedded cluster's kubeconfig: the state of its parts
 _DRY_RUN = "kserve-nb-doctor"  # the name of an InferenceService that is never stored
 _ANSWER_S = 3.0  # for the first request and for each probe
 _LOG_LINES = 20
 _FIRST_BYTES = 8192  # of the log of a model server: it loads the model first
-_NO_ACCESS = (UNREACHABLE, "Unauthorized")  # reasons for which nothing at all can be read
+_NO_ACCESS = (UNREACHABLE, "Unauthorized")  # for these reasons, nothing at all can be read
 _MAX_PROBES = 5  # models that get a request
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,7 @@ _FAILED_WAITING = {
     "ImageInspectError", "RegistryUnavailable", "CreateContainerConfigError", "CreateContainerError",
     "RunContainerError", "PostStartHookError", "StartError",
 }  # fmt: skip
+_NO_MODEL_FILE = re.compile(r"fail to locate model file for model \S+ under dir [^\s,]+")
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,16 @@ def progress_of(pod: Object) -> PodProgress | None:
     return PodProgress(name, "", "no container has started", since)
 
 
+def lacks_model_file(log: str) -> str:
+    """KServe's message, in the log of a server, that the model's folder has no model file; empty if it is not there.
+
+    >>> lacks_model_file("ERROR fail to locate model file for model a under dir /mnt/models,trying loading from ...")
+    'fail to locate model file for model a under dir /mnt/models'
+    """
+    found = _NO_MODEL_FILE.search(log)
+    return found[0] if found else ""
+
+
 def unschedulable(pod: Object) -> str:
     """The scheduler's message about a pod without a node; empty when it has one."""
     scheduled = conditions_of(pod).get("PodScheduled")
@@ -117,7 +129,7 @@ def _is_init(pod: Object, row: Mapping[str, Any]) -> bool:
 
 
 def _reason(waiting: Mapping[str, Any], ended: Mapping[str, Any]) -> str:
-    """The reason that says most: a kill for memory is hidden behind the back-off that follows."""
+    """The most informative reason: a kill for memory is hidden behind the back-off that follows."""
     if ended.get("reason") == "OOMKilled":
         return "OOMKilled"
     return str(waiting.get("reason") or ended.get("reason") or "Error")

@@ -1,4 +1,4 @@
-"""What to do about a finding: a sentence, and one command in the form of a terminal and of a notebook cell."""
+"""The remedy of a finding: a sentence, and one command for a terminal or a notebook cell."""
 
 from __future__ import annotations
 

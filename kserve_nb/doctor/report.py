@@ -37,7 +37,7 @@ class Report:
 
     @property
     def blocked(self) -> bool:
-        """Whether something has to be repaired before anything else works."""
+        """Whether a fault must be repaired before anything else works."""
         return any(finding.severity == "blocker" for finding in self.findings)
 
     @property
@@ -55,7 +55,7 @@ class Report:
 
     @property
     def text(self) -> str:
-        """Three lines for the first broken hop and for each warning; one for what may follow from it, and for notes."""
+        """The report as text: three lines for the first broken hop and for each warning, one for the rest."""
         return "\n".join(self._lines())
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Rule:
-    """What a finding is about.
+    """A rule of the doctor, which its findings refer to.
 
     >>> Rule("K03", "Kubernetes is older than KServe needs").title
     'Kubernetes is older than KServe needs'

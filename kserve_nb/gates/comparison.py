@@ -1,4 +1,4 @@
-"""Send the same rows to both revisions, by the hosts of their tags, and compare the answers."""
+"""Send the same rows to both revisions, through the hosts of their tags, and compare the answers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any
 from kserve_nb.access.ingress import Rows
 from kserve_nb.access.model_input import InputError, checked_labels, checked_rows, kinds_of
 from kserve_nb.gates.criteria.answer_gates import LossGate
-from kserve_nb.gates.criteria.evidence import Evidence
+from kserve_nb.gates.criteria.evidence import Evidence, Pair
 from kserve_nb.gates.criteria.gate import GateResult
 from kserve_nb.rollout import sequential
 from kserve_nb.rollout.discriminating_input import candidates_of
 from kserve_nb.rollout.reader import RolloutReader
+from kserve_nb.values.text.readable_error import short_repr
 
 _MOST_SHOWN = 10
 _EXPECTED_PERCENT = 5  # of the rows, on which revisions are expected to differ: where the prior has its mean
@@ -56,15 +57,15 @@ class RevisionComparison:
             InputError: there is not one label for each row, or no label can equal an answer, as 1 and "1".
         """
         checked = checked_labels(labels, len(self.rows))
-        pairs = [(old == label, new == label)
-                 for old, new, label in zip(self.previous, self.latest, checked, strict=True)]
         expected, given = kinds_of(checked), kinds_of([*self.previous, *self.latest])
         if not expected.keys() & given.keys():
             raise InputError(
                 "Cannot compare with these labels: no label equals an answer: labels are "
                 f"{'/'.join(expected.values())}, answers are {'/'.join(given.values())}. Convert the labels to the "
                 "type of the answers.")
-        evidence = Evidence(labelled=len(pairs), worse=pairs.count((True, False)), better=pairs.count((False, True)))
+        evidence = Evidence().add([], [
+            Pair(old != new, new == label, old == label, short_repr(label), (short_repr(new), short_repr(old)))
+            for old, new, label in zip(self.previous, self.latest, checked, strict=True)])
         return LossGate(budget).judge(evidence, 0, alpha)
 
     def to_dict(self) -> dict[str, Any]:
@@ -90,8 +91,8 @@ def compare_revisions(rollout: RolloutReader, rows: Rows | None = None) -> Revis
     """Send the rows to both revisions.
 
     Raises:
-        NotPossibleError: one of them has no host of its own.
-        InputError: these are no rows of finite numbers or texts.
+        NotPossibleError: no host leads to one of them only.
+        InputError: these are not rows of finite numbers or texts.
     """
     chosen = candidates_of(rollout) if rows is None else checked_rows(rows)
     previous = rollout.predict(chosen, tag="prev")

@@ -86,23 +86,23 @@ class GatedRollout(Rollout):
         return compare_revisions(self, rows)
 
     def pause(self) -> None:
-        """Let the runner stay at the present step. A gate that fails still rolls back."""
+        """Keep the runner at the present step. A gate that fails still rolls back."""
         self._send("pause")
 
     def resume(self) -> None:
-        """Let the runner go on after a pause or a hold."""
+        """Make the runner go on after a pause or a hold."""
         self._send("resume")
 
     def skip(self) -> None:
-        """Let the runner go to the next step, whatever the gates say."""
+        """Make the runner go to the next step, whatever the gates report."""
         self._send("skip")
 
     def abort(self) -> None:
-        """Let the runner end and leave traffic as it is."""
+        """End the runner, and leave traffic unchanged."""
         self._send("abort")
 
     def roll_back(self) -> None:
-        """Let the runner give all users the previous revision, and end."""
+        """Make the runner give all users the previous revision, and end."""
         self._send("rollback")
 
     def _send(self, command: Command) -> None:

@@ -29,17 +29,17 @@ _LONGEST_S = 60.0
 
 
 class LoadError(ReadableError, ValueError):
-    """A load that is not sent, because it is unbounded or goes to a gateway that others use."""
+    """A load that is refused, because it is unbounded or goes to a gateway that others use."""
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One request: when it was due, what came back and when. Times are seconds since the first request was due."""
+    """One request of a load, with its response. Times are seconds since the first request was due."""
 
     due_s: float
     sent_s: float
     ended_s: float
-    revision: str = ""  # that answered, if the answer shows it
+    revision: str = ""  # the revision that answered, if the answer shows it
     failure: str = ""  # why there was no answer; empty if there was one
 
     @property
@@ -75,7 +75,7 @@ class LoadResult:
         if late <= _LATE_SHARE * len(self.shots):
             return ""
         return (f"This process could not keep up: {late} of {len(self.shots)} requests were sent more than "
-                f"{1000 * _LATE_S:.0f} ms late. The latencies include its own delay. Lower the rate.")
+                f"{1000 * _LATE_S:.0f} ms late. The latencies include this delay. Lower the rate.")
 
     def percentile(self, percent: float) -> float:
         """The percentile of the latencies in milliseconds; 0 without requests."""
@@ -125,7 +125,7 @@ def check(rate: float, duration_s: float, address: str, *, attached: bool) -> No
                         f"{MOST_REQUESTS:,} requests.")
     if not attached and address.rpartition(":")[0] not in ("127.0.0.1", "localhost", "[::1]"):
         raise LoadError(f"Cannot send load to {address}: it is not on this machine. "
-                        "Name the cluster on purpose: --kubeconfig FILE")
+                        "If you want that, name the cluster: --kubeconfig FILE")
 
 
 async def send(

@@ -1,4 +1,4 @@
-"""A load joined with the changes of traffic that happened meanwhile: one line for each percent. Pure."""
+"""The phases of a load: it is divided at each change of traffic, with one line for each percent. Pure."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LoadPhase:
 
 
 def phases(result: LoadResult, changes: Sequence[LoadChange]) -> tuple[LoadPhase, ...]:
-    """The phases of a load. Requests within half a second of a change count in none of them; empty phases are left out.
+    """The phases of a load. Requests within half a second of a change are not counted; empty phases are left out.
 
     >>> from kserve_nb.gates.load_generator import Shot
     >>> shots = tuple(Shot(n, n, n + 0.01, "a-00002" if n > 4 else "a-00001") for n in range(9))
@@ -61,7 +61,7 @@ def phases(result: LoadResult, changes: Sequence[LoadChange]) -> tuple[LoadPhase
 
 
 def distinct(changes: Sequence[LoadChange]) -> tuple[LoadChange, ...]:
-    """The changes without those that repeat the percents of the one before."""
+    """The changes of traffic, without those that have the same percents as the one before."""
     pairs = itertools.pairwise([None, *changes])
     return tuple(now for before, now in pairs if now is not None and (before is None or (
         before.requested_percent, before.routed_percent) != (now.requested_percent, now.routed_percent)))

@@ -33,7 +33,7 @@ def progress_line(plan: RolloutPlan, state: RunState, now: float) -> str:
 
 
 def users(state: RunState) -> str:
-    """How many requests of users failed, as far as the runner sent them."""
+    """How many of the user requests that the runner sent have failed."""
     return f"{state.affected} of {state.evidence.users} user requests failed"
 
 

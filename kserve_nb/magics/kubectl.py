@@ -84,7 +84,7 @@ def run(cluster: Cluster, words: Sequence[str], stdin: str = "") -> Finished:
 
 
 def follow(cluster: Cluster, words: Sequence[str], stdin: str, show: Callable[[str], None]) -> Finished:
-    """Run kubectl and show its output as it comes, until it ends or the cell is interrupted, which is no error."""
+    """Run kubectl and show its output as it comes, until it ends or the cell is interrupted, which is not an error."""
     shown: list[str] = []
     errors: list[str] = []
 
@@ -119,14 +119,14 @@ def _start(cluster: Cluster, words: Sequence[str], stdin: str) -> subprocess.Pop
 
 
 def _copy(sinks: dict[IO[bytes], Callable[[str], None]]) -> None:
-    """Pass on what the streams bring, in the thread that runs the cell, until all of them have ended."""
+    """Pass on the output of the streams, in the thread that runs the cell, until all streams have ended."""
     decoders = {stream: codecs.getincrementaldecoder("utf-8")("replace") for stream in sinks}
     for stream, data in _chunks_by_threads(sinks) if os.name == "nt" else _chunks(sinks):
         sinks[stream](decoders[stream].decode(data, final=not data))
 
 
 def _chunks(streams: Iterable[IO[bytes]]) -> Iterator[tuple[IO[bytes], bytes]]:
-    """What the streams bring, as it comes; empty bytes at the end of each."""
+    """The output of the streams as it comes; empty bytes mark the end of a stream."""
     with selectors.DefaultSelector() as selector:
         for stream in streams:
             selector.register(stream, selectors.EVENT_READ, stream)
@@ -139,7 +139,7 @@ def _chunks(streams: Iterable[IO[bytes]]) -> Iterator[tuple[IO[bytes], bytes]]:
 
 
 def _chunks_by_threads(streams: Iterable[IO[bytes]]) -> Iterator[tuple[IO[bytes], bytes]]:
-    """The same on Windows, where pipes cannot be selected."""
+    """The output of the streams on Windows, where `select` does not work on pipes."""
     arrived: queue.SimpleQueue[tuple[IO[bytes], bytes]] = queue.SimpleQueue()
 
     def read(stream: IO[bytes]) -> None:

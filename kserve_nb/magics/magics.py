@@ -32,7 +32,7 @@ class Output(str):
     __slots__ = ()
 
     def _ipython_display_(self) -> None:
-        """Shows nothing: the text was printed already."""
+        """Display nothing: the text was printed already."""
 
 
 def load(shell: InteractiveShell, cluster: Cluster) -> None:

@@ -13,7 +13,7 @@ from kserve_nb.values.text.foreign_text import last_line
 Object = Mapping[str, Any]
 LadderState = Literal["holds", "waits", "fails"]
 _SHOULD_BE_FALSE = {"Stopped"}
-_MAY_BE_ANYTHING = {"Active"}  # of a Revision: False while it is scaled to zero, which is no failure
+_MAY_BE_ANYTHING = {"Active"}  # of a Revision: False while it is scaled to zero, which is not a failure
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def ladder_of(
 
 def _conditions(kind: str, obj: Object) -> list[LadderCondition]:
     rows = (obj.get("status") or {}).get("conditions") or []
-    ordered = sorted(rows, key=lambda row: (row["type"] == "Ready", row["type"]))  # Ready sums up the others
+    ordered = sorted(rows, key=lambda row: (row["type"] == "Ready", row["type"]))  # Ready combines the others
     return [
         LadderCondition(
             kind, obj["metadata"]["name"], row["type"], row["status"], row.get("reason") or "",

@@ -15,7 +15,7 @@ from kserve_nb.values.split import Split
 
 @dataclass(frozen=True, repr=False)
 class EndedProbe:
-    """What an `AvailabilityProbe` of an earlier kernel had counted."""
+    """The counts of an `AvailabilityProbe` of an earlier kernel."""
 
     split: Split
     when: str

@@ -1,4 +1,4 @@
-"""What a notebook's kernel does around each cell: keep the evidence, and report changes that others have made."""
+"""Callbacks that a kernel runs around each cell: keep the evidence, and report changes that others have made."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kserve_nb.observe import kept_evidence
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.values.rollout_status import RolloutStatus
 
-_FOLDER = ".evidence"  # beside the notebook
+_FOLDER = ".evidence"  # in the notebook's folder
 
 
 class NotebookSession:

@@ -123,14 +123,14 @@ class Snapshot:
 
     @property
     def requested(self) -> dict[str, int]:
-        """Percent by revision name, once the controllers have done what the spec requests."""
+        """The requested percent by revision name: the split after the controllers have acted on the spec."""
         if self.status is None or not self.status.latest_created:
             return {}
         return _sums(progress.expected_traffic(self.status))
 
     @property
     def routed(self) -> dict[str, int]:
-        """Percent by revision name in Knative's Route; without a Route, in the InferenceService's traffic list."""
+        """The routed percent by revision name, from Knative's Route or else the traffic list."""
         rows = self.route or (self.status.traffic if self.status else ())
         return _sums((target.revision, target.percent) for target in rows)
 

@@ -54,7 +54,7 @@ def find_discriminating_input(
         how = f"{short(latest.revision)} is the only revision"
         return DiscriminatingInput(candidates[:1], {}, how, latest.revision)
     old = tuple(rollout.predict(candidates, tag="prev"))
-    if latest.percent == 0 and not latest.url:  # no host leads to it: only answers that differ from `old` can be its
+    if latest.percent == 0 and not latest.url:  # no host leads to it: it gave the answers unlike `old`
         how = f"answers to {len(candidates)} rows that differ from {short(previous.revision)}'s are "
         how += f"{short(latest.revision)}'s"
         return DiscriminatingInput(candidates, {previous.revision: old}, how, latest.revision)
@@ -97,7 +97,7 @@ def _compared(
 
 
 def _latest_answers(rollout: RolloutReader, rows: Rows, old: tuple[Any, ...], percent: int) -> tuple[Any, ...]:
-    """The latest revision's answers, by its own host or, given a percent, by the main host: the first unlike `old`."""
+    """The answers of the latest revision's own host or, given a percent, the main host's first answers unlike `old`."""
     if not percent:
         return tuple(rollout.predict(rows, tag="latest"))
     host = rollout.host()

@@ -1,7 +1,7 @@
 """How far a rollout has come: what is missing until its traffic has moved, and whether it has failed. Pure.
 
 The Ready condition of an InferenceService is stale for up to seconds after a write, and its observedGeneration counts
-the generations of another object. Knative keeps its own generation contract, so the Knative Service is compared too.
+the generations of another object. Knative's generations are reliable, so the Knative Service is compared too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _UNKNOWN = Condition("", "Unknown")
 
 
 def expected_traffic(status: RolloutStatus) -> tuple[tuple[str, int], ...]:
-    """Revision and percent of each traffic target, once the controllers have done what the spec requests.
+    """The expected traffic: revision and percent of each target, after the controllers have acted on the spec.
 
     kserve pkg/controller/v1beta1/inferenceservice/reconcilers/knative/ksvc_reconciler.go createKnativeService.
     """
@@ -30,7 +30,7 @@ def expected_traffic(status: RolloutStatus) -> tuple[tuple[str, int], ...]:
 
 
 def detour(status: RolloutStatus, percent: int, model: str | None, models: Mapping[str, str]) -> str:
-    """Why raising the percent from 0 would send users to the revision that they were rolled back from; else empty.
+    """Why a higher percent would send users to the revision that they were rolled back from; empty if it would not.
 
     LATEST is the latest *ready* revision: until a new revision is ready, it is the one that users were taken from.
 

@@ -21,7 +21,7 @@ Tag = Literal["main", "latest", "prev"]
 
 
 class RolloutReader:
-    """The reading half of a rollout: status, pods, revisions and predictions. It changes nothing.
+    """The read-only methods of a rollout: status, pods, revisions and predictions.
 
     `rows` are inputs of its model, from which requests are chosen; None for the flowers of the tutorial.
     """

@@ -37,9 +37,9 @@ class Recorder(Protocol):
 
 
 class Rollout(RolloutReader):
-    """One InferenceService, and the verbs that change how its traffic is split.
+    """One InferenceService, and the methods that change how its traffic is split.
 
-    Each verb writes the InferenceService once, returns the status after that write, and does not wait for the
+    Each of them writes the InferenceService once, returns the status after that write, and does not wait for the
     controllers. Wait with `await rollout.wait()`, in a script with `asyncio.run(rollout.wait())`.
 
     >>> rollout = lab.rollout("sklearn-iris")
@@ -90,7 +90,7 @@ class Rollout(RolloutReader):
         Args:
             model: the storageUri of a new revision; None keeps the present model.
             percent: what the canary receives, 0 to 100; None keeps the requested percent.
-            tag_routing: whether each revision gets a host of its own; None keeps it as it is.
+            tag_routing: whether each revision gets its own host; None keeps the present setting.
             seen: the status that the decision is based on, if the decision took time (a slider, for example).
 
         Raises:
@@ -172,7 +172,7 @@ class Rollout(RolloutReader):
         return sampling.send(self, count, candidates=candidates, known=known)
 
     def probe(self) -> AvailabilityProbe:
-        """Start a user who sends a request twenty times a second until `close()`, and counts the failures.
+        """Start sending twenty requests a second, as a user would, until `close()`; failures are counted.
 
         >>> with rollout.probe() as user:
         ...     _ = rollout.canary(percent=50)

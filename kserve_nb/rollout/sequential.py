@@ -1,4 +1,4 @@
-"""Judge a split that somebody watches while it grows: bounds that hold at every look at once. Pure.
+"""Judge a growing sample that somebody watches, with bounds that are valid at all looks together. Pure.
 
 An interval for a fixed sample size holds at one look. Watched after every request, a 95 % Wilson interval excludes the
 true share at some moment in about 43 % of runs. A confidence sequence excludes it in at most 5 % of runs, however often
@@ -54,7 +54,7 @@ def band(hits: int, sent: int, percent: float, alpha: float = ALPHA_ANYTIME) -> 
 
 
 def _edge(hits: int, sent: int, percent: float, outside: float, inside: float, limit: float) -> float:
-    """Where the evidence crosses its limit, between a percent outside the band and the observed one inside."""
+    """The edge of the band: where the evidence crosses its limit, between a percent outside and the observed one."""
     if evidence(hits, sent, outside, percent) < limit:
         return outside
     for _ in range(_STEPS):

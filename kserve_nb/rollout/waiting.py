@@ -48,7 +48,7 @@ class MonotonicClock:
 
 @contextmanager
 def interruptible(what: str) -> Iterator[None]:
-    """Let an interrupt of the cell end in one line that names what goes on without it."""
+    """Turn an interrupt of the cell into an error of one line, which names what goes on without the wait."""
     try:
         yield
     except asyncio.CancelledError as error:
@@ -128,7 +128,7 @@ async def _patiently(read: Callable[[], T], deadline: float, clock: WaitClock) -
 
 
 class _Failing:
-    """Tells a lasting failure from one that two controllers cause for a moment."""
+    """Distinguishes a lasting failure from a momentary one, which a conflict of two controllers causes."""
 
     def __init__(self, clock: WaitClock):
         self._clock = clock

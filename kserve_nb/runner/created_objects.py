@@ -1,4 +1,4 @@
-"""Delete what a run of notebooks has created on a cluster that is kept: its models would need the room of others."""
+"""Delete what a run of notebooks has created on a cluster that is kept, so that its models use no memory there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The results of notebook runs as one HTML page, with all that is needed to understand a failure."""
+"""The results of notebook runs as one HTML page, with everything needed to understand a failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run notebooks side by side: each in a process of its own, on a temporary cluster of its own."""
+"""Run notebooks in parallel: each in its own process and on its own temporary cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Report the result of each notebook as soon as it is there, and write a report of all at the end."""
+"""Report the result of each notebook when it ends, and write a report of all results at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a learner does alone: tasks that the cluster's state completes, predictions, drills, and the learner's progress.
+"""The exercises of the course: tasks that the cluster's state completes, predictions, drills, and progress.
 
 May import `doctor`, `observe`, `rollout`, `access` and `values`.
 """

@@ -1,4 +1,4 @@
-"""Begin an attempt at the course: with the same values as before, with new ones, or with those of a word."""
+"""Begin an attempt at the course: with the same values as before, new ones, or those of a given seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The map of the course with the learner's own marks: the start page shows it."""
+"""The map of the course with the learner's progress, as the start page shows it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _QUESTIONS = {
     "07_rollback": "Why do two pods keep running?",
     "08_tag_routing": "Why is there a revision 3?",
     "09_gates": "What does a rollout do without evidence?",
-    "10_broken_canary": "How many users meet a bad model?",
+    "10_broken_canary": "How many users does a bad model reach?",
     "11_compare": "Where do two models differ, and which one is better?",
     "12_scale_to_zero": "Who answers when no pod runs?",
-    "13_load": "Does a shift cost a request under load?",
+    "13_load": "Does a request fail if users are moved under load?",
     "14_your_own_model": "Why does a published version never change?",
 }
 _MARKS = {"done": "✔", "begun": "◐", "new": "○"}
@@ -44,7 +44,7 @@ class MapRow:
 
 
 class CourseMap:
-    """The notebooks with your marks, the tasks that are open, and the next step."""
+    """The notebooks with your progress, the open tasks, and the next step."""
 
     def __init__(self, progress: LearnerProgress):
         self._progress = progress
@@ -90,7 +90,7 @@ class CourseMap:
 
 
 def course_map() -> CourseMap:
-    """The map of the course with your own marks.
+    """The map of the course with your progress.
 
     >>> print(course_map())
     0 of 15 notebooks done · 18 tasks open · about ... min left

@@ -12,7 +12,7 @@ _NONE_OF_TEN = 10  # requests
 
 
 def row(start: Snapshot, now: Snapshot) -> Fields | None:
-    """PREV, LATEST and the number of pods, once a change has been done and the pods have followed."""
+    """PREV, LATEST and the number of pods, after a change is complete and the pods have followed."""
     status = now.status
     if status is None or status.latest is None or now.phase != "settled" or now.document == start.document:
         return None
@@ -92,7 +92,7 @@ QUESTIONS = {question.id: question for question in (
                     "pods=1": "The old revision keeps its pod: it still serves most users."}, otherwise=_ROW),
     CourseQuestion("percent-revision", "03_canary", "Will there be a revision 00003?", "choice", makes_revision,
                    _YES_NO,
-             wrong={"yes": "A percent concerns traffic. Knative creates a revision when the pods' template changes."}),
+             wrong={"yes": "A percent only changes traffic. Knative creates a revision if the pod template changes."}),
     CourseQuestion("canary-failures", "03_canary", "How many of the user's requests failed?", "number",
              otherwise=_NO_FAILURE),
     CourseQuestion("old-schema-row", "04_old_schema", "What will the row and the pods be after this apply?", "row", row,
@@ -105,12 +105,12 @@ QUESTIONS = {question.id: question for question in (
              wrong={"model": "KServe's webhook replaces model: by the old block, without a warning."}),
     CourseQuestion("none-of-ten", "05_more_requests", "In how many of 100 tries does none of ten requests reach it?",
              "number", none_of_ten, tolerance=5,
-             wrong={"0": "It is easy to miss: each request misses the canary with 90 %.",
+             wrong={"0": "It is easy to miss: each request misses the canary with a probability of 90 %.",
                     "10": "10 is the percent of one request. Ten requests miss it with 0.9 to the power of 10.",
                     "90": "90 is the percent for one request. Ten have ten chances."},
              otherwise={ONE: "Each request misses it with the same probability: 0.9 to the power of 10."}),
     CourseQuestion("connections", "05_more_requests", "How many different answers come on one connection?", "number",
-             wrong={"1": "A connection does not stay with a revision: the gateway draws for each request."},
+             wrong={"1": "A connection does not stay with a revision: the gateway chooses for each request."},
              otherwise={ONE: "There are two models, so there are two answers at most."}),
     CourseQuestion("half-row", "06_promote", "What will the row and the pods be at 50?", "row", row,
              wrong={"pods=3": "No pod starts: only the percents change.", "pods=1": "No pod stops: both serve half."},
@@ -133,7 +133,7 @@ QUESTIONS = {question.id: question for question in (
     CourseQuestion("tag-hosts", "08_tag_routing", "Which of the two hosts answers now?", "choice", tag_hosts,
              (("prev-… only", "prev"), ("latest-… only", "latest"), ("both", "latest+prev"), ("none", "none")),
              wrong={"latest": "The host latest-… needs the annotation. KServe tags prev in each canary and pin.",
-                    "latest+prev": "KServe tags the previous revision always, the latest one only with the annotation.",
+                    "latest+prev": "KServe always tags the previous revision, the latest one only with the annotation.",
                     "none": "KServe tags the previous revision in each canary and pin, without an annotation."}),
     CourseQuestion("tag-row", "08_tag_routing", "What will the row and the pods be in the end?", "row", row,
              wrong={"pods=3": "00002 leaves the traffic list, and its pod stops.",
@@ -148,14 +148,14 @@ QUESTIONS = {question.id: question for question in (
              options=(("at 5 %", "5"), ("at 50 %", "50"), ("never: it answers every request", "100")),
              wrong={"50": "The comparison needs no users: the runner sends the rows itself, at each step.",
                     "100": "It answers, but differently. The agreement gate compares the answers, not the errors."}),
-    CourseQuestion("gates-hold", "09_gates", "Nobody sends requests. Where is the plan when its time is over?",
+    CourseQuestion("gates-hold", "09_gates", "Nobody sends requests. In which state does the plan end?",
              "choice",
              options=(("promoted: nothing failed", "promoted"), ("rolled back: to be safe", "rolled back"),
                       ("on hold: nothing is known", "held")),
-             wrong={"promoted": "No failure is no evidence: nobody tried the canary.",
+             wrong={"promoted": "Without requests, the lack of failures is no evidence: nobody has tried the canary.",
                     "rolled back": "A lack of traffic says nothing against the canary either. You decide."}),
     CourseQuestion("broken-failures", "10_broken_canary", "How many of the user's requests fail while it crashes?",
-             "number", otherwise={ONE: "None: a revision that never gets ready gets no traffic."}),
+             "number", otherwise={ONE: "None: a revision that never becomes ready gets no traffic."}),
     CourseQuestion("broken-errors", "10_broken_canary", "Does the gate on errors stop a model that answers wrongly?",
              "choice", options=(("yes", "yes"), ("no", "no")),
              wrong={"yes": "Each answer is a 200. Only a comparison with the right answers shows the fault."}),

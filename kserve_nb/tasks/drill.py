@@ -51,7 +51,7 @@ class DrillClock:
         return self.attempts == 0 and not self.repaired_at
 
     def hint(self, now: float) -> str:
-        """The hint from two minutes after the start on; earlier, when it comes."""
+        """The hint, if two minutes have passed since the start; before that, when it will come."""
         if self.repaired_at:
             return ""
         early = now - self.began < HINT_AFTER_S

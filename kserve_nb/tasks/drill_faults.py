@@ -51,8 +51,8 @@ def correct_command(host: str, address: str) -> str:
     return f"curl -v -H 'Host: {host}' {_JSON} http://{address}{_PATH} {_BODY}"
 
 
-def mended(seen: Snapshot) -> str:
-    """What is missing until the cluster is healthy again: a canary that serves, as before the fault; else empty."""
+def unrepaired(seen: Snapshot) -> str:
+    """What is missing until the cluster has a healthy canary again, as before the fault; empty if it has."""
     why, status = states.unsettled(seen), seen.status
     if why or status is None:
         return why
@@ -83,7 +83,7 @@ FAULTS: tuple[Fault, ...] = (
               host, re.sub(r"(-predictor)?\.", "-predictor-default.", host, count=1))),
     Fault("mistyped-host", _404, "R04", "Compare the Host header with status.url, letter by letter.",
           lambda command, host: command.replace(host, host.replace("iris", "irsi", 1))),
-    Fault("no-host", _404, "R04", "By what does the gateway select a service?",
+    Fault("no-host", _404, "R04", "Which part of a request does the gateway use to select a service?",
           lambda command, host: command.replace(f"-H 'Host: {host}' ", "")),
     Fault("inside-host", _404, "R06", "Is this name known outside the cluster?",
           lambda command, host: command.replace(host, "sklearn-iris-predictor.kserve-test.svc.cluster.local")),

@@ -55,12 +55,12 @@ def half_width(percent: int, requests: int) -> float:
 
 
 def percent_patch(targets: Targets) -> Mapping[str, Any]:
-    """The percent alone."""
+    """The merge patch of a percent."""
     return {"spec": {"predictor": {"canaryTrafficPercent": targets.percent}}}
 
 
 def patch_percent(targets: Targets) -> tuple[SolutionStep, ...]:
-    """Solution: one patch of the percent."""
+    """The solution of a task: one merge patch of the percent."""
     return (SolutionStep(patch=percent_patch(targets)),)
 
 
@@ -152,7 +152,7 @@ CANARY_PERCENT = CourseTask(
     "canary-percent", "03_canary", "Another share of the users",
     "Send {percent} % of the users to the new model, and leave {rest} % on the old one. No pod may start for it.",
     states.SPLIT, states.SPLIT_MISTAKES,
-    "One field decides about the share: canaryTrafficPercent.",
+    "One field sets the share: canaryTrafficPercent.",
     percent_patch, patch_percent, numbers=(35, 15, 25, 40, 45),
 )  # fmt: skip
 

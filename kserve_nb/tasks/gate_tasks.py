@@ -17,10 +17,10 @@ REQUESTS_A_MINUTE = 600  # of users, in task limit-harm
 
 SMALLER_CANARY = CourseTask(
     "smaller-canary", "09_gates", "Fewer users while there is no evidence",
-    "The plan holds at 10 %: nobody sends requests, so no gate can decide. Leave only {percent} % of the users on the "
-    "canary. Promote nothing, and keep both revisions.",
+    "The plan is on hold at 10 %: nobody sends requests, so no gate can decide. Leave only {percent} % of the users "
+    "on the canary. Promote nothing, and keep both revisions.",
     states.SPLIT, states.SPLIT_MISTAKES,
-    "The runner does nothing while it holds. You can change the percent with the usual means.",
+    "The runner does nothing during a hold. You can change the percent with the usual means.",
     percent_patch, patch_percent, numbers=(2, 1, 3, 4),
 )  # fmt: skip
 
@@ -32,22 +32,22 @@ def _too_many(seen: Snapshot, start: Start) -> str:
     percent = states.requested_in(seen, range(start.targets.percent + 1, 100))
     if percent is None:
         return ""
-    return (f"At {percent} %, {percent * REQUESTS_A_MINUTE // 100} of {REQUESTS_A_MINUTE} requests meet the canary in "
-            f"a minute. At most {start.targets.number} may.")  # fmt: skip
+    return (f"At {percent} %, {percent * REQUESTS_A_MINUTE // 100} of {REQUESTS_A_MINUTE} requests reach the canary "
+            f"in a minute. At most {start.targets.number} are allowed.")  # fmt: skip
 
 
 def _too_few(seen: Snapshot, start: Start) -> str:
     percent = states.requested_in(seen, range(start.targets.percent))
     if percent is None:
         return ""
-    return (f"At {percent} %, only {percent * REQUESTS_A_MINUTE // 100} requests meet the canary in a minute. "
+    return (f"At {percent} %, only {percent * REQUESTS_A_MINUTE // 100} requests reach the canary in a minute. "
             f"{start.targets.number} are allowed, and a larger percent finds a fault sooner.")  # fmt: skip
 
 
 LIMIT_HARM = CourseTask(
     "limit-harm", "10_broken_canary", "At most so many users",
     "Users send 10 requests a second, and somebody needs one minute to notice a fault. Set the largest whole percent "
-    "at which at most {number} requests meet the canary in that minute.",
+    "at which at most {number} requests reach the canary in that minute.",
     states.SPLIT, (*states.IN_PLACE_MISTAKES, states.cannot_load, states.new_revision, states.promoted, _too_many,
                    _too_few),
     f"In that minute {REQUESTS_A_MINUTE} requests arrive. Which percent of them is allowed?",
@@ -81,7 +81,7 @@ ACT_ON_EVIDENCE = CourseTask(
     "for the next comparison.",
     _with_hosts, (*states.IN_PLACE_MISTAKES, states.cannot_load, _without_hosts, states.new_revision, states.promoted,
                   states.pinned, states.swapped, states.other_percent),
-    "The percent alone decides. The annotation stays as it is.",
+    "Change the percent only. The annotation stays as it is.",
     percent_patch, patch_percent, numbers=(40, 35, 45, 30),
 )  # fmt: skip
 
@@ -133,7 +133,7 @@ STAY_AWAKE = CourseTask(
     "stay-awake", "12_scale_to_zero", "No cold start for the first user",
     "Tomorrow morning the first user should not wait. Keep one pod ready all the time, and not more.",
     _awake, (*states.IN_PLACE_MISTAKES, states.cannot_load, _split_instead, _too_awake, _asleep),
-    "One field of the predictor says how many pods a revision keeps.",
+    "One field of the predictor sets how many pods a revision keeps.",
     patch=_awake_patch, solution=lambda targets: [SolutionStep(patch=_awake_patch(targets))],
 )  # fmt: skip
 
@@ -173,8 +173,8 @@ def _percent_alone(seen: Snapshot, start: Start) -> str:
     status = seen.status
     if status is None or status.latest_created != start.newest or states.requested(seen) is None:
         return ""
-    return (f"The newest revision is still {short(start.newest)}, with {status.model}. A percent brings no other "
-            "model: the storageUri has to change as well.")  # fmt: skip
+    return (f"The newest revision is still {short(start.newest)}, with {status.model}. A percent does not change "
+            "the model: the storageUri has to change as well.")  # fmt: skip
 
 
 def _first_for_all(seen: Snapshot, _start: Start) -> str:

@@ -18,7 +18,7 @@ RAISE = CourseTask(
     "raise", "06_promote", "The next step up",
     "Raise the canary to {percent} %. Every pod that runs now keeps running.",
     states.SPLIT, states.SPLIT_MISTAKES,
-    "One field decides about the share. Both revisions stay in the traffic list until you promote.",
+    "One field sets the share. Both revisions stay in the traffic list until you promote.",
     percent_patch, patch_percent, numbers=(75, 60, 70, 80),
 )  # fmt: skip
 
@@ -87,7 +87,7 @@ def _deployed_again(seen: Snapshot, start: Start) -> str:
     if status is None or status.latest_created in ("", start.newest) or seen.failure:
         return ""
     return (f"You deployed again: users wait for a new revision, {short(status.latest_created)}. The previous revision "
-            "still exists, and a rollback needs nothing but one number.")  # fmt: skip
+            "still exists, and a rollback only needs one number.")  # fmt: skip
 
 
 def _some_stay(seen: Snapshot, _start: Start) -> str:

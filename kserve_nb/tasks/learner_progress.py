@@ -1,4 +1,4 @@
-"""What a learner has done, kept in the state folder of the user: tasks, predictions, drills, and the present attempt.
+"""The learner's progress, stored in the state folder of the user: tasks, predictions, drills, and the present attempt.
 
 Nothing of it leaves the machine. `KSERVE_NB_PROGRESS=off` keeps a run of notebooks from writing it.
 """
@@ -36,7 +36,7 @@ _TYPES = {key: type(value) for key, value in _EMPTY.items()}
 
 @dataclass(frozen=True)
 class TaskRecord:
-    """What is stored about one task."""
+    """The stored record of one task."""
 
     seed: str = ""  # of the attempt that the counts belong to
     opened_at: float = 0.0
@@ -69,7 +69,7 @@ class LearnerProgress:
 
     @property
     def seed(self) -> str:
-        """What the values of the present attempt are drawn with; empty for the defaults."""
+        """The random seed of the values in the present attempt; empty for the defaults."""
         return self._seed or str(self._read()["seed"])
 
     def draw_seed(self) -> str:
@@ -186,7 +186,7 @@ def _checked(found: Any) -> dict[str, Any]:
     tasks, drills = found.get("tasks"), found.get("drills")
     rows = [*(tasks.values() if isinstance(tasks, dict) else ()), *(drills if isinstance(drills, list) else ())]
     if found.get("format", 0) <= FORMAT and not all(isinstance(row, dict) for row in rows):
-        raise ValueError("a task or a drill is no object")
+        raise ValueError("a task or a drill is not an object")
     return found
 
 

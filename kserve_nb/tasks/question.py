@@ -1,4 +1,4 @@
-"""A question to answer before a change, and how a prediction compares with what the cluster then does. Pure."""
+"""A question to answer before a change, and the comparison of the prediction with the cluster's answer. Pure."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class CourseQuestion:
         return ROW if self.kind == "row" else (ONE,)
 
     def normalized(self, entered: Fields) -> dict[str, str]:
-        """What was entered, in the form in which it is compared. Raises ValueError with what is not understood."""
+        """The prediction in the form in which it is compared. Raises ValueError that names a wrong value."""
         found = {name: str(entered.get(name, "")).strip().removesuffix("%").strip() for name in self.fields}
         for name, value in found.items():
             if self.kind == "choice" and value not in [option for _, option in self.options]:

@@ -67,14 +67,14 @@ def applied_predictor(seen: Snapshot) -> Mapping[str, Any]:
 
 
 def deleted(seen: Snapshot, start: Start) -> str:
-    """The InferenceService does not exist any more."""
+    """Mistake: the InferenceService does not exist any more."""
     if seen.status is not None or start.snapshot.status is None:
         return ""
     return "The InferenceService is deleted, and its users get 404. Create it again, then change only what is needed."
 
 
 def created_again(seen: Snapshot, start: Start) -> str:
-    """The InferenceService was deleted and created again."""
+    """Mistake: the InferenceService was deleted and created again."""
     before, now = start.snapshot.status, seen.status
     if before is None or now is None or before.uid == now.uid:
         return ""
@@ -82,7 +82,7 @@ def created_again(seen: Snapshot, start: Start) -> str:
 
 
 def over_hundred(seen: Snapshot, _start: Start) -> str:
-    """The percent is not between 0 and 100."""
+    """Mistake: the percent is not between 0 and 100."""
     percent = requested(seen)
     if percent is None or 0 <= percent <= 100:
         return ""
@@ -90,7 +90,7 @@ def over_hundred(seen: Snapshot, _start: Start) -> str:
 
 
 def cannot_load(seen: Snapshot, _start: Start) -> str:
-    """The new revision fails."""
+    """Mistake: the new revision fails."""
     status = seen.status
     if not seen.failure or status is None:
         return ""
@@ -99,7 +99,7 @@ def cannot_load(seen: Snapshot, _start: Start) -> str:
 
 
 def swapped(seen: Snapshot, start: Start) -> str:
-    """LATEST has what PREV should have."""
+    """Mistake: LATEST has the percent that PREV should have."""
     percent = requested(seen)
     if percent != start.targets.rest or percent == start.targets.percent:
         return ""
@@ -107,7 +107,7 @@ def swapped(seen: Snapshot, start: Start) -> str:
 
 
 def promoted(seen: Snapshot, start: Start) -> str:
-    """The field is absent or 100, so that everyone gets LATEST."""
+    """Mistake: the field is absent or 100, so that everyone gets LATEST."""
     status = seen.status
     if status is None or status.requested_percent not in (None, 100) or status.latest_created != start.newest:
         return ""
@@ -116,14 +116,14 @@ def promoted(seen: Snapshot, start: Start) -> str:
 
 
 def pinned(seen: Snapshot, start: Start) -> str:
-    """The percent is 0 where it should not be."""
+    """Mistake: the percent is 0, but should be higher."""
     if requested(seen) != 0 or start.targets.percent == 0:
         return ""
     return "0 % takes all users away from the new revision: that is a rollback."
 
 
 def new_revision(seen: Snapshot, start: Start) -> str:
-    """A revision was created although only the traffic should have changed."""
+    """Mistake: a revision was created although only the traffic should have changed."""
     status = seen.status
     if status is None or status.latest_created in ("", start.newest):
         return ""
@@ -132,7 +132,7 @@ def new_revision(seen: Snapshot, start: Start) -> str:
 
 
 def other_percent(seen: Snapshot, start: Start) -> str:
-    """Some other percent."""
+    """Mistake: the percent has another value than the requested one."""
     percent = requested(seen)
     if percent is None or percent == start.targets.percent:
         return ""

@@ -35,7 +35,7 @@ class Targets:
 
 @dataclass(frozen=True)
 class Start:
-    """Where an attempt at a task began."""
+    """The state of the cluster when an attempt at a task began."""
 
     snapshot: Snapshot
     targets: Targets
@@ -86,7 +86,7 @@ class CourseTask:
     percent: Callable[[int], int] = int  # the percent that a number leads to
     service: str = TUTORIAL_SERVICE
     model: str = MODEL_2  # that the solution deploys
-    draws_service: bool = False  # works on a service of its own, with a drawn name and model
+    draws_service: bool = False  # works on a new service, with a drawn name and model
     spoiled: Mistake | None = None  # a state on the way that no user may meet; the attempt does not count then
     minutes: int = 3
 

@@ -1,4 +1,4 @@
-"""What applying a document would change."""
+"""The changes that applying a document would make."""
 
 from __future__ import annotations
 

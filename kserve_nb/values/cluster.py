@@ -1,4 +1,4 @@
-"""A cluster, to everything outside `clusters/`: a kubeconfig and an ingress address."""
+"""A cluster as all code outside `clusters/` sees it: a kubeconfig and an ingress address."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PRODUCTION = re.compile(r"(?<![a-z])(prod(uction)?|prd|live)(?![a-z])", re.IGNO
 
 @dataclass(frozen=True)
 class Cluster:
-    """How to reach a cluster, and what to show of it."""
+    """How to reach a cluster, and the facts about it to show."""
 
     kubeconfig: Path
     ingress: str  # HOST:PORT, without a scheme; empty until it is discovered

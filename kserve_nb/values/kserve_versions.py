@@ -1,6 +1,6 @@
-"""What differs between KServe 0.11 and 0.21 for its clients.
+"""Differences between KServe 0.11 and 0.21 that concern clients.
 
-The lab never checks the version: for each difference it does what works on all of them.
+The lab never checks the version: it does what works on all of these versions.
 """
 
 from __future__ import annotations

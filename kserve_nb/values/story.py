@@ -1,4 +1,4 @@
-"""The states that an InferenceService passed through after a change, with their times: too fast to see them happen."""
+"""The states that an InferenceService passed through after a change, with their times. Many are too short to see."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HEADER = ("SECONDS", "READY", "PREV", "LATEST", "PODS", "WHAT HAPPENED")
 
 @dataclass(frozen=True)
 class StoryState:
-    """An InferenceService and its pods, as one watch event left them."""
+    """An InferenceService and its pods after one watch event."""
 
     at: float  # seconds since 1970
     status: RolloutStatus | None  # None if the InferenceService does not exist

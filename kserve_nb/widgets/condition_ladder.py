@@ -60,7 +60,7 @@ def text(snapshot: Snapshot, *, every: bool = False) -> str:
 
 
 def html(snapshot: Snapshot, *, every: bool = False) -> str:
-    """The same as HTML."""
+    """The conditions as HTML."""
     body = "".join(_row_html(*cells) for cells in _table(snapshot, every)[1])
     summary = f"<div role='status'>{safe(sentence(snapshot))}</div>"
     shown = table((hidden("state"), *_HEAD[1:-1]), body, f"conditions of {snapshot.name}") if body else ""

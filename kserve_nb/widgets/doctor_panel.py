@@ -31,7 +31,7 @@ class DoctorPanel(Sheet):
         self.refresh()
 
     def refresh(self, curl: str | None = None) -> Report:
-        """Examine again and show the report: what the button does."""
+        """Examine again and show the report, as the button does."""
         self.curl = self.curl if curl is None else curl
         self.report = self._examine(curl=self.curl) if self.curl.strip() else self._examine()
         return self.report
@@ -43,7 +43,7 @@ class DoctorPanel(Sheet):
 
     @property
     def json(self) -> dict[str, Any]:
-        """The report as JSON's own types; empty before the first one."""
+        """The report as dicts and lists; empty before the first one."""
         found: dict[str, Any] = json.loads(self.report.to_json()) if self.report else {}
         return found
 
@@ -60,7 +60,7 @@ class DoctorPanel(Sheet):
             f"<textarea rows='3' data-change='curl' data-selected='{safe(self.curl)}'>{safe(self.curl)}</textarea>"
             "</label>"
         )
-        return box + toolbar(button("examine", "Examine again", title="Reads only; changes nothing.")) + self._picture()
+        return box + toolbar(button("examine", "Examine again", title="Reads, and changes nothing.")) + self._picture()
 
     def _handlers(self) -> Mapping[str, Handler]:
         return {"curl": lambda value: self.set_trait("curl", value), "examine": self._on_examine}

@@ -13,7 +13,7 @@ from kserve_nb.access.api_client import INFERENCE_SERVICE
 from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.tasks.drill import HINT_AFTER_S, LOCKED, DrillClock, DrillResult, try_command
-from kserve_nb.tasks.drill_faults import Fault, mended
+from kserve_nb.tasks.drill_faults import Fault, unrepaired
 from kserve_nb.tasks.learner_progress import LearnerProgress
 from kserve_nb.tasks.task import solve
 from kserve_nb.widgets.drawing.markup import button, chip, command, note, safe, toolbar
@@ -22,7 +22,7 @@ from kserve_nb.widgets.sheet.sheet import Handler
 
 
 class DrillCard(RolloutWidget):
-    """One fault to find and to repair, live until `finish()`. `try_curl(…)` does what the box and its button do."""
+    """One fault to find and to repair, live until `finish()`. `try_curl(…)` does the same as the box and its button."""
 
     def __init__(self, seed: int, fault: Fault, rollout: Rollout, progress: LearnerProgress, host: str):
         self.fault, self._rollout, self._progress = fault, rollout, progress
@@ -33,14 +33,14 @@ class DrillCard(RolloutWidget):
         self._hint_timer.daemon = True
         self._answer, self._draft = "", self._command
         self._generation = 0  # of the InferenceService with the fault
-        self._fault_seen = False  # the cluster has been seen with the fault, or after a repair of it
+        self._fault_seen = False  # whether a snapshot has shown the fault, or its repair
         self._judged: Mapping[str, Any] = {}  # the last document that counted as an attempt
         self._noted = False
         super().__init__(rollout)
         self.redraw()
 
     async def begin(self) -> None:
-        """Cause the fault, and start the time."""
+        """Cause the fault, and start the clock."""
         for step in self.fault.changes:
             patched = await asyncio.to_thread(
                 self._rollout.client.patch, INFERENCE_SERVICE, self._rollout.name, step.patch)
@@ -128,8 +128,8 @@ class DrillCard(RolloutWidget):
         self.redraw()
 
     def _judge(self, snapshot: Snapshot) -> None:
-        """The fault is repaired when the cluster is healthy again; any other change is an attempt."""
-        missing, status = mended(snapshot), snapshot.status
+        """Decide after a change: if the cluster is healthy, the fault is repaired; any other change is an attempt."""
+        missing, status = unrepaired(snapshot), snapshot.status
         generation = status.generation if status else 0
         if status and generation < self._generation:
             return  # of before the fault

@@ -1,4 +1,4 @@
-"""All widgets of one rollout in one: change it, watch it, and look at the details."""
+"""One widget that combines the widgets of a rollout: change it, watch it, and see the details."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Panel(SavedOutput, W.VBox):  # type: ignore[misc]  # ipywidgets ships no t
 
     @property
     def json(self) -> dict[str, Any]:
-        """The snapshot as JSON's own types."""
+        """The snapshot as dicts and lists."""
         return self.line.json
 
     @property

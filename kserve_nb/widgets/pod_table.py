@@ -82,7 +82,7 @@ class PodTable(RolloutWidget):
         }
 
     def _detail(self) -> str:
-        """Events and log of the selected pod, in an area that has its height from the start."""
+        """Events and log of the selected pod, in an area of constant height."""
         if not self.picked:
             return "<div class='knb-box knb-detail knb-soft'>Select a pod to see its events and its log.</div>"
         events = [event for event in self.snapshot.events if event.name == self.picked][-_EVENTS_SHOWN:]

@@ -1,4 +1,4 @@
-"""A prediction: a form to fill in before a change, and what the cluster then answers beside it."""
+"""A prediction: a form to fill in before a change, and then the cluster's answer next to it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SKIPPED = "No prediction was entered, so there is nothing to compare. The noteb
 class PredictionCard(RolloutWidget):
     """A question, live until the cluster has answered it or `close()`.
 
-    `enter(…)` does what the form and its button do: `card.enter("no")`, `card.enter(PREV=90, LATEST=10, pods=2)`.
+    `enter(…)` does the same as the form and its button: `card.enter("no")`, `card.enter(PREV=90, LATEST=10, pods=2)`.
     """
 
     def __init__(self, question: CourseQuestion, rollout: Rollout, progress: LearnerProgress):
@@ -38,7 +38,7 @@ class PredictionCard(RolloutWidget):
         self.redraw()
 
     def enter(self, answer: Any = None, **fields: Any) -> None:
-        """Enter a prediction. Raises ValueError with what is not understood."""
+        """Enter a prediction. Raises ValueError that names the value that is not valid."""
         given = {ONE: str(answer), **{name: "" if value is None else str(value) for name, value in fields.items()}}
         self.entered = self.question.normalized(given)
         now = self._read_now()
@@ -72,7 +72,7 @@ class PredictionCard(RolloutWidget):
 
     @property
     def json(self) -> dict[str, Any]:
-        """The prediction and the answer as JSON's own types."""
+        """The prediction and the answer as dicts and lists."""
         return {"id": self.question.id, "entered": dict(self.entered or {}), "result": dict(self.result or {}),
                 "right": self._is_right}  # fmt: skip
 
@@ -152,7 +152,7 @@ class PredictionCard(RolloutWidget):
         super()._on_snapshot(snapshot)
 
     def _has_to_change(self, snapshot: Snapshot) -> bool:
-        """Whether the change has been made: before it, an answer would give the prediction away."""
+        """Whether the change is still to be made. Before the change, the cluster's state would not be an answer."""
         return bool(self._start and snapshot.document != self._start.document)
 
     def _set_result(self, found: Fields) -> None:

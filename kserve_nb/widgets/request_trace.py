@@ -1,4 +1,4 @@
-"""Send one request, and see which hop answered it, with what, and how long each hop took."""
+"""Sends one request, and shows which hop answered it, the response, and how long each hop took."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class RequestTrace(Sheet):
 
     @property
     def json(self) -> dict[str, Any]:
-        """The last request as JSON's own types; empty before the first one."""
+        """The last request as dicts and lists; empty before the first one."""
         return asdict(self.trace) if self.trace else {}
 
     def close(self) -> None:
@@ -111,7 +111,7 @@ def text(found: Trace | None) -> str:
 
 
 def html(found: Trace | None) -> str:
-    """The same as HTML."""
+    """The hops as HTML."""
     if found is None:
         return note("·", "no request sent yet")
     summary = note("✖" if found.failed else "✔", found.sentence[2:], urgent=bool(found.failed))
@@ -132,5 +132,5 @@ def rule(found: Trace) -> str:
         return ""
     answer = found.response
     server = answer.headers.get("server", "") if answer else ""
-    text = f"HTTP/1.1 {answer.status} \nserver: {server}\n\n{answer.text}" if answer else found.failed.said
+    text = f"HTTP/1.1 {answer.status} \nserver: {server}\n\n{answer.text}" if answer else found.failed.result
     return next((f"{known.id}: {known.why} Do: {known.remedy.shown(notebook=True)}" for known in explain(text)), "")

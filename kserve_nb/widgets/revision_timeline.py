@@ -1,4 +1,4 @@
-"""The history of a rollout on one axis of time: look back in it, and export it as one HTML file."""
+"""The history of a rollout on one axis of time, which you can move back in and export as one HTML file."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class RevisionTimeline(RolloutWidget):
         return self._picture() + self._look_back() + toolbar(period, save) + f"<div data-key='saved'>{saved}</div>"
 
     def _look_back(self) -> str:
-        """A range that is exactly below the axis of time: its handle is under the moment that it shows."""
+        """The slider to look back, exactly below the axis of time: its handle is under the selected moment."""
         shown = self._shown()
         length = max(int(shown.until - shown.frames[0].at), 1) if shown.frames else 1
         back = min(self.back_s, length)

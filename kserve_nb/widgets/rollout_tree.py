@@ -69,12 +69,12 @@ class RevisionRow:
 
     @property
     def is_active(self) -> bool:
-        """Whether it has or is to get traffic, or has pods."""
+        """Whether the revision has traffic, will get traffic, or has pods."""
         return bool(self.requested or self.routed or self.pods)
 
     @property
     def label(self) -> str:
-        """Its state, number and role: `✔ 00002 LATEST`."""
+        """The revision's state, number and role: `✔ 00002 LATEST`."""
         return " ".join(filter(None, (self.glyph, short(self.revision), self.role)))
 
 
@@ -114,7 +114,7 @@ def text(snapshot: Snapshot, *, older: bool = False) -> str:
 
 
 def html(snapshot: Snapshot, *, older: bool = False) -> str:
-    """The tree as a table; the pods are below the name of their revision."""
+    """The tree as an HTML table; the pods are below the name of their revision."""
     body = "".join(_row_html(one) for one in rows(snapshot) if one.is_active or older)
     shown = table(("REVISION", *_HEAD[1:]), body, f"revisions of {snapshot.name}") if body else ""
     return card(snapshot, f"Revisions of {snapshot.name}", shown, phase_chip(snapshot))

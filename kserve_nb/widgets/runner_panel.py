@@ -1,4 +1,4 @@
-"""The runner of a gated rollout: where it is, what each gate knows, and buttons to start, pause, skip and roll back."""
+"""The runner of a gated rollout: its step, each gate's evidence, and buttons to start, pause, skip and roll back."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PHASES: dict[str, tuple[str, ...]] = {  # in which a button has an effect
 class RunnerPanel(Sheet):
     """A plan and the runner that follows it: `panel = RunnerPanel(rollout, plan)`, then `await panel.follow()`.
 
-    Each button has a twin in code: `rollout.pause()`, `resume()`, `skip()`, `roll_back()` and `abort()`.
+    Each button has a method that does the same: `rollout.pause()`, `resume()`, `skip()`, `roll_back()` and `abort()`.
 
     >>> print(RunnerPanel(rollout, RolloutPlan(steps=(10, 100))).text)
     sklearn-iris: not started; steps 10, 100
@@ -47,7 +47,7 @@ class RunnerPanel(Sheet):
         self.redraw()
 
     async def follow(self) -> RunState:
-        """Follow the plan and show its state: what the button Start does."""
+        """Follow the plan and show its state, as the button Start does."""
         return await self.rollout.follow(self.plan, on_change=self._show)
 
     @property
@@ -59,7 +59,7 @@ class RunnerPanel(Sheet):
 
     @property
     def json(self) -> dict[str, Any]:
-        """The state as JSON's own types; empty before the start."""
+        """The state as dicts and lists; empty before the start."""
         return self.state.to_dict() if self.state else {}
 
     def close(self) -> None:
@@ -79,7 +79,7 @@ class RunnerPanel(Sheet):
         return toolbar(*buttons) + failed + self._picture()
 
     def _why_not(self, name: str) -> str:
-        """Why a button has no effect now; empty if it has."""
+        """Why a button has no effect now; empty if it has one."""
         if self.rollout.read_only:
             return f"this lab is read-only: {self.rollout.read_only}"
         if self.state is None or self.state.ended:

@@ -27,21 +27,21 @@ class StatusLine(RolloutWidget):
 
 
 def text(snapshot: Snapshot) -> str:
-    """The line, and below it why it is not live if it is not."""
+    """The line, and below it the reason if it is not live."""
     why = why_unsettled(snapshot)
     phase = f"{GLYPHS[snapshot.phase]} {headline(snapshot)}" + (f": {why}" if why else "")
     return with_state(snapshot, " · ".join([_place(snapshot), phase, *_percents(snapshot)]))
 
 
 def html(snapshot: Snapshot) -> str:
-    """The line as a card."""
+    """The status line as a card."""
     why = why_unsettled(snapshot)
     rest = "".join(f"<div>{safe(words)}</div>" for words in (*_percents(snapshot), why) if words)
     return card(snapshot, _place(snapshot), f"<div role='status' class='knb-facts'>{rest}</div>", phase_chip(snapshot))
 
 
 def phase_chip(snapshot: Snapshot) -> str:
-    """How far the rollout is, as a chip."""
+    """The phase of the rollout, as a chip."""
     return chip(GLYPHS[snapshot.phase], headline(snapshot), _LOOKS.get(snapshot.phase, ""))
 
 

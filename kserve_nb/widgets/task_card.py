@@ -1,4 +1,4 @@
-"""A task as a card: what to reach, the live state, hints after rejected attempts, and "Show me"."""
+"""A task as a card: the goal, the live state, hints after failed attempts, and "Show me"."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TaskResult:
 
 
 class TaskCard(RolloutWidget):
-    """A task, live until `finish()` or `close()`. It is done when the cluster's state says so, whoever changed it.
+    """A task, live until `finish()` or `close()`. It is done when the cluster has the requested state.
 
     The values to reach are `percent`, `rest`, `number`, `service` and `model`.
     """
@@ -57,7 +57,7 @@ class TaskCard(RolloutWidget):
         self._newest = Snapshot("")  # the newest snapshot that was observed
         self._recorded: TaskState | None = None
         self._solving, self._problem = False, ""
-        self._state_lock = threading.Lock()  # held for a moment, and never while a trait is set
+        self._state_lock = threading.Lock()  # held for a moment only, and never while a trait is set
         progress.note_opened(task.notebook)
         before = progress.task(task.id)
         self.was_done = before.done
@@ -105,7 +105,7 @@ class TaskCard(RolloutWidget):
         return TaskResult(self.task.id, self.task.title, self.state)
 
     async def solve(self, timeout_s: float = 180) -> None:
-        """Solve the task, and say that it was shown: what "Show me" does."""
+        """Solve the task, as "Show me" does, and record that the solution was shown."""
         self._attempt.note_shown()
         self._solving, self._problem = True, ""
         self.redraw()
@@ -126,7 +126,7 @@ class TaskCard(RolloutWidget):
 
     @property
     def json(self) -> dict[str, Any]:
-        """The task and its state as JSON's own types."""
+        """The task and its state as dicts and lists."""
         state = self.state
         return {"id": self.task.id, "progress": state.progress, "missing": state.missing, "rejected": state.rejected,
                 "hints": list(state.hints), "shown": state.shown}  # fmt: skip

@@ -106,7 +106,7 @@ class Comparison:
 
     @property
     def word(self) -> str:
-        """What applying the second document does, in one phrase."""
+        """The effect of applying the second document, in one phrase."""
         if not self.before:
             return "does not exist yet: applying the document creates it"
         if self.changes:
@@ -156,7 +156,7 @@ def compare_patch(live: Mapping[str, Any], patch: Mapping[str, Any]) -> Comparis
 
 
 def text(snapshot: Snapshot, document: Mapping[str, Any] | str, *, whole: bool = False) -> str:
-    """The difference in one sentence, line by line, and with the consequence of each change."""
+    """The difference: one sentence, the changed lines, and the consequence of each change."""
     found = compare(snapshot.document, document)
     table = render.text(render.change_table(found.changes)) if found.changes and found.before else ""
     shown = "\n".join(found.lines(whole=whole))
@@ -164,7 +164,7 @@ def text(snapshot: Snapshot, document: Mapping[str, Any] | str, *, whole: bool =
 
 
 def html(snapshot: Snapshot, document: Mapping[str, Any] | str, *, whole: bool = False, beside: bool = False) -> str:
-    """The same as HTML; each line keeps its sign beside its colour."""
+    """The difference as HTML; each line has its sign as well as its colour."""
     found = compare(snapshot.document, document)
     shown = lines_html(found, whole=whole, beside=beside)
     rows = "".join(f"<li><code>{safe(c.path)}</code>: {safe(c.consequence)}</li>" for c in found.changes)

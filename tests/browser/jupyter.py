@@ -14,6 +14,7 @@ import requests
 
 DEADLINE_S = 120  # a busy machine draws eleven widgets slowly
 _LOOK_S = 0.1
+_RESTORE_S = 45  # until a saved widget appears, with the start of a kernel on a busy machine
 _HANDLE = 16  # px, its width
 _PANEL = ".jp-NotebookPanel:not(.lm-mod-hidden)"
 
@@ -74,8 +75,8 @@ class Jupyter:
         (self.folder / path).write_text(json.dumps(notebook))
 
     def read(self, path: str) -> dict[str, Any]:
-        """The notebook in that file, as soon as it is complete: Jupyter may be writing it."""
-        loaded: dict[str, Any] = until(lambda: self._whole(path), lambda: f"{path} is no whole notebook")
+        """The notebook in a file. Waits while Jupyter is writing the file."""
+        loaded: dict[str, Any] = until(lambda: self._whole(path), lambda: f"{path} is not a complete notebook")
         return loaded
 
     def _whole(self, path: str) -> dict[str, Any] | None:
@@ -106,6 +107,22 @@ class Notebook:
         reset = "" if workspace else "&reset"
         self.page.goto(f"{self.jupyter.url}/lab/{place}tree/{self.path}?token={self.jupyter.token}{reset}")
         self.panel.locator(".jp-Cell").first.wait_for(timeout=DEADLINE_S * 1000)
+
+    def open_saved(self, text: str | re.Pattern[str]) -> None:
+        """Open the notebook until it shows this text of a saved widget, at most four times.
+
+        JupyterLab restores saved widgets once, while the kernel connects. Where that connection is interrupted, which a
+        busy machine does, it restores nothing until the page is opened again.
+        """
+        for _ in range(3):
+            self.open()
+            try:
+                until(self._showing(text).is_visible, deadline_s=_RESTORE_S)
+            except AssertionError:
+                continue
+            return
+        self.open()
+        self.shows(text)
 
     def run_all(self) -> None:
         """Run all cells and wait for their end. A run before the kernel is ready may be lost, so it is repeated."""
@@ -171,7 +188,10 @@ class Notebook:
 
     def shows(self, text: str | re.Pattern[str]) -> None:
         """Wait until the notebook shows this text, in which the cells of a table are not separated."""
-        self.panel.locator(".jp-OutputArea-output").filter(has_text=text).first.wait_for(timeout=DEADLINE_S * 1000)
+        self._showing(text).wait_for(timeout=DEADLINE_S * 1000)
+
+    def _showing(self, text: str | re.Pattern[str]) -> Any:
+        return self.panel.locator(".jp-OutputArea-output").filter(has_text=text).first
 
     def _menu(self, menu: str, item: str) -> None:
         self.page.get_by_role("menuitem", name=menu, exact=True).click()

@@ -1,4 +1,4 @@
-"""A learner does a task by three means, undoes it, is shown it, and enters a prediction."""
+"""A learner solves a task in three ways, undoes it, uses Show me, and enters a prediction."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def opened(new_page: Any, jupyter: Jupyter, cluster: Record, shoot: Any) -> Iter
 
 
 def in_python(cluster: Record, percent: int) -> None:
-    """What a learner's own Python does."""
+    """A change by a learner's own Python code."""
     lab = Lab(clusters.connect(None, name=cluster.name, kubeconfig=None, ingress=None, namespace="kserve-test"))
     with ThreadPoolExecutor() as threads:
         threads.submit(lab.rollout().canary, percent=percent).result()

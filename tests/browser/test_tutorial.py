@@ -1,4 +1,4 @@
-"""Tests of notebook 03 and its widgets by mouse and keyboard, and of what the cluster and the page show then."""
+"""Tests of notebook 03 and its widgets by mouse and keyboard: the cluster's state and the page after each action."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def patch(cluster: Record, percent: int) -> None:
 
 
 def ensure_canary(cluster: Record) -> None:
-    """Bring the cluster to a canary of 10 %, whatever its state is."""
+    """Bring the cluster to a canary of 10 %, from any state."""
     lab = Lab(clusters.connect(None, name=cluster.name, kubeconfig=None, ingress=None, namespace="kserve-test"))
     with ThreadPoolExecutor() as threads:  # Playwright's loop runs in the main thread
         threads.submit(asyncio.run, lab.ensure("canary-10")).result()
@@ -81,7 +81,7 @@ def test_notebook_03_runs_and_its_slider_moves_traffic_when_confirmed(
 
 @pytest.fixture(scope="module")
 def opened(new_page: Any, jupyter: Jupyter, cluster: Record) -> Iterator[Notebook]:
-    """A notebook with a slider and a pod table; run once, because kernels start slowly."""
+    """A notebook with a slider and a pod table. It is run once, because kernels start slowly."""
     ensure_canary(cluster)
     jupyter.write("live.ipynb", notebook(*CELLS))
     shown = Notebook(new_page(), jupyter, "live.ipynb")
@@ -103,7 +103,7 @@ def live(opened: Notebook, cluster: Record, shoot: Any) -> Iterator[Notebook]:
     shoot(opened.page)
 
 
-def test_the_keyboard_alone_does_it_all(live: Notebook, cluster: Record) -> None:
+def test_every_action_works_with_the_keyboard(live: Notebook, cluster: Record) -> None:
     live.handle.focus()
     live.page.keyboard.press("ArrowRight")
     live.shows("10 → 11 %")
@@ -157,13 +157,11 @@ def test_a_saved_notebook_shows_its_widgets_without_their_kernel(live: Notebook,
     jupyter.write("of-somebody-else.ipynb", saved | {"metadata": saved["metadata"] | {"changed": True}})
 
     mine = Notebook(page, jupyter, "mine.ipynb")
-    mine.open()
-    mine.shows("◆ LATEST 10 % → 00002")
+    mine.open_saved("◆ LATEST 10 % → 00002")
     assert mine.panel.get_by_role("slider").count() == 1  # trusted: JupyterLab shows the saved widget
 
     other = Notebook(page, jupyter, "of-somebody-else.ipynb")
-    other.open()
-    other.shows("LATEST 10 % → 00002")
+    other.open_saved("LATEST 10 % → 00002")
     other.shows(re.compile(r"00002\s*2/2\s*✔ Running"))
     assert other.panel.get_by_role("slider").count() == 0  # not trusted: JupyterLab shows the saved HTML
     for name in ("mine.ipynb", "of-somebody-else.ipynb"):

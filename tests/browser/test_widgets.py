@@ -50,7 +50,7 @@ WIDGETS = {
 WIDTHS = (1280, 1024, 390)
 HEIGHT = 900
 SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
-# Elements of a cell's output that are wider than the cell; a part that scrolls by itself is as wide as it is shown.
+# Elements of a cell's output that are wider than the cell. Of a part that scrolls, only the visible width counts.
 TOO_WIDE = """panel => {
     const found = [];
     for (const output of panel.querySelectorAll(".jp-OutputArea-output")) {

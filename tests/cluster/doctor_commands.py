@@ -34,7 +34,7 @@ _ISVC = re.compile(r"\b(isvc[ /])[\w-]+(?= -| --)")
 
 @dataclass(frozen=True)
 class Place:
-    """What replaces the recorded names in a command: a running model in the middle of a canary."""
+    """The values that replace the recorded names in a command: those of a running model in the middle of a canary."""
 
     lab: Lab
     folder: Path
@@ -50,7 +50,7 @@ class Place:
 
     @property
     def environ(self) -> dict[str, str]:
-        """What `kserve-nb env` sets in a terminal."""
+        """The variables that `kserve-nb env` sets in a terminal."""
         host, _, port = self.lab.ingress.address.partition(":")
         kubeconfig = str(self.lab.cluster.kubeconfig)
         return {**os.environ, "KUBECONFIG": kubeconfig, "INGRESS_HOST": host, "INGRESS_PORT": port}
@@ -104,7 +104,7 @@ def _run(place: Place, command: str) -> str:
 
 
 def _of_ours(command: str) -> str:
-    """Why our own command line does not accept a command; empty when it does. It is not executed."""
+    """Why the command line of kserve-nb does not accept a command; empty when it does. The command is not executed."""
     words = shlex.split(re.sub(r'^eval "\$\((.*)\)"$', r"\1", command))
     context = main.make_context("kserve-nb", words[1:2])
     found = main.get_command(context, words[1])

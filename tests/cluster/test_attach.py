@@ -1,4 +1,4 @@
-"""A cluster that somebody else runs is attached, its gateway found, and the tutorial goes through it."""
+"""Attach a cluster that somebody else runs, find its gateway, and run the tutorial on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""KServe's SDK, the official Kubernetes client and a third-party one do on the cluster what they do on any other."""
+"""KServe's SDK, the official Kubernetes client and a third-party client work as on any other cluster."""
 
 from __future__ import annotations
 

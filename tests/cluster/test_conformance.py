@@ -19,12 +19,12 @@ from tests.conformance import conformance
 
 FOLDER = Path(conformance.__file__).parent
 SCENARIOS = sorted((FOLDER / "scenarios").glob("*.yaml"))
-AT_ONCE = 3  # each has a cluster of its own: 350 MB
+AT_ONCE = 3  # each has its own cluster of 350 MB
 REMOVED_S = 120
 
 
 def play(scenario: dict[str, Any], target: Target) -> list[Any]:
-    """Go through one scenario from its beginning, and return what each step showed. Leaves no pod behind."""
+    """Play one scenario from its beginning, and return the observations of each step. Leaves no pod behind."""
     namespace = scenario.get("namespace", "kserve-test")
     cluster = conformance.Cluster(target.kubeconfig, namespace, target.ingress)
     if cluster.kubectl("get", "ns", namespace).returncode:
@@ -37,7 +37,7 @@ def play(scenario: dict[str, Any], target: Target) -> list[Any]:
 
 
 def remove(cluster: conformance.Cluster, name: str) -> None:
-    """Delete the InferenceService and wait until its pods are gone: on two processors the next play needs the room."""
+    """Delete the InferenceService and wait until its pods are gone, because the next scenario needs the processors."""
     cluster.kubectl("delete", "isvc", name, "--ignore-not-found")
     deadline = time.monotonic() + REMOVED_S
     while cluster.isvc(name) is not None or cluster.pods(name):
@@ -46,7 +46,7 @@ def remove(cluster: conformance.Cluster, name: str) -> None:
 
 
 def play_alone(file: Path) -> list[Any]:
-    """Go through one scenario on an embedded cluster that is there for it alone."""
+    """Play one scenario on its own embedded cluster."""
     scenario = yaml.safe_load(file.read_text())
     name = f"play-{SCENARIOS.index(file)}-{os.getpid()}"
     record = clusters.start(name, gateway=scenario["gateway"], owner=os.getpid(), temporary=True)
@@ -58,8 +58,9 @@ def play_alone(file: Path) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def plays(request: pytest.FixtureRequest) -> Iterator[Mapping[Path, Future[list[Any]]]]:
-    """What was seen of each scenario of this run, on embedded clusters; they wait more than they work, so some are
-    played at the same time, the longest (which are the last) first."""
+    """The observations of each scenario of this run, on embedded clusters.
+
+    Scenarios mostly wait, so some are played at the same time. The longest ones, which are the last, start first."""
     chosen = [item.callspec.params["file"] for item in request.session.items
               if isinstance(item, pytest.Function) and item.path == request.path]
     with ThreadPoolExecutor(AT_ONCE) as pool:

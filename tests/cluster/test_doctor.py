@@ -1,4 +1,4 @@
-"""The doctor on a running cluster that is broken on purpose, one fault after another."""
+"""Tests of the doctor on a running cluster that is broken on purpose, one fault after another."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def _model(key: str, value: Any) -> Callable[[Object], Any]:
 
 
 def _nothing(_document: Object) -> None:
-    """As it is."""
+    """Change nothing."""
 
 
 _HUGE = {"requests": {"cpu": "900"}, "limits": {"cpu": "900"}}
 
-# What is applied to a namespace of its own → the rule that names it.
+# A manifest that is applied to a new namespace → the rule that reports it.
 APPLIED: tuple[tuple[str, Object], ...] = (
     ("K13", _made("not-there", _nothing, f"{MODEL}-that-is-not-there")),
     ("K04", _made("too-big", _model("resources", _HUGE))),
@@ -72,13 +72,13 @@ APPLIED: tuple[tuple[str, Object], ...] = (
     ("C01", _made("percent-first", _nothing, percent=10)),
     ("K08", _made("labelled", _nothing)),
 )
-# On one model or another: a patch of what runs already.
+# Patches of a running model, each with its rule.
 PATCHED: tuple[tuple[str, Object], ...] = (
     ("C12", {"canaryTrafficPercent": 101}),
     ("C12", {"canaryTrafficPercent": -1}),
     ("K13", {"canaryTrafficPercent": 10, "model": {"storageUri": f"{MODEL}-that-is-not-there"}}),
 )
-# Of the cluster: kubectl's words that break it, and those that mend it.
+# Faults of the cluster: the arguments of kubectl that cause each, and those that repair it.
 SETTINGS: tuple[tuple[str, str, str, Object], ...] = (
     ("K06", "kserve", "inferenceservice-config", {"deploy": '{"defaultDeploymentMode": "RawDeployment"}'}),
     ("K07", "kserve", "inferenceservice-config", {"ingress": '{"disableIstioVirtualHost": true}'}),
@@ -91,14 +91,14 @@ STEP_NOTES = {"first-model": set(), "canary-10": {"C10", "C13"}, "promoted": set
 
 @pytest.fixture
 def own(pytestconfig: pytest.Config) -> None:
-    """A cluster that may be broken as a whole: not one that was named."""
+    """The cluster, if these tests may break it: only one that they have started."""
     if pytestconfig.getoption("--kubeconfig"):
-        pytest.skip("the cluster is somebody's: only namespaces of it are broken")
+        pytest.skip("the cluster belongs to somebody else: tests break only their own namespaces")
 
 
 @pytest.fixture(scope="module")
 def base(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Target:
-    """The cluster, for what one namespace serves several tests."""
+    """The cluster, for fixtures whose namespace several tests share."""
     found: Target = request.getfixturevalue(pytestconfig.getoption("--gateway"))
     return found
 
@@ -137,7 +137,7 @@ def _examine(cluster: Cluster, folder: Path, **asked: Any) -> Report:
 
 
 def _until(look: Callable[[], Report], rule: str, *, anywhere: bool = False) -> Report:
-    """The first report whose first line (or any) names the rule; the last one at the deadline."""
+    """The first report whose first line (or any line) names the rule; at the deadline the last report."""
     deadline = time.monotonic() + DEADLINE_S
     while True:
         report = look()
@@ -162,7 +162,7 @@ def test_each_fault_of_a_namespace_is_named_also_beside_another(target: Target, 
     clusters = [_cluster(target, namespace=space) for space in spaces]
     found = [_until(lambda cluster=cluster: _examine(cluster, tmp_path), rule)  # type: ignore[misc]
              for cluster, (rule, _) in zip(clusters, APPLIED, strict=True)]  # fmt: skip
-    for space in spaces:  # a second fault in each: a model too big for the node
+    for space in spaces:  # each has a second fault: a model too big for the node
         second = _made("second", _model("resources", _HUGE))
         target.kubectl("apply", "-n", space, "-f", "-", stdin=yaml.safe_dump(second))
     both = [_until(lambda cluster=cluster: _examine(cluster, tmp_path), "K04", anywhere=True)  # type: ignore[misc]
@@ -186,7 +186,7 @@ def test_each_fault_of_a_change_is_named(target: Target, tmp_path: Path) -> None
         report = _until(lambda: _examine(lab.cluster, tmp_path), rule)
 
         assert rule in report.text.splitlines()[0], report.text
-        if rule == "K13":  # users are served, READY says otherwise, and 10 % are nobody's yet
+        if rule == "K13":  # users are served, READY is not True, and no pod gets the 10 % yet
             assert {"C04", "C05"} <= set(_ids(report)) and "Users are served by 00001" in report.text, report.text
     target.kubectl("label", "namespace", target.namespace, "control-plane=kserve")
     report = _examine(lab.cluster, tmp_path)
@@ -214,7 +214,7 @@ REFUSED: tuple[Object, ...] = (
 
 
 @pytest.mark.parametrize("change", REFUSED)
-def test_a_change_that_kserve_refuses_is_named_though_the_service_runs(
+def test_a_change_that_kserve_refuses_is_named_although_the_service_runs(
     change: Object, target: Target, tmp_path: Path
 ) -> None:
     lab = Lab(_cluster(target))
@@ -335,7 +335,7 @@ def test_each_command_that_is_printed_works_as_it_is_pasted(
     assert not failed, "\n".join(failed)
 
 
-def test_a_service_of_the_wrong_mode_is_deleted_as_the_doctor_says(target: Target, tmp_path: Path) -> None:
+def test_a_service_of_the_wrong_mode_is_deleted_with_the_doctors_command(target: Target, tmp_path: Path) -> None:
     target.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(_made("sklearn-iris", _nothing)))
     found = _examine(_cluster(target), tmp_path, error="update rejected: deploymentMode cannot be changed from 'a'")
 
@@ -369,7 +369,7 @@ def test_each_fault_of_a_setting_is_named_also_beside_another(
 
 @contextmanager
 def _setting(target: Target, namespace: str, name: str, data: Object) -> Iterator[None]:
-    """A config map with these entries, and as it was afterwards."""
+    """Set entries of a ConfigMap for the duration of the context."""
     before = json.loads(target.kubectl("get", "configmap", name, "-n", namespace, "-o", "json")).get("data") or {}
     _patch(target, namespace, name, data)
     yield
@@ -387,7 +387,7 @@ def test_a_gateway_without_an_address(target: Target, tmp_path: Path) -> None:
     target.kubectl("patch", *where, '{"status": {"loadBalancer": {"ingress": null}}}')
 
     nobody = _examine(_cluster(target, ingress=f"127.0.0.1:{_free_port()}"), tmp_path)
-    by_port = _examine(_cluster(target, ingress=""), tmp_path)  # the NodePort is found, and answers
+    by_port = _examine(_cluster(target, ingress=""), tmp_path)  # the NodePort was found, and responds
     target.kubectl("patch", *where, json.dumps({"status": json.loads(before)}))
 
     assert _ids(nobody)[:2] == ["R01", "R09"], nobody.text

@@ -1,4 +1,4 @@
-"""Gated rollouts on a cluster: a bad model is taken from the users after very few of them have met it."""
+"""Gated rollouts on a cluster: a bad model is rolled back after it has served very few requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.cluster.conftest import Target
 
 
 def followed(target: Target, folder: Path, kind: str) -> tuple[RunState, Lab]:
-    """The end of a rollout of that kind of model, and the lab."""
+    """The final state of a rollout with that kind of model, and the lab."""
     if target.kubeconfig and not (folder.exists() and target.ingress.startswith("127.0.0.1")):
         pytest.skip("the models are files of this machine")
     lab = Lab(Cluster(Path(target.kubeconfig), target.ingress, target.namespace, speed=target.speed))

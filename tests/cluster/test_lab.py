@@ -1,4 +1,4 @@
-"""The learner's verbs, checks and widgets through the whole tutorial, on whichever cluster these tests run."""
+"""The methods, checks and widgets of a lab through the whole tutorial, on any cluster."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def _through_all_steps(lab: Lab) -> None:
     await lab.ensure("tagged")
     check.tags()
     check.split_observed()
-    await lab.ensure("canary-10")  # back from beyond it
+    await lab.ensure("canary-10")  # back from a later step
     check.split_status()
     await lab.reset()
     assert lab.rollout().pods() == () or all(pod.terminating for pod in lab.rollout().pods())
@@ -122,7 +122,7 @@ def test_widgets_follow_the_cluster(lab: Lab) -> None:
 
 
 def _until(widget: Any, trait: str, holds: Callable[[], bool]) -> None:
-    """Wait until a widget shows it."""
+    """Wait until a widget shows an expected state."""
     arrived = threading.Event()
     widget.observe(lambda _change: arrived.set() if holds() else None, trait)
     assert holds() or arrived.wait(DEADLINE_S), widget.text

@@ -1,4 +1,4 @@
-"""`ensure` reaches a step from whatever somebody has left, and `reset` leaves nothing."""
+"""`ensure` reaches a step from any state, and `reset` leaves nothing."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_step_is_reached_from_anywhere(lab: Lab, leave: Leave) -> None:
         lab.check.canary_spec(10)
         lab.check.split_status(10)
         lab.check.pods({"00001": 1, "00002": 1})
-        await lab.ensure("canary-10")  # and a second time changes nothing
+        await lab.ensure("canary-10")  # a second call changes nothing
 
     asyncio.run(through())
 

@@ -1,4 +1,4 @@
-"""Two users of one machine, such as a JupyterHub's: each has a cluster, and neither reaches the other's."""
+"""Two users of one machine, as on a JupyterHub: each has a cluster, and neither reaches the other's."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ import yaml
 from tests.cluster.conftest import Target
 
 ROOT = Path(__file__).parents[2]
-ANOTHER_ID = 54321  # of no account
+ANOTHER_ID = 54321  # a user id without an account
 COMMAND = "import sys; from kserve_nb.cli import main; sys.exit(main())"
 
 
 @dataclass(frozen=True)
 class User:
-    """A user with a home, and with another user id if this process may choose one and all may read Python."""
+    """A user with a home folder, and with another user id if this process may set one and all users may read Python."""
 
     home: Path
     identity: dict[str, Any]
@@ -45,14 +45,14 @@ class User:
 
 @pytest.fixture
 def second() -> Iterator[User]:
-    """The second user, with a running cluster named as most are: default."""
+    """The second user, with a running cluster of the usual name: default."""
     home = Path(tempfile.mkdtemp(prefix="second-"))  # not below pytest's folder, which one user alone can read
     identity = {"user": ANOTHER_ID, "group": ANOTHER_ID, "extra_groups": []} if os.geteuid() == 0 else {}
     user = User(home, identity)
     try:
         if user.run(sys.executable, "-c", "import kserve_nb.cli").returncode:
             user = User(home, {})
-    except OSError:  # this Python is in a folder of its owner's alone
+    except OSError:  # only its owner can read the folder of this Python
         user = User(home, {})
     if user.identity:
         shutil.chown(home, ANOTHER_ID, ANOTHER_ID)

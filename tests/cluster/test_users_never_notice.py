@@ -1,4 +1,4 @@
-"""10,000 requests while everything happens to a model that can: none is lost, and none is answered by who may not."""
+"""10,000 requests during every event that can happen to a model: none fails, and the right revision answers."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ def test_users_never_notice(target: Target) -> None:
     failures = [failure for each in seen.values() for failure in each.failures]
     assert not failures, f"{len(failures)} of {stage.load.sent} requests:\n" + "\n".join(failures[:50])
     assert sum(len(each.shots) for each in seen.values()) >= 10_000
-    for shift in ("canary 10 %", "percent 50", "percent 90"):  # else the answers would prove nothing
+    for shift in ("canary 10 %", "percent 50", "percent 90"):  # otherwise the answers would prove nothing
         assert set(seen[shift].answers) == {MODEL, MODEL_2}, shift

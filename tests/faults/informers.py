@@ -66,7 +66,7 @@ class OfficialInformer:
 
 
 class Kr8sInformer:
-    """Watch with kr8s; a watch that breaks is begun anew."""
+    """Watch with kr8s; a watch that breaks is started again."""
 
     def __init__(self, kubeconfig: str, namespace: str):
         self._kubeconfig, self._namespace = kubeconfig, namespace
@@ -95,7 +95,7 @@ class Kr8sInformer:
         while True:
             with contextlib.suppress(Exception):  # kr8s raises what httpx raises when the server is killed
                 api = await kr8s.asyncio.api(kubeconfig=self._kubeconfig)
-                self.versions = {}  # a new watch begins with all that exists
+                self.versions = {}  # a new watch begins with all existing objects
                 async for event, item in api.watch("configmaps", namespace=self._namespace):
                     apply(self.versions, event, item.name, item.metadata.resourceVersion)
             self.breaks += 1
@@ -103,7 +103,7 @@ class Kr8sInformer:
 
 
 def apply(versions: Versions, event: str, name: str, version: str) -> None:
-    """Apply a watch event to what an informer holds."""
+    """Apply a watch event to the objects of an informer."""
     if event == "DELETED":
         versions.pop(name, None)
     elif event in ("ADDED", "MODIFIED"):

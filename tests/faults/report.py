@@ -11,7 +11,7 @@ def report(fault: str, *, objects: str = "all kept", lost: str = "–", orphans:
     """Print a row; with $FAULT_REPORT also append it to that file.
 
     Args:
-        fault: what was done.
+        fault: the fault that was caused.
         objects: the objects before and after.
         lost: the requests that failed, of all that were sent.
         orphans: the processes that were left.

@@ -60,7 +60,7 @@ def test_a_run_deletes_only_the_cluster_that_it_created(tmp_path: Path) -> None:
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert eventually(started.exists, 120)
 
-    assert clusters.delete("mine") == "deleted"  # the user believes that the run hangs, and starts a cluster
+    assert clusters.delete("mine") == "deleted"  # the user thinks that the run hangs, and starts a cluster
     record = clusters.start("mine")
     create_namespace(record, "precious")
     goes_on.touch()

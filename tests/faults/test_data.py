@@ -1,4 +1,4 @@
-"""No acknowledged write is lost, whenever the server is killed, and every informer ends with what is stored."""
+"""No acknowledged write is lost when the server is killed, and every informer ends with the stored objects."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def lab(state_home: Path, tmp_path: Path) -> Iterator[Lab]:
 
 
 def problem(lab: Lab, seed: int) -> str:
-    """What went wrong with the drill of a seed; empty if nothing did."""
+    """The problem in the drill of a seed; empty if there is none."""
     card = asyncio.run(lab.drill(seed))
     fault, line = card.fault, card._command or None
     if "locked" not in lab.doctor().text:

@@ -42,7 +42,7 @@ def lab_of(record: Record, namespace: str = "kserve-test") -> Lab:
 
 
 def objects(record: Record) -> set[str]:
-    """What the user and the controllers have created, without what restarts replace."""
+    """The objects that the user and the controllers have created, without those that restarts replace."""
     kinds = "isvc,ksvc,configurations,revisions,routes,deployments,services.v1.,namespaces"
     return set(kubectl(record, "get", kinds, "-A", "-o", "name").stdout.split())
 

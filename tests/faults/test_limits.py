@@ -48,7 +48,7 @@ def test_a_config_map_has_at_most_one_mebibyte(server: ApiServer, size: int, cod
 
 
 def test_a_forwarded_upload_waits_for_a_pod_that_does_not_read(server: ApiServer) -> None:
-    """The client is not read from while the pod does not read, and in the end the pod gets every byte."""
+    """While the pod does not read, the server does not read from the client. In the end the pod gets every byte."""
     total, block = 64 * MIB, b"\x00" + b"x" * 65536
     reads, received = threading.Event(), []
 
@@ -62,7 +62,7 @@ def test_a_forwarded_upload_waits_for_a_pod_that_does_not_read(server: ApiServer
         connection.close()
 
     async def upload() -> int:
-        """Send everything; return how much the server took before the pod began to read."""
+        """Send everything; return how many bytes the server accepted before the pod began to read."""
         context = ssl.create_default_context(cafile=str(server.folder / "tls.crt"))
         async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as session, session.ws_connect(
                 f"{server.url}/api/v1/namespaces/demo/pods/p/portforward?ports=8080", ssl=context,
@@ -85,7 +85,7 @@ def test_a_forwarded_upload_waits_for_a_pod_that_does_not_read(server: ApiServer
         taken = asyncio.run(upload())
         pod.join(60)
 
-    assert 0 < taken < 32 * MIB  # what the buffers of four sockets hold
+    assert 0 < taken < 32 * MIB  # the capacity of the buffers of four sockets
     assert received == [total]
 
 

@@ -1,4 +1,4 @@
-"""A notebook whose cell is stopped in the middle of a wait, on a cluster that goes on."""
+"""A notebook whose cell is stopped in the middle of a wait, while the cluster keeps running."""
 
 from __future__ import annotations
 

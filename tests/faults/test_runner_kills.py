@@ -123,7 +123,7 @@ def test_kills_around_each_write_neither_repeat_nor_skip_a_step(lab: Lab, tmp_pa
 
     state = lab.rollout().run_state()
     assert last.returncode == 0 and state and state.phase == "promoted", output
-    assert percents == [*STEPS, None]  # each step once, in order, and nobody else's write between them
+    assert percents == [*STEPS, None]  # each step once, in order, and no other write between them
     assert lab.rollout().status().model == MODEL_2
     report(f"{kills} kills of a gated rollout's runner, each before or after a named write",
            objects=f"{len(STEPS) + 1} steps, each once and in order", message=f"{began} of the steps between the kills")

@@ -1,4 +1,4 @@
-"""Faults of what surrounds a cluster: disks, limits, environments, files in its folder, and the installation."""
+"""Faults in a cluster's surroundings: disks, limits, environments, files in its folder, and the installation."""
 
 from __future__ import annotations
 
@@ -144,13 +144,13 @@ def test_a_real_disk_that_is_full_or_read_only(state_home: Path, option: str) ->
 
 
 def too_few(supervisor: psutil.Process, limit: int) -> int:
-    """A limit at which the supervisor itself goes on, and cannot start another process."""
+    """A limit with which the supervisor keeps running, but cannot start another process."""
     if limit == resource.RLIMIT_NPROC:
         return 1
     if limit == resource.RLIMIT_AS:  # a server needs more than its supervisor
         return supervisor.memory_info().vms + (4 << 20)
     used = {int(path.name) for path in Path(f"/proc/{supervisor.pid}/fd").iterdir()}
-    return next(number for number in range(1000) if number not in used) + 1  # one is free, and soon another one
+    return next(number for number in range(1000) if number not in used) + 1  # one is free, and soon a second one
 
 
 @pytest.mark.parametrize("limit", [
@@ -245,7 +245,7 @@ def test_unusual_umasks(umask: int) -> None:
         started = command("up", "--name", "mask")
     finally:
         os.umask(before)
-    if started.returncode:  # with 0777 no user but root can read what it creates
+    if started.returncode:  # with 0777 only root can read the created files
         report(f"umask {umask:03o}", objects="none", message=message(started.stderr))
         assert umask == 0o777 and "Traceback" not in started.stderr
         return

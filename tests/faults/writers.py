@@ -1,4 +1,4 @@
-"""Random writes of ConfigMaps, with the knowledge of what the server has acknowledged."""
+"""Random writes of ConfigMaps, and a record of those that the server has acknowledged."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Writer:
                                      headers={"Content-Type": kind}, timeout=TIMEOUT_S)
 
     def lost(self, stored: dict[str, str]) -> list[str]:
-        """The objects of this writer that are not stored as they were acknowledged."""
+        """The objects of this writer whose stored value is not an acknowledged one."""
         return [f"{name} is {stored.get(name)!r:.40}, not one of {sorted(map(repr, values))!r:.80}"
                 for name, values in self.may_be.items() if stored.get(name) not in values]
 

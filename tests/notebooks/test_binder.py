@@ -1,4 +1,4 @@
-"""A Binder session: 1 GiB, no Docker, no root, no network, and packages that nobody may change."""
+"""A Binder session: 1 GiB, no Docker, no root, no network, and read-only packages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ exit $code
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Return a home folder for nobody: pytest's own folders are closed to other users."""
+    """Return a home folder for the user nobody, because pytest's own folders are closed to other users."""
     made = Path(tempfile.mkdtemp(prefix="binder-"))
     yield made
     shutil.rmtree(made)

@@ -20,7 +20,7 @@ COLUMNS = EMBEDDED / "apimachinery/kinds.py"
 
 def copy(folder: Path) -> None:
     """Copy the package, its notebooks, and what pytest needs to run them."""
-    left_out = shutil.ignore_patterns("*.pyc.*")  # byte code that is being written; what is complete saves time
+    left_out = shutil.ignore_patterns("*.pyc.*")  # incomplete byte code; complete files save time
     for name in ("kserve_nb", "notebooks"):
         shutil.copytree(ROOT / name, folder / name, ignore=left_out)
     (folder / "tests").mkdir()

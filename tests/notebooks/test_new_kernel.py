@@ -1,4 +1,4 @@
-"""A learner whose kernel was restarted gets from the first error to the same passed check in three cells."""
+"""After a restart of the kernel, a learner gets from the first error back to a passed check in three cells."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Kernel:
         self._client.wait_for_ready(timeout=TIMEOUT_S)
 
     def run(self, source: str) -> str:
-        """What a cell shows."""
+        """Run a cell, and return its output."""
         shown: list[str] = []
 
         def note(message: dict[str, Any]) -> None:

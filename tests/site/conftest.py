@@ -1,4 +1,4 @@
-"""The site, built once from notebooks that look executed: running the course takes minutes, and is not needed here."""
+"""The site, built once from notebooks with made-up outputs, because running the course takes minutes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the check of a built site reports."""
+"""Tests of the check of a built site: the problems that it reports."""
 
 from __future__ import annotations
 

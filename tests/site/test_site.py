@@ -115,7 +115,7 @@ def _some(site: Path) -> list[Path]:
 
 
 def _opened(page: Any, folder: Path, pages: Iterable[Path]) -> list[str]:
-    """Open the pages; returns what is too wide, fails, or is loaded from another host."""
+    """Open the pages; return the elements that are too wide, errors, and requests to another host."""
     failed: list[str] = []
     page.on("request", lambda asked: asked.url.startswith(("file:", "data:", "blob:")) or failed.append(asked.url))
     page.on("requestfailed", lambda asked: asked.failure == _NEXT or failed.append(f"{page.url}: {asked.url}"))
@@ -128,7 +128,7 @@ def _opened(page: Any, folder: Path, pages: Iterable[Path]) -> list[str]:
 
 
 def _scrubbed(page: Any, folder: Path) -> list[str]:
-    """What the embedded timeline states at its end and at its beginning."""
+    """The texts of the embedded timeline at its end and at its beginning."""
     page.goto((folder / "docs/timeline.html").as_uri())
     frame = page.frame_locator("iframe.timeline")
     end = frame.locator("#then").inner_text()

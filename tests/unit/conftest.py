@@ -1,4 +1,4 @@
-"""Small servers that stand in for a cluster."""
+"""Fixtures: small servers in place of a cluster."""
 
 from __future__ import annotations
 

@@ -112,6 +112,7 @@ _CHANGING = {"metadata": {"kernelspec": {"name": "python3"}}, "cells": [
      "outputs": [{"output_type": "stream", "name": "stdout", "text": "ready at 12:30:45"}]}]}  # fmt: skip
 _OTHER_VERSION = ("/usr/lib/sklearn/base.py:525: InconsistentVersionWarning: Trying to unpickle estimator SVC from "
                   "version 1.9.1 when using version 1.5.2. This might lead to breaking code or invalid results.\n")
+_NO_FILE = "fail to locate model file for model sklearn-iris under dir /mnt/models,trying loading from model repository"
 _PART = {"name": "envoy", "state": "crash-looping", "restarts": 3, "last_log": "bind failed"}
 
 CASES: tuple[tuple[str, Facts], ...] = (
@@ -140,6 +141,7 @@ CASES: tuple[tuple[str, Facts], ...] = (
     ("P01", with_pod(_STEP, unscheduled(f"{_NO_NODE} 1 node(s) had untolerated taint {{gpu: true}}."))),
     ("P02", with_pod(_STEP, unscheduled(f"{_NO_NODE} 1 Insufficient nvidia.com/gpu."))),
     ("K14", _service(_step(), first_lines={"sklearn-iris-predictor-00002-deployment-0": _OTHER_VERSION})),
+    ("L01", _service(_step(), first_lines={"sklearn-iris-predictor-00002-deployment-0": _NO_FILE})),
     ("S04", with_pod(_STEP, unscheduled(f'{_NO_NODE} persistentvolumeclaim "absent" not found.'))),
     ("K12", with_pod(_STEP, waiting("kserve-container", "ImagePullBackOff", "Back-off pulling image"))),
     ("K15", with_pod(_STEP, waiting("kserve-container", "CrashLoopBackOff", exitCode=137, reason="OOMKilled"))),

@@ -89,7 +89,7 @@ def with_pod(step: str, change: Callable[[Object], Any], **known: Any) -> Facts:
 
 
 def _unready(service: ServiceFacts, pods: list[Object], newest: Object, **known: Any) -> ServiceFacts:
-    """The service as it is while its newest revision is not ready."""
+    """The service in its state while the newest revision is not ready."""
     isvc = copy.deepcopy(service.isvc)
     component = isvc["status"]["components"]["predictor"]
     old = component["latestReadyRevision"] = component["latestRolledoutRevision"]
@@ -100,7 +100,7 @@ def _unready(service: ServiceFacts, pods: list[Object], newest: Object, **known:
 
 
 def waiting(container: str, why: str, text: str = "", **last: Any) -> Callable[[Object], None]:
-    """A container that waits, with how its last run ended."""
+    """The status of a container that waits, with the end of its last run."""
 
     def change(pod: Object) -> None:
         state = {"waiting": {"reason": why, "message": text}}

@@ -1,4 +1,4 @@
-"""The page docs/doctor.md: each rule with what it means and what to do. Write it: python -m tests.unit.doctor_page."""
+"""Generates docs/doctor.md: each rule with its meaning and its remedy. Write it: python -m tests.unit.doctor_page."""
 
 from __future__ import annotations
 

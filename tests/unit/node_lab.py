@@ -107,7 +107,7 @@ def word(pod: dict[str, Any]) -> str:
 
 
 class Lab:
-    """A running node, and everything that it wrote."""
+    """A running node, and everything that it has written to the store."""
 
     def __init__(self, store: Store, settings: Settings, folder: Path, socket: Path):
         self.store, self.settings, self.folder, self.socket = store, settings, folder, socket

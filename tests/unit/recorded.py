@@ -1,4 +1,4 @@
-"""Objects that were recorded on a real cluster, and their comparison with objects of the embedded one."""
+"""Objects that were recorded on a real cluster, and a comparison with objects of the embedded cluster."""
 
 from __future__ import annotations
 

@@ -50,8 +50,8 @@ def isvc(uri: str | None = MODEL, percent: int | None = None, annotations: dict[
 
 
 @cache
-def furniture(settings: Settings) -> tuple[tuple[Kind, Object], ...]:
-    """The objects of a new cluster, without those that no reconciler reads."""
+def objects_read(settings: Settings) -> tuple[tuple[Kind, Object], ...]:
+    """The objects of a new cluster that reconcilers read."""
     return tuple((kind, body) for kind, body in initial_objects(settings)
                  if kind not in (CUSTOM_RESOURCE_DEFINITION, DEPLOYMENT))
 
@@ -68,16 +68,16 @@ class Simulator:
         self.settings = Settings(speed=speed, gateway=gateway)  # type: ignore[arg-type]
         self.store = store or Store(None, admission=admit)
         if store is None:
-            self._furnish()
+            self._create_initial_objects()
         self.now = time.time()
         self.seen: list[Object] = []  # every version of every InferenceService
         self.on_change: Callable[[Kind, Object], None] = lambda kind, obj: None
         self.broken = {BROKEN}
         self.restart()
 
-    def _furnish(self) -> None:
-        """Create what a new cluster has."""
-        for kind, body in furniture(self.settings):
+    def _create_initial_objects(self) -> None:
+        """Create the objects of a new cluster."""
+        for kind, body in objects_read(self.settings):
             stored = self.store.create(kind, body)
             if kind is NODE:
                 room = {"allocatable": {"cpu": "64", "memory": "256Gi", "pods": "110"}}
@@ -95,7 +95,7 @@ class Simulator:
             for obj in self.store.list(kind):
                 self._wake(kind, obj)
 
-    # What a user does
+    # Actions of a user
 
     def apply(self, body: Object) -> Object:
         """Store an InferenceService as `kubectl apply` does. An empty annotation is removed."""
@@ -121,7 +121,7 @@ class Simulator:
     def isvc(self, name: str = NAME) -> Object:
         return self.store.get(INFERENCE_SERVICE, NS, name)
 
-    # What the cluster does
+    # Actions of the cluster
 
     def settle(self, for_s: float = LONG_S, *, node: bool = True, gateway: bool = True) -> None:
         """Let so many seconds pass. With `node=False` or `gateway=False`, the fake node or gateway does nothing."""
@@ -172,7 +172,7 @@ class Simulator:
         try:
             changes = reconciler.reconcile(obj, self.store, moment)
             if reconciler.name in PURE:
-                assert obj == before, f"{reconciler.name} changes what it is given"
+                assert obj == before, f"{reconciler.name} changes its arguments"
             for write in changes.writes:
                 write(self.store)
                 self._read_changes()
@@ -239,7 +239,7 @@ class Simulator:
                     work.append(partial(self.store.update_status, POD, {**pod, "status": status}))
         return work
 
-    # What a test reads
+    # Values that a test reads
 
     def brief(self, obj: Object | None = None) -> str:
         """`True c2 r2 L1 P- r2:10 r1:90 prev`: Ready, latest created, ready, rolled out and previous, traffic."""

@@ -55,7 +55,7 @@ class Learner:
         self.cluster.store.update(INFERENCE_SERVICE, merge_patch(copy.deepcopy(live), patch))
 
     def snapshot(self) -> Snapshot:
-        """What is known now."""
+        """The snapshot of the present state."""
         objects = {}
         for kind in SEEN_KINDS:
             stored = next(k for k in KINDS if (k.group, k.plural) == (kind.group, kind.plural))
@@ -94,7 +94,7 @@ def percent(value: int | None) -> dict[str, Any]:
     return {"spec": {"predictor": {"canaryTrafficPercent": value}}}
 
 
-# What the notebook has done before each task begins.
+# The changes that the notebook makes before each task.
 BEFORE: dict[str, Sequence[Change]] = {
     "all-at-once": [FIRST],
     "second-service": [FIRST],
@@ -118,7 +118,7 @@ BEFORE: dict[str, Sequence[Change]] = {
 
 
 def learner_at(id_: str) -> Learner:
-    """A learner in front of this task. The way there is played once, and then its stored objects are loaded again."""
+    """A learner at the beginning of a task. The steps before it are played once, then loaded from stored objects."""
     stored, now = _stored(id_)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "objects"

@@ -1,4 +1,4 @@
-"""Objects with anything at all in them are stored or refused, and nothing else happens."""
+"""Random objects are stored or refused; admission never fails in another way."""
 
 from __future__ import annotations
 

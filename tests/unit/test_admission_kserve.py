@@ -1,4 +1,4 @@
-"""KServe's webhooks for InferenceServices, against what a real KServe answered and against the rules of its source."""
+"""KServe's webhooks for InferenceServices, compared with a real KServe's answers and with the rules of its source."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_the_old_schema_becomes_a_model() -> None:
     {"triton": {"storageUri": "gs://b/m"}}, {"onnx": {"storageUri": "gs://b/m"}},
     {"huggingface": {"storageUri": "gs://b/m"}}, {"model": {"modelFormat": {"name": "triton"}}},
     {"model": {"modelFormat": {"name": "vLLM"}}}])
-def test_some_formats_speak_v2(fields: Object) -> None:
+def test_some_formats_use_protocol_v2(fields: Object) -> None:
     assert create(predictor(**fields))["spec"]["predictor"]["model"]["protocolVersion"] == "v2"
 
 
@@ -301,7 +301,7 @@ def test_values_that_no_schema_allows_are_refused_by_the_schema(fields: Object, 
 
 
 def running(store: Store, **fields: Object) -> Object:
-    """An InferenceService as it is once the controller has seen it."""
+    """An InferenceService after the controller has reconciled it."""
     stored = store.create(INFERENCE_SERVICE, predictor(model=MODEL, **fields))
     store.update_status(INFERENCE_SERVICE, stored | {"status": {"deploymentMode": "Knative"}})
     return store.get(INFERENCE_SERVICE, "kserve-bad", "iris")
@@ -320,7 +320,7 @@ def test_a_running_service_cannot_change_its_deployment_mode(mode: str, shown: s
         f"{DENIED}update rejected: deploymentMode cannot be changed from 'Knative' to '{shown}'")
 
 
-def test_a_predictor_gets_another_name_with_another_model_alone() -> None:
+def test_a_predictor_gets_another_name_only_with_another_model() -> None:
     store = new_store("kserve-bad")
     changed = running(store)
     changed["spec"]["predictor"]["name"] = "green"

@@ -1,4 +1,4 @@
-"""What pods get on their way into the store, against pods of a real cluster."""
+"""Admission of pods, compared with pods of a real cluster."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ URI = "internal.serving.kserve.io/storage-initializer-sourceuri"
 
 
 def body_of(real: Object) -> Object:
-    """What the ReplicaSet controller asked for, before admission."""
+    """The body that the ReplicaSet controller sent, before admission."""
     template = copy.deepcopy(next(
         item for item in items("rs") if item["metadata"]["name"] == real["metadata"]["ownerReferences"][0]["name"]
     )["spec"]["template"])

@@ -1,4 +1,4 @@
-"""What a real cluster accepts and the embedded one cannot run is refused at apply; what is stored can be deleted."""
+"""Objects that only a real cluster can run are refused at apply; stored ones can be deleted."""
 
 from __future__ import annotations
 

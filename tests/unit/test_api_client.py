@@ -1,4 +1,4 @@
-"""What the client makes of an API server that breaks off, talks nonsense or is not there."""
+"""The client with an API server that breaks off, sends invalid responses, or is not running."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Serve = Callable[[bytes], Client]
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
-    """A client of a server that gives one response to everything, and hangs up."""
+    """A client of a server that sends one response to every request, and closes the connection."""
     servers: list[socketserver.ThreadingTCPServer] = []
 
     def start(response: bytes) -> Client:

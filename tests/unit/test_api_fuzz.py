@@ -1,4 +1,4 @@
-"""Whatever is sent, the API server answers, soon, and never with an internal error."""
+"""The API server answers any request soon, and never with an internal error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logs, port-forward, exec and usage of a pod whose Sandbox says where it runs."""
+"""Logs, port-forward, exec and usage of a pod, whose Sandbox object names its processes and files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def line(text: str, second: int = 0, tag: str = "F") -> str:
 
 
 class Model(BaseHTTPRequestHandler):
-    """What listens in the pod."""
+    """A server that listens in the pod."""
 
     protocol_version = "HTTP/1.1"
 

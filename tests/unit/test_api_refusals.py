@@ -124,7 +124,7 @@ def test_the_answer_is_the_recorded_one(server: ApiServer, case: str) -> None:
 
 
 def local(body: Any) -> Any:
-    """Without what differs from cluster to cluster: namespaces and versions."""
+    """The text without the parts that differ from cluster to cluster: namespaces and versions."""
     text = re.sub(r"kserve-(bad|test)", "demo", json.dumps(body))
     return json.loads(re.sub(r"version: 1 \(\d+\)", "version: 1 (N)", text))
 

@@ -1,4 +1,4 @@
-"""Which requests the API server answers: those of clients with its address and token, and none of a web page."""
+"""The API server answers requests of clients with its address and token, and no request of a web page."""
 
 from __future__ import annotations
 

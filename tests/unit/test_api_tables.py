@@ -1,4 +1,4 @@
-"""What the columns show is what kubectl showed for the same objects on a real cluster."""
+"""The printed columns are equal to those of kubectl for the same objects on a real cluster."""
 
 from __future__ import annotations
 

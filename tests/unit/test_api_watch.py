@@ -1,4 +1,4 @@
-"""Watches over HTTP: order, selection, bookmarks, what is too old."""
+"""Watches over HTTP: order, selection, bookmarks, and versions that are too old."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 
 class Watch:
-    """A watch that is open."""
+    """An open watch, from which a test reads events."""
 
     def __init__(self, server: ApiServer, query: str = "", path: str = SERVICES, **headers: str):
         self._response = server.request("GET", f"{path}?watch=true&{query}", headers=headers, stream=True)
@@ -132,7 +132,7 @@ def test_it_ends_at_its_timeout(server: ApiServer) -> None:
     assert shown(Watch(server, "timeoutSeconds=1").rest()) == [("ADDED", "a")]
 
 
-def test_a_table_has_its_columns_in_the_first_event_alone(server: ApiServer) -> None:
+def test_a_table_has_its_columns_only_in_the_first_event(server: ApiServer) -> None:
     create(server, "a")
     watch = Watch(server, **TABLE)
     create(server, "b")

@@ -1,4 +1,4 @@
-"""Somebody else's cluster: which one, where its gateway is, and whether it may be changed."""
+"""Attaching a cluster: which context is used, where its gateway is, and whether the lab may change it."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def cli(command: str, *words: str) -> Result:
     return CliRunner().invoke(main, [command, "--name", "mine", *words])
 
 
-def test_env_speaks_to_kserves_own_tests_too(tmp_path: Path) -> None:
+def test_env_sets_the_variable_of_kserves_own_tests_too(tmp_path: Path) -> None:
     up(kubeconfig(tmp_path / "config", "kind-demo"), ingress="localhost:8080")
 
     lines = CliRunner().invoke(main, ["env", "--name", "mine"]).output.splitlines()
@@ -133,7 +133,7 @@ def test_env_speaks_to_kserves_own_tests_too(tmp_path: Path) -> None:
 
 @pytest.fixture
 def lab(api: FakeApi, gateway: FakeGateway) -> Lab:
-    """A lab on a cluster that lets its learner look, and no more."""
+    """A lab on a cluster on which the learner may only read."""
     api.load("02-canary-10")
     api.denied = {"patch"}
     return Lab(api.cluster(gateway.address))
@@ -224,7 +224,7 @@ def test_models_with_equal_answers_are_reported_and_pass(
     api: FakeApi, gateway: FakeGateway, capsys: pytest.CaptureFixture[str]
 ) -> None:
     api.load("02-canary-10")
-    gateway.draws = iter(lambda: False, None)  # the canary's model answers as the other does
+    gateway.draws = iter(lambda: False, None)  # the canary's model gives the same answers as the other one
     lab = Lab(Cluster(api.kubeconfig, gateway.address))
 
     lab.check.split_observed(percent=10)

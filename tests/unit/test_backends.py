@@ -68,11 +68,11 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A further kind of cluster: one file beside those of the package."""
+    """A further kind of cluster: one file next to those of the package."""
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "toy_backend.py").write_text(TOY)
     monkeypatch.setattr(backends, "__path__", [*backends.__path__, str(tmp_path / "more")])
-    monkeypatch.delitem(sys.modules, "kserve_nb.cli.up_command", raising=False)  # its options are made once
+    monkeypatch.delitem(sys.modules, "kserve_nb.cli.up_command", raising=False)  # its options are created once
     yield
     for module in ("kserve_nb.cli.up_command", "kserve_nb.clusters.backends.toy_backend"):
         sys.modules.pop(module, None)
@@ -93,7 +93,7 @@ def test_a_kind_of_cluster_is_one_file(toy: None) -> None:
     assert cli("stop", "--name", "one").exit_code == 0
     stopped = cli("status", "--name", "one")
     assert stopped.exit_code == 1 and "no: it is switched off" in stopped.output
-    assert cli("up", "--name", "one").exit_code == 0  # of the kind that it has
+    assert cli("up", "--name", "one").exit_code == 0  # with the kind that it has
     listed = json.loads(cli("ls", "-o", "json").output)
     assert [(row["name"], row["kind"], row["state"]) for row in listed] == [("one", "toy", "running")]
     assert cli("down", "--name", "one").output == "cluster 'one' is taken apart\n"

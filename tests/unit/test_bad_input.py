@@ -1,4 +1,4 @@
-"""Bad input by the real kubectl, and the texts that a real cluster answered with."""
+"""Bad input sent by the real kubectl, and the texts of a real cluster's answers."""
 
 from __future__ import annotations
 

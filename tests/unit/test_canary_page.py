@@ -1,4 +1,4 @@
-"""docs/canary-page-corrected.md quotes the page's commands, and shows what the recordings of a real KServe show."""
+"""docs/canary-page-corrected.md quotes the page's commands, and the outputs in the recordings of a real KServe."""
 
 from __future__ import annotations
 

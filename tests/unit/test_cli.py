@@ -1,4 +1,4 @@
-"""What the command line refuses before it does anything."""
+"""Arguments that the command line refuses before it does anything."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def cluster(name: str, unused_days: float = 0, **fields: object) -> Record:
-    """The record of an embedded cluster that does not run."""
+    """The record of an embedded cluster that is not running."""
     record = Record(name, "embedded", "/k", "127.0.0.1:8080", pid=2**22 + 1, started="never", **fields)  # type: ignore[arg-type]
     state.folder(name).mkdir(parents=True)
     state.write(record)
@@ -95,7 +95,7 @@ def test_an_attached_cluster_is_not_stopped() -> None:
     assert refused.exit_code == 1 and "Cannot stop cluster 'one': kserve-nb did not start it." in refused.output
 
 
-def test_the_state_of_a_stopped_cluster_says_why_it_stopped() -> None:
+def test_the_state_of_a_stopped_cluster_names_the_reason() -> None:
     cluster("one")
     (state.folder("one") / "health.json").write_text(json.dumps(
         {"pid": 7, "parts": [], "stopped": "it was not used for 12 hours"}))

@@ -1,4 +1,4 @@
-"""A cluster's folder is removed whole, or the command says what is left; and only that of the cluster that is meant."""
+"""A deletion removes the complete folder of the named cluster and no other, or reports what is left."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def record() -> Record:
-    """A cluster that nothing runs for."""
+    """The record of a cluster without processes."""
     found = Record("one", "attach", "/k", "127.0.0.1:8080")
     state.folder("one").mkdir(parents=True)
     state.write(found)

@@ -1,4 +1,4 @@
-"""What is published: the wheel and the source distribution, each installed where there is no clone."""
+"""The published wheel and source distribution, each installed without a clone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The `bin` of an environment with the wheel alone; what it depends on is borrowed from this environment."""
+    """The `bin` folder of an environment that has only the wheel; its dependencies come from this environment."""
     home = tmp_path_factory.mktemp("installed")
     venv.create(home / "venv", with_pip=False)
     python = home / "venv" / "bin" / "python"

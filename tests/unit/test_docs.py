@@ -1,4 +1,4 @@
-"""The pages about the project name what exists."""
+"""The files, commands and names on the pages about the project exist."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def test_a_prompt_that_was_copied_along_is_passed_over(prompt: str, folder: Path
 @pytest.mark.parametrize(("environ", "told"), [
     ({"http_proxy": "http://proxy:3128"}, ["R12"]),
     ({"http_proxy": "http://proxy:3128", "no_proxy": "localhost,127.0.0.1"}, []),
-    ({"HTTP_PROXY": "http://proxy:3128"}, []),  # curl does not read it, for a reason: CGI
+    ({"HTTP_PROXY": "http://proxy:3128"}, []),  # curl ignores it on purpose, because of CGI
 ])
 def test_a_proxy_that_takes_the_request_away_is_noted(environ: dict[str, str], told: list[str], folder: Path) -> None:
     facts = replace(recorded(ROLLOUT / "02-canary-10"), ingress=INGRESS, session=Session(environ=environ))
@@ -115,7 +115,7 @@ def test_options_in_a_file_are_not_read_and_nothing_else_is_claimed(change: str,
 @pytest.mark.parametrize(("change", "reason"), [
     (("-d @./iris-input.json", "-d @-"), "its body comes from another program"),
     (("curl", "curl -H 'X-Name: Jürgen 推'"), "a header has characters outside Latin-1"),
-    (("/v1/models/sklearn-iris:predict", "/metrics"), "it calls something else than a model"),
+    (("/v1/models/sklearn-iris:predict", "/metrics"), "it does not call a model"),
 ])  # fmt: skip
 def test_a_command_that_is_not_sent_is_not_called_right(
     api: FakeApi, gateway: FakeGateway, folder: Path, change: tuple[str, str], reason: str

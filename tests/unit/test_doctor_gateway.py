@@ -1,4 +1,4 @@
-"""The doctor looks for the gateway as connect() does, and says where it is where the one that was given is not."""
+"""The doctor finds the gateway as connect() does, and reports its address if the given one is wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page about the doctor's rules."""
+"""docs/doctor.md is up to date and names every rule."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def test_all_faults_of_a_namespace_are_listed_and_the_first_in_full() -> None:
 
     assert {"K04", "K17"} <= set(ids(found))
     assert found.text.count("then: ✖") == ids(found).count("K17"), found.text
-    assert found.text.count("  why: ") == 1 + ids(found).count("C06"), found.text  # the warning is told whole as well
+    assert found.text.count("  why: ") == 1 + ids(found).count("C06"), found.text  # the complete warning is shown too
 
 
 def test_the_first_step_of_a_pin_is_explained() -> None:

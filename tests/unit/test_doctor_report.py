@@ -1,4 +1,4 @@
-"""How the doctor says what it found."""
+"""The text of the doctor's reports."""
 
 from __future__ import annotations
 
@@ -81,18 +81,18 @@ def test_a_name_that_leads_elsewhere_is_foreign() -> None:
 
     found = report(replace(facts, ingress="127.0.0.1:8080", services=(replace(service, isvc=isvc),)))
 
-    assert "R03" in ids(found) and "the name leads to 10.0.0.7" in found.text, found.text
+    assert "R03" in ids(found) and "the name resolves to 10.0.0.7" in found.text, found.text
 
 
 def _timeout(address: str) -> str:
-    """What our own client says of a connection that ran into its timeout."""
+    """The message of our own client about a connection that timed out."""
 
     class Deaf(requests.adapters.BaseAdapter):
         def send(self, *_args: object, **_kwargs: object) -> requests.Response:
             raise requests.ConnectTimeout
 
         def close(self) -> None:
-            """Nothing is open."""
+            """Do nothing: there is no connection to close."""
 
     ingress = Ingress(address)
     ingress._session.mount("http://", Deaf())

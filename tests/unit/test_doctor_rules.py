@@ -1,4 +1,4 @@
-"""The doctor's rules on states that a recorded one is turned into: a wrong value, a failed part, a trap."""
+"""The doctor's rules on changed recorded states: a wrong value, a failed part, a trap."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from types import ModuleType
 
 import pytest
 
-from kserve_nb.doctor import Facts, Report, Rule, Session
+from kserve_nb.access.ingress import Response
+from kserve_nb.doctor import Facts, Report, Rule, Session, rules
 from kserve_nb.doctor.fact_collector import collect
 from kserve_nb.doctor.facts import ProbeResult
 from kserve_nb.doctor.report import HEALTHY, UNDECIDED, WRONG
 from kserve_nb.doctor.rules import CHECKS
 from kserve_nb.doctor.rules.trap_rules import annotation_revision
 from kserve_nb.rollout.sampling import Tally
+from kserve_nb.values.labels import SOURCE_URI
 from kserve_nb.values.split import Split
 from tests.fake_api import FakeApi
 from tests.unit.doctor_cases import CASES
@@ -179,6 +182,31 @@ def test_a_model_that_another_scikit_learn_saved_is_a_warning_with_the_version_t
     assert found.remedy.shell == "pip install scikit-learn==1.5.2"
 
 
+@pytest.mark.parametrize(("uri", "folder"), [
+    ("pvc://models/wine/v9", "The folder wine/v9 of claim models does not exist"), ("pvc://models", "The folder / of"),
+    ("gs://bucket/empty", "Its folder does not exist, or has no model file"),
+])
+def test_a_ready_server_without_a_model_file_is_a_blocker_with_the_missing_path(uri: str, folder: str) -> None:
+    line = ("2026-11-28 ERROR [kserve_server.py:run():149] fail to locate model file for model lost under dir "
+            "/mnt/models,trying loading from model repository.")
+    service = recorded(ROLLOUT / "02-canary-10").services[0]
+    pod = {**service.pods[0], "metadata": {**service.pods[0]["metadata"], "annotations": {SOURCE_URI: uri}}}
+    found = replace(service, pods=(pod,), first_lines={pod["metadata"]["name"]: line},
+                    probe=ProbeResult(answer=Response(404, {}, '{"error":"Model with name lost does not exist."}')))
+
+    findings = report(replace(recorded(ROLLOUT / "02-canary-10"), services=(found,))).findings
+
+    missing = next(each for each in findings if each.id == "L01")
+    assert (missing.severity, missing.where) == ("blocker", f"storageUri {uri}") and missing.why.startswith(folder)
+    assert "kserve-nb publish" in missing.remedy.text and "jsonpath" in missing.remedy.shell
+    assert "R04" not in [each.id for each in findings]
+
+
+@pytest.mark.parametrize("module", rules._MODULES, ids=lambda module: module.__name__)
+def test_a_rule_about_facts_is_declared_in_code_because_the_tables_may_not_be_loaded(module: ModuleType) -> None:
+    assert not hasattr(module, "rule_of")
+
+
 def test_the_log_of_a_server_is_read_from_its_start(api: FakeApi) -> None:
     api.load("02-canary-10")
     api.logs["/version"] = '{"gitVersion": "v1.35.4"}'
@@ -211,7 +239,7 @@ def test_a_good_node_has_no_finding() -> None:
 
 
 @pytest.mark.parametrize("state", ["crash-looping", "restarting"])
-def test_a_part_of_the_embedded_cluster_that_does_not_run_is_named_with_its_log(state: str) -> None:
+def test_a_part_of_the_embedded_cluster_that_is_not_running_is_named_with_its_log(state: str) -> None:
     part = {"name": "runtime", "state": state, "restarts": 4, "reason": "ended with exit code 1",
             "last_log": "AF_UNIX path too long"}  # fmt: skip
 

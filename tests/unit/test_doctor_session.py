@@ -1,4 +1,4 @@
-"""The doctor on sessions: Binder, packages, and the tutorial's own notebooks with a fault put in."""
+"""The doctor on sessions: Binder, packages, and notebooks of the tutorial with an added fault."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.unit.doctor_fixtures import DATA, ids, report
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 LESSON = NOTEBOOKS / "03_canary.ipynb"  # it has a slider
-BINDER = {  # what BinderHub sets in a pod, besides JupyterHub's own
+BINDER = {  # variables that BinderHub sets in a pod, besides JupyterHub's own
     "BINDER_LAUNCH_HOST": "https://mybinder.org/", "BINDER_REPO_URL": "https://github.com/owner/name",
     "BINDER_REF_URL": "https://github.com/owner/name/tree/main", "BINDER_REQUEST": "v2/gh/owner/name/main",
 }  # fmt: skip
@@ -98,7 +98,7 @@ def test_a_kernel_with_a_known_notebook_inspects_no_other_kernel(tmp_path: Path)
 
 
 def test_binder_has_little_memory_and_no_docker(tmp_path: Path) -> None:
-    (tmp_path / "memory.max").write_text("2147483648\n")  # what mybinder.org allows
+    (tmp_path / "memory.max").write_text("2147483648\n")  # the limit of mybinder.org
 
     found = report(_facts(tmp_path, environ=BINDER | {"PATH": str(tmp_path)}, control_group=tmp_path))
 
@@ -132,7 +132,7 @@ def _broken(folder: Path, *faults: Callable[[Notebook], None]) -> Path:
 
 
 def _facts(folder: Path, **known: Any) -> Facts:
-    """A session that is fine but for what is given."""
+    """The facts of a healthy session, changed by the arguments."""
     environ = known.pop("environ", {})
     fine = session.inspect_session()
     seen: Session = session.inspect_session(environ, folder, **known)

@@ -1,4 +1,4 @@
-"""The doctor on pasted messages, as programs print them."""
+"""The doctor's explanations of pasted messages, as programs print them."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def _found() -> tuple[Finding, ...]:
 
 
 def _fits(template: str, why: str) -> bool:
-    """Whether a cause was made of this template."""
+    """Whether a cause is this template with its placeholders filled in."""
     return re.fullmatch(re.sub(r"\\\{\d\\\}", ".*", re.escape(template)), why, re.DOTALL) is not None
 
 

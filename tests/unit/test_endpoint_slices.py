@@ -22,7 +22,7 @@ def slices(world: World) -> list[Object]:
 
 
 def shape(found: Object) -> Object:
-    """What is equal in every run."""
+    """The parts of an EndpointSlice that are equal in every run."""
     meta = found["metadata"]
     (owner,) = meta["ownerReferences"]
     (endpoint,) = found["endpoints"]

@@ -1,4 +1,4 @@
-"""What Binder installs is what the project says that it needs."""
+"""Binder installs the dependencies that the project declares."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
 def imported(notebook: Path) -> Iterator[str]:
-    """What a notebook imports from the package: names, with the module in front if it is not the package itself."""
+    """The names that a notebook imports from the package, with their module if it is not the package itself."""
     for cell in nbformat.read(notebook, as_version=4).cells:
         if cell.cell_type != "code":
             continue
@@ -91,7 +91,7 @@ def examples() -> list[Any]:
 def names(
     api: FakeApi, gateway: FakeGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, Any]:
-    """What the examples start from: a cluster in the tutorial's third step, and the lab connected to it."""
+    """The variables of the examples: a cluster in the tutorial's third step, and a lab that is connected to it."""
     api.load("02-canary-10")
     isvc = api.objects[f"{ISVC}/sklearn-iris"]
     del isvc["spec"]["predictor"]["model"]["resources"]

@@ -1,4 +1,4 @@
-"""How often a check calls a right split wrong: computed from the rule by which it decides, not from samples."""
+"""The probability that a check rejects a correct split, computed from its decision rule and not from samples."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def code(path: Path) -> str:
 
 @cache
 def called_wrong(sent: int, asked: int, real: float) -> float:
-    """Chance that so many requests are judged not to be split as asked, where this percent of them goes to LATEST."""
+    """The probability that a sample of this size is rejected although this percent of the requests goes to LATEST."""
     middle = round(sent * asked / 100)
 
     def wrong(hits: int) -> bool:
@@ -39,7 +39,7 @@ def called_wrong(sent: int, asked: int, real: float) -> float:
 
 
 def fails(asked: int, real: float) -> float:
-    """Chance that split_observed fails: both of its samples are called wrong."""
+    """The probability that split_observed fails: that both of its samples are rejected."""
     first = max(FIRST, statistics.needed(asked))
     return called_wrong(first, asked, real) * called_wrong(min(2 * first, sampling.CAP), asked, real)
 
@@ -64,7 +64,7 @@ def test_a_wrong_split_is_called_wrong(asked: int, real: int) -> None:
 
 
 @pytest.mark.parametrize("percent", [1, 2, 5, 10, 50, 99, 100])
-def test_a_search_meets_latest(percent: int) -> None:
+def test_a_search_reaches_latest(percent: int) -> None:
     assert (1 - percent / 100) ** discriminating_input.requests_to_find(percent) <= discriminating_input.MISSED
 
 

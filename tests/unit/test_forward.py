@@ -1,4 +1,4 @@
-"""A port-forward is begun again when it breaks off, and its failures are never the canary's."""
+"""A port-forward is restarted when it drops, and its failures are never counted for the canary."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.fake_gateway import MAIN, FakeGateway
 pytestmark = pytest.mark.slow
 
 ROWS = [[6.8, 2.8, 4.8, 1.4]]
-# Forwards as kubectl does: listens, says so, copies bytes; a file beside it makes it break off after some connections.
+# Forwards as kubectl does: it listens, prints that, and copies bytes. A file next to it can make it drop.
 KUBECTL = '''#!{python}
 import pathlib, re, socket, sys, threading
 words = pathlib.Path({folder!r}, "fails").read_text().split("|") if pathlib.Path({folder!r}, "fails").exists() else []

@@ -1,4 +1,4 @@
-"""What goes away with what."""
+"""Garbage collection: which objects are deleted with which others."""
 
 from __future__ import annotations
 
@@ -46,21 +46,21 @@ def config(world: World, name: str, *owners: Object, **metadata: Any) -> Object:
 
 
 def hold(world: World, kind: Kind, name: str, finalizer: str) -> None:
-    """What the API server does first when a deletion is to be in the foreground, or to leave orphans."""
+    """Mark an object as the API server does for a deletion in the foreground, or one that leaves orphans."""
     held = world.objects.get(kind, NS, name)
     held["metadata"]["finalizers"] = [*held["metadata"].get("finalizers", []), finalizer]
     world.objects.update(kind, held)
     world.objects.delete(kind, NS, name)
 
 
-def test_a_namespace_is_furnished() -> None:
+def test_a_namespace_gets_its_default_objects() -> None:
     world = make_world()
 
     assert world.names(SERVICE_ACCOUNT) == ["default"]
     assert world.names(CONFIG_MAP) == ["kube-root-ca.crt"]
 
 
-def test_furniture_that_was_deleted_is_given_back() -> None:
+def test_deleted_default_objects_are_created_again() -> None:
     world = make_world()
 
     world.objects.delete(SERVICE_ACCOUNT, NS, "default")

@@ -1,4 +1,4 @@
-"""The gates: results that hold at every look, and soon enough to protect users."""
+"""The gates: their results are valid at every look, and come soon enough to protect users."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_errors_of_steps_with_different_shares_are_one_test() -> None:
     assert log_evidence({1.0: (5, 0)}) == pytest.approx(0)  # without another side nothing can be compared
 
 
-def test_errors_that_fall_as_the_share_says_are_no_evidence() -> None:
+def test_errors_in_proportion_to_the_share_are_no_evidence() -> None:
     assert log_evidence({0.1: (10, 90)}) < 0
     assert log_evidence({0.1: (90, 10)}) > math.log(1 / ALPHA)
 
@@ -125,11 +125,32 @@ def test_the_loss_gate_fails_a_canary_that_is_wrong_more_often(wrong: tuple[floa
     assert end == word
 
 
-def test_without_pairs_the_answer_gates_say_what_is_missing() -> None:
+def test_without_pairs_the_answer_gates_name_what_is_missing() -> None:
     agreement, loss = AgreementGate().judge(Evidence(), 10, ALPHA), LossGate().judge(Evidence(), 10, ALPHA)
 
     assert (agreement.word, loss.word) == ("inconclusive", "inconclusive")
     assert "rollout.tag()" in agreement.summary
+
+
+def test_labels_that_no_answer_equals_are_named_with_the_answers() -> None:
+    pairs = [Pair(False, False, False, repr(str(n % 2)), (str(n % 2), "2")) for n in range(1000)]
+
+    result = LossGate(budget=0.5).judge(Evidence().add([], pairs), 10, ALPHA)
+
+    assert (result.word, result.needed) == ("inconclusive", None)
+    assert result.summary == (
+        "no revision was right on any of 1000 labelled rows. The labels are '0', '1'; the answers were 0, 2, 1. Write "
+        "the labels as the models answer (1 and '1' differ), one for each row, in the order of the rows")
+    assert Evidence.of(json.loads(json.dumps(Evidence().add([], pairs).to_dict()))) == Evidence().add([], pairs)
+
+
+def test_one_right_answer_ends_the_doubt_about_the_labels() -> None:
+    wrong, right = Pair(False, False, False, "'a'", ("1",)), Pair(False, True, True, "1", ("1",))
+
+    evidence = Evidence().add([], [wrong, right, wrong])
+
+    assert (evidence.both_right, evidence.labels_seen, evidence.answers_seen) == (1, (), ())
+    assert "only the previous revision was right on 0" in LossGate().judge(evidence, 10, ALPHA).summary
 
 
 def breaks(_evidence: Evidence) -> bool:

@@ -1,4 +1,4 @@
-"""The gateway is found as the tutorial finds it, and how is told."""
+"""The gateway is found as in the tutorial, and the steps of the search are reported."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def port(gateway: FakeGateway) -> int:
 
 @pytest.fixture
 def no_forward(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """kubectl port-forward fails; what was asked of it."""
+    """A kubectl port-forward that fails; the fixture lists its calls."""
     asked: list[str] = []
 
     def start(self: PortForward) -> PortForward:

@@ -1,4 +1,4 @@
-"""Where the gateway is, and what it says."""
+"""The gateway's address, and its responses."""
 
 from __future__ import annotations
 

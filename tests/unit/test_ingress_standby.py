@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux shar
 
 @pytest.fixture
 def address() -> Iterator[str]:
-    """An address of which nothing listens, and which no other program gets."""
+    """A free address that no other program can take meanwhile."""
     with socket.socket() as reserved:
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         reserved.bind(("127.0.0.1", 0))

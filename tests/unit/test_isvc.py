@@ -1,4 +1,4 @@
-"""The tutorial and its variations on all reconcilers, against what a real cluster showed."""
+"""The tutorial and its variations on all reconcilers, compared with the states of a real cluster."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TAG = {"serving.kserve.io/enable-tag-routing": "true"}
 TUTORIAL: list[tuple[str, int | None, dict[str, str] | None]] = [
     (MODEL, None, None), (MODEL_2, 10, None), (MODEL_2, None, None), (MODEL_2, 0, None), (MODEL_2, 10, TAG)]
 RESOURCES = {"limits": {"cpu": "1", "memory": "512Mi"}, "requests": {"cpu": "100m", "memory": "256Mi"}}
-# Knative's own parts were Kourier's where the Istio form was recorded; here each form has the names of its own.
+# Where the Istio form was recorded, Knative used Kourier's parts. Here each form has its own names.
 OF_KOURIER = ("ingress.class", "domainInternal", "externalName")
 
 
@@ -221,7 +221,7 @@ def test_a_rollout_duration_that_is_none_fails_in_the_controller() -> None:
     (101, ["Traffic targets sum to 101, want 100: spec.traffic", "expected 0 <= 101 <= 100: spec.traffic[0].percent"]),
     (-1, ["expected 0 <= -1 <= 100: spec.traffic[0].percent", "expected 0 <= 101 <= 100: spec.traffic[1].percent"]),
 ])
-def test_a_percent_out_of_range_fails_in_the_controller_and_leaves_traffic_alone(
+def test_a_percent_out_of_range_fails_in_the_controller_and_does_not_change_traffic(
         percent: int, lines: list[str]) -> None:
     cluster = rolled_out()
     cluster.apply(isvc(MODEL_2, 20))
@@ -357,7 +357,7 @@ def test_the_events_are_the_recorded_ones() -> None:
     for event in [*here, *real]:
         event["metadata"].pop("name")
         if event["reason"] == "InferenceServiceReady":
-            event.pop("count")  # how often it was Unknown in between is a matter of moments
+            event.pop("count")  # how often it was Unknown in between depends on timing
     assert by_words(here) == by_words(real)
 
 

@@ -1,4 +1,4 @@
-"""A kind cluster is made, resumed, found and taken away; and every refusal says what to do."""
+"""A kind cluster is created, resumed, found and deleted; and every refusal states what to do."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_a_foreign_kind_cluster_of_the_same_name_is_left_alone(
 
 def test_down_deletes_only_what_up_created(world: World, manifests: Path, gateway: FakeGateway) -> None:
     record = up(gateway, manifests)
-    world["containers"] = {NODE: {"id": "theirs", "running": True}}  # somebody deleted ours, and made one of this name
+    world["containers"] = {NODE: {"id": "theirs", "running": True}}  # somebody replaced ours by another one
 
     with pytest.raises(ClusterError, match="left alone"):
         clusters.delete(record.name)
@@ -259,7 +259,7 @@ def test_a_name_that_an_attached_cluster_has_is_refused(world: World, manifests:
         clusters.start("demo", "kind", manifests=manifests)
 
 
-def test_connect_takes_the_cluster_that_is_up(world: World, manifests: Path, gateway: FakeGateway) -> None:
+def test_connect_takes_the_running_cluster(world: World, manifests: Path, gateway: FakeGateway) -> None:
     up(gateway, manifests)
     world["log"] = []
 
@@ -279,7 +279,7 @@ def test_a_missing_gateway_is_reported(
         up(gateway, manifests)
 
 
-def test_a_folder_that_lacks_manifests_says_which_and_where_they_are(world: World, tmp_path: Path) -> None:
+def test_missing_manifests_of_a_folder_are_listed_with_their_addresses(world: World, tmp_path: Path) -> None:
     with pytest.raises(ClusterError) as refused:
         clusters.start("demo", "kind", gateway="kourier", manifests=tmp_path)
 

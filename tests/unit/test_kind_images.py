@@ -1,4 +1,4 @@
-"""Which images a kind cluster needs, and how they come from archives."""
+"""The images that a kind cluster needs, and their installation from archives."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def digests(manifests: Path) -> Path:
 
 
 def archive(folder: Path, name: str, *tags: str) -> None:
-    """What `docker save` writes, as far as it is read here."""
+    """An archive like those of `docker save`, with the parts that are read here."""
     folder.mkdir(exist_ok=True)
     index = folder / "manifest.json"
     index.write_text(json.dumps([{"RepoTags": [tag]} for tag in tags]))

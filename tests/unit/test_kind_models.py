@@ -1,4 +1,4 @@
-"""What is set in a kind cluster, and how it answers the tutorial's gs:// URIs by itself."""
+"""The settings of a kind cluster, and its own server for the tutorial's gs:// URIs."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_the_runtime_keeps_its_container_with_small_requests() -> None:
     assert after == [before["containers"][0] | {"resources": settings.MODEL_RESOURCES}]
 
 
-def test_one_storage_container_alone_takes_gs() -> None:
+def test_only_one_storage_container_takes_gs() -> None:
     patch = settings.storage_container(recorded("clusterstoragecontainer")["spec"])["spec"]
     theirs = patch["supportedUriFormats"]
     ours = next(each for each in models.objects() if each["kind"] == "ClusterStorageContainer")["spec"]
@@ -92,7 +92,7 @@ def test_scripts_import_nothing_of_this_project() -> None:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The model server as its container runs it, on a port of its own."""
+    """The model server as its container runs it, on a free port."""
     deployment = next(each for each in models.objects() if each["kind"] == "Deployment")
     container = deployment["spec"]["template"]["spec"]["containers"][0]
     kernels = json.loads(next(row["value"] for row in container["env"] if row["name"] == "MODELS"))
@@ -105,7 +105,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def fetched(server: str, folder: Path, *uris: str) -> subprocess.CompletedProcess[str]:
-    """What the init container does: the script of the ClusterStorageContainer, with KServe's arguments."""
+    """Run the script of the ClusterStorageContainer with KServe's arguments, as the init container does."""
     spec = next(each for each in models.objects() if each["kind"] == "ClusterStorageContainer")["spec"]["container"]
     pairs = [word for number, uri in enumerate(uris) for word in (uri, str(folder / str(number)))]
     return subprocess.run([sys.executable, *spec["command"][1:], *pairs], capture_output=True, text=True, timeout=60,

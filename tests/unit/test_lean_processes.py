@@ -1,4 +1,4 @@
-"""What the processes of an embedded cluster import: each module costs memory and start-up time."""
+"""The imports of an embedded cluster's processes: each module costs memory and start-up time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A learner's progress: what is kept, what a crash leaves, and how it is told."""
+"""A learner's progress: the stored data, the file after a crash, and its texts."""
 
 from __future__ import annotations
 

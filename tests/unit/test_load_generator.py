@@ -1,4 +1,4 @@
-"""Load at a constant rate: what is measured, what is counted, and what is not sent at all."""
+"""Load at a constant rate: the measured latencies, the counts, and loads that are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log files stay below a size, and their writers notice nothing."""
+"""Log files stay below a size, and their writers can continue."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_container_goes_on_when_its_log_cannot_be_written(tmp_path: Path) -> N
 
 
 def test_a_long_line_is_written_and_read_in_entries(tmp_path: Path) -> None:
-    """As containerd does: one line of any length never becomes one entry."""
+    """A long line becomes several entries, as with containerd."""
     log, most = tmp_path / "0.log", container_logs.ENTRY_CHARACTERS
     handle = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     stream = container_logs.LogStream(handle)

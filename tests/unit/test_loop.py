@@ -1,4 +1,4 @@
-"""The loop: who is woken, when, and what becomes of a pass that fails."""
+"""The control loop: which reconcilers it queues, when they run, and what happens after a failure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def thing(name: str = "a", **meta: object) -> Object:
 
 
 def play(reconcilers: list[Reconciler], until: Callable[[Store], object], begin: Callable[[Store], object]) -> Store:
-    """Run the loop until a condition holds; `begin` is called once it watches."""
+    """Run the loop until a condition holds; `begin` is called when the loop watches."""
     return asyncio.run(_play(reconcilers, until, begin))
 
 
@@ -44,7 +44,7 @@ async def _play(reconcilers: list[Reconciler], until: Callable[[Store], object],
 
 
 class Counter:
-    """A reconciler that counts its passes, and does what it was given to do."""
+    """A reconciler that counts its calls, and calls a function of the test."""
 
     def __init__(self, act: Callable[[Changes, int], None] = lambda changes, count: None):
         self.moments: list[float] = []

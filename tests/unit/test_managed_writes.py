@@ -1,4 +1,4 @@
-"""managedFields of what the controllers write, as recorded on a real cluster."""
+"""The managedFields of the controllers' writes, compared with recordings of a real cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values of objects as a real cluster wrote them."""
+"""Values that are read from objects of a real cluster."""
 
 from __future__ import annotations
 

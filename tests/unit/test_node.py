@@ -1,4 +1,4 @@
-"""The node's promises, with real processes: how pods start, fail, restart and end."""
+"""The node with real processes: how pods start, fail, restart and end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MODEL = "gs://kfserving-examples/models/sklearn/1.0/model"
 
 @pytest.fixture(scope="module")
 def socket() -> Iterator[Path]:
-    """Where one runtime for all tests of this file listens."""
+    """The socket file of one runtime for all tests of this file."""
     with tempfile.TemporaryDirectory(prefix="kserve-nb-") as folder, runtime(Path(folder) / "r.sock"):
         yield Path(folder) / "r.sock"
 
@@ -219,7 +219,7 @@ def test_a_gateways_pod_is_ready_and_leads_to_the_ingress(socket: Path) -> None:
                 assert await it.ready("gateway") == f"127.0.0.1:{it.settings.ingress_port}"
                 (running,) = it.sandbox("gateway")["containers"].values()
                 assert Path(running["log"]).read_text() == ""
-            async with it.node():  # the next agent takes it up
+            async with it.node():  # the next agent adopts it
                 assert await it.ready("gateway") == f"127.0.0.1:{it.settings.ingress_port}"
                 assert it.container("gateway")["restartCount"] == 0
 
@@ -269,7 +269,7 @@ def test_a_late_event_of_a_pod_that_is_gone_starts_nothing(socket: Path) -> None
     asyncio.run(play())
 
 
-def test_running_pods_are_taken_up_by_the_next_agent(socket: Path) -> None:
+def test_running_pods_are_adopted_by_the_next_agent(socket: Path) -> None:
     async def play() -> None:
         async with lab(socket) as it:
             async with it.node():
@@ -284,7 +284,7 @@ def test_running_pods_are_taken_up_by_the_next_agent(socket: Path) -> None:
                 assert (it.pod("one"), it.store.get(SANDBOX, NAMESPACE_NAME, "one")) == before
                 assert predict(address, PAYLOAD) == [1, 1]
                 os.kill(it.sandbox("one")["containers"]["kserve-container"]["pids"][0], signal.SIGKILL)
-                await it.until(lambda: it.container("one")["restartCount"] == 1, "the taken up pod is restarted")
+                await it.until(lambda: it.container("one")["restartCount"] == 1, "the adopted pod is restarted")
 
     asyncio.run(play())
 
@@ -440,7 +440,7 @@ def test_a_pod_deleted_while_it_starts_leaves_no_process(socket: Path) -> None:
 
 
 def test_files_written_after_a_pods_end_are_removed(tmp_path: Path) -> None:
-    """A runtime that is slow: it starts what it was told to once the pod has gone, and that writes into the folder."""
+    """A slow runtime starts a process after the pod has gone, and the process writes into the folder."""
     async def play() -> None:
         asked: asyncio.Queue[tuple[dict[str, Any], asyncio.StreamWriter]] = asyncio.Queue()
 

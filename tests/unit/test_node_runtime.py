@@ -1,4 +1,4 @@
-"""The runtime's promises: one thread, a table that outlives its clients, and children that end with it."""
+"""The runtime: it has one thread, its table outlives its clients, and its children end with it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Client:
         self._socket.sendall(json.dumps(order).encode() + b"\n")
 
     def hear(self, field: str) -> dict[str, Any]:
-        """The next process of which this is known."""
+        """The next notification about a process that has this value."""
         while True:
             process = json.loads(self._lines.readline()).get("process")
             if process and process[field] is not None:
@@ -60,7 +60,7 @@ class Client:
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[tuple[psutil.Process, Path]]:
-    """A runtime for the tests that leave it alive."""
+    """A runtime for the tests that leave it running."""
     with tempfile.TemporaryDirectory(prefix="kserve-nb-") as folder, runtime(Path(folder) / "r.sock") as process:
         yield psutil.Process(process.pid), Path(folder) / "r.sock"
 
@@ -94,7 +94,7 @@ def test_it_has_one_thread_so_that_forks_are_safe(shared: tuple[psutil.Process, 
     assert process.num_threads() == 1
 
 
-def test_a_server_listens_on_a_file_of_its_owners_alone(
+def test_a_server_listens_on_a_file_that_only_its_owner_can_open(
         shared: tuple[psutil.Process, Path], tmp_path: Path) -> None:
     child = start(Client(shared[1]), server_task(tmp_path, "loop/back/0"))
 
@@ -171,12 +171,12 @@ def test_a_client_that_disconnects_in_the_middle_of_a_line_affects_no_other_clie
     assert isinstance(Client(shared[1]).list(), list)
 
 
-def test_a_container_sees_its_own_environment_alone(shared: tuple[psutil.Process, Path], tmp_path: Path) -> None:
+def test_a_container_sees_only_its_own_environment(shared: tuple[psutil.Process, Path], tmp_path: Path) -> None:
     os.environ["NOT_FOR_PODS"] = "1"
     folder = tmp_path / "mnt/models"
     folder.mkdir(parents=True)
     (folder / "model.pkl").write_bytes(
-        b"cos\nsystem\n(S'env > seen'\ntR.")  # a pickle may run anything; this one tells what it sees
+        b"cos\nsystem\n(S'env > seen'\ntR.")  # a pickle may run any code; this one reports its surroundings
 
     start(Client(shared[1]), server_task(tmp_path, "en/v/0", K_REVISION="r1"))
 

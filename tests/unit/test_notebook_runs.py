@@ -1,4 +1,4 @@
-"""What is said of executed notebooks: which cell failed, in lines, in HTML, in JUnit XML."""
+"""Reports of executed notebooks as lines, HTML and JUnit XML: which cell failed, and why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenAPI documents, and what the real kubectl makes of them."""
+"""OpenAPI documents, and their use by the real kubectl."""
 
 from __future__ import annotations
 

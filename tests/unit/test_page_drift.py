@@ -1,4 +1,4 @@
-"""`kserve-nb page-drift`: what a page of KServe's documentation has changed, compared with executed notebooks."""
+"""`kserve-nb page-drift`: the differences between a page of KServe's documentation and the executed notebooks."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_a_missing_page_or_notebook_ends_with_2_and_the_reason(tmp_path: Path, e
 
 
 class Response(requests.Response):
-    """A response without a network."""
+    """A fake response, which needs no network."""
 
     def __init__(self, parts: list[bytes], status: int = 200, url: str = "https://example.com/page.md"):
         super().__init__()

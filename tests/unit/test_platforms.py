@@ -1,4 +1,4 @@
-"""The package on other systems: without the modules, functions and files of Linux it is imported, and attaches."""
+"""The package on other systems: it can be imported and attach to a cluster without the modules and files of Linux."""
 
 from __future__ import annotations
 

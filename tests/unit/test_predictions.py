@@ -1,4 +1,4 @@
-"""Predictions: what may be entered, how the cluster answers, and a sentence for each wrong answer."""
+"""Predictions: the accepted input, the cluster's answer, and a sentence for each wrong answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.unit.task_world import BOTH, CANARY, FIRST, PINNED, PROMOTED, TAGGED,
 
 LONG_S = 120.0  # as long as a pod without traffic takes to stop
 
-# question, what was there before, the change, and the cluster's answer
+# question, the state before it, the change, and the cluster's answer
 ANSWERS: list[tuple[str, list[Change], Change, dict[str, str]]] = [
     ("first-row", [], FIRST, {"PREV": "", "LATEST": "100", "pods": "1"}),
     ("canary-row", [FIRST], CANARY, {"PREV": "90", "LATEST": "10", "pods": "2"}),
@@ -29,7 +29,7 @@ ANSWERS: list[tuple[str, list[Change], Change, dict[str, str]]] = [
 
 
 def states(before: list[Change], change: Change) -> tuple[Snapshot, Snapshot, Snapshot]:
-    """What is known before the change, in its first moment, and in the end."""
+    """The snapshots before the change, in its first moment, and at the end."""
     learner = Learner(Simulator(gateway="istio"))
     for step in before:
         learner.do(step)
@@ -66,7 +66,7 @@ def test_the_cluster_answers_what_needs_no_change() -> None:
         assert (read(start, start), read(start, end)) == ({ONE: first}, {ONE: last})
 
 
-def test_each_wrong_choice_has_a_sentence_of_its_own() -> None:
+def test_each_wrong_choice_has_its_own_sentence() -> None:
     for question in QUESTIONS.values():
         if question.kind == "choice":
             wrong = {value for _, value in question.options if value not in question.wrong}

@@ -1,4 +1,4 @@
-"""Processes are told apart by their start, not by the clock."""
+"""Processes are distinguished by their start, not by the clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A recorded rollout, event by event: it is settled when it was, and at no other moment."""
+"""A recorded rollout, event by event: it counts as settled at the right moments only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.fake_api import DATA, one
 
 
 def replay() -> list[tuple[RolloutStatus, dict[str, Any] | None]]:
-    """What an observer saw after each event of the tutorial on a real cluster."""
+    """The status after each recorded event of the tutorial on a real cluster."""
     seen, status, knative = [], None, None
     for line in (DATA / "watch.jsonl").read_text().splitlines():
         event = json.loads(line)

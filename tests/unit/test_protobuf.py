@@ -17,7 +17,7 @@ from kserve_nb.clusters.embedded.apimachinery.objects import Object, StatusError
 
 
 class Recorder(ThreadingHTTPServer):
-    """Keeps the bodies of what is posted, and answers with nothing."""
+    """A server that stores the bodies of POST requests, and answers with an empty body."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -42,7 +42,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"{}")
 
     def log_message(self, *words: Any) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 @pytest.fixture

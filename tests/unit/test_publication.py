@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import random
+import subprocess
 import warnings
+import zlib
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -22,11 +25,19 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
 
 from kserve_nb.cli import main
-from kserve_nb.clusters import ClusterError, ModelPublisher, ModelWarning, PublishError, private_files, state
+from kserve_nb.clusters import (
+    ClusterError,
+    ModelPublisher,
+    ModelWarning,
+    NamespaceWarning,
+    PublishError,
+    private_files,
+    state,
+)
 from kserve_nb.clusters.backends.embedded_backend import EmbeddedBackend
 from kserve_nb.clusters.backends.kind_backend import KindBackend
 from kserve_nb.clusters.embedded import claim_writer
-from kserve_nb.clusters.publishing import model_volume
+from kserve_nb.clusters.publishing import model_volume, pickle_contents
 from kserve_nb.clusters.state import Record
 from kserve_nb.values.cluster import Cluster
 from tests.kind_world import World
@@ -52,22 +63,24 @@ def model() -> Any:
 
 @pytest.fixture
 def applied() -> list[str]:
-    """What kubectl has applied."""
+    """The objects that the fake kubectl has applied."""
     return []
 
 
 @pytest.fixture
 def on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, applied: list[str]) -> Callable[[str], ModelPublisher]:
-    """A publisher for a cluster of that kind, which runs as far as it knows. kubectl is a fake."""
+    """A publisher for a cluster of that kind, which counts as running. kubectl is a fake."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setattr(EmbeddedBackend, "usable", lambda _self, _record: True)
     monkeypatch.setattr(KindBackend, "usable", lambda _self, _record: True)
 
-    def apply(_kubeconfig: str, manifest: str) -> str:
-        applied.append(manifest)
-        return "no rights" if "forbidden" in manifest else ""
+    def kubectl(_kubeconfig: str, verb: str, *_: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        if verb == "get":
+            return subprocess.CompletedProcess([], 0, "namespace/default\nnamespace/kserve-test\n", "")
+        applied.append(stdin)
+        return subprocess.CompletedProcess([], int("forbidden" in stdin), "", "no rights\n")
 
-    monkeypatch.setattr(claim_writer, "apply", apply)
+    monkeypatch.setattr(claim_writer, "kubectl", kubectl)
 
     def create(kind: str, namespace: str = "kserve-test") -> ModelPublisher:
         folder = state.folder("mine")
@@ -174,6 +187,37 @@ def test_a_namespace_that_cannot_be_used_is_an_error_with_its_reason(
         on("embedded", "forbidden").publish(model, "wine/v1")
 
 
+@pytest.mark.parametrize("kind", ["embedded", "kind"])
+def test_a_namespace_that_is_created_is_named(
+    kind: str, on: Callable[..., ModelPublisher], world: World, model: Any, tmp_path: Path
+) -> None:
+    world["volume"], world["containers"] = str(tmp_path), {"node": {"id": "1", "running": True}}
+    publisher = on(kind, "kserve-tset")
+
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        publisher.publish(model, "wine/v1")
+
+    (message,) = (str(each.message) for each in found if each.category is NamespaceWarning)
+    assert message == (
+        "namespace kserve-tset did not exist in cluster 'mine', and was created for wine/v1. If its name is "
+        "misspelled, delete it: kubectl delete namespace kserve-tset")
+
+
+@pytest.mark.parametrize("namespace", ["", "Team_A", "a/b", "..", "-", "team ", "a\n", "n" * 64, "é", 5, None])
+def test_a_namespace_that_is_not_valid_is_refused_in_kubernetes_words(
+    namespace: Any, on: Callable[..., ModelPublisher], model: Any, applied: list[str]
+) -> None:
+    on("embedded")
+    publisher = ModelPublisher(Cluster(Path("k"), "127.0.0.1:1", namespace, "embedded", "mine"))
+
+    with pytest.raises(PublishError, match=r"is not a valid name of a namespace: (a lowercase RFC 1123 label must|"
+                                           r"must be no more than 63 characters|it is not a text)"):
+        publisher.publish(model, "wine/v1")
+
+    assert applied == []
+
+
 def test_a_cluster_that_does_not_run_is_named(
     on: Callable[..., ModelPublisher], model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,8 +252,8 @@ def test_other_names_are_accepted(name: str, on: Callable[..., ModelPublisher], 
 
 @pytest.mark.parametrize(("wrong", "why"), [
     (GaussianNB(), "this GaussianNB is not fitted. Call its fit"),
-    (GaussianNB, "the class GaussianNB is no estimator"),
-    ({"a": 1}, "a dict is no estimator with a method predict"), (object(), "an object is no estimator"),
+    (GaussianNB, "the class GaussianNB is not an estimator"),
+    ({"a": 1}, "a dict is not an estimator with a method predict"), (object(), "an object is not an estimator"),
     (make_pipeline(FunctionTransformer(lambda rows: rows), SVC()).fit(ROWS, CLASSES), "instead of a lambda"),
     ("no-such-file.joblib", "No such file or directory"),
     (Path(__file__), "has none of these suffixes"),
@@ -257,6 +301,19 @@ def test_each_way_to_save_a_model_is_accepted_under_one_name(
     assert joblib.load(published() / "model.joblib").predict(ROWS).tolist() == CLASSES
 
 
+def test_a_compressed_file_is_decompressed_once(
+    on: Callable[..., ModelPublisher], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[bytes] = []
+    count = (b"x", lambda: made.append(b"x") or zlib.decompressobj())
+    monkeypatch.setattr(pickle_contents, "_DECOMPRESSORS", (count,))
+    (tmp_path / "my.pkl").write_bytes(dumped(FITTED, compress=("zlib", 3)))
+
+    on("embedded").publish(tmp_path / "my.pkl", "wine/v1")
+
+    assert len(made) == 1
+
+
 def test_the_same_model_as_an_object_and_as_a_file_is_the_same(
     on: Callable[..., ModelPublisher], model: Any, tmp_path: Path
 ) -> None:
@@ -279,9 +336,27 @@ def test_a_path_that_is_no_model_is_explained(on: Callable[..., ModelPublisher],
     for name, why in cases.items():
         with pytest.raises(PublishError, match=why):
             on("embedded").publish(tmp_path / name, "wine/v1")
-    for path in ("", "a\0.joblib"):
-        with pytest.raises(PublishError, match="is no path"):
+    for path in ("", ".", "a\0.joblib"):
+        with pytest.raises(PublishError, match="is not a path"):
             on("embedded").publish(path, "wine/v1")
+
+
+def test_a_path_that_cannot_be_read_to_its_end_is_explained(on: Callable[..., ModelPublisher], tmp_path: Path) -> None:
+    for folder in ("loop", "up", "folder"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "m.joblib").write_bytes(dumped(FITTED))
+    (tmp_path / "loop" / "self").symlink_to("self")
+    (tmp_path / "up" / "again").symlink_to("../up", target_is_directory=True)
+    os.mkfifo(tmp_path / "pipe.joblib")
+    (tmp_path / "folder" / "data").touch()
+    os.truncate(tmp_path / "folder" / "data", 3 << 30)  # it occupies no space on the disk
+    cases = {"loop": "loop/self is not a regular file", "up": "up/again is a link to a folder",
+             "pipe.joblib": "pipe.joblib is not a regular file",
+             "folder": r"folder has 3.0 GiB, and published models have at most 1 GiB, .* compress=3\)"}
+
+    for name, why in cases.items():
+        with pytest.raises(PublishError, match=f"^Cannot publish wine/v1: .*{why}"):
+            on("embedded").publish(tmp_path / name, "wine/v1")
 
 
 @pytest.mark.parametrize("name", [None, 1, b"wine/v1", Path("wine/v1"), "w" * 999])
@@ -342,7 +417,7 @@ def test_a_function_of_the_notebook_is_refused_by_its_name(
         on("embedded").publish(make_pipeline(FunctionTransformer(halved), SVC()).fit(ROWS, CLASSES), "wine/v1")
 
 
-def test_a_file_of_another_scikit_learn_earns_a_warning_and_is_published(
+def test_a_file_of_another_scikit_learn_causes_a_warning_and_is_published(
     on: Callable[..., ModelPublisher], tmp_path: Path
 ) -> None:
     with saved_with("0.24.2"):
@@ -354,7 +429,7 @@ def test_a_file_of_another_scikit_learn_earns_a_warning_and_is_published(
     assert uri == "pvc://models/wine/v1"
 
 
-def test_a_model_of_this_version_earns_none(on: Callable[..., ModelPublisher], model: Any) -> None:
+def test_a_model_of_this_version_causes_no_warning(on: Callable[..., ModelPublisher], model: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         on("embedded").publish(model, "wine/v1")
@@ -376,6 +451,7 @@ def test_on_kind_a_pod_writes_it_into_the_claim(
     volume = tmp_path / "volume"
     volume.mkdir()
     world["volume"], world["containers"] = str(volume), {"node": {"id": "1", "running": True}}
+    world["namespaces"] = ["kserve-test"]
 
     with pytest.warns(ModelWarning, match=rf"scikit-learn {HERE}, and this cluster's model server has 1\.5\.2"):
         uri = on("kind").publish(model, "wine/v1")
@@ -384,7 +460,7 @@ def test_on_kind_a_pod_writes_it_into_the_claim(
     assert joblib.load(volume / "wine" / "v1" / "model.joblib").predict(ROWS).tolist() == CLASSES
     assert (volume / "wine" / "v1" / "model.joblib").stat().st_mode & 0o777 == 0o644  # pods run as other users
     verbs = [line.split()[3] for line in world.commands()]
-    assert verbs == ["apply", "wait", "exec", "delete"]
+    assert verbs == ["get", "apply", "wait", "exec", "delete"]
     pod = next(each for each in yaml.safe_load_all(world["applied"][0]) if each["kind"] == "Pod")
     assert pod["spec"]["containers"][0]["image"] == "kserve/sklearnserver:v0.20.0"
 
@@ -425,6 +501,9 @@ def test_the_command_prints_the_address_and_warns(on: Callable[..., ModelPublish
 
     assert (done.exit_code, done.stdout) == (0, "pvc://models/wine/v1\n"), done.output
     assert "warning: wine/v1 was saved with scikit-learn 0.24.2" in done.stderr
+    again = CliRunner().invoke(
+        main, ["publish", "--name", "mine", "-n", "new", str(tmp_path / "old.joblib"), "wine/v1"])
+    assert "warning: namespace new did not exist in cluster 'mine', and was created for wine/v1." in again.stderr
 
 
 def test_the_command_fails_with_one_message(on: Callable[..., ModelPublisher], tmp_path: Path) -> None:
@@ -440,7 +519,8 @@ def test_the_command_gives_advice_as_a_command(on: Callable[..., ModelPublisher]
     on("embedded").publish(SVC().fit(ROWS, CLASSES), "wine/v1")
     file = str(tmp_path / "m.joblib")
     joblib.dump(model, file)
-    calls = {("--name", "mine", file, "wine/v1"): f"kserve-nb publish {file} wine/v2",
+    calls = {("--name", "mine", file, "wine/v1"): f"kserve-nb publish {file} wine/v2 --name mine\n",
+             ("--name", "mine", "-n", "kserve-test", file, "wine/v1"): " wine/v2 --name mine -n kserve-test\n",
              ("wine/v1", file): f"wrong order. Publish the file: kserve-nb publish {file} wine/v1",
              ("-n", "", file, "wine/v1"): "'' is not a valid name of a namespace",
              ("-n", "Team_A", file, "wine/v1"): "'Team_A' is not a valid name of a namespace"}

@@ -94,7 +94,7 @@ def test_evidence_survives_a_kernel(tmp_path: Path) -> None:
 
 
 class FakeShell:
-    """What a session uses of an IPython shell."""
+    """The part of an IPython shell that a session uses."""
 
     def __init__(self) -> None:
         self.user_ns: dict[str, Any] = {}
@@ -124,7 +124,7 @@ def rollout(api: FakeApi, gateway: FakeGateway) -> Rollout:
 
 
 def patched(api: FakeApi, percent: int) -> None:
-    """Another person changes the percent."""
+    """Change the percent as another person."""
     changed = one("02-canary-10", "isvc")
     changed["spec"]["predictor"]["canaryTrafficPercent"] = percent
     changed["metadata"]["generation"] += 1

@@ -1,4 +1,4 @@
-"""Whole texts, made of objects as a real cluster wrote them."""
+"""Complete texts, rendered from objects of a real cluster."""
 
 from __future__ import annotations
 

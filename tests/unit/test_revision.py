@@ -1,4 +1,4 @@
-"""Revisions: what they are deployed as, and what they say of themselves, compared with a real cluster's."""
+"""Revisions: their Deployments and their status, compared with a real cluster's."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def compare_statuses(world: World, wanted: dict[str, Any], name: str = TWO) -> N
 
 
 def _counts(status: Object) -> Object:
-    left = ("conditions", "observedGeneration")  # how often a spec was written is a race on a real cluster
+    left = ("conditions", "observedGeneration")  # on a real cluster, the number of writes of a spec depends on a race
     return {key: value for key, value in status.items() if key not in left}
 
 
 def _with_one_hash(status: Object, name: str) -> Object:
-    """With the same pod-template-hash in all messages."""
+    """The value with the same pod-template-hash in all messages."""
     if "conditions" not in status:
         return status
     pattern = rf"({name}-deployment)-\w+"
@@ -56,7 +56,7 @@ def _with_one_hash(status: Object, name: str) -> Object:
 
 
 def bare(obj: Object) -> Object:
-    """Without status and what a server gives to an object's metadata."""
+    """The object without its status and without metadata that a server sets."""
     given = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields")
     meta = {key: value for key, value in obj["metadata"].items() if key not in given}
     return {**{k: v for k, v in obj.items() if k != "status"}, "metadata": meta}
@@ -98,7 +98,7 @@ def test_a_starting_revision_is_reported_as_starting() -> None:
     compare_statuses(world, stage("starting"))
 
 
-def test_a_first_pass_resolves_digests_alone() -> None:
+def test_a_first_pass_only_resolves_digests() -> None:
     world = make_world()
     created = world.adopt(REVISION, recorded_one("revisions", TWO))
 

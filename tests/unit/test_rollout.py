@@ -1,4 +1,4 @@
-"""The verbs against a small API server: what each writes, what it refuses, and when `wait` is content."""
+"""The methods of a rollout on a small API server: their writes and refusals, and when `wait` returns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NEVER = "gs://kfserving-examples/models/sklearn/1.0/model-3"
 
 
 def predictor(api: FakeApi) -> Any:
-    """What the last write asked of the predictor."""
+    """The predictor in the last write."""
     return api.writes[-1][2]["spec"]["predictor"]
 
 
@@ -148,7 +148,7 @@ def test_no_percent_leads_users_to_a_revision_that_is_pinned_away(
     annotations = {"internal.serving.kserve.io/storage-initializer-sourceuri": MODEL_2}
     if made:
         pending["status"]["components"]["predictor"]["latestCreatedRevision"] = "sklearn-iris-predictor-00003"
-    else:  # nothing has been made of the new model yet
+    else:  # no revision of the new model exists yet
         pending["spec"]["predictor"]["model"]["storageUri"] = NEVER
         api.put(old, {"metadata": {"name": old.rpartition("/")[2], "annotations": annotations}})
 
@@ -383,7 +383,7 @@ def frames() -> list[dict[str, dict[str, Any]]]:
 
 
 def generation(frame: dict[str, dict[str, Any]]) -> Any:
-    """Which of the learner's writes a frame comes after."""
+    """The number of the learner's last write before a frame."""
     return frame[f"{ISVC}/sklearn-iris"]["metadata"]["generation"]
 
 

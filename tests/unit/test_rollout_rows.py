@@ -1,4 +1,4 @@
-"""A rollout with rows of its own model sends these wherever a request is chosen, and never flowers."""
+"""A rollout with rows uses them for all requests, and never sends flowers."""
 
 from __future__ import annotations
 

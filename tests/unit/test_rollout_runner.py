@@ -1,4 +1,4 @@
-"""The runner against a small API server that moves traffic at once: what it writes, and what it leaves to others."""
+"""The runner on a small API server that moves traffic at once: the writes that it makes, and those that it omits."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def gated(api: FollowingApi, gateway: FakeGateway) -> GatedRollout:
 
 
 class Runner:
-    """A runner on a virtual clock, with rounds that are made up."""
+    """A runner on a virtual clock, with simulated rounds."""
 
     def __init__(self, rollout: GatedRollout, plan: RolloutPlan = PLAN, *, failing: bool = False,
                  write: Any = None, each: Any = None, clock: VirtualClock | None = None):
@@ -117,14 +117,14 @@ def test_a_bad_canary_is_pinned_within_the_tick(api: FollowingApi, gated: GatedR
     state = Runner(gated, failing=True).run()
 
     assert (state.phase, percents(api)) == ("rolled back", [5, 0])
-    assert state.evidence.canary_failed < 10  # it stops within a tick of twenty rounds, not at its end
+    assert state.evidence.canary_failed < 10  # it stops in the middle of a tick of twenty rounds
 
 
-def test_without_traffic_it_holds_and_says_so(api: FollowingApi, gated: GatedRollout) -> None:
+def test_without_traffic_the_plan_is_on_hold_with_the_reason(api: FollowingApi, gated: GatedRollout) -> None:
     state = Runner(gated, replace(PLAN, probe=None, limit_s=20)).run()
 
     assert (state.phase, percents(api)) == ("held", [5])
-    assert "there is no traffic that the runner can observe" in state.reason
+    assert "the runner observes no traffic" in state.reason
 
 
 def test_a_write_of_somebody_else_ends_it_as_superseded(api: FollowingApi, gated: GatedRollout) -> None:
@@ -138,7 +138,7 @@ def test_a_write_of_somebody_else_ends_it_as_superseded(api: FollowingApi, gated
     assert "it requests 33 %" in state.reason
 
 
-def test_a_write_that_meets_another_ends_it_as_superseded(api: FollowingApi, gated: GatedRollout) -> None:
+def test_a_conflicting_write_ends_the_rollout_as_superseded(api: FollowingApi, gated: GatedRollout) -> None:
     def meets(_intent: Intent, _seen: RolloutStatus) -> RolloutStatus:
         raise ChangedError("somebody else changed it meanwhile.")
 
@@ -272,6 +272,23 @@ def test_a_round_compares_both_revisions(
     assert attributed and any(outcome.answered_by == "canary" for outcome in attributed)
     assert not any(outcome.failed for outcome in outcomes)
     assert any(pair.differ for each in rounds for pair in each.pairs) == tagged
+
+
+@pytest.mark.parametrize(("labels", "word"), [((1, 2), "1"), (("1", "2"), "'1'"), (([1], [2]), "(1,)")])
+def test_a_round_with_labels_reports_what_was_right(
+    gated: GatedRollout, gateway: FakeGateway, labels: tuple[Any, ...], word: str
+) -> None:
+    gateway.tagged = True
+    status = gated.status()
+    latest = replace(status.traffic[0], url="http://latest-sklearn-iris-predictor.kserve-test.example.com")
+    status = replace(status, traffic=(latest, *status.traffic[1:]))
+    rows = ((6.8, 2.8, 4.8, 1.4), (9.0, 9.0, 6.0, 9.0))
+
+    prober = Prober(gated, ProbeTraffic(rows=rows, labels=labels))
+    pairs = [pair for _ in range(2) for pair in prober.round(status).pairs]
+
+    assert {pair.label for pair in pairs} >= {word} and {answer for pair in pairs for answer in pair.answers} >= {"1"}
+    assert any(pair.canary_right or pair.previous_right for pair in pairs) == (word == "1")
 
 
 def test_requests_that_fail_are_counted_on_their_side(

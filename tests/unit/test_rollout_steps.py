@@ -1,4 +1,4 @@
-"""Gradual rollouts: the arithmetic of their steps, and a Route that takes them."""
+"""Gradual rollouts: the calculation of their steps, and a Route that follows them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_new_revision_begins_with_one_percent_of_its_predecessor() -> None:
     going, due = gradual_rollout.advance(of(("r2", 100)), of(("r1", 100)), now=3 * NANO)
 
     assert going == of(("r1", 99), ("r2", 1), step=Step(start=3 * NANO))
-    assert due == 0  # the steps are planned once the gateway has taken up the first
+    assert due == 0  # the steps are planned after the gateway serves the first one
 
 
 def test_the_steps_fill_the_duration_once_the_gateway_is_ready() -> None:

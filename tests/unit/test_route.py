@@ -1,4 +1,4 @@
-"""Knative's upper half on a store without reconcilers of pods: Services, Configurations, Routes, their labels."""
+"""Knative's Services, Configurations, Routes and their labels, on a store without reconcilers of pods."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PASSES = (knative_service, configuration, labeler, route)
 
 
 class Knative:
-    """A store and some passes over it, one by one."""
+    """A store, and reconcilers that a test runs pass by pass."""
 
     def __init__(self) -> None:
         self.store = Store(None, admission=admit)
@@ -39,7 +39,7 @@ class Knative:
 
     def serve(self, image: str = "a", traffic: list[Object] | None = None,
               labels: dict[str, str] | None = None) -> None:
-        """What a user does: create the Service, or change it."""
+        """Create the Service or change it, as a user does."""
         spec: Object = {"template": {"spec": {"containers": [{"image": f"app/{image}"}]}}}
         if traffic is not None:
             spec["traffic"] = traffic
@@ -63,13 +63,13 @@ class Knative:
         for obj in self.store.list(reconciler.kind, NS):
             before = copy.deepcopy(obj)
             changes = reconciler.reconcile(obj, self.store, Moment(self.now, self.settings))
-            assert obj == before, "a pass changed what it was given"
+            assert obj == before, "a reconciler changed its arguments"
             for write in changes.writes:
                 write(self.store)
         return changes
 
     def rest(self) -> None:
-        """Passes until nothing changes, with a gateway that takes up everything at once."""
+        """Run passes until nothing changes, with a gateway that programs every route at once."""
         version = -1
         while version != self.store.version:
             version = self.store.version
@@ -82,7 +82,7 @@ class Knative:
                     "privateLoadBalancer": gateway}})
 
     def mark(self, number: int, status: str, message: str = "") -> None:
-        """Say that a revision is ready, or failed."""
+        """Mark a revision as ready or failed."""
         revision = self.get(REVISION, f"{NAME}-{number:05d}")
         said = {"type": "Ready", "status": status, "lastTransitionTime": utc(NOW), "message": message}
         self.store.update_status(REVISION, {**revision, "status": {
@@ -186,7 +186,7 @@ def test_a_ready_configuration_with_a_late_route_is_reported(knative: Knative) -
 
 
 def test_the_split_is_reported_after_its_revision(knative: Knative) -> None:
-    """A Route that was quicker than its Configuration: were its split told, the canary would look like a roll-back."""
+    """If a Route is faster than its Configuration, its split is not reported yet: it would look like a rollback."""
     knative.serve("b", [{"latestRevision": True, "percent": 10}, split(1, 90)])
     knative.run(knative_service)
 
@@ -214,7 +214,7 @@ def test_one_revision_in_two_targets_is_split_in_the_status_and_whole_at_the_gat
 
 
 def splits(knative: Knative) -> dict[str, list[tuple[str, int]]]:
-    """What each public host splits between."""
+    """The revisions and percents of each public host."""
     return {rule["hosts"][0]: [(s["serviceName"], s["percent"]) for s in rule["http"]["paths"][0]["splits"]]
             for rule in knative.get(INGRESS)["spec"]["rules"] if rule["visibility"] == "ExternalIP"}
 
@@ -225,7 +225,7 @@ def splits(knative: Knative) -> dict[str, list[tuple[str, int]]]:
     ({"revisionName": "iris-00002", "percent": 100}, "Unknown RevisionMissing",
      'Revision "iris-00002" is not yet ready.'),
 ])
-def test_a_target_that_cannot_serve_stops_the_route_and_leaves_the_gateway_alone(
+def test_a_target_that_cannot_serve_stops_the_route_but_not_the_gateway(
         knative: Knative, target: Object, status: str, message: str) -> None:
     before = knative.get(INGRESS)["spec"]
     knative.serve("b")
@@ -351,9 +351,9 @@ def test_old_revisions_in_reserve_are_collected_down_to_twenty(knative: Knative)
         knative.store.create(REVISION, {"metadata": meta, "spec": first["spec"]})
 
     knative.run(revision_gc)
-    assert len(knative.store.list(REVISION, NS)) == 26  # none of them has been idle for long
+    assert len(knative.store.list(REVISION, NS)) == 26  # none of them has been idle for a long time
 
-    # all were made by the wall clock, and put in reserve at this test's own
+    # the revisions have times of the wall clock, and were put in reserve at times of the test's clock
     knative.now = max(NOW + 100, datetime.now(UTC).timestamp()) + 49 * 3600
     changes = knative.run(revision_gc)
 

@@ -72,7 +72,7 @@ def run(path: Path, task: Task) -> dict[str, Any]:
 
 
 def attempts(path: Path, folder: Path, code: str, **changes: Any) -> dict[str, str]:
-    """What became of each attempt that a model has made."""
+    """The result of each attempt that a model has made."""
     task = task_of(folder, SETUP + code + REPORT, **changes)
     run(path, task)
     found: dict[str, str] = json.loads((Path(task.root) / "found").read_text())
@@ -222,7 +222,7 @@ def test_children_of_a_model_end_with_the_runtime(number: signal.Signals, tmp_pa
         process.send_signal(number)
         process.wait(10)
 
-        if number == signal.SIGTERM:  # after SIGKILL it is the supervisor that ends what is left
+        if number == signal.SIGTERM:  # after SIGKILL the supervisor ends the remaining processes
             wait(lambda: not child.is_running())
         else:
             child.kill()

@@ -1,4 +1,4 @@
-"""Unknown fields and wrong types: the API server's words, from the SDKs' own models."""
+"""Unknown fields and wrong types: the API server's messages, with types from the SDKs' models."""
 
 from __future__ import annotations
 

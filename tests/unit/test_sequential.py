@@ -1,4 +1,4 @@
-"""The band that may be watched: it excludes the true share in at most 5 % of runs, and finds a wrong one soon."""
+"""The anytime-valid band: it excludes the true share in at most 5 % of runs, and rejects a wrong share soon."""
 
 from __future__ import annotations
 

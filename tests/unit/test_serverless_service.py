@@ -1,4 +1,4 @@
-"""The Services of a revision, compared with a real cluster's, and who stands behind them."""
+"""The Services of a revision and their endpoints, compared with a real cluster's."""
 
 from __future__ import annotations
 

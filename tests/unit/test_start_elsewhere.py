@@ -1,4 +1,4 @@
-"""The course starts in Codespaces and Colab with what their files and pages say."""
+"""The course starts in Codespaces and Colab with the commands in their files and pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The storage-initializer: where models may come from, and what it says when they do not."""
+"""The storage-initializer: the sources of models, and its messages when a download fails."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def shelf(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def url(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The folder, served over HTTP, behind a proxy that answers nobody."""
+    """The address of the folder over HTTP, with a proxy in the environment that does not respond."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv(downloads.LOCAL_URLS, "allow")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(shelf))) as server:

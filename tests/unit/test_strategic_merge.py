@@ -18,7 +18,7 @@ def names(items: list[dict[str, Any]]) -> str:
 
 
 @pytest.mark.parametrize(("before", "patch", "after"), [
-    ("a b", "c", "c a b"),  # what only the patch has comes first
+    ("a b", "c", "c a b"),  # items that only the patch has come first
     ("a b", "b", "a b"),
     ("a b", "b c", "a b c"),
     ("a b", "b a", "b a"),

@@ -41,7 +41,7 @@ def service(name: str, uri: str, value: int | None = None) -> dict[str, Any]:
     return inference_service(name, uri, percent=value)
 
 
-# task, what was tried in its place, and how its hint begins
+# task, a wrong attempt, and the beginning of its hint
 WRONG: list[tuple[str, Sequence[Change], str]] = [
     ("all-at-once", [model(MODEL_2, canaryTrafficPercent=10)], "You set canaryTrafficPercent: 10."),
     ("all-at-once", [model(BROKEN)], "The new revision does not start. Users stay on the old revision"),
@@ -93,8 +93,8 @@ WRONG: list[tuple[str, Sequence[Change], str]] = [
     ("smaller-canary", [percent(None)], "With no percent at all"),
     ("smaller-canary", [percent(0)], "0 % takes all users away"),
     ("smaller-canary", [percent(5)], "The spec requests 5 %."),
-    ("limit-harm", [percent(6)], "At 6 %, 36 of 600 requests meet the canary in a minute."),
-    ("limit-harm", [percent(4)], "At 4 %, only 24 requests meet the canary in a minute."),
+    ("limit-harm", [percent(6)], "At 6 %, 36 of 600 requests reach the canary in a minute."),
+    ("limit-harm", [percent(4)], "At 4 %, only 24 requests reach the canary in a minute."),
     ("limit-harm", [percent(100)], "With 100, all users get 00002"),
     ("act-on-evidence", [TAG], "You removed the annotation enable-tag-routing."),
     ("act-on-evidence", [percent(60)], "You gave 60 % to the new revision."),
@@ -134,7 +134,7 @@ def test_it_is_open_until_it_is_solved_and_open_again_when_it_is_undone(task: Co
     learner.do(DELETE if task.draws_service else percent(3))
     learner.play(attempt)
     assert attempt.state.progress == "open" and attempt.state.done_at
-    assert attempt.state.rejected == rejected  # to undo it is no attempt
+    assert attempt.state.rejected == rejected  # undoing a task does not count as an attempt
 
 
 @pytest.mark.parametrize(("id_", "changes", "hint"), WRONG, ids=[f"{row[0]}-{n}" for n, row in enumerate(WRONG)])
@@ -193,7 +193,7 @@ def test_seeds_give_different_values() -> None:
     assert len({target.service for target in services}) == 5 and len({target.model for target in services}) == 2
 
 
-def test_hints_say_more_with_each_rejected_attempt() -> None:
+def test_hints_become_clearer_with_each_rejected_attempt() -> None:
     learner, attempt = began(task_named("canary-percent"))
 
     hints = []

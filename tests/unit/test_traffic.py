@@ -1,4 +1,4 @@
-"""Which revision answered, and whether the split is what was asked for."""
+"""Which revision answered, and whether the split is the requested one."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_canary_responses_are_attributed_without_a_latest_host(
     tally = rollout.send(100)
 
     assert tally.split.sent == tally.split.attributed == 100
-    assert 8 <= tally.hits <= 11  # every tenth of those that are sent; the search took some of the draws
+    assert 8 <= tally.hits <= 11  # every tenth request; the search for an input used some before
     assert "00001 says 1, 00002 says 2" in tally.how
     assert not tally.moved
 
@@ -142,7 +142,7 @@ def test_the_number_of_requests_is_bounded(rollout: Rollout, count: int) -> None
 def test_a_small_canary_is_searched_for_longer(api: FakeApi, gateway: FakeGateway, rollout: Rollout) -> None:
     api.load("02-canary-10")
     api.objects[f"{ISVC}/sklearn-iris"]["status"]["components"]["predictor"]["traffic"][0]["percent"] = 1
-    gateway.draws = (n == 300 for n in range(10**6))  # later than a search at 10 % would go on
+    gateway.draws = (n == 300 for n in range(10**6))  # after the end of a search at 10 %
 
     assert "00002 says 2" in discriminating_input.find_discriminating_input(rollout, rollout.status()).how
 

@@ -1,4 +1,4 @@
-"""The workflows run what is there: the right Pythons, files that exist, options that commands have."""
+"""The workflows use the right Python versions, existing files, and options that the commands have."""
 
 from __future__ import annotations
 

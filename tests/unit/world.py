@@ -21,13 +21,13 @@ RETRY_S = 0.01
 
 
 def recorded(name: str) -> list[Object]:
-    """The items of a list that a real cluster answered."""
+    """The items of a list that was recorded on a real cluster."""
     items: list[Object] = json.loads((DATA / f"{name}.json").read_text())["items"]
     return items
 
 
 def recorded_one(name: str, part: str) -> Object:
-    """The item whose name has this part."""
+    """The recorded item whose name contains this text."""
     return next(item for item in recorded(name) if part in item["metadata"]["name"])
 
 

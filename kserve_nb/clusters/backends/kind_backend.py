@@ -11,6 +11,7 @@ from kserve_nb.clusters.backend import GATEWAY, INGRESS_PORT, BackendCommand, No
 from kserve_nb.clusters.kind import docker_node, kind_installation, model_upload, required_images
 from kserve_nb.clusters.kind.install_manifests import Manifests, cache_folder
 from kserve_nb.clusters.kind.versions import installed, part, server_scikit_learn
+from kserve_nb.clusters.publishing.model_claim import PublishedModel
 from kserve_nb.clusters.publishing.model_package import ModelPackage
 from kserve_nb.clusters.state import ClusterError, Record
 
@@ -65,7 +66,7 @@ class KindBackend:
             raise docker_node.not_ours(name)
 
     def status(self, record: Record) -> Status:
-        """Whether everything is installed and answers now: the webhooks a dry run, the gateway a request."""
+        """Whether everything is installed and responds now: the webhooks to a dry run, the gateway to a request."""
         if step := kind_installation.missing(record):
             return Status("incomplete", False, f"{step} is not installed yet. Continue: "
                           f"kserve-nb up --cluster kind --name {record.name}")
@@ -86,14 +87,14 @@ class KindBackend:
         return not kind_installation.missing(record) and not kind_installation.ask_gateway(record)
 
     def settings(self, record: Record) -> Mapping[str, Any]:
-        """The options that it was created with."""
+        """The options with which the cluster was created."""
         return {"gateway": record.gateway, "ingress_port": int(record.ingress.rpartition(":")[2])}
 
     def describe(self, record: Record) -> str:
         """The form of its URLs."""
         return f"{record.gateway} URLs"
 
-    def publish(self, record: Record, namespace: str, package: ModelPackage) -> str:
+    def publish(self, record: Record, namespace: str, package: ModelPackage) -> PublishedModel:
         """Write the model into the volume of a claim."""
         return model_upload.publish(record, namespace, package)
 

@@ -1,4 +1,4 @@
-"""What `up` prepares in the folder of an embedded cluster: its ports, token, certificate and kubeconfig."""
+"""The files that `up` prepares in the folder of an embedded cluster: ports, token, certificate, kubeconfig."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def with_free_ports(record: Record, folder: Path, notify: Notify) -> Record:
 
 
 def restore_kubeconfig(record: Record, folder: Path, notify: Notify) -> None:
-    """Write the kubeconfig again if it was removed or damaged. What a user has changed in it otherwise stays."""
+    """Write the kubeconfig again if it was removed or damaged. Other changes of a user stay."""
     if not _leads_to(record, folder):
         _write_kubeconfig(record, folder)
         notify(f"The kubeconfig {record.kubeconfig} was missing or damaged. It was written again.")

@@ -52,7 +52,7 @@ def note_use(folder: Path, every_s: float) -> Middleware:
         now = asyncio.get_running_loop().time()
         if now - last > every_s:
             last = now
-            with contextlib.suppress(OSError):  # the disk is full: the request matters more
+            with contextlib.suppress(OSError):  # the disk is full: answer the request anyway
                 (folder / "used").touch()
         return await handler(request)
 

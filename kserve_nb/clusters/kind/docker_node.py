@@ -50,7 +50,7 @@ def find(name: str) -> tuple[str, bool] | None:
 
 
 def exists(name: str) -> bool:
-    """Whether kind has a cluster of our name; not if there is no Docker that could tell."""
+    """Whether kind has a cluster of our name; False if Docker is missing."""
     try:
         return find(name) is not None
     except ClusterError:
@@ -65,7 +65,7 @@ def must_be_ours(record: Record) -> None:
 
 
 def not_ours(name: str) -> ClusterError:
-    """The error for a kind cluster of our name of which nothing shows that kserve-nb created it."""
+    """The error for a kind cluster of our name, if nothing shows that kserve-nb created it."""
     return ClusterError(
         f"kind has a cluster {kind_name(name)!r}, and no record shows that kserve-nb created it: it is left alone. "
         f"Use another --name, or delete it yourself: kind delete cluster --name {kind_name(name)}")

@@ -27,8 +27,7 @@ def newest_warning(events: Iterable[Object], pods: Iterable[Object], since: date
 
 
 def _is_unresolved(about: Object, pods: Mapping[str, bool]) -> bool:
-    """Whether the object of an event is still in trouble. One that creates pods is, as long as one of them is not ready
-    or none exists."""
+    """Whether the object of an event still has a problem. An owner of pods has one until all of them are ready."""
     name = str(about.get("name", ""))
     if about.get("kind") == "Pod":
         return name in pods and not pods[name]

@@ -164,7 +164,7 @@ def _wait_for_gateway(record: Record) -> None:
 
 
 def ask_gateway(record: Record) -> str:
-    """Why it is not the gateway that answers; empty if it is."""
+    """Why the response does not come from the gateway; empty if it does."""
     host, _, port = record.ingress.rpartition(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=5)
     try:

@@ -1,4 +1,4 @@
-"""What the record of a kind cluster holds in addition: its container, and the installation steps that are done."""
+"""The additional data in the record of a kind cluster: its container, and the installation steps that are done."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from kserve_nb.clusters.kind.settings import INITIALIZER_RESOURCES, Object
 from kserve_nb.clusters.kind.tools import Kubectl, last_line
 from kserve_nb.clusters.kind.versions import part
 from kserve_nb.clusters.publishing import model_claim
+from kserve_nb.clusters.publishing.model_claim import PublishedModel
 from kserve_nb.clusters.publishing.model_package import ModelPackage, PublishError
 from kserve_nb.clusters.state import Record
 
@@ -18,8 +19,8 @@ _FOLDER = "/models"
 _WAIT_S, _UPLOAD_S = 180, 600
 
 
-def publish(record: Record, namespace: str, package: ModelPackage) -> str:
-    """Create the claim in the namespace, write the model into its volume, and return the storageUri."""
+def publish(record: Record, namespace: str, package: ModelPackage) -> PublishedModel:
+    """Create the claim in the namespace, and the namespace if necessary, and write the model into its volume."""
     pod = f"model-upload-{secrets.token_hex(4)}"
     kubectl = Kubectl(Path(record.kubeconfig))
 
@@ -30,6 +31,7 @@ def publish(record: Record, namespace: str, package: ModelPackage) -> str:
                                f"events: kubectl get events -n {namespace} --sort-by=.lastTimestamp")
         return done.stdout
 
+    found = run("get", "namespaces", "-o", "name").split()
     try:
         run("apply", "--server-side", "--force-conflicts", "-f", "-",
             stdin=model_claim.manifest(namespace, _pod(pod, namespace)))
@@ -39,7 +41,8 @@ def publish(record: Record, namespace: str, package: ModelPackage) -> str:
                       stdin=base64.b64encode(package.archive).decode(), timeout_s=_UPLOAD_S)
     finally:
         kubectl.attempt("delete", "pod", pod, "-n", namespace, "--ignore-not-found", "--wait=false")
-    return model_claim.published(package, outcome.strip())
+    uri = model_claim.published(package, outcome.strip())
+    return PublishedModel(uri, new_namespace=f"namespace/{namespace}" not in found)
 
 
 def _pod(name: str, namespace: str) -> Object:

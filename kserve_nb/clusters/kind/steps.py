@@ -25,7 +25,7 @@ GATEWAYS = {"istio": ("istio-system", "istio-ingressgateway"), "kourier": ("kour
 
 @dataclass(frozen=True)
 class InstallContext:
-    """What a step works with."""
+    """The tools and settings that an installation step works with."""
 
     kubectl: Kubectl
     manifests: Manifests

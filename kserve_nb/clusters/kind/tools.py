@@ -33,7 +33,7 @@ _TRANSIENT = re.compile(
     r"|etcdserver: |the object has been modified",
     re.DOTALL,
 )
-_DENIED = re.compile(r"admission webhook \"[^\"]*\" denied the request")  # InternalError, too, but it is an answer
+_DENIED = re.compile(r"admission webhook \"[^\"]*\" denied the request")  # an InternalError, but a final answer
 
 
 def container_program() -> str:
@@ -61,7 +61,7 @@ def run(*argv: str, stdin: str | None = None, timeout_s: float = 60) -> Done:
 
 
 def run_container_program(*args: str, timeout_s: float = 60) -> Done:
-    """Run docker, or what takes its place."""
+    """Run docker, or the program that replaces it."""
     return run(container_program(), *args, timeout_s=timeout_s)
 
 

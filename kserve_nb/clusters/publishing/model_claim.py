@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -12,8 +12,15 @@ from kserve_nb.clusters.publishing import model_volume
 from kserve_nb.clusters.publishing.model_package import ModelPackage, PublishError
 
 CLAIM = "models"
-_SIZE = "1Gi"
+_SIZE = "1Gi"  # as model_package.MOST_BYTES
 _MOST_LENGTH, _MOST_DIGITS = 63, 10  # of a version, and of the number at its end
+
+
+class PublishedModel(NamedTuple):
+    """The address of a published model."""
+
+    uri: str
+    new_namespace: bool = False  # whether its namespace did not exist and was created
 
 
 class VersionTakenError(PublishError):

@@ -1,8 +1,9 @@
-"""A model to publish: its name, its files as one archive, and what its pickle refers to."""
+"""A model to publish: its name, its files as one archive, and the names and versions in its pickle."""
 
 from __future__ import annotations
 
 import io
+import os
 import re
 import sys
 import tarfile
@@ -11,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kserve_nb.values.pickle_contents import PickleContents, contents_of, problem_of
-from kserve_nb.values.text.readable_error import ReadableError
+from kserve_nb.clusters.publishing.pickle_contents import PickleContents, contents_of, problem_of, unpacked
+from kserve_nb.values.text.readable_error import ReadableError, short_repr
 
 SUFFIXES = (".joblib", ".pkl", ".pickle")  # of the files that KServe's scikit-learn server loads
+MOST_BYTES = 1 << 30  # of all files of a model
 _FILE = "model.joblib"
-_MOST_SHOWN = 80  # characters of a name in a message
 _OTHER_LIBRARIES = {".bst", ".json", ".ubj", ".txt", ".onnx", ".pt", ".pth", ".h5", ".keras", ".pmml", ".cbm"}
 _PART = r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?"
 _NAME = re.compile(f"{_PART}/{_PART}")
@@ -59,7 +60,7 @@ class ModelPackage:
 
 
 def package(model: Any, name: str) -> ModelPackage:
-    """Check and pack a fitted estimator, or the file or folder of a model. Nothing that is read is unpickled.
+    """Check and pack a fitted estimator, or the file or folder of a model. No file is unpickled.
 
     Raises:
         PublishError: the name is not valid, or the model server could not load this model.
@@ -67,14 +68,15 @@ def package(model: Any, name: str) -> ModelPackage:
     check_name(name)
     files = _read(model, name) if isinstance(model, str | Path) else {_FILE: _dumped(model, name)}
     file, pickled = next((path, data) for path, data in files.items() if path.endswith(SUFFIXES) and "/" not in path)
-    contents = contents_of(pickled)
+    plain = unpacked(pickled)
+    contents = contents_of(plain)
     if contents.own_names:
         named = ", ".join(filter(None, contents.own_names)) or "a function or class"
         raise PublishError(
             f"Cannot publish {name}: the model uses {named}, defined in this notebook or script. A pickle contains "
             "only the name of a function or class, not its code, so the model server cannot load it. Use "
             "scikit-learn's own transformers, or put the code into a package that the server's image contains.")
-    if problem := problem_of(pickled) if isinstance(model, str | Path) else "":
+    if problem := problem_of(plain) if isinstance(model, str | Path) else "":
         raise PublishError(f"Cannot publish {name}: the model server cannot load {file}: {problem}. Save the fitted "
                            "estimator again: joblib.dump(model, \"model.joblib\").")
     if len(files) == 1:
@@ -85,10 +87,9 @@ def package(model: Any, name: str) -> ModelPackage:
 def check_name(name: str) -> str:
     """Return the name of a model version. Raises PublishError if it is not valid."""
     if not isinstance(name, str) or not _NAME.fullmatch(name) or ".." in name:
-        shown = repr(name) if len(repr(name)) <= _MOST_SHOWN else f"{repr(name)[:_MOST_SHOWN]}…"
         raise PublishError(
-            f"{shown} is not a valid name of a model version. Use NAME/VERSION, for example wine/v1: each part has at "
-            "most 63 lower-case letters, digits, '-' and '.', with a letter or digit at both ends.")
+            f"{short_repr(name)} is not a valid name of a model version. Use NAME/VERSION, for example wine/v1: each "
+            "part has at most 63 lower-case letters, digits, '-' and '.', with a letter or digit at both ends.")
     return name
 
 
@@ -100,7 +101,7 @@ def _dumped(model: Any, name: str) -> bytes:
 
     if isinstance(model, type) or not callable(getattr(model, "predict", None)):
         what = f"the class {model.__name__}" if isinstance(model, type) else _with_article(type(model).__name__)
-        raise PublishError(f"Cannot publish {name}: {what} is no estimator with a method predict. Pass a fitted "
+        raise PublishError(f"Cannot publish {name}: {what} is not an estimator with a method predict. Pass a fitted "
                            f"estimator, or the path of a model file ({', '.join(SUFFIXES)}) or of its folder.")
     buffer = io.BytesIO()
     try:
@@ -127,9 +128,9 @@ def _with_article(noun: str) -> str:
 def _read(source: str | Path, name: str) -> Mapping[str, bytes]:
     """The files at a path, by their place in the model's folder."""
     path = Path(source)
-    if not str(source) or "\0" in str(source):
-        raise PublishError(f"Cannot publish {name}: {str(source)!r} is no path. Pass the path of a model file or of "
-                           "its folder.")
+    if str(source) in ("", ".") or "\0" in str(source):
+        raise PublishError(f"Cannot publish {name}: {str(source)!r} is not a path of a model. Pass the path of its "
+                           "file or of its folder.")
     try:
         if not path.is_dir():
             path.stat()
@@ -140,17 +141,33 @@ def _read(source: str | Path, name: str) -> Mapping[str, bytes]:
         if problem := _path_problem(path, found):
             raise PublishError(f"Cannot publish {name}: KServe's scikit-learn server loads exactly one file "
                                f"*{', *'.join(SUFFIXES)}, and {problem}")
+        _check_files(name, path, found)
         return {place: each.read_bytes() for place, each in found.items()}
     except OSError as error:
-        raise PublishError(f"Cannot publish {name}: {path}: {error.strerror}. Pass the path of a model file or of its "
-                           "folder.") from None
+        raise PublishError(f"Cannot publish {name}: {error.filename or path}: {error.strerror}. Pass the path of a "
+                           "model file or of its folder.") from None
+
+
+def _check_files(name: str, path: Path, found: Mapping[str, Path]) -> None:
+    """Raise PublishError if something is not a regular file, so that reading it may never end, or all are too large."""
+    special = next((each for each in found.values() if not each.is_file()), None)
+    if special is not None:
+        what = "a link to a folder" if special.is_dir() else "not a regular file"
+        raise PublishError(f"Cannot publish {name}: {special} is {what}. Copy the model's files into a new folder, and "
+                           "pass its path.")
+    size = sum(each.stat().st_size for each in found.values())
+    if size > MOST_BYTES:
+        raise PublishError(
+            f"Cannot publish {name}: {path} has {size / 2**30:.1f} GiB, and published models have at most "
+            f"{MOST_BYTES / 2**30:g} GiB, the size of their claim. Save the model compressed: "
+            'joblib.dump(model, "model.joblib", compress=3)')
 
 
 def _path_problem(path: Path, found: Mapping[str, Path]) -> str:
-    """Why a file, or the files of a folder, are no model; empty if they can be one."""
+    """Why a file, or the files of a folder, are not a model; empty if they can be one."""
     models = [place for place in found if place.endswith(SUFFIXES) and "/" not in place]
     folder = path.is_dir()
-    outside = [place for place, each in found.items() if folder and not each.resolve().is_relative_to(path.resolve())]
+    outside = [place for place, each in found.items() if folder and _leaves(each, path)]
     if outside:
         return (f"{outside[0]} in {path} is a link that leaves the folder. Copy the folder with the files that its "
                 f"links lead to: cp -rL {path} COPY")
@@ -166,6 +183,11 @@ def _path_problem(path: Path, found: Mapping[str, Path]) -> str:
     if deeper := [place for place in found if place.endswith(SUFFIXES)]:
         return f"the folder {path} has one in a sub-folder only ({deeper[0]}). Pass the path of that file."
     return f"the folder {path} {'has none' if found else 'is empty'}. Pass the path of a model file or of its folder."
+
+
+def _leaves(file: Path, folder: Path) -> bool:
+    """Whether a file is a link out of the folder, or one that leads to itself."""
+    return not Path(os.path.realpath(file)).is_relative_to(os.path.realpath(folder))
 
 
 def _suffix_problem(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""A pasted curl command: what it would send, and to which address."""
+"""A pasted curl command: the request that it would send, and the address."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class CurlCommand:
         return [option.value or "" for option in self.options if option.name in names]
 
     def has(self, name: str) -> bool:
-        """Whether it has this option."""
+        """Whether the command has this option."""
         return any(option.name == name for option in self.options)
 
     @cached_property
     def url(self) -> SplitResult:
-        """Its first URL; curl reads one without a scheme as http."""
+        """The command's first URL; curl adds http if it has no scheme."""
         text = next(iter(self.values("url")), "")
         try:
             return urlsplit(text if "://" in text or not text else f"http://{text}")
@@ -56,12 +56,12 @@ class CurlCommand:
 
     @property
     def scheme(self) -> str:
-        """http or https."""
+        """The scheme of the URL: http or https."""
         return self.url.scheme or "http"
 
     @property
     def address(self) -> str:
-        """HOST:PORT to which it connects, after --resolve and --connect-to; empty when the URL has no host."""
+        """HOST:PORT to which the command connects, after --resolve and --connect-to; empty when the URL has no host."""
         if not _hostname(self.url) or not _port(self.url):
             return ""
         host, port = _hostname(self.url), _port(self.url)
@@ -117,7 +117,7 @@ class CurlCommand:
 
     @property
     def content_type(self) -> str:
-        """The Content-Type; curl's default for -d is that of a form."""
+        """The Content-Type; for -d curl's default is the type of a web form."""
         default = ""
         if self.has("json"):
             default = "application/json"
@@ -139,7 +139,7 @@ class CurlCommand:
 
     @property
     def sends_body(self) -> bool:
-        """Whether it has an option for a body."""
+        """Whether the command has an option for a body."""
         return not self.has("get") and any(option.name in _DATA for option in self.options)
 
     @property

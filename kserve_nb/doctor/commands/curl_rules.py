@@ -20,7 +20,7 @@ from kserve_nb.doctor.rules.rollout_rules import ONE_CONNECTION, TAG_HOSTS
 OLD_HOST = declare("R05", "-default belongs to an older KServe")
 NOT_JSON = declare("R07", "the body is not announced as JSON")
 BAD_BODY = declare("R08", "the model cannot read the body")
-PROXY = declare("R12", "a proxy of the environment takes the request away")
+PROXY = declare("R12", "a proxy from the environment receives the request")
 CURLY_QUOTES = declare("R26", "the quotes of the command are typographic")
 OPTIONS_IN_A_FILE = declare("R27", "the command reads options from a file, which the doctor does not read")
 WRONG_METHOD = declare("R14", "the path does not accept this method")
@@ -104,7 +104,7 @@ def not_sent(command: CurlCommand, facts: Facts) -> str:
         (bool(command.missing_file), f"the file {command.missing_file} is missing"),
         (command.has("form"), "it uploads a form"),
         (bool(command.option_files), "it reads options from a file"),
-        (not reads, "it calls something else than a model"),
+        (not reads, "it does not call a model"),
         (asleep, "it would start a pod of a model that is scaled to zero"),
         (command.scheme != "http", f"it uses {command.scheme}"),
         (_by_name(command, facts) or bool(command.values("proxy")), "it does not go to the gateway's address"),
@@ -123,7 +123,7 @@ def unanswered(command: CurlCommand, facts: Facts, error: str) -> Finding:
     """The finding about a command to an address at which nothing answers."""
     known = facts.ingress not in ("", command.address)
     why = f"The gateway is at {facts.ingress}." if known else (
-        "The gateway does not run, or the port-forward to it has ended.")  # fmt: skip
+        "The gateway is not running, or the port-forward to it has ended.")  # fmt: skip
     better = corrected(command.with_address(facts.ingress), facts) if known else command
     remedy = Remedy("", better.shell(), better.cell()) if known else Remedy("start the gateway or its port-forward")
     return Finding(CUT_OFF, "blocker", "command", command.address, error, why, remedy)
@@ -296,7 +296,7 @@ def _misshapen(command: CurlCommand) -> str:
     if not isinstance(rows, list):
         return "It has no list of rows under instances."
     if rows and all(isinstance(row, dict) for row in rows):
-        return ""  # a row may be an object of named values
+        return ""  # a row may also be an object of named values
     widths = {len(row) if isinstance(row, list) else 0 for row in rows}
     if not rows or widths == {0}:
         return "It has no rows: each is a list of numbers."
@@ -325,7 +325,7 @@ def _proxy(command: CurlCommand, facts: Facts) -> Iterator[Finding]:
         yield Finding(
             PROXY, "note", "command", "http_proxy", proxy,
             "In a terminal curl sends this request to the proxy, which does not know your gateway.",
-            Remedy("except the gateway from the proxy", f"export no_proxy={host}"),
+            Remedy("exclude the gateway from the proxy", f"export no_proxy={host}"),
         )  # fmt: skip
 
 

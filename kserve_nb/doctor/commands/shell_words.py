@@ -66,7 +66,7 @@ def _is_operator(words: list[str], n: int) -> bool:
 
 
 def _substituted(found: re.Match[str], variables: Mapping[str, str]) -> str:
-    """The value of $(…): of a command that reads status.url, the host; otherwise unknown."""
+    """The value of $(…): the host, if the command in it reads status.url; otherwise unknown."""
     command = found[1] or found[2] or ""
     if "url" in command:
         host = variables.get("SERVICE_HOSTNAME", "")
@@ -92,7 +92,7 @@ def _expanded(text: str, variables: Mapping[str, str], unset: list[str]) -> str:
 
 
 def _single_quoted(text: str) -> list[tuple[bool, str]]:
-    """The text in parts: whether each is in single quotes. An apostrophe inside double quotes begins none."""
+    """The text in parts, and whether each is in single quotes. An apostrophe inside double quotes does not count."""
     parts: list[tuple[bool, str]] = []
     start, single, double = 0, False, False
     for number, char in enumerate(text):

@@ -39,7 +39,7 @@ _BY_GATEWAY = re.compile(r"server:\s*(?:istio-)?envoy|server:\s*(?:nginx|openres
 
 @dataclass(frozen=True)
 class HttpRow:
-    """What a status means when a certain component sends it; see `MessageRow` for the other fields."""
+    """The meaning of a status that a certain component sends; see `MessageRow` for the other fields."""
 
     id: str
     hop: Hop

@@ -17,12 +17,12 @@ from kserve_nb.doctor.messages.http_answers import LOADER, answer_in, explain_an
 from kserve_nb.doctor.remedy import Remedy
 from kserve_nb.doctor.rule import declare, rule_of
 
-# Which rows come first decides what a message with several known parts is about: a cause before what follows from it.
+# If a message has several known parts, the first row that matches explains it: causes come before consequences.
 TABLES = ("images", "embedded", "storage", "scheduler", "pods", "models", "manifests", "knative", "kserve", "kubectl",
           "network", "clients", "notebooks", "questions")  # fmt: skip
 CONTAINER_TABLES = ("images", "storage", "models", "pods")  # what a container's log or state can contain
 _MAX_TEXT = 24 * 1024  # the end of a longer text: of a log, it is what matters
-_MAX_LINE, _MAX_WORD = 2000, 400  # longer ones lose their middle: a search in them would take seconds
+_MAX_LINE, _MAX_WORD = 2000, 400  # the middle of a longer text is removed: a search in it would take seconds
 _LONG_LINE, _LONG_WORD = re.compile(rf"[^\n]{{{_MAX_LINE},}}"), re.compile(rf"\S{{{_MAX_WORD},}}")
 _PLACEHOLDER = re.compile(r"\{(\d|[a-z]+)\}")
 
@@ -66,7 +66,7 @@ class MessageRow:
 
     @cached_property
     def compiled(self) -> tuple[re.Pattern[str], ...]:
-        """The patterns, compiled once: there are more than `re` keeps."""
+        """The patterns, compiled once: there are more than the cache of `re` holds."""
         return tuple(re.compile(pattern, re.MULTILINE | re.IGNORECASE) for pattern in self.patterns)
 
     def matches(self, text: str) -> Iterator[re.Match[str]]:
@@ -93,7 +93,7 @@ def rows() -> tuple[MessageRow, ...]:
 def explain(
     text: str, *, names: Names | None = None, where: str = "the pasted text", tables: Sequence[str] = TABLES
 ) -> tuple[Finding, ...]:
-    """The findings about a text, the most telling first; each rule once.
+    """The findings about a text, the most specific first; each rule once.
 
     Args:
         names: values for the commands.

@@ -15,12 +15,12 @@ from kserve_nb.doctor.rule import declare
 from kserve_nb.values.cluster import looks_like_production
 from kserve_nb.values.condition import conditions_of
 
-WRONG_CONTEXT = declare("K01", "this may be the wrong cluster, or you may not use it")
+WRONG_CONTEXT = declare("K01", "this may be the wrong cluster, or you have no access to it")
 NO_CLUSTER = declare("K02", "no cluster answers")
 OLD_KUBERNETES = declare("K03", "Kubernetes is older than KServe needs")
 NODE_NOT_READY = declare("N01", "a node is not ready")
-NODE_PRESSURE = declare("N02", "a node runs out of disk, memory or processes")
-PART_DOWN = declare("N03", "a part of the embedded cluster does not run")
+NODE_PRESSURE = declare("N02", "a node is running out of disk space, memory or process ids")
+PART_DOWN = declare("N03", "a part of the embedded cluster is not running")
 DISK_FULL = declare("N04", "the disk is full")
 
 OLDEST = (1, 32)  # KServe's quick start: "Kubernetes 1.32 or later"
@@ -126,7 +126,7 @@ def failing_parts(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             PART_DOWN, "blocker", "cluster", f"process {name}",
             f"{part['state']}, {part.get('restarts', 0)} restarts, {part.get('reason') or 'no reason'}: {words}",
-            _PARTS.get(name, "The cluster does not work completely without it."),
+            _PARTS.get(name, "Without this part, the cluster works only partly."),
             Remedy("repair what its last log line names; its whole log is in the cluster's folder",
                    f"kserve-nb status --name {facts.cluster_name}"),
         )  # fmt: skip

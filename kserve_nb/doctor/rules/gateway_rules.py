@@ -11,6 +11,7 @@ from kserve_nb.access.ingress import host_of
 from kserve_nb.doctor.fact_check import fact_check, service_check
 from kserve_nb.doctor.facts import Facts, ServiceFacts
 from kserve_nb.doctor.finding import Finding, Severity
+from kserve_nb.doctor.pod_facts import lacks_model_file
 from kserve_nb.doctor.remedy import Remedy, kubectl, merge_patch
 from kserve_nb.doctor.rule import declare
 from kserve_nb.values.revisions import short
@@ -96,7 +97,7 @@ def foreign_name(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
     address = found[1].replace("-", ".") if found else ""
     if found and (found[2] == "xip" or address != facts.ingress.rpartition(":")[0]):
         yield Finding(
-            FOREIGN_NAME, "warning", "host", host, f"the name leads to {address}, the gateway is at {facts.ingress}",
+            FOREIGN_NAME, "warning", "host", host, f"the name resolves to {address}, the gateway is at {facts.ingress}",
             "A name of sslip.io resolves to the address that it contains. xip.io no longer exists, and some routers "
             "block such names.",
             Remedy("send the request to the gateway, with the name in the Host header",
@@ -110,6 +111,8 @@ def unknown_host(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
     answer = service.probe.answer if service.probe else None
     if answer is None or answer.status != 404:
         return
+    if answer.text and any(map(lacks_model_file, service.first_lines.values())):
+        return  # L01 names the folder that has no model
     host = host_of(service.status.url)
     if answer.text:
         yield Finding(
@@ -121,9 +124,9 @@ def unknown_host(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
         yield Finding(
             NOT_FOUND, "blocker", "host", f"Host: {host}",
             f"404, empty body, server: {answer.headers.get('server', '')}",
-            "The gateway at this address has no route for the host: it belongs to another cluster, or the route is not "
-            "programmed yet.",
-            Remedy("see whether the route is ready", kubectl("get", "kingress", namespace=facts.namespace)),
+            "The gateway at this address has no route for the host. Either the gateway belongs to another cluster, or "
+            "the route is not programmed yet.",
+            Remedy("check whether the route is ready", kubectl("get", "kingress", namespace=facts.namespace)),
         )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from kserve_nb.values.kserve_versions import ignores_canary
 WEBHOOK_DOWN = declare("K05", "KServe's webhook does not answer")
 STANDARD_MODE = declare("K06", "Standard mode: canaryTrafficPercent does nothing")
 NETWORK_PARTS = declare("K07", "a part of KServe or of Knative's network is missing")
-NO_DOWNLOADS = declare("K08", "the namespace keeps KServe from downloading models")
+NO_DOWNLOADS = declare("K08", "a label of the namespace prevents the download of models")
 NO_STATUS = declare("K16", "KServe does not process the InferenceService")
 
 _ISTIO = "istio.ingress.networking.knative.dev"  # Knative's default when config-network names no class
@@ -102,7 +102,7 @@ def _invalid_entries(facts: Facts) -> Iterator[Finding]:
         except ValueError as error:
             yield Finding(
                 NETWORK_PARTS, "blocker", "KServe", f"ConfigMap {KSERVE_CONFIG}, entry {key}", f"{error}: {text}",
-                "The entry must be JSON in a string. As it is not, KServe reconciles no InferenceService.",
+                "The entry must be JSON in a string. While it is not, KServe reconciles no InferenceService.",
                 Remedy("correct the JSON; this prints the entry",
                        kubectl("get", "configmap", KSERVE_CONFIG, "-o", f"jsonpath={{.data.{key}}}",
                                namespace="kserve")),
@@ -114,8 +114,8 @@ def _ingress_class(facts: Facts) -> Iterator[Finding]:
     if network is None:
         yield Finding(
             NETWORK_PARTS, "blocker", "KServe", "ConfigMap config-network", "it does not exist in knative-serving",
-            "Without it Knative has no ingress class: Knative is not installed, or only in part.",
-            Remedy("see which parts of Knative run", kubectl("get", "pods", namespace="knative-serving")),
+            "Without it Knative has no ingress class: Knative is not installed, or only partly.",
+            Remedy("check which parts of Knative run", kubectl("get", "pods", namespace="knative-serving")),
         )  # fmt: skip
         return
     if "config-network" not in facts.configs or facts.gateways is None:

@@ -16,22 +16,26 @@ from kserve_nb.doctor.pod_facts import (
     DOWNLOADER,
     ContainerFailure,
     PodProgress,
+    lacks_model_file,
     progress_of,
     requests_in_words,
     seconds_between,
     unschedulable,
 )
 from kserve_nb.doctor.remedy import Remedy, kubectl, pod_log
-from kserve_nb.doctor.rule import declare, rule_of
+from kserve_nb.doctor.rule import declare
 from kserve_nb.rollout import progress
 from kserve_nb.values.kserve_versions import ignores_canary
+from kserve_nb.values.labels import SOURCE_URI
 from kserve_nb.values.revisions import short
 from kserve_nb.values.text.foreign_text import last_line
 
 NO_MODEL = declare("K13", "the model cannot be downloaded")
-NO_REVISION = declare("K17", "no revision gets ready")
+NO_REVISION = declare("K17", "no revision becomes ready")
+OTHER_VERSION = declare("K14", "the model was saved with other library versions")
+NO_MODEL_FILE = declare("L01", "the folder of storageUri has not exactly one model file")
 IN_PROGRESS = declare("P15", "the rollout is in progress")
-_NO_ROOM, _OTHER_LIBRARIES = "K04", "K14"
+_NO_ROOM = "K04"
 _OTHER_VERSION = re.compile(r"Trying to unpickle estimator \S+ from version (?P<saved>\S+) when using version "
                             r"(?P<served>[\w.+]*\w)")
 
@@ -85,11 +89,31 @@ def other_versions(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
         if warned is not None:
             saved, served = warned["saved"], warned["served"]
             yield Finding(
-                rule_of(_OTHER_LIBRARIES), "warning", "model", pod, warned[0],
+                OTHER_VERSION, "warning", "model", pod, warned[0],
                 f"The model was saved with scikit-learn {saved}, and the model server has {served}. It may answer "
                 "differently, without an error.",
                 Remedy(f"train and save it again with scikit-learn {served}, and publish it as a new version",
                        f"pip install scikit-learn=={served}"),
+            )  # fmt: skip
+
+
+@service_check
+def no_model_file(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
+    """L01: a model server runs and is ready, and its log begins with KServe's message that there is no model file."""
+    addresses = {pod["metadata"]["name"]: (pod["metadata"].get("annotations") or {}).get(SOURCE_URI)
+                 for pod in service.pods}
+    for pod, log in service.first_lines.items():
+        missing, uri = lacks_model_file(log), addresses.get(pod) or service.status.model
+        if missing and uri:
+            claim, _, path = uri.removeprefix("pvc://").partition("/")
+            folder = f"The folder {path or '/'} of claim {claim}" if uri.startswith("pvc://") else "Its folder"
+            yield Finding(
+                NO_MODEL_FILE, "blocker", "model", f"storageUri {uri}", f"{missing}, in {pod}",
+                f"{folder} does not exist, or has no model file (*.joblib, *.pkl, *.pickle). The server starts without "
+                "a model then: READY is True, and each prediction is answered with 404.",
+                Remedy("set storageUri to the address of a published model, as kserve-nb publish prints it; now it is",
+                       kubectl("get", "isvc", service.name, "-o", "jsonpath={.spec.predictor.model.storageUri}",
+                               namespace=facts.namespace)),
             )  # fmt: skip
 
 
@@ -162,7 +186,7 @@ def _progress_command(facts: Facts, service: ServiceFacts, waiting: PodProgress 
 
 
 def _explained(facts: Facts, service: ServiceFacts, failure: ContainerFailure) -> Finding | None:
-    """What the tables know about a container's failure; None when only K13 or K17 applies."""
+    """The explanation of a container's failure by the tables; None when only K13 or K17 applies."""
     if failure.container == DOWNLOADER and failure.reason not in ("OOMKilled", "ImagePullBackOff", "ErrImagePull"):
         return None
     names = Names(facts.namespace, service.name, pod=failure.pod)
@@ -172,7 +196,7 @@ def _explained(facts: Facts, service: ServiceFacts, failure: ContainerFailure) -
     return next((finding for finding in found if finding.id not in _TOO_GENERAL), None)
 
 
-_TOO_GENERAL = ("P12", "L05", "P11")  # they repeat what Kubernetes reports; K17 names the deepest words
+_TOO_GENERAL = ("P12", "L05", "P11")  # they only repeat what Kubernetes reports; K17 quotes the deepest message
 
 
 def _container(failure: ContainerFailure) -> str:
@@ -180,7 +204,7 @@ def _container(failure: ContainerFailure) -> str:
 
 
 def _failing(service: ServiceFacts) -> bool:
-    """Whether something has failed, rather than being under way."""
+    """Whether something has failed, and is not only in progress."""
     status = service.status
     current = status.latest_created != status.latest_ready or not status.latest_created
     failed = any(c.status == "False" for t, c in status.conditions.items() if t in ("PredictorReady", "Ready"))

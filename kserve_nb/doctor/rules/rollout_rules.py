@@ -1,4 +1,4 @@
-"""Rules about the state of a rollout: what is wrong, and what is correct and surprises (C01 to C10, C13, C16)."""
+"""Rules about the state of a rollout: what is wrong, and what is correct but surprising (C01 to C10, C13, C16)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def first_percent(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
         yield Finding(
             FIRST_PERCENT, "warning", "rollout", service.title, traffic_line(service),
             "There is no other revision to share traffic with: the first one gets all of it, whatever the percent.",
-            Remedy("remove the percent, then apply the second model with one",
+            Remedy("remove the percent, then apply the second model with a percent",
                    percent_patch(service.name, facts.namespace, None)),
         )  # fmt: skip
 
@@ -83,8 +83,8 @@ def other_pods(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
     for pods, why in (
         (ending, "It gets no new requests and drains for about 30 s, after 60 s without traffic."),
         (kept, "The route names its revision with 0 %, and a revision in the route keeps its pods."),
-        (left, "Its revision is not the newest and has no traffic. Knative removes the pod; that of a failed revision "
-               "when its 10 minutes to become ready are over."),
+        (left, "Its revision is not the newest and has no traffic. Knative removes the pod, or, if the "
+               "revision has failed, after the 10 minutes that it has to become ready."),
     ):
         for pod in pods:
             yield Finding(OTHER_PODS, "note", "pod", pod.name, f"{pod.ready}/{pod.containers} {pod.status}", why,
@@ -107,7 +107,7 @@ def two_steps(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
 
 @service_check
 def pinned(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
-    """C09: what a new model would do to a pin."""
+    """C09: the effect of a new model on a pin."""
     status = service.status
     latest, previous = status.latest, status.previous
     if status.requested_percent == 0 and latest and previous and latest.revision != previous.revision:
@@ -158,7 +158,7 @@ def both_split(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
     if len(split) > 1:
         yield Finding(
             BOTH_SPLIT, "warning", "rollout", service.title, f"canaryTrafficPercent in {' and '.join(split)}",
-            "Each component draws for itself, so a request may pass the new transformer and the old predictor.",
+            "The two splits are independent, so a request may pass the new transformer and the old predictor.",
             Remedy("change one component at a time"),
         )  # fmt: skip
 
@@ -182,8 +182,7 @@ def small_sample(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             ONE_CONNECTION, "note", "rollout", f"{verdict.sent} requests",
             f"all answered by {short(next(iter(counts)))}",
-            "Not because a connection stays with a revision: the gateway chooses for each request, also on one "
-            "connection.",
+            "A connection does not stay with a revision: the gateway chooses for each request, also on one connection.",
             Remedy("send more requests; they reuse connections, and reach both revisions", cell="rollout.send(300)"),
         )  # fmt: skip
 

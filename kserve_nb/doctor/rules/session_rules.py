@@ -56,7 +56,7 @@ def _packages(session: Session) -> Iterator[Finding]:
     if not session.widget_extension:
         yield Finding(
             NO_EXTENSION, "warning", "notebook", "JupyterLab", "@jupyter-widgets/jupyterlab-manager is not installed",
-            "A widget appears as its text, VBox(children=…. Tables and verbs work all the same.",
+            "A widget appears as its text, VBox(children=…. Tables and the methods of the rollout still work.",
             Remedy("install it, then reload the page", "pip install ipywidgets"),
         )  # fmt: skip
     major = session.ipykernel.partition(".")[0]
@@ -149,7 +149,7 @@ def _compared_outputs(name: str, notebook: Notebook) -> Iterator[Finding]:
 
 
 def _metadata(name: str, notebook: Notebook) -> Iterator[Finding]:
-    """J08 and J09: what papermill needs."""
+    """J08 and J09: the tag and the kernel that papermill needs."""
     tags = [(cell.get("metadata") or {}).get("tags") or [] for cell in notebook.get("cells") or []]
     connects = any("connect(" in source for _, source, _ in _cells(notebook))  # others have no parameters to set
     if connects and not any("parameters" in row for row in tags):

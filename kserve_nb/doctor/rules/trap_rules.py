@@ -86,7 +86,7 @@ def bad_percent(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
         number = value if isinstance(value, int) and 0 <= value <= 100 else 10
         yield Finding(
             BAD_PERCENT, "warning", "service", service.title, f"{path}: {value}",
-            f"KServe reads spec.predictor.{_FIELD} alone, beside model and not inside it. Elsewhere it is dropped.",
+            f"KServe only reads spec.predictor.{_FIELD}, beside model, not inside it. Elsewhere it is dropped.",
             Remedy("", percent_patch(service.name, facts.namespace, number)),
         )  # fmt: skip
 
@@ -110,7 +110,7 @@ def spec_canary(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
 
 @service_check
 def promoted_by_removal(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
-    """C19: no percent, and pods of the revision that served before: the removal of the percent was a promote."""
+    """C19: no percent, and pods of the revision that served before: removing the percent was a promotion."""
     status = service.status
     previous = status.previous_rolledout
     pods = any(Pod.of(pod).revision == previous for pod in service.pods)
@@ -166,7 +166,7 @@ def _strays(part: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _model(revision: Any) -> tuple[Any, Any]:
-    """What a revision serves: its containers, and the model that KServe downloads for them."""
+    """The model of a revision: its containers, and the model that KServe downloads for them."""
     return revision["spec"].get("containers"), (revision["metadata"].get("annotations") or {}).get(SOURCE_URI)
 
 

@@ -1,4 +1,4 @@
-"""Gates on answers: the same rows are sent to both revisions, by the hosts of their tags, so no user sees them."""
+"""Gates on answers: the same rows are sent to both revisions through the hosts of their tags, so no user notices."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from kserve_nb.rollout import sequential
 
 _FEWEST = 20
 _NO_PAIRS = "no rows were sent to both revisions: the probe and the host of the tag latest are needed (rollout.tag())"
+_NO_LABELS = ("no rows with labels were sent to both revisions: the plan's probe needs rows and labels, and the canary "
+              "the host of the tag latest (rollout.tag())")
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class LossGate:
     """Compares wrong answers to rows with known labels. Fails when the canary is worse.
 
     Only rows on which exactly one revision is right count. If both are equally good, each of them is a fair coin
-    (McNemar's test, as an e-process). It passes when the canary's accuracy is certainly at most `budget` lower.
+    (McNemar's test, as an e-process). It passes when the canary's accuracy is certainly at most `budget` lower. As
+    long as no label equals an answer, it is inconclusive and names some of both.
 
     >>> print(LossGate().judge(Evidence(labelled=40, worse=12, better=0), 5, alpha=0.05))
     ✖ loss: of 40 labelled rows only the previous revision was right on 12, only the canary on 0
@@ -68,7 +71,9 @@ class LossGate:
         """Decide by the rows on which exactly one revision is right."""
         n, worse, better = evidence.labelled, evidence.worse, evidence.better
         if not n:
-            return GateResult(self.name, "inconclusive", "no rows with labels were sent to both revisions", 0)
+            return GateResult(self.name, "inconclusive", _NO_LABELS, 0)
+        if not evidence.some_right:
+            return GateResult(self.name, "inconclusive", _no_match(evidence), n)
         log = log_evidence({0.5: (worse, better)})
         weight = max(log / math.log(1 / alpha), 0.0)
         summary = f"of {n} labelled rows only the previous revision was right on {worse}, only the canary on {better}"
@@ -85,3 +90,11 @@ class LossGate:
         upper = sequential.band(round(evidence.worse * factor), n, 100 * self.budget, alpha / 2)[1]
         lower = sequential.band(round(evidence.better * factor), n, 100 * self.budget, alpha / 2)[0]
         return (upper - lower) / 100
+
+
+def _no_match(evidence: Evidence) -> str:
+    """Why nothing can be decided while no label equals an answer."""
+    seen = (f" The labels are {', '.join(evidence.labels_seen)}; the answers were {', '.join(evidence.answers_seen)}."
+            if evidence.labels_seen and evidence.answers_seen else "")
+    return (f"no revision was right on any of {evidence.labelled} labelled rows.{seen} Write the labels as the models "
+            "answer (1 and '1' differ), one for each row, in the order of the rows")

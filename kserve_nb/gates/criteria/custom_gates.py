@@ -1,4 +1,4 @@
-"""Gates of the user: a Python function, and a Prometheus query."""
+"""Gates that users define: a Python function, and a Prometheus query."""
 
 from __future__ import annotations
 
@@ -42,11 +42,13 @@ class FunctionGate:
         return GateResult(self.name, word, f"{called} returned {returned}", evidence.canary)
 
     def load(self) -> GateFunction:
-        """The function itself. Raises ImportError or AttributeError if there is none of this name."""
+        """The function itself. Raises ImportError, AttributeError or TypeError if there is none of this name."""
         if not isinstance(self.function, str):
             return self.function
         module, _, name = self.function.partition(":")
         found: GateFunction = getattr(import_module(module), name)
+        if not callable(found):
+            raise TypeError(f"{self.function} is not a function")
         return found
 
 
@@ -84,7 +86,7 @@ class PrometheusGate:
         return GateResult(self.name, "inconclusive", f"{summary}; {_IN_A_ROW} readings in a row are needed", n)
 
     def read(self, last: Reading, value: float | None, samples: float | None) -> Reading:
-        """The reading that follows the last one."""
+        """The next reading of the query, which counts readings in a row."""
         if value is None:
             return Reading()
         above = value > self.at_most

@@ -35,6 +35,6 @@ def log_evidence(counts: Counts) -> float:
 
 def _log_ratio(ratio: float, share: float, canary: int, other: int) -> float:
     if not 0 < share < 1:
-        return 0.0  # without another side there is nothing to compare with
+        return 0.0  # without requests to the other side, there is nothing to compare with
     total = share * ratio + 1 - share
     return canary * math.log(ratio / total) - other * math.log(total)

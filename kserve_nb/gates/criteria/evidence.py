@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from kserve_nb.gates.criteria.latency_histogram import LatencyHistogram
 
+_MOST_SEEN = 5
 Side = Literal["canary", "previous", ""]
 
 
@@ -19,13 +20,13 @@ class Outcome:
     0.0
     """
 
-    share: float  # of the canary's side in the comparison that this request belongs to; 0: it belongs to none
+    share: float  # of the requests of its comparison: the canary's share; 0: not part of a comparison
     canary_side: bool = False  # whether it went to that side
     failed: bool = False
     took_ms: float = 0.0
     answered_by: Side = ""  # the revision that answered; empty if unknown
     user: bool = False  # sent to the main host, as users do
-    percent: int = 0  # that the traffic list gave to the canary, for a request of a user
+    percent: int = 0  # for a user's request: the canary's percent in the traffic list
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Pair:
     differ: bool
     canary_right: bool | None = None  # None: the right answer is unknown
     previous_right: bool | None = None
+    label: str = ""  # the right answer, and the answers, as they are shown in a message
+    answers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,9 @@ class Evidence:
     labelled: int = 0
     worse: int = 0  # only the previous revision was right
     better: int = 0  # only the canary was right
+    both_right: int = 0
+    labels_seen: tuple[str, ...] = ()  # a few of the labels and answers, as long as no answer was right
+    answers_seen: tuple[str, ...] = ()
     readings: Mapping[str, Reading] = field(default_factory=dict)  # by the gate's name
     step_canary: int = 0  # requests in this step that the canary answered or may have failed
     step_users: int = 0
@@ -89,6 +95,11 @@ class Evidence:
             previous_ms=self.previous_ms.add(_times(found, "previous")),
         )
 
+    @property
+    def some_right(self) -> bool:
+        """Whether any answer to a row with a label was right."""
+        return bool(self.worse or self.better or self.both_right)
+
     def next_step(self) -> Evidence:
         """The evidence at the beginning of the next step."""
         return replace(self, step_canary=0, step_users=0)
@@ -106,6 +117,7 @@ class Evidence:
             "split": {int(percent): (int(a), int(b)) for percent, (a, b) in data["split"].items()},
             "canary_ms": _histogram(data["canary_ms"]),
             "previous_ms": _histogram(data["previous_ms"]),
+            "labels_seen": tuple(data.get("labels_seen", ())), "answers_seen": tuple(data.get("answers_seen", ())),
             "readings": {name: Reading(**reading) for name, reading in data["readings"].items()},
         })
 
@@ -132,14 +144,24 @@ class Evidence:
 
     def _count_pair(self, pair: Pair) -> Evidence:
         known = pair.canary_right is not None and pair.previous_right is not None
+        right = bool(pair.canary_right or pair.previous_right)
+        no_match = known and not right and not self.some_right
         return replace(
             self,
+            both_right=self.both_right + bool(pair.canary_right and pair.previous_right),
+            labels_seen=_few(self.labels_seen, [pair.label]) if no_match else () if right else self.labels_seen,
+            answers_seen=_few(self.answers_seen, pair.answers) if no_match else () if right else self.answers_seen,
             pairs=self.pairs + 1,
             differ=self.differ + pair.differ,
             labelled=self.labelled + known,
             worse=self.worse + (known and bool(pair.previous_right) and not pair.canary_right),
             better=self.better + (known and bool(pair.canary_right) and not pair.previous_right),
         )
+
+
+def _few(seen: tuple[str, ...], more: Iterable[str]) -> tuple[str, ...]:
+    """The first few different texts."""
+    return tuple(dict.fromkeys([*seen, *filter(None, more)]))[:_MOST_SEEN]
 
 
 def _errors(errors: Mapping[float, tuple[int, int]], outcome: Outcome) -> Mapping[float, tuple[int, int]]:

@@ -46,16 +46,14 @@ class Gate(Protocol):
     has_alpha: ClassVar[bool]  # whether it takes a part of the plan's alpha
 
     def judge(self, evidence: Evidence, percent: int, alpha: float) -> GateResult:
-        """Decide.
-
-        Args:
+        """Judge the canary by the evidence. Args:
             percent: the traffic of the canary in this step.
             alpha: the probability of a failure, at any time, of a canary that is as good as the previous revision.
         """
 
 
 def first_factor(is_enough: Callable[[float], bool], most: float = 2.0**20) -> float | None:
-    """The smallest power of the square root of 2 by which counts must grow for a result; None if it is too large."""
+    """The factor by which counts must grow for a result, as the smallest power of √2; None if it is too large."""
     factor = 1.0
     while factor <= most:
         if is_enough(factor):

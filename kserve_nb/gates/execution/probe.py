@@ -20,6 +20,7 @@ from kserve_nb.gates.plan import ProbeTraffic
 from kserve_nb.rollout.discriminating_input import candidates_of
 from kserve_nb.rollout.reader import RolloutReader
 from kserve_nb.values.rollout_status import RolloutStatus
+from kserve_nb.values.text.readable_error import short_repr
 
 _REFERENCES = 9  # requests to the previous revision for each one to the main host, without the host `latest`
 
@@ -115,8 +116,9 @@ class Prober:
             self._known = (row, new, old)
         if not self.traffic.labels:
             return (Pair(new != old),)
-        right = (self.traffic.labels[row],)
-        return (Pair(new != old, new == right, old == right),)
+        right = (_hashable(self.traffic.labels[row]),)
+        shown = tuple(short_repr(values[0]) for values in (new, old) if values)
+        return (Pair(new != old, new == right, old == right, short_repr(right[0]), shown),)
 
     def _send(self, host: str, row: int) -> _Answer | None:
         """The answer to one row; None if our own port-forward lost the request."""
@@ -145,4 +147,4 @@ def _compared(answer: _Answer, share: float, side: str) -> Outcome:
 def _hashable(value: Any) -> Any:
     if isinstance(value, dict):
         return tuple(sorted((key, _hashable(each)) for key, each in value.items()))
-    return tuple(_hashable(each) for each in value) if isinstance(value, list) else value
+    return tuple(_hashable(each) for each in value) if isinstance(value, list | tuple) else value

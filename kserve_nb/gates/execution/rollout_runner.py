@@ -183,7 +183,7 @@ class RolloutRunner:
 
 
 def carry_out(rollout: Rollout, intent: Intent, seen: RolloutStatus) -> RolloutStatus:
-    """Make a write of the state machine with the rollout's verbs."""
+    """Make a write of the state machine with the rollout's methods."""
     if intent.percent is None:
         return rollout.promote(seen=seen)
     if intent.percent == 0 and not intent.model:

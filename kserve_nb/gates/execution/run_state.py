@@ -50,12 +50,12 @@ class RunState:
 
     @property
     def ended(self) -> bool:
-        """Whether the runner will do nothing more."""
+        """Whether the rollout has ended, so that the runner does nothing more."""
         return self.phase in ENDED
 
     @property
     def affected(self) -> int:
-        """Requests of users, as far as the runner sent them, that failed."""
+        """The number of failed user requests among those that the runner sent."""
         return self.evidence.users_failed
 
     def percent(self, plan: RolloutPlan) -> int:

@@ -124,7 +124,7 @@ class RunStore:
         return next((known for known in COMMANDS if known == command), None)
 
     def _claim(self) -> None:
-        """Enter this runner as the writer of the ConfigMap, so that a write of an earlier one fails."""
+        """Register this runner as the writer of the ConfigMap, so that writes of an earlier runner fail."""
         if self._client.find(CONFIG_MAP, self._name) is None:
             self._create(CONFIG_MAP, {"data": {"holder": self.holder}})
         self._write({"holder": self.holder, "command": None}, claim=True)

@@ -25,7 +25,7 @@ _PROMOTED = 100
 
 @dataclass(frozen=True)
 class ClusterView:
-    """What the state machine needs to know about the InferenceService."""
+    """The facts about an InferenceService that the state machine uses."""
 
     uid: str
     generation: int
@@ -87,7 +87,7 @@ def is_over(plan: RolloutPlan, state: RunState, now: float) -> bool:
 
 
 def continued(state: RunState, now: float) -> RunState:
-    """The state of a rollout that is followed again: what was on hold has its whole time again."""
+    """The state of a rollout that is followed again: after a hold, its time limit starts again."""
     if state.phase != "held":
         return state
     return state.enter("baking", "followed again", now, started=now)
@@ -158,13 +158,13 @@ def _watching(plan: RolloutPlan, state: RunState, now: float) -> RunState:
 
 
 def lacking(plan: RolloutPlan, state: RunState, now: float) -> str:
-    """What is missing before the next step; empty if nothing is."""
+    """The conditions that are missing before the next step; empty if none is."""
     evidence, left = state.evidence, plan.bake_s - (now - state.step_since)
     if left > 0:
         return f"{left:.0f} s of the bake time are left"
     if evidence.step_canary < plan.minimum_exposure:
         if not evidence.step_canary and not evidence.step_users:
-            return "there is no traffic that the runner can observe. Let it send some: probe: {rate: 20} in the plan"
+            return "the runner observes no traffic. Make it send requests: probe: {rate: 20} in the plan"
         return f"{evidence.step_canary} of {plan.minimum_exposure} requests to the canary"
     if not state.results:
         return "no gate has decided yet"

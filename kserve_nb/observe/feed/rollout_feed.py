@@ -117,7 +117,7 @@ class RolloutFeed:
     # --- contact with the API server -----------------------------------------------------------------------------
 
     def _on_event(self, kind: Resource) -> None:
-        """On the thread of a watch, after each event."""
+        """Record the states after a watch event. Called on the thread of the watch."""
         if kind in (INFERENCE_SERVICE, POD):
             self._record_state()
         self._on_change()

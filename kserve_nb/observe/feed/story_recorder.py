@@ -1,4 +1,4 @@
-"""What `rollout.story()` returns and `rollout.wait()` shows: recorded by the rollout's feed."""
+"""The recorder of a rollout's story, which `rollout.story()` returns and `rollout.wait()` shows."""
 
 from __future__ import annotations
 

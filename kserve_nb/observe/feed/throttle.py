@@ -56,7 +56,7 @@ class Throttle:
         return not self._thread.is_alive()
 
     def request(self) -> None:
-        """Ask for one more call."""
+        """Request one more call of the callback."""
         self._requested.set()
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""The differences between an output on a page and the executed one, except those of any two runs: ages, hashes, IPs.
+"""The differences between an output on a page and the executed one, without ages, hashes and IPs, which always differ.
 
-Which pods still run depends on the moment. Of a list of pods, the columns, the form of the names and the number of
-containers are compared.
+Which pods still run depends on the moment. So only the columns, the form of the names and the number of containers
+of a list of pods are compared.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _positions(items: list[Any]) -> list[str]:
-    """A name for each item, so that another order is no difference: a field that identifies it, or else its number."""
+    """A name for each item, so that the order does not matter: a field that identifies the item, or else its number."""
     for field in _IDENTIFYING:
         found = [str(item[field]) for item in items if isinstance(item, dict) and field in item]
         if len(set(found)) == len(items):
@@ -115,7 +115,7 @@ def _positions(items: list[Any]) -> list[str]:
 
 
 def _json(text: str) -> Any:
-    """The document of a text; None if it is no object or list."""
+    """The JSON document in a text; None if the text is not an object or a list."""
     try:
         found = json.loads(text)
     except ValueError:

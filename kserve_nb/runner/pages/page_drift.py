@@ -1,4 +1,4 @@
-"""What a page has changed since the notebooks were written: commands, blocks and outputs."""
+"""The changes of a page since the notebooks were written: commands, blocks and outputs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kserve_nb.runner.pages.shell_commands import ShellCommand, commands_of_cell
 from kserve_nb.runner.run_result import Cell
 
 Change = Literal["unchanged", "changed", "new", "gone", "not run", "output"]
-_ALIKE = 0.6  # two commands that are less alike than this are two different ones
+_ALIKE = 0.6  # commands that are less alike than this count as two different ones
 
 
 class KnownCommand(NamedTuple):
@@ -26,7 +26,7 @@ class KnownCommand(NamedTuple):
 
 @dataclass(frozen=True)
 class DriftEntry:
-    """One command of the page, or one that the page no longer has, and what has become of it."""
+    """One command of the page, or one that the page no longer has, and how it differs from the known one."""
 
     change: Change
     heading: str

@@ -38,7 +38,7 @@ class ShellCommand:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The words of the command inside `$(…)` and before a pipe; those of the whole line if quotes do not match."""
+        """The words of the command inside `$(…)` and before a pipe; all words of the line if quotes do not match."""
         captured = _SUBSTITUTION.match(self.line)
         line = captured["command"] if captured else self.line
         try:

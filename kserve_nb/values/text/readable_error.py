@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import textwrap
+from typing import Any
 
 _WIDTH = 100
+_MOST_SHOWN = 60
 
 
 class ReadableError(Exception):
@@ -26,3 +28,13 @@ def wrapped(text: str) -> list[str]:
         for row in text.splitlines()
         for line in textwrap.wrap(row, _WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
     ]
+
+
+def short_repr(value: Any) -> str:
+    """The repr of a value for a message, shortened if it is long.
+
+    >>> short_repr([0] * 1000)
+    '[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,…'
+    """
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"

@@ -1,4 +1,4 @@
-"""Values as text and as HTML. Pure, so that every front end shows the same words.
+"""Values as text and as HTML. Pure; every front end shows the same words.
 
 Text that comes from the cluster is made safe here: see `foreign_text`.
 """
@@ -67,7 +67,7 @@ def status_row(status: RolloutStatus) -> dict[str, str]:
 
 
 def row_line(row: Mapping[str, str]) -> str:
-    """A row of columns in one line.
+    """A row of columns as one line of text.
 
     >>> row_line({"READY": "True", "PREV": "", "LATEST": "100"})
     'READY=True, PREV="", LATEST=100'

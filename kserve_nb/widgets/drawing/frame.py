@@ -1,4 +1,4 @@
-"""What is shown around a picture: the card, and why it is not live if it is not."""
+"""The frame around a picture: the card, and the reason if the picture is not live."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CARD_PADDING = 28  # px left and right of a picture within its card
 
 
 def card(snapshot: Snapshot, title: str, body: str, aside: str = "") -> str:
-    """A picture with its title, and below it why it is not live; grey if it is out of date.
+    """A picture with its title, and below it the reason if it is not live; grey if it is out of date.
 
     Args:
         aside: HTML beside the title, such as a chip.
@@ -37,13 +37,13 @@ def state_line(snapshot: Snapshot) -> str:
 
 
 def with_state(snapshot: Snapshot, text: str) -> str:
-    """Text, and below it why it is not live if it is not."""
+    """Text, and below it the reason if it is not live."""
     state = state_line(snapshot) if snapshot.state in ("stale", "error") else ""
     return f"{text}\n{state}" if state else text
 
 
 def revision_role(snapshot: Snapshot, revision: str) -> str:
-    """LATEST, PREV or both, as the traffic list has it for a revision; empty if the list does not name it."""
+    """The role of a revision in the traffic list: LATEST, PREV or both; empty if the list does not name it."""
     status = snapshot.status
     latest, previous = (status.latest, status.previous) if status else (None, None)
     named = (("PREV", previous), ("LATEST", latest))

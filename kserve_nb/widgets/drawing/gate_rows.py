@@ -19,7 +19,7 @@ _LOG_LINES = 5
 
 
 def html(name: str, plan: RolloutPlan, state: RunState | None, now: float) -> str:
-    """The whole picture; without a state, the plan before its start."""
+    """The whole picture of a gated rollout; without a state, the plan before its start."""
     if state is None:
         return _head(name, chip("·", "not started")) + _steps(plan, -1) + note("·", "Press Start to follow the plan.")
     why = state.reason

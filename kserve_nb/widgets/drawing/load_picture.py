@@ -15,7 +15,7 @@ _LEFT, _RIGHT, _TOP, _HEIGHT, _GAP, _LOW = 44.0, 60.0, 24.0, 110.0, 24.0, 60.0  
 
 
 def picture(result: LoadResult | None, changes: Sequence[LoadChange], width: float = WIDTH) -> str:
-    """The picture; empty axes of the same size before the first request."""
+    """The picture of a load; empty axes of the same size before the first request."""
     seconds = result.seconds if result else []
     most = max((row["requests"] for row in seconds), default=0)
     slowest = max((row["slowest_ms"] for row in seconds), default=0.0)

@@ -35,7 +35,7 @@ def button(name: str, label: str, *, value: str = "", why_not: str = "", look: s
     """A button that reports `name` and `value`.
 
     Args:
-        why_not: why it cannot be pressed now. It stays focusable, so that the reason can be read without a mouse.
+        why_not: why the button cannot be pressed now. It stays focusable, so that keyboard users can read the reason.
         look: primary, caution or small.
     """
     state = " aria-disabled='true'" if why_not else ""
@@ -54,7 +54,7 @@ def checkbox(name: str, label: str, *, checked: bool) -> str:
 
 
 def choice(name: str, label: str, options: Iterable[tuple[str, str]], selected: str) -> str:
-    """A list to choose from, that reports the chosen value; options are label and value."""
+    """A list to choose from, which reports the chosen value; each option is a label and a value."""
     items = "".join(
         f"<option value='{safe(value)}'{' selected' if value == selected else ''}>{safe(words)}</option>"
         for words, value in options
@@ -66,12 +66,12 @@ def choice(name: str, label: str, options: Iterable[tuple[str, str]], selected: 
 
 
 def toolbar(*parts: str) -> str:
-    """Controls side by side; they wrap where the cell is narrow."""
+    """Controls in a row, which wraps in a narrow cell."""
     return f"<div class='knb-row'>{''.join(parts)}</div>"
 
 
 def table(head: Sequence[str], body: str, caption: str) -> str:
-    """A table, scrolled within its cell where that is narrow; `head` and `body` are HTML.
+    """A table, which scrolls within a narrow cell; `head` and `body` are HTML.
 
     Args:
         caption: what a screen reader calls the table.
@@ -97,5 +97,5 @@ def hidden(words: str) -> str:
 
 
 def folded(summary: str, body: str, key: str) -> str:
-    """A part that is closed at first; the browser remembers whether the user opened it."""
+    """A part of the page that is closed at first; the browser remembers whether the user opened it."""
     return f"<details data-key='{key}'><summary>{safe(summary)}</summary>{body}</details>"

@@ -1,6 +1,6 @@
 """The colour and the shape of each revision, the same in every widget: 00001 is a blue disc, 00002 an orange diamond.
 
-The colours of both themes are in sheet.css; the values here serve where that style sheet is missing.
+The colours of both themes are in sheet.css; the values here are used if that style sheet is missing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def revision_colour(revision: str) -> str:
 
 
 def revision_shape(revision: str) -> str:
-    """The shape of a revision, as one character: it tells revisions apart without colour.
+    """The shape of a revision, as one character: it distinguishes revisions without colour.
 
     >>> revision_shape("sklearn-iris-predictor-00002")
     '◆'

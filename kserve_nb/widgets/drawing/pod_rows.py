@@ -38,7 +38,7 @@ def text(snapshot: Snapshot, revision: str = "", order: PodOrder = POD_ORDERS[0]
 
 
 def html(snapshot: Snapshot, revision: str = "", order: PodOrder = POD_ORDERS[0], picked: str = "") -> str:
-    """The same as a table; deleted pods are struck through for a while. A click on a row selects its pod."""
+    """The pods as an HTML table; deleted pods are struck through for a while. A click on a row selects its pod."""
     groups = _groups(snapshot, revision, order)
     gone = [one for one in snapshot.deleted_pods if revision in ("", one.pod.revision)]
     body = ""
@@ -68,7 +68,7 @@ def expected_pods(snapshot: Snapshot) -> str:
 
 
 def pod_glyph(ready: str, state: str) -> str:
-    """The mark before a pod's state, which tells states apart without colour."""
+    """The mark before a pod's state, which distinguishes states without colour."""
     if state == "Terminating":
         return "↓"
     if state == "Running":

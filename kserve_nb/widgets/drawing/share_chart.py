@@ -20,7 +20,7 @@ _Scale = Callable[[float], float]
 
 
 def chart(observed: Observed | None, verdict: Verdict | None, width: float = WIDTH) -> str:
-    """The chart; empty axes of the same size before the first request."""
+    """The chart as SVG; empty axes of the same size before the first request."""
     if observed is None or verdict is None or not observed.path[-1][0]:
         return _empty(width)
     right = width - _RIGHT
@@ -80,7 +80,7 @@ def _band(bands: list[tuple[int, int, float, float]], x: _Scale, y: _Scale, colo
 def _labels(
     last: tuple[int, int, float, float], routed: int, latest: str, right: float, x: _Scale, y: _Scale
 ) -> list[str]:
-    """`routed` and `observed` to the right of the plot, never one on the other."""
+    """The labels `routed` and `observed` to the right of the plot, placed so that they do not overlap."""
     sent, hits, *_ = last
     share = 100 * hits / sent
     routed_y, observed_y = y(routed), y(share)

@@ -34,7 +34,7 @@ def share_of(tally: Tally, revision: str) -> str:
 
 
 def observed_shares(snapshot: Snapshot) -> dict[str, str]:
-    """The share of the requests that each revision answered, by revision name; empty before any were sent."""
+    """The share of the requests that each revision answered, by revision name; empty before the first request."""
     tally = snapshot.sample
     if tally is None or not tally.split.attributed:
         return {}

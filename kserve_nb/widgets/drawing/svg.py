@@ -18,17 +18,17 @@ def picture(height: float, label: str, parts: list[str], width: float = WIDTH) -
 
 
 def text_at(x: float, y: float, words: str, *, anchor: str = "start", more: str = "") -> str:
-    """Text; `y` is its base line."""
+    """Text in SVG; `y` is its base line."""
     return f"<text x='{x:.1f}' y='{y:.1f}' text-anchor='{anchor}' {more}>{escape(words)}</text>"
 
 
 def line(x1: float, y1: float, x2: float, y2: float, colour: str = LINE, more: str = "") -> str:
-    """A straight line."""
+    """A straight line in SVG."""
     return f"<line x1='{x1:.1f}' y1='{y1:.1f}' x2='{x2:.1f}' y2='{y2:.1f}' stroke='{colour}' {more}/>"
 
 
 def rect(x: float, y: float, width: float, height: float, fill: str, *, title: str = "", more: str = "") -> str:
-    """A box, with a tooltip."""
+    """A rectangle in SVG, with a tooltip."""
     tooltip = f"<title>{escape(title)}</title>" if title else ""
     return (
         f"<rect x='{x:.1f}' y='{y:.1f}' width='{max(width, 0):.1f}' height='{max(height, 0):.1f}' fill='{fill}' {more}>"
@@ -37,5 +37,5 @@ def rect(x: float, y: float, width: float, height: float, fill: str, *, title: s
 
 
 def grouped(title: str, *parts: str) -> str:
-    """Parts that share one tooltip."""
+    """SVG parts that share one tooltip."""
     return f"<g><title>{escape(title)}</title>{''.join(parts)}</g>"

@@ -29,7 +29,7 @@ _X = Callable[[float], float]
 
 
 def picture(history: RolloutHistory, cursor: float | None = None, width: float = WIDTH) -> str:
-    """The lanes on one axis of time; `cursor` marks a moment."""
+    """The picture: a lane per revision on one axis of time; `cursor` marks a moment."""
     course = lanes_of(history)
     span = max(course.end - course.start, 1.0)
     right = width - RIGHT
@@ -55,7 +55,7 @@ def picture(history: RolloutHistory, cursor: float | None = None, width: float =
 
 
 def key(*, has_requests: bool) -> str:
-    """What each mark of the picture means."""
+    """The legend: what each mark of the picture means."""
     marks = [
         (
             svg.rect(1, 2, 20, 10, "var(--knb-r1, #2b6cb0)", more="opacity='.55'"),
@@ -77,7 +77,7 @@ def key(*, has_requests: bool) -> str:
 
 
 def label(history: RolloutHistory) -> str:
-    """The picture in one sentence."""
+    """The picture in one sentence, for screen readers."""
     course = lanes_of(history)
     now = " · ".join(f"{spans[-1].percent} % → {short(name)}" for name, spans in course.traffic.items()
                      if spans and spans[-1].end == course.end)  # fmt: skip
@@ -92,7 +92,7 @@ def story(history: RolloutHistory) -> str:
 
 
 def frame_text(frame: TimelineFrame | None) -> str:
-    """What was known at one moment, as text."""
+    """The state of the rollout at one moment, as text."""
     if frame is None or not frame.seen:
         return "no data: the cluster did not answer at this moment"
     routed = " · ".join(f"{percent} % → {short(name)}" for name, percent in frame.traffic) or "none"
@@ -118,7 +118,7 @@ def why_normal(event: Event, course: TimelineLanes) -> str:
 
 
 def _requested(course: TimelineLanes, x: _X, right: float) -> tuple[list[str], float]:
-    """The requested changes, in as many rows as their labels need."""
+    """The requested changes, in so many rows that their labels do not overlap."""
     ends = [0.0] * _ROWS
     parts: list[str] = []
     for at, sentence in course.actions:
@@ -129,7 +129,7 @@ def _requested(course: TimelineLanes, x: _X, right: float) -> tuple[list[str], f
         top = 14 + (_ROWS - 1 if row is None else row) * _ROW
         mark = svg.line(x(at), top - 8, x(at), top + 4, INK, "stroke-width='2'")
         parts.append(svg.grouped(f"{clock(at)} {sentence}", mark))
-        if row is not None:  # without room for the words they are in the tooltip only
+        if row is not None:  # without room for the text, it is in the tooltip only
             ends[row] = left + width
             parts.append(svg.text_at(left + 5, top + 2, words))
     used = 1 + max((n for n, end in enumerate(ends) if end), default=0)
@@ -185,7 +185,7 @@ def _pod(x: _X, y: float, name: str, state: Span) -> str:
 
 
 def _requests(history: RolloutHistory, course: TimelineLanes, x: _X, y: float, right: float) -> list[str]:
-    """A stroke per batch of requests, filled to the share that LATEST answered; a mark above it if some failed."""
+    """A bar for each batch of requests, filled to the share that LATEST answered; a mark above it if some failed."""
     base = y + 18
     parts = [svg.text_at(0, y + 14, "requests", more="font-weight='600'"), svg.line(LEFT, base, right, base, FAINT)]
     for one in history.samples:

@@ -18,7 +18,7 @@ _MOST_ROWS = 12
 
 
 class DisagreementMap(Sheet):
-    """The rows of a comparison by two of their features: a larger circle has more rows with different answers.
+    """The rows of a comparison by two of their features: a larger circle stands for more rows with different answers.
 
     >>> DisagreementMap(RevisionComparison([[1.0, 2.0], [3.0, 4.0]], [0, 1], [0, 2]), ("a", "b")).text.splitlines()[0]
     '1 of 2 answers differ = 50.0 % [0.2–99.8]'
@@ -45,11 +45,11 @@ class DisagreementMap(Sheet):
 
     @property
     def json(self) -> dict[str, Any]:
-        """The comparison as JSON's own types."""
+        """The comparison as dicts and lists."""
         return self._comparison.to_dict()
 
     def close(self) -> None:
-        """Nothing has to be stopped: the widget shows one comparison."""
+        """Do nothing: the widget shows one comparison, and runs nothing in the background."""
 
     def _picture(self) -> str:
         found = self._comparison

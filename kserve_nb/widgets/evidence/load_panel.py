@@ -1,4 +1,4 @@
-"""A load on one rollout, joined with the changes of traffic that happen meanwhile: one line and one picture."""
+"""A load on one rollout, with the changes of traffic during the load, as one line and one picture."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ class LoadPanel(RolloutWidget):
         return self.result
 
     async def until(self, seconds: float) -> None:
-        """Wait until the load has run for so many seconds; not longer than the load itself."""
+        """Wait until the load has run for so many seconds, or has ended."""
         while self.sending and not (self._began and time.monotonic() - self._began >= seconds):
             await asyncio.sleep(_POLL_S)
 
     @property
     def phases(self) -> tuple[LoadPhase, ...]:
-        """The last load, one part for each percent that was routed meanwhile."""
+        """The last load, divided into one part for each percent that was routed during it."""
         return phases(self.result, distinct(self._changes)) if self.result and self._changes else ()
 
     @property

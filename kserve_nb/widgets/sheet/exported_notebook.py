@@ -1,6 +1,6 @@
 """Shows the last state of each widget on the HTML page that nbconvert makes of a notebook.
 
-nbconvert shows a widget by scripts from the internet, and shows nothing where they cannot be loaded. JupyterLab saves
+nbconvert shows a widget with scripts from the internet, and shows nothing if they cannot be loaded. JupyterLab saves
 the last state of all widgets in the notebook; this preprocessor puts it in their place. `jupyter_nbconvert_config.json`
 beside the course's notebooks, and the options of `kserve-nb lab`, switch it on.
 """
@@ -17,7 +17,7 @@ from kserve_nb.widgets.sheet.sheet import static_html
 
 _STATES = "application/vnd.jupyter.widget-state+json"
 _VIEW = "application/vnd.jupyter.widget-view+json"
-_MODEL = "IPY_MODEL_"  # begins a reference from one widget to another
+_MODEL = "IPY_MODEL_"  # the prefix of a reference from one widget to another
 
 
 class LastPictures(Preprocessor):
@@ -36,7 +36,7 @@ class LastPictures(Preprocessor):
 
 
 def _pictures(states: Mapping[str, Any], model: str) -> Iterator[str]:
-    """The saved picture of a widget, and those of the widgets in it."""
+    """The saved picture of a widget, and the pictures of the widgets in it."""
     state = states.get(model, {}).get("state", {})
     if "content" in state:
         yield state["content"]

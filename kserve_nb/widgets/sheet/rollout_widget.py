@@ -25,7 +25,7 @@ class RolloutWidget(Sheet):
 
     @property
     def json(self) -> dict[str, Any]:
-        """The snapshot as JSON's own types."""
+        """The snapshot as dicts and lists."""
         return self.snapshot.as_json()
 
     def close(self) -> None:

@@ -15,11 +15,11 @@ import ipywidgets
 from IPython import get_ipython  # type: ignore[attr-defined]  # IPython does not list it in __all__
 from IPython.display import display, update_display
 
-_IPYWIDGETS = 8  # the first version whose widgets these are; older ones show text and HTML
+_IPYWIDGETS = 8  # the first version that can show the widgets; with older ones, text and HTML are shown
 
 
 class SavedOutput:
-    """Mixin of a widget with `text` and `html`: adds both to its output, and updates them after each cell."""
+    """A mixin for a widget with `text` and `html`: adds both to its output, and updates them after each cell."""
 
     _display_id = ""
     _saved: tuple[str, str] = ("", "")

@@ -58,15 +58,15 @@ class Sheet(SavedOutput, anywidget.AnyWidget):  # type: ignore[misc]  # anywidge
         return self.has_view
 
     def _picture(self) -> str:
-        """What the widget shows, as HTML without controls."""
+        """The picture of the widget, as HTML without controls."""
         raise NotImplementedError
 
     def _draw(self) -> str:
-        """What the widget shows in a browser: the picture and the controls."""
+        """The HTML for a browser: the picture and the controls."""
         return self._picture()
 
     def _handlers(self) -> Mapping[str, Handler]:
-        """What each event calls, by the event's name."""
+        """The handler of each event, by the event's name."""
         return {}
 
     def redraw(self) -> None:

@@ -16,14 +16,14 @@ _RETRY_S = 1.0  # between two reads after a lost answer
 
 
 class ChangeWriter:
-    """Writes one rollout's changes. It keeps no state but its threads; results go to the caller."""
+    """Writes one rollout's changes. It has no state except its threads, and passes results to the caller."""
 
     def __init__(self, rollout: Rollout):
         self._rollout = rollout
         self._closed, self._threads = threading.Event(), set[threading.Thread]()
 
     def write(self, change: TrafficChange, decided_on: RolloutStatus | None) -> RolloutStatus:
-        """Write a change and return the status after it; raises what the cluster refuses.
+        """Write a change and return the status after it. Raises RefusedError if the cluster refuses it.
 
         Args:
             decided_on: what the user saw; if somebody changed the spec since, nothing is written. None writes anyway.
@@ -37,10 +37,10 @@ class ChangeWriter:
         except ChangedError:
             if decided_on is not None:
                 raise
-            return self._rollout.pin()  # an earlier change was stored at this very moment: the rollback still holds
+            return self._rollout.pin()  # an earlier change was stored at the same moment: roll back anyway
 
     def find_out(self, change: TrafficChange, before: RolloutStatus | None) -> RolloutStatus | None:
-        """After a lost answer: read until the cluster answers. Returns the status if the change was stored, else None.
+        """Read until the cluster responds, after a lost answer. Returns the status if the change was stored, else None.
 
         Also returns None when the writer is closed meanwhile.
         """

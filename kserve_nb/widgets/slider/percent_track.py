@@ -48,7 +48,7 @@ def _marks(state: SliderState) -> str:
 
 
 def _mark(row: str, percent: float, words: str, colour: str) -> str:
-    """A mark at a percent; `words` are HTML."""
+    """A mark on the track at a percent; `words` are HTML."""
     side = "start" if percent < _EDGE else "end" if percent > 100 - _EDGE else "middle"
     look = f";color:{colour}" if colour else ""
     return f"<div class='knb-mark {row}' data-side='{side}' style='left:{percent:.1f}%{look}'>{words}</div>"

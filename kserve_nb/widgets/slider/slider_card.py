@@ -140,7 +140,7 @@ def _actions(view: SliderView) -> str:
 
 
 def _question(view: SliderView) -> str:
-    """The question that is open, or the effect of the chosen change, in an area of constant height."""
+    """The open question to the user, or the effect of the chosen change, in an area of constant height."""
     state = view.state
     is_open = bool(state.confirming and state.status and not view.unavailable)
     body = note("✖", view.number_problem, urgent=True) if view.number_problem else ""
@@ -247,7 +247,7 @@ def _measure(view: SliderView) -> str:
 
 
 def _details(view: SliderView) -> str:
-    """The change as YAML and as a command; folded, so that it takes no room until it is wanted."""
+    """The change as YAML and as a command; folded, so that it takes no space until the user opens it."""
     state = view.state
     change = state.confirming or TrafficChange("apply", state.draft_percent)
     blocked = not state.confirming and view.blocked.get("apply")

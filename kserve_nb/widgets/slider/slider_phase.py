@@ -1,4 +1,4 @@
-"""Where a change stands, derived from a slider's state: one word, one sentence, and four steps. Pure."""
+"""The progress of a change, derived from a slider's state: one word, one sentence, and four steps. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _REWORDED = ("edited", "routing", "stale", "stalled", "verified")  # their sente
 
 @dataclass(frozen=True)
 class SliderPhase:
-    """Where a change stands: one word, and the sentence for the user."""
+    """The progress of a change: one word, and the sentence for the user."""
 
     word: PhaseWord
     sentence: str
@@ -49,7 +49,7 @@ Journal = tuple[tuple[float, SliderPhase], ...]
 
 
 def phase_of(state: SliderState, *, read_only: str, unavailable: str) -> SliderPhase:
-    """The phase: first what prevents any change, then what the user is doing, then what the cluster has reached."""
+    """The phase of a slider: first what prevents any change, then what the user is doing, then the cluster's state."""
     return _prevented(state.snapshot, read_only, unavailable) or _user_phase(state) or _cluster_phase(state)
 
 
@@ -78,7 +78,7 @@ def steps_of(state: SliderState) -> tuple[ChangeStep, ...]:
 
 
 def journaled(journal: Journal, at: float, phase: SliderPhase) -> Journal:
-    """The journal with one more line if the phase is another one or has another sentence."""
+    """The journal, with one more line if the phase or its sentence has changed."""
     if phase.word == "loading" or (journal and journal[-1][1] == phase):
         return journal
     if journal and journal[-1][1].word == phase.word and phase.word in _REWORDED:

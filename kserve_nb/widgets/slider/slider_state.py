@@ -37,14 +37,14 @@ class SliderState:
     status: RolloutStatus | None = None  # the newest one: after a write it is newer than the snapshot
     synced: bool = False  # whether the cluster has been read
     draft_percent: int = 100  # of the handle
-    base_percent: int = 100  # requested by the cluster when the handle last followed it
+    base_percent: int = 100  # the requested percent when the handle last followed the cluster
     confirming: TrafficChange | None = None  # what Yes would write
     confirmed_once: bool = False  # the first Yes of two
     decided_on: RolloutStatus | None = None  # what the user saw when the change was chosen
     queued: TrafficChange | None = None  # is written once the traffic has moved
     writing: TrafficChange | None = None  # sent, not answered yet
     accepted: TrafficChange | None = None  # the last one that the API server has stored
-    accepted_edition: tuple[str, int] = ("", 0)  # of the spec after that
+    accepted_edition: tuple[str, int] = ("", 0)  # of the spec after that write
     outcome: Outcome = ""  # how the last write failed
     failed: TrafficChange | None = None  # the change that failed
     reason: str = ""  # why, in the cluster's words
@@ -62,7 +62,7 @@ class SliderState:
 
     @property
     def shown_percent(self) -> int:
-        """The percent to show at the handle: that of the change to confirm, if there is one."""
+        """The percent to show at the handle: the percent of the change to confirm, if there is one."""
         return self.confirming.latest_percent if self.confirming else self.draft_percent
 
     @property
@@ -74,14 +74,14 @@ class SliderState:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether an earlier change is not routed yet and may still be."""
+        """Whether an earlier change is not routed yet, but may still be routed."""
         if self.writing or self.awaits_own_write:
             return True
         return bool(self.snapshot.missing) and not self.snapshot.failure and not self.stalled
 
     @property
     def after_yes(self) -> Next:
-        """What the first Yes leads to."""
+        """The state after the first Yes: a second question, a place in the queue, or a write."""
         if self.confirming is None or self.status is None:
             return "wait"
         if second_question(self.confirming, self.status) and not self.confirmed_once:
@@ -91,7 +91,7 @@ class SliderState:
 
     @property
     def queue_next(self) -> Next:
-        """What becomes of the queued change now."""
+        """The next state of the queued change."""
         if self.queued is None or self.snapshot.state != "live" or self.is_under_way:
             return "wait"
         return "drop" if self.snapshot.failure or self.stalled else "write"
@@ -99,35 +99,35 @@ class SliderState:
     # --- what the user does --------------------------------------------------------------------------------------
 
     def edited(self, percent: int) -> SliderState:
-        """The handle was moved: a question, a failure and a message about the old position no longer apply."""
+        """The state after the handle was moved: question, failure and message about the old position are gone."""
         return replace(self._cleared(), draft_percent=percent, message=None)
 
-    def asked(self, change: TrafficChange) -> SliderState:
-        """A button was pressed: the change waits for Yes."""
+    def proposed(self, change: TrafficChange) -> SliderState:
+        """The state after a button was pressed: the change waits for Yes."""
         return replace(self._cleared(), confirming=change, decided_on=self.status, message=None)
 
     def confirmed_first(self) -> SliderState:
-        """The first Yes of two."""
+        """The state after the first Yes of two."""
         return replace(self, confirmed_once=True)
 
     def enqueued(self) -> SliderState:
-        """Confirm a change while an earlier one is in progress: it waits. At most one change can wait."""
+        """The state after a change was confirmed during an earlier one: it waits. At most one change can wait."""
         return replace(self._cleared(), queued=self.confirming)
 
     def cancelled(self) -> SliderState:
-        """Cancel: the handle returns to the requested percent; the question and the queued change are dropped."""
+        """The state after Cancel: the handle is at the requested percent, without question and queued change."""
         cleared = replace(self._cleared(), queued=None, decided_on=None, message=None)
         return replace(cleared, draft_percent=requested_percent(self.status)) if self.status else cleared
 
     # --- what becomes of a write ---------------------------------------------------------------------------------
 
     def sent(self, change: TrafficChange) -> SliderState:
-        """The change is on its way; it replaces a queued one."""
+        """The state after a change was sent; it replaces a queued one."""
         message = Message("…", f"requesting {change.latest_percent} %")
         return replace(self._cleared(), writing=change, queued=None, decided_on=None, message=message)
 
     def stored(self, change: TrafficChange, status: RolloutStatus) -> SliderState:
-        """The API server has stored the change."""
+        """The state after the API server has stored the change."""
         state = replace(
             self,
             writing=None if self.writing == change else self.writing,
@@ -141,7 +141,7 @@ class SliderState:
         return replace(state, message=Message("✔", f"the spec requests {change.latest_percent} %"))
 
     def write_failed(self, change: TrafficChange, error: Exception) -> SliderState:
-        """The change was not stored, or the answer was lost."""
+        """The state after a failed write: the change was not stored, or the answer was lost."""
         if self.writing != change:  # a later change has replaced it
             return self
         if isinstance(error, ChangedError):
@@ -153,12 +153,12 @@ class SliderState:
         return self._failed("rejected", change, f"{error}", explain)
 
     def not_stored(self, change: TrafficChange) -> SliderState:
-        """After a lost answer: the change was not stored."""
+        """The state after a lost answer, if the change was not stored."""
         message = Message("✖", f"{change.latest_percent} % was not stored. Apply it again, or cancel.")
         return replace(self._cleared(), message=message)
 
     def dropped(self) -> SliderState:
-        """The queued change is given up, because the change before it failed or stalled."""
+        """The state without the queued change, which is dropped because the change before it failed or stalled."""
         percent = self.queued.latest_percent if self.queued else 0
         message = Message("✖", f"{percent} % was not requested: the change before it was not completed")
         return replace(self, queued=None, message=message)
@@ -166,7 +166,7 @@ class SliderState:
     # --- snapshots of the cluster --------------------------------------------------------------------------------
 
     def seen(self, snapshot: Snapshot, now_s: float) -> SliderState:
-        """A snapshot has arrived."""
+        """The state after a new snapshot of the cluster."""
         since = self.waiting_since_s if snapshot.missing == self.snapshot.missing else now_s
         stalled = bool(snapshot.missing) and now_s - since >= STALLED_S
         state = replace(self, snapshot=snapshot, waiting_since_s=since, stalled=stalled)
@@ -179,7 +179,7 @@ class SliderState:
         return state
 
     def is_outdated(self, status: RolloutStatus | None) -> bool:
-        """Whether a status was read before our own last write."""
+        """Whether a status is older than our own last write."""
         known = self.status
         return bool(known and status and known.uid == status.uid and status.generation < known.generation)
 
@@ -196,7 +196,7 @@ class SliderState:
         return state if known is None or known.edition == status.edition else state._changed(known, status, confirming)
 
     def _changed(self, known: RolloutStatus, status: RolloutStatus, confirming: TrafficChange | None) -> SliderState:
-        """The spec was changed, by our own write or by another user."""
+        """The state after the spec was changed, by our own write or by another user."""
         state = self._remembering(known, status)
         writing = state.writing
         if status.edition == state.accepted_edition or (writing and writing.percent == status.requested_percent):
@@ -207,7 +207,7 @@ class SliderState:
         return replace(state, message=Message("·", difference)) if state.is_edited and not state.outcome else state
 
     def _remembering(self, known: RolloutStatus, status: RolloutStatus) -> SliderState:
-        """Remember the split for Back; a percent of another model's canary is not a split to return to."""
+        """The state that remembers the split for Back. The percent of another model's canary is not remembered."""
         if (known.uid, known.model) != (status.uid, status.model):
             return replace(self, previous=None)
         if known.requested_percent != status.requested_percent:
@@ -221,5 +221,5 @@ class SliderState:
         )  # fmt: skip
 
     def _cleared(self) -> SliderState:
-        """Without question and failure; what was sent or queued stays."""
+        """The state without question and failure; changes that were sent or queued stay."""
         return replace(self, confirming=None, confirmed_once=False, outcome="", failed=None, reason="")

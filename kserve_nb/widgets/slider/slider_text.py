@@ -14,7 +14,7 @@ JOURNAL_SHOWN = 8
 
 
 def text(view: SliderView) -> str:
-    """The split, where the change stands, how far it has come, and the journal."""
+    """The split, the progress of the change, and the journal."""
     status = view.state.status
     lines = [
         render.status_line(status) if status else view.absent,
@@ -39,7 +39,7 @@ def draft_line(view: SliderView) -> str:
 
 
 def as_json(view: SliderView) -> dict[str, Any]:
-    """The same as JSON's own types."""
+    """The snapshot and the change as dicts and lists."""
     state = view.state
     return {
         **state.snapshot.as_json(),

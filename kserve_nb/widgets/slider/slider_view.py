@@ -12,7 +12,7 @@ from kserve_nb.widgets.slider.traffic_change import Action
 
 @dataclass(frozen=True)
 class SliderView:
-    """A slider's state and what follows from it: text, card and JSON are functions of this value."""
+    """A slider's state and the values derived from it: text, card and JSON are functions of this value."""
 
     state: SliderState
     phase: SliderPhase

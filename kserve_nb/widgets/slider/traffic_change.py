@@ -85,7 +85,7 @@ def effect(change: TrafficChange, status: RolloutStatus | None) -> str:
 
 
 def question(change: TrafficChange, status: RolloutStatus) -> str:
-    """What Yes confirms, with the revisions concerned."""
+    """The question that Yes confirms, with the revisions that it affects."""
     latest, previous = _names(status)
     if change.action == "promote":
         return (
@@ -107,7 +107,7 @@ def second_question(change: TrafficChange, status: RolloutStatus) -> str:
         return ""
     latest, _ = _names(status)
     more = f"{points} of 100 requests more reach {latest}"
-    return f"This moves {points} points at once, more than {BIG_STEP}: {more}. Really?"
+    return f"This moves {points} points at once, more than {BIG_STEP}: {more}. Continue?"
 
 
 def unavailable(snapshot: Snapshot, status: RolloutStatus | None, *, synced: bool, read_only: str, absent: str) -> str:

@@ -59,19 +59,19 @@ class TrafficSlider(RolloutWidget):
     # --- the buttons, in code ------------------------------------------------------------------------------------
 
     def apply(self, confirm: bool = False) -> RolloutStatus | None:
-        """What Apply does; with `confirm` also what Yes does: writes the change and raises what the cluster refuses."""
+        """Press Apply. With `confirm` also press Yes: write the change, and raise if the cluster refuses it."""
         return self._act("apply", confirm)
 
     def promote(self, confirm: bool = False) -> RolloutStatus | None:
-        """What Promote does, and with `confirm` Yes: all traffic goes to the latest revision."""
+        """Press Promote: all traffic goes to the latest revision. With `confirm` also press Yes."""
         return self._act("promote", confirm)
 
     def pin(self, confirm: bool = False) -> RolloutStatus | None:
-        """What Pin previous does, and with `confirm` Yes: all traffic returns to the previous revision."""
+        """Press Pin previous: all traffic returns to the previous revision. With `confirm` also press Yes."""
         return self._act("pin", confirm)
 
     def back(self, confirm: bool = False) -> RolloutStatus | None:
-        """What Back does, and with `confirm` Yes: the percent that was requested before the current one."""
+        """Press Back: return to the percent requested before the current one. With `confirm` also press Yes."""
         return self._act("back", confirm)
 
     def cancel(self) -> None:
@@ -87,17 +87,17 @@ class TrafficSlider(RolloutWidget):
 
     @property
     def phase(self) -> SliderPhase:
-        """Where the change stands: one word and one sentence."""
+        """The progress of the change: one word and one sentence."""
         return self._view().phase
 
     @property
     def text(self) -> str:
-        """The split, where the change stands, and what happened, line by line."""
+        """The split, the progress of the change, and what happened, line by line."""
         return slider_text.text(self._view())
 
     @property
     def json(self) -> dict[str, Any]:
-        """The snapshot and the change as JSON's own types."""
+        """The snapshot and the change as dicts and lists."""
         return slider_text.as_json(self._view())
 
     def close(self) -> None:
@@ -152,7 +152,7 @@ class TrafficSlider(RolloutWidget):
     # --- how its state changes -----------------------------------------------------------------------------------
 
     def _change_state(self, transition: Any) -> None:
-        """Replace the state by `transition(state)`, and everything that shows it."""
+        """Replace the state by `transition(state)`, and redraw everything that shows it."""
         with self._lock:
             self._state = transition(self._state)
             self.set_trait("snapshot", self._state.snapshot)
@@ -186,7 +186,7 @@ class TrafficSlider(RolloutWidget):
             if not confirm:
                 if why := self._view().blocked.get(action):
                     raise NotPossibleError(f"{self._rollout.name}: Cannot {action}: {why}.")
-                self._change_state(lambda state: state.asked(change))
+                self._change_state(lambda state: state.proposed(change))
                 return None
         return self._write(change, state.decided_on)
 
@@ -197,7 +197,7 @@ class TrafficSlider(RolloutWidget):
         return state.failed
 
     def _write(self, change: TrafficChange, decided_on: RolloutStatus | None) -> RolloutStatus:
-        """Write a change, wait for the answer, and raise what the cluster refuses."""
+        """Write a change and wait for the answer. Raises if the cluster refuses it."""
         self._change_state(lambda state: state.sent(change))
         return self._finish_write(change, decided_on)
 
@@ -252,7 +252,7 @@ class TrafficSlider(RolloutWidget):
         self.redraw()
 
     def _on_number(self, value: str) -> None:
-        """Take a whole number from the number box; anything else is explained and changes nothing."""
+        """Use a whole number from the number box; for any other text, show why it is not valid."""
         typed = _WHOLE.fullmatch(value)
         self._typed = value
         if typed and int(typed[1]) <= 100:
@@ -269,7 +269,7 @@ class TrafficSlider(RolloutWidget):
 
     def _on_yes(self, _value: str) -> None:
         with self._lock:
-            if not self._state.confirmed_once:  # the first Yes clicked twice is not the second one
+            if not self._state.confirmed_once:  # a double click on the first Yes does not count as the second Yes
                 self._confirm()
 
     def _on_sure(self, _value: str) -> None:

@@ -26,7 +26,7 @@ class Entry:
         return obj
 
     def in_version_of(self, kind: Kind) -> Entry:
-        """The same object in another version of its kind. Versions differ only in their apiVersion."""
+        """The entry in another version of its kind. Versions differ only in their apiVersion."""
         if not kind.has_versions:
             return self
         obj = self.copy() | {"apiVersion": kind.api_version}

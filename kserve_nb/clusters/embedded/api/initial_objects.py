@@ -45,7 +45,7 @@ _STORAGE_FORMATS = (
     {"regex": "https://(.+?).blob.core.windows.net/(.+)"}, {"regex": "https://(.+?).file.core.windows.net/(.+)"},
     {"regex": "https?://(.+)/(.+)"},
 )
-NODE_CPU, NODE_MEMORY_KI = 64, 128 * 2**20  # the least that the node advertises
+NODE_CPU, NODE_MEMORY_KI = 64, 128 * 2**20  # the node advertises at least this much
 GATEWAY_PORT = 8080
 
 log = logging.getLogger(__name__)

@@ -105,7 +105,7 @@ def _split_key(split: Object) -> Key:
 
 @functools.lru_cache(maxsize=4096)
 def _cluster(key: Key, backend: RevisionBackend, activator: str) -> Object:
-    """Sends requests to ready pods, and to the activator if none is ready or accepts the connection."""
+    """The Envoy cluster of a revision: its ready pods, or the activator if none is ready or accepts a connection."""
     tiers = [list(backend.addresses), [activator]] if backend.addresses else [[activator]]
     breakers: Object = {"thresholds": [{"max_connections": UNLIMITED, "max_pending_requests": UNLIMITED,
                                         "max_requests": UNLIMITED, "max_retries": UNLIMITED}]}

@@ -16,7 +16,7 @@ QUEUE_DEPTH = 10_000  # waiting requests per revision, the limit of Knative's ac
 
 
 class QueueFullError(Exception):
-    """The revision's queue has reached its limit."""
+    """The queue of a revision has reached its limit."""
 
 
 class RequestQueues:

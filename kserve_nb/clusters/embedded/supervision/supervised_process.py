@@ -31,7 +31,7 @@ class SupervisedProcess:
         name: the part of the cluster: `runtime`, `envoy` or `server`.
         argv: the command line.
         log_file: receives the process's stdout and stderr.
-        is_ready: tells whether the process does its work; called repeatedly until it does.
+        is_ready: returns whether the process is ready; called repeatedly until it is.
         report: called without arguments whenever `health` has changed.
         pass_fds: file descriptors that the process inherits.
         on_state: called with each new state, before `report`.

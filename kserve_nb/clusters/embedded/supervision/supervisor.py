@@ -3,8 +3,8 @@
     python -m kserve_nb.clusters.embedded.supervision.supervisor NAME
 
 It holds the API server's listening socket, so that clients wait instead of being refused while the server restarts. It
-holds an exclusive lock on `supervisor.lock` in the cluster's state folder for as long as it runs: whoever can take the
-lock knows that no supervisor runs. It never removes the folder.
+holds an exclusive lock on `supervisor.lock` in the cluster's state folder for as long as it runs: if another process
+can take the lock, no supervisor runs. It never removes the folder.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ class Supervisor:
             end_orphans([part.pid for part in self.parts if part.pid is not None])
         try:
             health.write(self._folder, Health(os.getpid(), tuple(part.health for part in self.parts), self._stopped))
-        except OSError as error:  # the disk is full, or the folder is gone: the processes matter more
+        except OSError as error:  # the disk is full, or the folder is gone: keep the processes running
             log.warning("cannot write the health record: %s", error)
 
 

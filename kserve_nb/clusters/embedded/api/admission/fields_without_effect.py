@@ -1,4 +1,4 @@
-"""Fields that the embedded cluster accepts but does not act on. Each one earns a warning when an object is applied.
+"""Fields that the embedded cluster accepts but does not act on. Each one causes a warning when an object is applied.
 
 `docs/differences.md` is generated from this table: `python -m kserve_nb.clusters.embedded.api.admission.differences`.
 """
@@ -33,7 +33,7 @@ class Difference:
 
     Args:
         path: names separated by dots; `[]` stands for each item of a list.
-        effect: what happens, or does not happen, here.
+        effect: the behaviour of the embedded cluster.
         instead: what to do about it.
         values: a regular expression for the values that have no effect; all values if it is None.
         warns: whether a write is answered with a warning. Fields of the tutorial's own manifests are only documented.

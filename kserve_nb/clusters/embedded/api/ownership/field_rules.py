@@ -19,13 +19,13 @@ class FieldRules(Protocol):
     """How the value of a field is merged."""
 
     def keys(self, items: list[Any]) -> tuple[str, ...] | None:
-        """The keys of its items, if it is a list: () for a set, None for a list that is one value."""
+        """The keys of the value's items, if it is a list: () for a set, None for a list that is one value."""
 
     def field(self, name: str) -> FieldRules:
-        """The rules of a field in it, if it is an object."""
+        """The rules of a field in the value, if the value is an object."""
 
     def item(self) -> FieldRules:
-        """The rules of its items, if it is a list."""
+        """The rules of the value's items, if the value is a list."""
 
 
 @dataclass(frozen=True)

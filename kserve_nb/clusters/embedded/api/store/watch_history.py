@@ -66,7 +66,7 @@ class WatchSubscription:
         return changes
 
     def close(self) -> None:
-        """Let the reader take what is queued, and accept nothing more."""
+        """End the subscription: the reader still gets the queued changes, and no further ones."""
         self.closed = True
         self._wake.set()
 

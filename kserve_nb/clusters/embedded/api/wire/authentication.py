@@ -1,4 +1,4 @@
-"""Who sends a request, and whether the user may send it.
+"""Authentication and authorization: the user of a request, and whether the user may send it.
 
 The cluster has one bearer token that makes its bearer a cluster administrator. Requests without a token or with that of
 a ServiceAccount, and impersonated users, may read little more than the version and the discovery documents. Requests

@@ -13,7 +13,7 @@ Event = tuple[Object, str, str, str, str]  # object, type, reason, message, comp
 
 @dataclass(frozen=True)
 class Moment:
-    """The time and the cluster's settings: all that a reconciler reads besides objects."""
+    """The time and the cluster's settings: a reconciler reads only these and objects."""
 
     now: float  # POSIX seconds
     settings: Settings

@@ -103,7 +103,7 @@ def make_revision(configuration: Object, now: float) -> Object:
 
 
 def _labels(meta: Object) -> dict[str, str]:
-    """`updateRevisionLabels`."""
+    """The labels of a new Revision (`updateRevisionLabels`)."""
     held = meta.get("labels") or {}
     labels = {CONFIGURATION_LABEL: meta["name"], CONFIGURATION_GENERATION_LABEL: str(meta["generation"]),
               CONFIGURATION_UID_LABEL: meta["uid"]}
@@ -111,7 +111,7 @@ def _labels(meta: Object) -> dict[str, str]:
 
 
 def _set_latest_created(status: Object, conditions: Conditions, name: str) -> None:
-    """`SetLatestCreatedRevisionName`."""
+    """Set the latest created Revision in the status (`SetLatestCreatedRevisionName`)."""
     status["latestCreatedRevisionName"] = name
     if status.get("latestReadyRevisionName") != name:
         conditions.mark_unknown("Ready")

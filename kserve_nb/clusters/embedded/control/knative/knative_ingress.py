@@ -96,7 +96,7 @@ def _split(namespace: str, revision: str, percent: int, port: int) -> Object:
 
 
 def status_traffic(route: Object, traffic: Traffic, rollout: Rollout, domain: str) -> list[Object]:
-    """`status.traffic` of the Route (`GetRevisionTrafficTargets`)."""
+    """The traffic list in the Route's status (`GetRevisionTrafficTargets`)."""
     result = []
     for target in traffic.targets:
         going = shares(rollout, target.tag, target.configuration) if target.latest else ()

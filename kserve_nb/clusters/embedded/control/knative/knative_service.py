@@ -109,7 +109,7 @@ def _copy_fields(status: Object, child: Object, fields: tuple[str, ...]) -> None
 
 
 def _propagate(conditions: Conditions, type_: str, child: Object) -> None:
-    """`PropagateConfigurationStatus` and `PropagateRouteStatus`."""
+    """Copy the children's status (`PropagateConfigurationStatus`, `PropagateRouteStatus`)."""
     ready = condition(child, "Ready")
     if ready.get("status") == "True":
         conditions.mark_true(type_)

@@ -50,7 +50,7 @@ COMPONENT = "v1beta1Controllers"
 FINALIZER = "inferenceservice.finalizers"
 STOP, NO_AUTO_UPDATE = "serving.kserve.io/stop", "serving.kserve.io/disable-auto-update"
 KNATIVE, KNATIVE_MODES = "Knative", ("Knative", "Serverless")
-DELAYS_S = {INFERENCE_SERVICE: 0.02}  # as with KServe, the status is that of the old spec for a moment
+DELAYS_S = {INFERENCE_SERVICE: 0.005}  # as with KServe, the status is that of the old spec for a moment
 MODEL_STATUS_RETRY_S = 1.0
 
 

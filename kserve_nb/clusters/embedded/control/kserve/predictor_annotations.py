@@ -88,7 +88,7 @@ def is_multi_model(isvc: Object) -> bool:
 
 
 def _logger(logger: Object | None) -> dict[str, str]:
-    """`addLoggerAnnotations`."""
+    """The annotations for the logger (`addLoggerAnnotations`)."""
     if logger is None:
         return {}
     given = {"logger-sink-url": logger.get("url"), "logger-mode": str(logger.get("mode", ""))}
@@ -97,7 +97,7 @@ def _logger(logger: Object | None) -> dict[str, str]:
 
 
 def _batcher(batcher: Object | None) -> dict[str, str]:
-    """`addBatcherAnnotations`."""
+    """The annotations for the batcher (`addBatcherAnnotations`)."""
     if batcher is None:
         return {}
     return {"batcher": "true"} | {key: str(batcher[name]) for name, key in _BATCHER.items()
@@ -105,7 +105,7 @@ def _batcher(batcher: Object | None) -> dict[str, str]:
 
 
 def _storage(storage: dict[str, Any] | None) -> dict[str, str]:
-    """`addStorageSpecAnnotations`."""
+    """The annotations for `storage` (`addStorageSpecAnnotations`)."""
     if storage is None:
         return {}
     annotations = {"storage-spec": "true"}

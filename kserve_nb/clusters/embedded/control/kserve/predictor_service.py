@@ -89,7 +89,7 @@ def _add_models(pod: Object, predictor: Object, annotations: dict[str, str], vie
 
 
 def _scale_annotations(predictor: Object, annotations: dict[str, str]) -> dict[str, str]:
-    """`SetAutoScalingAnnotations`."""
+    """The autoscaling annotations of a component (`SetAutoScalingAnnotations`)."""
     replicas, maximum = predictor.get("minReplicas"), predictor.get("maxReplicas")
     result = {f"{AUTOSCALING}class": annotations.get(f"{AUTOSCALING}class", KPA_CLASS),
               MIN_SCALE: str(1 if replicas is None else replicas)}

@@ -128,7 +128,7 @@ def _priority(spec: Object, model: Object) -> int:
 
 @dataclass(frozen=True)
 class ModelDefaults:
-    """What KServe adds to a model and its InferenceService for some model servers (`SetRuntimeDefaults`)."""
+    """The defaults that KServe adds to a model and its InferenceService for some servers (`SetRuntimeDefaults`)."""
 
     env: tuple[Object, ...] = ()  # added unless the model sets the variable
     args: tuple[str, ...] = ()

@@ -21,7 +21,7 @@ _TAG = re.compile(r"latest|v?\d+(\.\d+)*([-+.].*)?")
 
 
 def role_of(image: str) -> Role | None:
-    """Return what the node runs for an image of any registry, or None if the node does not have it."""
+    """Return the role that the node runs for an image of any registry, or None if the node does not have the image."""
     name, at, _digest = image.partition("@")
     repository, _, tag = name.rpartition("/")[2].partition(":")
     role = _ROLES.get(repository)

@@ -33,7 +33,7 @@ LOST_CODE = 255  # what containerd reports of containers that ended while it did
 
 @dataclass(frozen=True)
 class NodeContext:
-    """What all pods of the node share."""
+    """The context that all pods of the node share."""
 
     objects: Objects
     settings: Settings
@@ -143,12 +143,12 @@ class PodRecord:
         self.event("Normal", "Created", "Container created", container.name)
 
     def has_started(self, container: Container) -> None:
-        """Note that a container has started."""
+        """Record that a container has started."""
         container.state = {"running": {"startedAt": utc(time.time())}}
         self.event("Normal", "Started", "Container started", container.name)
 
     def has_ended(self, container: Container, process: Process | None) -> None:
-        """Note that a container has ended. `process` is None if it was lost with the runtime."""
+        """Record that a container has ended. `process` is None if it was lost with the runtime."""
         code = LOST_CODE if process is None or process.exit_code is None else process.exit_code
         ended = process.finished if process is not None and process.finished else time.time()
         terminated = {

@@ -1,4 +1,4 @@
-"""The log of a pod's queue-proxy, which is no process here: Envoy and the kubelet do its work."""
+"""The log of a pod's queue-proxy. It is not a process here: Envoy and the kubelet do its work."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class TaskProcess:
             self.ended.set()
 
     def lose(self) -> None:
-        """The runtime has ended."""
+        """Mark the process as lost, because the runtime has ended."""
         self.lost = not self.ended.is_set()
         self.ended.set()
 

@@ -34,7 +34,7 @@ LISTENING, OUT_OF_MEMORY = b"listening", b"out of memory"
 SANDBOX_FAILED = 128
 _OWN_CODE = str(Path(__file__).parents[1])
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
-# Packages that a model server imports and hardly ever uses, and others that it never uses.
+# Packages that a model server imports but hardly ever uses, and others that it never uses.
 _DEFERRED = ("pandas", "scipy.stats", "scipy.integrate", "scipy.interpolate", "scipy.optimize",
              "scipy.optimize._linesearch", "scipy.spatial", "scipy.special", "scipy.ndimage", "scipy.fft", "numpy.f2py",
              "sklearn.model_selection", "narwhals", "narwhals.stable", "narwhals.stable.v2",
@@ -141,23 +141,23 @@ def _run(task: Task, pipe: int, listener: socket.socket | None) -> int:
 
 
 class _Reports:
-    """What a server reports to the zygote through its pipe."""
+    """The reports that a server sends to the zygote through its pipe."""
 
     def __init__(self, task: Task, pipe: int):
         self._memory_bytes, self._pipe = task.memory_bytes, pipe
 
     def loaded(self) -> None:
-        """The model is in memory: end the process if that is more than its limit."""
+        """Called when the model is in memory: end the process if it exceeds its memory limit."""
         used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT
         if self._memory_bytes and used > self._memory_bytes:
             self.out_of_memory()
 
     def listening(self) -> None:
-        """The server accepts connections."""
+        """Report that the server accepts connections."""
         os.write(self._pipe, LISTENING)
 
     def out_of_memory(self) -> None:
-        """Memory cannot be allocated: end the process as the kernel ends one that exceeds its limit."""
+        """Called when memory cannot be allocated: end the process as the kernel would."""
         os.write(self._pipe, OUT_OF_MEMORY)
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -57,7 +57,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return _StandIn(spec.name)
 
     def exec_module(self, module: types.ModuleType) -> None:
-        """A stand-in has no code."""
+        """Execute nothing: a stand-in has no code."""
 
 
 class _StandIn(types.ModuleType):

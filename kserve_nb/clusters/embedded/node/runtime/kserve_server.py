@@ -27,16 +27,16 @@ STOP_S = 30  # how long requests under way may continue after SIGTERM
 
 
 class Reports(Protocol):
-    """What the server reports to the process that started it."""
+    """The reports of the server to the process that started it."""
 
     def loaded(self) -> None:
-        """The model is in memory."""
+        """Report that the model is in memory."""
 
     def listening(self) -> None:
-        """The server accepts connections."""
+        """Report that the server accepts connections."""
 
     def out_of_memory(self) -> None:
-        """Memory cannot be allocated. Does not return."""
+        """Report that memory cannot be allocated. Does not return."""
 
 
 class SKLearnModel(Model):  # type: ignore[misc]  # kserve is not typed

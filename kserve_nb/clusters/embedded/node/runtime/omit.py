@@ -36,7 +36,7 @@ class _OmittingFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return _EmptyModule(spec.name)
 
     def exec_module(self, module: types.ModuleType) -> None:
-        """An empty module has no code."""
+        """Execute nothing: an empty module has no code."""
 
 
 def omit(*packages: str) -> None:

@@ -1,7 +1,7 @@
 """The sandbox of a container: what its process may read, write, reach and use.
 
 A model is a pickle, and loading a pickle runs the code in it. The process therefore gives up, before it loads a model,
-all access that a model server does not need. How much it can give up depends on the kernel; `level` tells.
+all access that a model server does not need. How much it can give up depends on the kernel; `level` returns that.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _DEVICES = ("/dev/null", "/dev/full")
 
 
 def level() -> str:
-    """What separates pods from the user's files, network and processes on this machine, in words for the user."""
+    """The level of the sandbox on this machine, and what it separates pods from, in words for the user."""
     if os.environ.get(SWITCH) == "off":
         return f"none: {SWITCH}=off. Models run with your rights"
     files, calls = landlock.version(), seccomp.is_available()

@@ -1,4 +1,4 @@
-"""The storage-initializer of a pod: brings a model into the pod's folder, with KServe's own log lines.
+"""The storage-initializer of a pod: downloads a model into the pod's folder, with KServe's own log lines.
 
 The texts are those of the image kserve/storage-initializer v0.20.0.
 """
@@ -30,11 +30,11 @@ _UNREACHABLE = re.compile(r"(s3|hdfs|webhdfs|hf|oci|oci\+native)://|https://[^/]
 
 
 class StorageError(Exception):
-    """A model could not be brought into the pod; the message is the last line of the log."""
+    """A model that could not be downloaded into the pod; the message is the last line of the log."""
 
 
 def run(argv: Sequence[str], root: Path) -> int:
-    """Bring the model of each source URI to its destination and return the exit code.
+    """Download the model of each source URI to its destination, and return the exit code.
 
     Args:
         argv: source URIs and destinations, alternately.

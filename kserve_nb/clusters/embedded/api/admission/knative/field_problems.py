@@ -38,27 +38,27 @@ def lines(problems: Iterable[Problem]) -> list[str]:
 
 
 def missing(*paths: str) -> Iterator[Problem]:
-    """`ErrMissingField`."""
+    """The problem of a missing field (`ErrMissingField`)."""
     return (Problem("missing field(s)", path) for path in paths)
 
 
 def disallowed(*paths: str) -> Iterator[Problem]:
-    """`ErrDisallowedFields`."""
+    """The problem of a field that may not be set (`ErrDisallowedFields`)."""
     return (Problem("must not set the field(s)", path) for path in paths)
 
 
 def invalid_value(value: Any, path: str, details: str = "") -> Problem:
-    """`ErrInvalidValue`."""
+    """The problem of an invalid value (`ErrInvalidValue`)."""
     return Problem(f"invalid value: {value}", path, details)
 
 
 def invalid_key(key: str, path: str = "", details: str = "") -> Problem:
-    """`ErrInvalidKeyName`."""
+    """The problem of an invalid key (`ErrInvalidKeyName`)."""
     return Problem(f'invalid key name "{key}"', path, details)
 
 
 def out_of_bounds(value: Any, lower: Any, upper: Any, path: str = "") -> Problem:
-    """`ErrOutOfBoundsValue`."""
+    """The problem of a value outside its bounds (`ErrOutOfBoundsValue`)."""
     return Problem(f"expected {lower} <= {value} <= {upper}", path)
 
 

@@ -25,8 +25,8 @@ from kserve_nb.clusters.embedded.api.admission.knative.revision_problems import 
     networking_problems,
 )
 from kserve_nb.clusters.embedded.api.admission.review import Review
-from kserve_nb.clusters.embedded.apimachinery import dns_names
 from kserve_nb.clusters.embedded.apimachinery.objects import Object
+from kserve_nb.values import dns_names
 
 _REFERENCE_FIELDS = ("apiVersion", "kind", "name")
 _C_IDENTIFIER = "[A-Za-z_][A-Za-z0-9_]*"
@@ -86,7 +86,7 @@ def ingress_problems(review: Review) -> Iterator[Problem]:
 
 
 def _reference_problems(reference: Object) -> Iterator[Problem]:
-    """`ValidateNamespacedObjectReference`."""
+    """The problems of a reference to an object (`ValidateNamespacedObjectReference`)."""
     yield from disallowed(*(field for field in reference if field not in _REFERENCE_FIELDS))
     yield from missing(*(field for field in _REFERENCE_FIELDS if not reference.get(field)))
     for field, texts in (("apiVersion", dns_names.qualified_name_errors(reference.get("apiVersion") or "a")),

@@ -68,7 +68,7 @@ def init_problems(container: Object, volumes: dict[Any, Object], features: Featu
 
 
 def port_count_problems(containers: list[Object]) -> Iterator[Problem]:
-    """The problem of other than one port in all containers together (`validateContainersPorts`)."""
+    """The problem of no port, or of several, in all containers together (`validateContainersPorts`)."""
     count = sum(len(container.get("ports") or []) for container in containers)
     if not count and len(containers) > 1:
         yield from missing("ports")

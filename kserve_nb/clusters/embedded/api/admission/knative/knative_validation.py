@@ -32,7 +32,6 @@ from kserve_nb.clusters.embedded.api.admission.knative.revision_problems import 
     template_problems,
 )
 from kserve_nb.clusters.embedded.api.admission.review import Review, denied
-from kserve_nb.clusters.embedded.apimachinery import dns_names
 from kserve_nb.clusters.embedded.apimachinery.kinds import (
     CONFIGURATION,
     INGRESS,
@@ -43,6 +42,7 @@ from kserve_nb.clusters.embedded.apimachinery.kinds import (
     SERVERLESS_SERVICE,
 )
 from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object
+from kserve_nb.values import dns_names
 
 WEBHOOK = "validation.webhook.serving.knative.dev"
 
@@ -102,7 +102,7 @@ def _revision_problems(review: Review) -> Iterator[Problem]:
 
 
 def _metadata_problems(review: Review) -> Iterator[Problem]:
-    """`ValidateObjectMetadata` of a kind whose autoscaling annotations belong into its template."""
+    """The problems of metadata; autoscaling annotations belong into the template (`ValidateObjectMetadata`)."""
     yield from via("metadata", dns_problems(review.new["metadata"]))
     text = 'autoscaling annotations must be put under "spec.template.metadata.annotations" to work'
     yield from via("metadata.annotations", (

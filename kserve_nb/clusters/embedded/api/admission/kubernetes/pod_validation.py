@@ -13,8 +13,8 @@ from typing import Any
 
 from kserve_nb.clusters.embedded.api.admission.review import Review
 from kserve_nb.clusters.embedded.api.field_errors import Cause, forbidden, invalid, invalid_value, required
-from kserve_nb.clusters.embedded.apimachinery import dns_names
 from kserve_nb.clusters.embedded.apimachinery.objects import Object
+from kserve_nb.values import dns_names
 
 _PULL_POLICIES, _RESTART_POLICIES = ("Always", "IfNotPresent", "Never"), ("Always", "OnFailure", "Never")
 _PROTOCOLS = ("SCTP", "TCP", "UDP")
@@ -109,7 +109,7 @@ def _volume_causes(volumes: list[Object]) -> Iterator[Cause]:
             yield required(at, "must specify a volume type")
         yield from (forbidden(f"{at}.{source}", "may not specify more than 1 volume type") for source in sources[1:])
         claim = volume.get("persistentVolumeClaim")
-        if claim is not None:  # of a name that no claim can have: the node makes a path of it
+        if claim is not None:  # the problem of a name that no claim can have: the node uses the name in a path
             yield from _name_causes(f"{at}.persistentVolumeClaim.claimName", claim.get("claimName"),
                                     dns_names.subdomain_errors)
 

@@ -41,7 +41,7 @@ async def log(request: web.Request, store: Store, target: RequestTarget) -> web.
 
 
 async def refuse(request: web.Request, store: Store, target: RequestTarget) -> web.StreamResponse:
-    """exec and attach: pods have no file system to run a command in. Raises StatusError 405."""
+    """Refuse exec and attach, because pods have no file system to run a command in. Raises StatusError 405."""
     store.entry(POD, target.namespace, target.name or "")
     raise StatusError(
         405, "MethodNotAllowed",

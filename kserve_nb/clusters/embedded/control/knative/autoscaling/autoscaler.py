@@ -54,7 +54,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Memory:
-    """What the autoscaler stores about a revision between two decisions, in its Decider object."""
+    """The data that the autoscaler stores about a revision between two decisions, in its Decider object."""
 
     samples: tuple[Sample, ...] = ()
     requests: int = 0
