@@ -13,7 +13,7 @@ from kserve_nb.clusters.publishing.model_package import ModelPackage, PublishErr
 
 CLAIM = "models"
 _SIZE = "1Gi"
-_MOST_LENGTH, _MOST_DIGITS = 63, 10  # of a version, and of the number at its end
+_MOST_LENGTH, _MOST_DIGITS = 63, 10  # characters of a version, and digits of the number at its end
 
 
 class PublishedModel(NamedTuple):

@@ -21,7 +21,7 @@ from kserve_nb.widgets.slider.slider_view import SliderView
 from kserve_nb.widgets.slider.traffic_change import PRESETS, Action, TrafficChange, requested_percent
 from kserve_nb.widgets.yaml_diff import compare_patch, lines_html
 
-_MOST_REQUESTS = 1000  # of one press of the measure button
+_MOST_REQUESTS = 1000  # sent by one press of the measure button
 _NAMES: dict[Action, str] = {"apply": "Apply", "promote": "Promote", "pin": "Pin previous", "back": "Back"}
 _TIPS: dict[Action, str] = {
     "apply": "Asks for confirmation first.",
