@@ -59,7 +59,7 @@ class Evidence:
     ({0.1: (1, 0)}, 1)
     """
 
-    errors: Mapping[float, tuple[int, int]] = field(default_factory=dict)  # by the canary's share: its errors, and all errors
+    errors: Mapping[float, tuple[int, int]] = field(default_factory=dict)  # (canary's errors, all), by canary's share
     canary: int = 0  # requests that the canary answered or may have failed
     canary_failed: int = 0
     previous: int = 0
