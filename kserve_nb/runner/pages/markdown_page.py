@@ -57,7 +57,7 @@ def page_commands(text: str) -> list[PageCommand]:
 
 
 def _read(token: Token) -> tuple[tuple[ShellCommand, ...], str]:
-    """The commands and the output of a code block; the document of an object is something to apply."""
+    """The commands and the output of a code block; an object's document counts as a `kubectl apply` of it."""
     commands, output = parsed(token.content)
     if not commands and _language(token) in _CONFIGURATION and "apiVersion:" in output:
         return (ShellCommand("kubectl apply -f -", output.strip()),), ""

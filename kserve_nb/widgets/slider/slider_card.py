@@ -161,7 +161,7 @@ def _confirmation(change: TrafficChange, status: RolloutStatus, *, again: bool) 
     words = second if again else traffic_change.question(change, status)
     cancel = button("cancel", "Cancel", title="Writes nothing.")
     points = traffic_change.increase(change, status)
-    if again:  # the second Yes is not where the first one was
+    if again:  # the second Yes is at another place than the first one
         buttons = toolbar(cancel, button("sure", f"Yes, {points} points at once", look="caution"))
     else:
         buttons = toolbar(button("yes", "Yes, do it", look="caution"), cancel)
