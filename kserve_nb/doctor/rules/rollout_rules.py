@@ -126,7 +126,7 @@ def left_out(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
     if status.previous and not status.previous_rolledout and not _alone(service):
         yield Finding(
             LEFT_OUT, "note", "rollout", service.title, "no previousRolledoutRevision in the status",
-            'KServe\'s page shows `"previousRolledoutRevision": ""`. The API leaves empty strings out, and a promote '
+            'KServe\'s page shows `"previousRolledoutRevision": ""`. The API leaves empty strings out, and a promotion '
             "fills the field. The column PREV is read from the traffic list.",
             Remedy("", kubectl("get", "isvc", service.name, "-o", "jsonpath={.status.components}",
                                namespace=facts.namespace)),
