@@ -1,4 +1,4 @@
-# Two commands are all a learner needs: `make lab` and `make test`. Every other target is for those who work on the project.
+# Learners only need `make lab`; `make test` checks the project. All other targets are for contributors.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,10 +8,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: help venv lab test quick test-minimum tutorial site lint lint-workflows bench faults soak conformance clean
 .DEFAULT_GOAL := help
 
-help: ## say what each target does
+help: ## show what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' Makefile
 
-venv: $(VENV)/.ready ## set up .venv with all that the project needs
+venv: $(VENV)/.ready ## set up .venv with everything that the project needs
 
 $(VENV)/.ready: requirements.lock bin/venv
 	@PYTHON="$(PYTHON)" bin/venv "$(VENV)"
@@ -21,9 +21,10 @@ lab: venv ## open the tutorial in JupyterLab on an embedded cluster
 	$(BIN)/kserve-nb lab
 
 test quick: export PYTHONPATH := $(CURDIR)/tests/stubs$(if $(PYTHONPATH),:$(PYTHONPATH))
-test: venv ## run all tests (the browser's are skipped by name where there is no chromium)
+test: venv ## run all tests (without Chromium, browser tests are skipped and named)
 	$(BIN)/python -m pytest $(TESTS)
 
+quick: export PYTHONDONTWRITEBYTECODE := # empty: rewriting the asserts of all tests takes seconds, and is kept
 quick: venv ## check style and types and run the fast tests, in two minutes
 	$(BIN)/ruff check -q .
 	$(BIN)/mypy
@@ -33,7 +34,7 @@ test-minimum: ## run the unit tests with the lowest versions that pyproject.toml
 	@PYTHON="$(PYTHON)" bin/venv .venv-minimum requirements-minimum.lock
 	.venv-minimum/bin/python -m pytest -q tests/unit
 
-tutorial: venv ## run all notebooks without a browser, on a cluster of their own
+tutorial: venv ## run all notebooks without a browser, on a new cluster
 	$(BIN)/kserve-nb run --name tutorial-$$$$
 
 site: venv ## run all notebooks and build the site; EXECUTED=FOLDER takes notebooks that have been run
@@ -65,6 +66,6 @@ soak: venv ## show that nothing grows or fails: 30 minutes of updates, 50 runs o
 conformance: venv ## compare with a real KServe's recordings at real speed (15 minutes)
 	$(BIN)/python -m tests.conformance
 
-clean: ## remove what was built; .venv too
+clean: ## remove everything that was built, including .venv
 	rm -rf $(VENV) .venv-minimum build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +

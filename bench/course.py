@@ -1,4 +1,4 @@
-"""Memory of the whole course in a browser: all notebooks run, each opened by the link of the one before it."""
+"""Memory of the whole course in a browser: each notebook is opened by the link in the one before it, and run."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.browser.jupyter import Jupyter, Notebook, until
 from tests.browser.lab import NoChromiumError, chromium, jupyterlab
 
 LIMIT_MIB = 900
-SHOTS = "KSERVE_NB_SHOTS"  # names a folder for screenshots of every page, to look at
+SHOTS = "KSERVE_NB_SHOTS"  # names a folder for screenshots of every page
 
 
 def _pss(processes: list[psutil.Process]) -> float:
-    """MiB, without those that have ended meanwhile."""
+    """The memory (PSS) of processes in MiB, without those that have ended meanwhile."""
     total = 0.0
     for process in processes:
         try:
@@ -69,7 +69,7 @@ def _take(page: Page, jupyter: Jupyter, record: Record) -> list[tuple[str, str, 
 
 
 def run() -> None:
-    """Take the course and show the table."""
+    """Run the course and show the table."""
     os.environ["KSERVE_NB_COURSE"] = "1"
     try:
         with (tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright,

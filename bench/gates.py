@@ -11,7 +11,7 @@ from kserve_nb.gates.criteria.request_gates import LatencyGate
 from tests import gate_simulation as simulation
 
 RUNS = 1000
-FEWER_RUNS = 100  # where a run takes long
+FEWER_RUNS = 100  # of cases in which a run takes long
 RATES = ((0.01, 0.01), (0.05, 0.05), (0.001, 1.0), (0.01, 0.5), (0.01, 0.2), (0.01, 0.1), (0.01, 0.05), (0.01, 0.02))
 
 

@@ -96,7 +96,7 @@ async def until_ready(api: Api, name: str) -> None:
 
 
 async def grow(api: Api, begin: int, end: int) -> None:
-    """Create InferenceServices and pods until there are so many."""
+    """Create InferenceServices and pods until that many exist."""
     for number in range(begin, end):
         name = f"model-{number:03}"
         await until_ready(api, name)

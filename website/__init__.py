@@ -1,4 +1,4 @@
-"""The project's site: the executed course and all pages, built by Sphinx from what `kserve-nb run` wrote.
+"""The project's site: the executed course and all pages, built by Sphinx from the output of `kserve-nb run`.
 
     python -m website build/notebooks build/site
 

@@ -43,7 +43,7 @@ def main(executed: Path, site: Path, links: bool) -> None:
 def build(pages: Path, site: Path, builder: str = "html") -> int:
     """Run Sphinx on a folder of pages, with warnings as errors; returns its exit code.
 
-    It runs in a process of its own, because it changes the signatures of the functions that it documents.
+    Sphinx runs in its own process, because it changes the signatures of the functions that it documents.
     """
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-E", "-b", builder,
                "-c", str(Path(__file__).parent), "-d", str(pages.with_name(f"{pages.name}-trees")),

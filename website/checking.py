@@ -14,12 +14,12 @@ _LOADS = {"img": "src", "script": "src", "iframe": "src", "source": "src", "vide
 _HINTS = {"canonical", "alternate", "license", "author", "help", "next", "prev", "search", "index", "genindex"}
 _CSS_URL = re.compile(r"(?:url\(|@import)\s*['\"]?((?:https?:)?//[^'\")\s]+)")
 _SCRIPT_URL = re.compile(r"(?:import|from|fetch|src\s*=|open)\s*\(?\s*['\"`]((?:https?:)?//[^'\"`\s]+)")
-_KEPT = {"http://www.w3.org/2000/svg"}  # the name of a format is no address
+_KEPT = {"http://www.w3.org/2000/svg"}  # the name of a format is not an address
 
 
 @dataclass
 class _Page(HTMLParser):
-    """What a page links to, what it loads, and which anchors it has."""
+    """The links, the loaded files and the anchors of one page."""
 
     path: Path
     links: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Sphinx's settings. `python -m website` gives the folder of pages; nothing here reaches another host."""
+"""Sphinx's settings. `python -m website` passes the folder of pages; the pages load nothing from another host."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ myst_heading_slug_func = "website.links.heading_slug"
 
 default_role = "code"  # docstrings mark code with single backticks
 autodoc_member_order = "bysource"
-autodoc_preserve_defaults = True  # as written: some are long tables
+autodoc_preserve_defaults = True  # values of arguments as written: some are long tables
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
@@ -59,5 +59,5 @@ html_theme_options = {
     "show_prev_next": True,
     "navigation_with_keys": False,
 }
-html_context = {"default_mode": "auto"}  # as the reader's system, until the reader chooses
+html_context = {"default_mode": "auto"}  # the theme of the reader's system, until the reader chooses one
 html_sidebars: dict[str, list[str]] = {"index": [], "guide": [], "reference": [], "project": [], WIDE: []}

@@ -1,4 +1,4 @@
-"""Which pages the site has, in which section, and what each is about. The menus and lists follow from this table."""
+"""The table of the site's pages: the section of each, and one sentence about it. Menus and lists are made from it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the site with a list page of its own."""
+    """A part of the site, with its own page that lists its pages."""
 
     name: str
     title: str
@@ -62,7 +62,7 @@ SECTIONS = (
 
 
 def sections(pages: Iterable[str]) -> tuple[Section, ...]:
-    """The sections; a page of the repository that the table does not list is the last one of the guide."""
+    """The sections of the site. Pages of the repository that the table does not list are added to the guide."""
     listed = {page.name for section in SECTIONS for page in section.pages}
     new = tuple(Entry(name) for name in sorted(pages) if name not in listed)
     first, *others = SECTIONS

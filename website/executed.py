@@ -11,7 +11,7 @@ from nbformat import NotebookNode
 from website.links import Links
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
-_TIMELINE_CELL = "timeline"  # its text is followed by the recorded timeline
+_TIMELINE_CELL = "timeline"  # the recorded timeline is inserted after the text of this cell
 _MAP = """## Your map
 
 In your own copy of the course, this page shows which tasks you have done. These are the notebooks:
@@ -30,7 +30,7 @@ class NotExecutedError(Exception):
 
 
 def read(folder: Path, name: str) -> NotebookNode:
-    """An executed notebook; raises NotExecutedError if it is missing, was not executed, or has failed."""
+    """Read an executed notebook. Raises NotExecutedError if it is missing, was not executed, or has failed."""
     path = folder / name
     advice = "Run: kserve-nb run --output FOLDER --junit FOLDER/junit.xml"
     if not path.is_file():

@@ -12,29 +12,29 @@ from website.contents import COURSE, SECTIONS, Entry, Section
 
 _TOC = "```{toctree}\n:hidden:\n\n"
 _RULE = re.compile(r"^### (\w\d\d)\n\n\*\*(.+)\*\*$", re.MULTILINE)
-# Classes that the public functions return; their methods are what a notebook calls most.
+# Classes that the public functions return. Notebooks mostly call their methods.
 RETURNED = ("kserve_nb.lab.Lab", "kserve_nb.gates.gated_rollout.GatedRollout", "kserve_nb.rollout.rollout.Rollout",
             "kserve_nb.values.rollout_status.RolloutStatus", "kserve_nb.checks.tutorial.Checks",
             "kserve_nb.doctor.report.Report")  # fmt: skip
 
 
 def toctree(names: Iterable[str]) -> str:
-    """A table of contents that the theme's menus are made of."""
+    """A table of contents, from which the theme makes its menus."""
     return _TOC + "\n".join(names) + "\n```\n"
 
 
 def start(readme: str) -> str:
-    """The start page: the README, and the sections of the site."""
+    """The start page: the README, and a list of the site's sections."""
     return f"{readme}\n{toctree([f'Course <{COURSE}>', *(section.name for section in SECTIONS)])}"
 
 
 def doctor(page: str) -> str:
-    """The page of the doctor's rules, with each rule's title in its heading; the id alone stays the anchor."""
+    """The page of the doctor's rules, with each rule's title in its heading. The anchor is still the id."""
     return _RULE.sub(lambda rule: f"({rule[1].lower()})=\n### {rule[1]} {rule[2]}", page)
 
 
 def section(of: Section, titles: dict[str, str]) -> str:
-    """A section's page: its pages, each with one sentence."""
+    """The page of a section, which lists its pages with one sentence each."""
     rows = "\n".join(f"* [{titles[page.name]}]({page.name}.md){_about(page)}" for page in of.pages)
     return f"# {of.title}\n\n{of.about}\n\n{rows}\n\n{toctree(page.name for page in of.pages)}"
 
@@ -67,7 +67,7 @@ def _timing(suite: ET.Element) -> str:
 
 
 def glossary(course: str, project: str) -> str:
-    """The terms of the course, and the words of the project that Kubernetes, Knative and KServe do not have."""
+    """The glossary: the terms of the course, and the project's own words."""
     return (f"# Glossary\n\n## Terms of the course\n\n{_table(course)}\n\n## Words of the project\n\n"
             "Messages, code and pages use these words. All others are those of Kubernetes, Knative, KServe and Jupyter."
             f"\n\n{_table(project)}\n")

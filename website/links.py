@@ -1,7 +1,7 @@
-"""Links of the repository's Markdown, as GitHub and JupyterLab follow them, rewritten for the site. Pure.
+"""Rewrites the links in the repository's Markdown, which work on GitHub and in JupyterLab, for the site. Pure.
 
-The site keeps the repository's folders, so most links need no change. The README is the start page. A link to a
-source file leads to its text, which the site contains. JupyterLab's anchors become those of headings on the site.
+The site keeps the repository's folders, so most links need no change. The README is the start page. A link to a source
+file leads to the text of the file, which the site contains. JupyterLab's anchors become those of headings on the site.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from website.contents import COURSE, sections
 from website.links import START, Links, copy_sources
 
 DOCTOR = "docs/doctor.md"
-SERVED = "served"  # files that the site has as they are
+SERVED = "served"  # files that are copied to the site without changes
 _TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 _TIMELINE = """# A rollout, moment by moment
 
@@ -32,8 +32,8 @@ def stage(root: Path, folder: Path, target: Path) -> None:
 
     Args:
         root: the repository.
-        folder: what `kserve-nb run --output FOLDER --junit FOLDER/junit.xml` wrote, and `timeline.html`.
-        target: the folder to write; what is in it is deleted.
+        folder: the output of `kserve-nb run --output FOLDER --junit FOLDER/junit.xml`, and `timeline.html`.
+        target: the folder to write; its former content is deleted.
     """
     shutil.rmtree(target, ignore_errors=True)
     notebooks = sorted(path.name for path in (root / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -53,7 +53,7 @@ def stage(root: Path, folder: Path, target: Path) -> None:
 
 
 def _repository_pages(root: Path) -> dict[str, str]:
-    """The README as the start page, and the other Markdown files, by their names."""
+    """Write the README as the start page, and the other Markdown files under their names."""
     files = [*root.glob("*.md"), *(root / "docs").glob("*.md")]
     named = {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in files}
     named[DOCTOR] = generated.doctor(named[DOCTOR])
@@ -73,7 +73,7 @@ def _generated_pages(root: Path, folder: Path) -> dict[str, str]:
 
 
 def _course(root: Path, links: Links, notebooks: list[str]) -> str:
-    """The course's start page, with the notebooks as its sub-pages."""
+    """Write the course's start page, with the notebooks as its sub-pages."""
     table = generated.learning_path((root / "README.md").read_text(encoding="utf-8"))
     notebook = executed.start_page(nbformat.read(root / f"{COURSE}.ipynb", as_version=4), table)
     contents = generated.toctree(name.removesuffix(".ipynb") for name in notebooks)
@@ -82,7 +82,7 @@ def _course(root: Path, links: Links, notebooks: list[str]) -> str:
 
 
 def _lists(written: dict[str, str], pages: list[str]) -> dict[str, str]:
-    """The page of each section."""
+    """Write the page of each section."""
     titles = {name.removesuffix(".md"): _title(text) for name, text in written.items() if name.endswith(".md")}
     return {f"{section.name}.md": generated.section(section, titles) for section in sections(pages)}
 
@@ -93,7 +93,7 @@ def _title(page: str) -> str:
 
 
 def _copy_files(root: Path, folder: Path, target: Path) -> None:
-    """Pictures, and files that the site serves as they are."""
+    """Copy pictures and other files to the site without changes."""
     shutil.copytree(root / "docs" / "img", target / "docs" / "img")
     shutil.copytree(root / "notebooks" / "img", target / "notebooks" / "img")
     served = target / SERVED / "notebooks"

@@ -1,4 +1,4 @@
-"""python -m website.timeline FILE: record a rollout on a cluster of its own, and save its timeline as HTML."""
+"""python -m website.timeline FILE: record a rollout on a new cluster, and save its timeline as HTML."""
 
 from __future__ import annotations
 

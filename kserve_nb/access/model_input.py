@@ -29,7 +29,7 @@ def checked_rows(rows: Any) -> list[list[Any]]:
     """The rows of a list, an array or a data frame, as lists.
 
     Raises:
-        InputError: they are no rows of the same length, or a value is neither a finite number nor a text.
+        InputError: they are not rows of the same length, or a value is neither a finite number nor a text.
 
     >>> checked_rows([[1.0, 2.0], [3.0, float("nan")]])
     Traceback (most recent call last):
@@ -60,7 +60,7 @@ def checked_labels(labels: Any, count: int | None = None) -> list[Any]:
         count: the number of rows.
 
     Raises:
-        InputError: they are no labels, or not as many as rows, or no answer can equal one of them.
+        InputError: they are not labels, or not as many as rows, or no answer can equal one of them.
     """
     found = [_value(label) for label in _list_of("labels", labels, "Pass the right answer to each row, as a list.")]
     for number, label in enumerate(found):

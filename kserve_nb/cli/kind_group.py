@@ -14,7 +14,7 @@ from kserve_nb.values.text.foreign_text import safe
 
 
 def kind_group(kind: str) -> click.Group | None:
-    """The group of a kind of cluster; None if it has no commands of its own."""
+    """The group of a kind of cluster; None if the kind has no own commands."""
     backend = clusters.backend(kind)
     if not backend.commands:
         return None

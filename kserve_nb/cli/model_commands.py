@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import sys
 import warnings
 from pathlib import Path
@@ -89,7 +90,7 @@ def publish(name: str, namespace: str | None, file: Path, version: str) -> None:
     """
     if version.endswith(SUFFIXES):
         raise CommandFailure("The arguments are in the wrong order. Publish the file: "
-                             f"kserve-nb publish {version} {file}")
+                             + shlex.join(["kserve-nb", "publish", version, str(file)]))
     try:
         checked = None if namespace is None else clusters.check_namespace(namespace)
         publisher = clusters.ModelPublisher(clusters.cluster_of(clusters.existing(name), checked))
@@ -98,7 +99,9 @@ def publish(name: str, namespace: str | None, file: Path, version: str) -> None:
                 warnings.simplefilter("always", category)
             uri = publisher.publish(file, version)
     except VersionTakenError as error:
-        raise CommandFailure(f"{error.reason}kserve-nb publish {file} {error.free}") from None
+        same = ["--name", name] * (name != "default") + (["-n", namespace] if namespace else [])
+        command = shlex.join(["kserve-nb", "publish", str(file), error.free, *same])
+        raise CommandFailure(error.reason + command) from None
     except clusters.PublishError as error:
         raise CommandFailure(str(error)) from None
     for warning in found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sys
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 import click
 
 from kserve_nb.cli.command_group import CommandFailure
-from kserve_nb.cli.common_options import INGRESS, KUBECONFIG, NAME, NAMESPACE, connected, echo
+from kserve_nb.cli.common_options import INGRESS, KUBECONFIG, NAME, NAMESPACE, connected, echo, notify
 from kserve_nb.gates import plan_file, run_report
 from kserve_nb.gates.execution.run_state import EXIT_CODES, RunState
 from kserve_nb.gates.gated_rollout import GatedRollout
@@ -50,6 +51,7 @@ def rollout(name: str, kubeconfig: Path | None, ingress: str | None, namespace: 
     if (plan_path is None) == (command is None):
         raise click.UsageError(
             "Pass either --plan FILE, or one of --pause, --resume, --skip, --abort, --rollback, --show.")
+    _check_writable(report, junit)
     try:
         plan = plan_file.read_plan_file(plan_path) if plan_path else RolloutPlan()
         gated = connected(name, kubeconfig, ingress, namespace, inference_service)
@@ -67,12 +69,22 @@ def rollout(name: str, kubeconfig: Path | None, ingress: str | None, namespace: 
     _end(inference_service, plan, state, report, junit)
 
 
+def _check_writable(*reports: Path | None) -> None:
+    """Raise UsageError now, and not at the end of the rollout, if a report cannot be written."""
+    for path in filter(None, reports):
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise click.UsageError(f"Cannot write the report {path}: its folder does not exist, or you may not write "
+                                   "there. Name another file.")
+
+
 def _end(name: str, plan: RolloutPlan, state: RunState, report: Path | None, junit: Path | None) -> None:
     """Write the reports, print the result, and exit with its code."""
-    if report:
-        report.write_text(run_report.html(name, plan, state), encoding="utf-8")
-    if junit:
-        junit.write_text(run_report.junit(name, plan, state), encoding="utf-8")
+    for path, content in ((report, run_report.html), (junit, run_report.junit)):
+        if path:
+            try:
+                path.write_text(content(name, plan, state), encoding="utf-8")
+            except OSError as error:
+                notify(f"Cannot write the report {path}: {error.strerror}. The result of the rollout stays as it is.")
     echo(repr(state))
     sys.exit(EXIT_CODES.get(state.phase, 1))
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from kserve_nb.clusters.embedded.apimachinery import dns_names
 from kserve_nb.clusters.lifecycle import existing
 from kserve_nb.clusters.publishing.model_package import ModelWarning, PublishError, package
 from kserve_nb.clusters.registry import backend
 from kserve_nb.clusters.state import ClusterError
+from kserve_nb.values import dns_names
 from kserve_nb.values.cluster import Cluster
 from kserve_nb.values.text.readable_error import short_repr
 

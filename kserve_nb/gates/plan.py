@@ -10,7 +10,7 @@ from typing import Any, Literal
 from kserve_nb.access.model_input import InputError, checked_labels, checked_rows
 from kserve_nb.gates.criteria.gate import Gate
 from kserve_nb.gates.criteria.request_gates import ErrorsGate, SplitGate
-from kserve_nb.values.text.readable_error import ReadableError
+from kserve_nb.values.text.readable_error import ReadableError, short_repr
 
 OnInconclusive = Literal["hold", "rollback"]
 DEFAULT_STEPS = (1, 5, 10, 25, 50, 100)
@@ -43,6 +43,8 @@ class ProbeTraffic:
             labels = () if _is_empty(self.labels) else tuple(checked_labels(self.labels))
         except InputError as error:
             raise PlanError(f"probe: {error}") from None
+        if isinstance(self.rate, bool) or not isinstance(self.rate, int | float):
+            raise PlanError(f"probe: rate {short_repr(self.rate)} is not a number of rounds a second, such as 20.")
         object.__setattr__(self, "rows", rows)
         object.__setattr__(self, "labels", labels)
 
@@ -71,6 +73,7 @@ class RolloutPlan:
     probe: ProbeTraffic | None = field(default=None)
 
     def __post_init__(self) -> None:
+        self._check_types()
         for name, problem in (
             ("steps", self._steps_problem()),
             ("gates", "" if self.gates else "there is none, and without a gate nothing stops a bad canary."),
@@ -85,6 +88,27 @@ class RolloutPlan:
         ):
             if problem:
                 raise PlanError(f"{name}: {problem}")
+
+    def _check_types(self) -> None:
+        """Raise PlanError for a value of another type, which a plan in code can have."""
+        seconds = "a number of seconds, such as 30"
+        for name, value, types, what in (
+            ("steps", self.steps, (tuple, list), "a list of percents, such as (10, 50, 100)"),
+            ("gates", self.gates, (tuple, list), "a list of gates, such as (ErrorsGate(), SplitGate())"),
+            ("model", self.model, (str,), "the storageUri of a model, or an empty text"),
+            ("bake", self.bake_s, (int, float), seconds), ("limit", self.limit_s, (int, float), seconds),
+            ("ready", self.ready_s, (int, float), seconds),
+            ("alpha", self.alpha, (int, float), "a number, such as 0.05"),
+            ("minimumExposure", self.minimum_exposure, (int,), "a whole number"),
+            ("probe", self.probe, (ProbeTraffic, type(None)), "ProbeTraffic(…) or None"),
+        ):
+            if not isinstance(value, types) or isinstance(value, bool):
+                raise PlanError(f"{name}: {short_repr(value)} is not {what}.")
+        for gate in self.gates:
+            if isinstance(gate, type) or not hasattr(gate, "judge"):
+                raise PlanError(f"gates: {short_repr(gate)} is not a gate, such as ErrorsGate().")
+        object.__setattr__(self, "steps", tuple(self.steps))
+        object.__setattr__(self, "gates", tuple(self.gates))
 
     def alpha_of(self, gate: Gate) -> float:
         """The gate's part of alpha: all gates together stop a good canary with at most that probability."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -15,12 +16,15 @@ from kserve_nb.gates.criteria.custom_gates import FunctionGate, PrometheusGate
 from kserve_nb.gates.criteria.gate import Gate
 from kserve_nb.gates.criteria.request_gates import ErrorsGate, LatencyGate, SplitGate
 from kserve_nb.gates.plan import PlanError, ProbeTraffic, RolloutPlan
+from kserve_nb.values.text.readable_error import short_repr
 
 GATES: dict[str, type[Any]] = {
     gate.name: gate
     for gate in (ErrorsGate, SplitGate, LatencyGate, AgreementGate, LossGate, FunctionGate, PrometheusGate)
 }
+_NULL = "tag:yaml.org,2002:null"
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_MOST_BYTES = 512 << 10  # of a plan, which a ConfigMap of at most 1 MiB holds together with the state
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
 
 
@@ -81,16 +85,26 @@ def read_plan(text: str, source: str = "plan") -> RolloutPlan:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        raise PlanError(f"{source}{line}: this is not YAML: {getattr(error, 'problem', error)}.") from None
+        problem = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise PlanError(f"{source}{line}: this is not YAML: {problem}.") from None
+    except RecursionError:
+        raise PlanError(f"{source}: this is not a plan: its lists are nested too deeply. It needs at least: "
+                        "steps: [10, 50, 100]") from None
     return _PlanReader(source).plan(root)
 
 
 def read_plan_file(path: Path) -> RolloutPlan:
     """The plan in a file. Raises PlanError."""
     try:
-        return read_plan(path.read_text(encoding="utf-8"), str(path))
+        with path.open("rb") as stream:
+            content = stream.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise PlanError(f"Cannot read the plan {path}: it is larger than {_MOST_BYTES >> 10} KiB, and the runner "
+                            "keeps it in a ConfigMap. Use fewer rows for the probe.")
+        return read_plan(content.decode("utf-8-sig"), str(path))
     except (OSError, UnicodeDecodeError) as error:
-        raise PlanError(f"Cannot read the plan {path}: {error}. Name a YAML file: --plan plan.yaml") from None
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise PlanError(f"Cannot read the plan {path}: {reason}. Name a YAML file: --plan plan.yaml") from None
 
 
 class _PlanReader:
@@ -139,6 +153,9 @@ class _PlanReader:
         except TypeError as error:
             missing = str(error).partition(": ")[2] or str(error)
             raise self._error(node, f"{field}.{name}: it needs {_camel(missing.replace(chr(39), ''))}.") from None
+        if isinstance(gate, PrometheusGate) and not gate.url.startswith(("http://", "https://")):
+            raise self._error(rows["url"], f"{field}.{name}.url: {short_repr(gate.url)} is not an http or https "
+                                           "address, such as http://prometheus.monitoring:9090.")
         if isinstance(gate, FunctionGate):
             self._loadable(f"{field}.{name}.function", gate, node)
         return gate
@@ -151,6 +168,10 @@ class _PlanReader:
         value = self._number(field, node)
         if value < 0:
             raise self._error(node, f"{field}: {value:g} is negative.")
+        if not value < math.inf:
+            raise self._error(node, f"{field}: {value:g} is not a finite number.")
+        if field.endswith(".budget") and value > 1:
+            raise self._error(node, f"{field}: {value:g} is above 1. A budget is a share: write 0.05 for 5 %.")
         if field.endswith("quantile") and not 0 < value < 1:
             raise self._error(node, f"{field}: {value:g} is not between 0 and 1.")
         return value
@@ -158,8 +179,8 @@ class _PlanReader:
     def _loadable(self, field: str, gate: FunctionGate, node: yaml.Node) -> None:
         try:
             gate.load()
-        except (ImportError, AttributeError, ValueError) as error:
-            raise self._error(node, f"{field}: cannot import {gate.function!r}: {error}. "
+        except Exception as error:  # the module's own code can raise anything
+            raise self._error(node, f"{field}: cannot import {gate.function!r}: {error or type(error).__name__}. "
                                     "Write module:function, and set PYTHONPATH to the module's folder.") from None
 
     def _probe(self, field: str, node: yaml.Node) -> ProbeTraffic:
@@ -187,6 +208,8 @@ class _PlanReader:
             raise self._error(node, f"{at}this is not a mapping. The fields are: {', '.join(known)}.")
         found: dict[str, yaml.Node] = {}
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise self._error(key, f"{at}a key must be a word. The fields are: {', '.join(known)}.")
             name = str(key.value)
             if name not in known:
                 what = "gate" if known is GATES else "field"
@@ -218,9 +241,10 @@ class _PlanReader:
         if isinstance(value, bool) and node.value.lower() not in ("true", "false"):
             value = None
         if not isinstance(value, int | float | str):
-            shown = node.value if isinstance(node, yaml.ScalarNode) else "this"
-            raise self._error(node, f"{field}: {shown!r} is neither a number nor a text in YAML. Write a text in "
-                                    f'quotes: "{shown}"')
+            if not isinstance(node, yaml.ScalarNode):
+                raise self._error(node, f"{field}: this is a list or a mapping, where a number or a text is needed.")
+            raise self._error(node, f"{field}: {short_repr(node.value)} is neither a number nor a text in YAML. Write "
+                                    'a text in quotes, such as "yes".')
         return value
 
     def _scalar(self, node: yaml.Node) -> Any:
@@ -240,20 +264,22 @@ class _PlanReader:
         """A number as YAML reads it: 10 is an int, 10.5 a float."""
         value = self._scalar(node)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            shown = repr(node.value) if isinstance(node, yaml.ScalarNode) else "this"
+            shown = short_repr(node.value) if isinstance(node, yaml.ScalarNode) else "this"
             raise self._error(node, f"{field}: {shown} is not a number.")
         return value
 
     def _text(self, field: str, node: yaml.Node) -> str:
         if not isinstance(node, yaml.ScalarNode):
             raise self._error(node, f"{field}: this is not a text.")
+        if node.tag == _NULL:
+            raise self._error(node, f"{field}: it has no value. Leave it out, or write one.")
         return str(node.value)
 
     def _duration(self, field: str, node: yaml.Node) -> float:
         text = self._text(field, node)
         match = _DURATION.fullmatch(text.strip())
         if match is None:
-            raise self._error(node, f"{field}: {text!r} is not a duration, such as 30s, 5m or 1h.")
+            raise self._error(node, f"{field}: {short_repr(text)} is not a duration, such as 30s, 5m or 1h.")
         return float(match[1]) * _UNITS[match[2] or "s"]
 
     def _error(self, node: yaml.Node, problem: str) -> PlanError:

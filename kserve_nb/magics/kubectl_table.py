@@ -26,7 +26,7 @@ def html(text: str) -> str:
 
 
 def _rows(lines: list[str]) -> list[list[str]]:
-    """The cells of a table, line by line; empty if the lines are no table."""
+    """The cells of a table, line by line; empty if the lines are not a table."""
     starts = [found.start() for found in _COLUMN.finditer(lines[0])]
     ends = [*starts[1:], None]
     rows = [[line[start:end].strip() for start, end in zip(starts, ends, strict=True)] for line in lines]

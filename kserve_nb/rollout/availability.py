@@ -15,7 +15,7 @@ from kserve_nb.rollout.reader import RolloutReader
 from kserve_nb.values.split import Split
 
 _PER_SECOND = 20
-_MOST_S = 600  # after which it stops
+_MOST_S = 600  # a probe stops after this time
 
 
 class AvailabilityProbe:
@@ -64,11 +64,12 @@ class AvailabilityProbe:
         return f", from {self._first} to {self._last}: {self._why}" if self.failed else ""
 
     def __repr__(self) -> str:
-        sent = self.split.sent
-        said = f"{self.failed} of {sent} requests failed{self.when}" if self.failed else f"{sent} requests, none failed"
+        count = self.split.sent
+        failed = f"{self.failed} of {count} requests failed{self.when}"
+        sent = failed if self.failed else f"{count} requests, none failed"
         ours = f"; {self.lost} more lost by our port-forward" if self.lost else ""
         still = "" if self._ended.is_set() else "; still sending"
-        return f"{said}{ours}; the slowest took {self.slowest_s:.2f} s{still}"
+        return f"{sent}{ours}; the slowest took {self.slowest_s:.2f} s{still}"
 
     def _send(self) -> None:
         began = time.monotonic()

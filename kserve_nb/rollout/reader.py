@@ -7,15 +7,16 @@ from typing import Any, Literal
 
 from kserve_nb.access.api_client import INFERENCE_SERVICE, KNATIVE_SERVICE, POD, REVISION, Client
 from kserve_nb.access.ingress import IRIS_INPUT, Ingress, Protocol, Response, Rows, host_of
-from kserve_nb.access.model_input import checked_rows
+from kserve_nb.access.model_input import InputError, checked_rows
 from kserve_nb.rollout.errors import NotPossibleError
-from kserve_nb.values import manifest
+from kserve_nb.values import dns_names, manifest
 from kserve_nb.values.change_plan import ChangePlan
 from kserve_nb.values.labels import INFERENCE_SERVICE_LABEL
 from kserve_nb.values.pods import Pod
 from kserve_nb.values.related_objects import predictor_service
 from kserve_nb.values.revisions import Revision
 from kserve_nb.values.rollout_status import RolloutStatus
+from kserve_nb.values.text.readable_error import short_repr
 
 Tag = Literal["main", "latest", "prev"]
 
@@ -27,7 +28,7 @@ class RolloutReader:
     """
 
     def __init__(self, client: Client, ingress: Ingress, name: str = "sklearn-iris", *, rows: Rows | None = None):
-        self.name = name
+        self.name = _checked_name(name)
         self.rows = None if rows is None else checked_rows(rows)
         self.client = client
         self.ingress = ingress
@@ -112,3 +113,12 @@ class RolloutReader:
         # Read the Knative Service first: it is then never newer than the status it is compared with.
         services = self.client.find_all(KNATIVE_SERVICE, f"{INFERENCE_SERVICE_LABEL}={self.name}")
         return self.status(), predictor_service(services, self.name)
+
+
+def _checked_name(name: Any) -> str:
+    """The name of an InferenceService. Raises InputError, with Kubernetes' reason, if it is not valid."""
+    reasons = list(dns_names.subdomain_errors(name)) if isinstance(name, str) else ["it is not a text"]
+    if reasons:
+        raise InputError(f"{short_repr(name)} is not a valid name of an InferenceService: {'; '.join(reasons)}. See "
+                         "the names that exist: kubectl get isvc")
+    return str(name)

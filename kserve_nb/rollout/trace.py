@@ -26,7 +26,7 @@ class Hop:
 
     name: str
     word: HopState
-    said: str
+    result: str
     took_ms: float | None = None
 
 
@@ -34,7 +34,7 @@ class Hop:
 class Trace:
     """The path of a request, and which revision answered it.
 
-    >>> print(rollout.trace("prev").hops[-1].said)
+    >>> print(rollout.trace("prev").hops[-1].result)
     00001: its tag's host leads to no other revision
     """
 
@@ -54,14 +54,14 @@ class Trace:
     def sentence(self) -> str:
         """Which revision answered, or which hop failed."""
         if self.failed:
-            return f"✖ {self.failed.name} did not pass the request on: {self.failed.said}"
-        return f"✔ answered by {self.hops[-1].said}"
+            return f"✖ {self.failed.name} did not pass the request on: {self.failed.result}"
+        return f"✔ answered by {self.hops[-1].result}"
 
     @property
     def table(self) -> render.Table:
         """A table with one row per hop."""
         rows = [
-            (_GLYPHS[hop.word], hop.name, "" if hop.took_ms is None else f"{hop.took_ms:.1f}", hop.said or hop.word)
+            (_GLYPHS[hop.word], hop.name, "" if hop.took_ms is None else f"{hop.took_ms:.1f}", hop.result or hop.word)
             for hop in self.hops
         ]
         return (("", "HOP", "MS", "SAID"),), rows
@@ -143,14 +143,15 @@ def locate(
     inside = float(upstream) if upstream is not None else None
     passed_on = f"{response.headers.get('server', 'it')} passed the request on"
     hops = (*so_far.hops, Hop("gateway", "ok", passed_on, _less(whole_ms, inside)))
-    said = f"HTTP {response.status}: {' '.join(response.text.split())[:200]}"
+    result = f"HTTP {response.status}: {' '.join(response.text.split())[:200]}"
     if response.status != http.HTTPStatus.OK:
-        return _stopped(replace(so_far, hops=hops), hops, "model server", said, inside)
-    hops = (*hops, Hop("model server", "ok", said, inside), Hop("revision", "ok", _who(response, tag, status, known)))
+        return _stopped(replace(so_far, hops=hops), hops, "model server", result, inside)
+    revision = Hop("revision", "ok", _answering_revision(response, tag, status, known))
+    hops = (*hops, Hop("model server", "ok", result, inside), revision)
     return replace(so_far, hops=hops)
 
 
-def _who(response: Response, tag: Tag, status: RolloutStatus, known: DiscriminatingInput | None) -> str:
+def _answering_revision(response: Response, tag: Tag, status: RolloutStatus, known: DiscriminatingInput | None) -> str:
     if tag != "main":
         named = next((target for target in status.traffic if target.tag == tag), None)
         return f"{short(named.revision)}: its tag's host leads to no other revision" if named else "unknown"

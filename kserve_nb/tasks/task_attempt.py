@@ -63,7 +63,7 @@ class TaskAttempt:
             done_at = self.state.done_at if self.state.progress == "done" else now
             self.state = replace(self.state, progress="done", missing="", done_at=done_at)
         elif self.state.progress == "done":
-            self._judged = _fingerprint(seen)  # what undoes a task is no attempt at it
+            self._judged = _fingerprint(seen)  # a change that undoes a task is not an attempt
             self.state = replace(self.state, progress="open", missing=missing)
         else:
             self.state = replace(self.state, progress="open", missing=missing)

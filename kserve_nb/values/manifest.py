@@ -173,7 +173,7 @@ def _fields(document: Mapping[str, Any]) -> dict[str, Any]:
 def _leaves(path: str, value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, dict):
         return [leaf for key, inner in value.items() for leaf in _leaves(f"{path}.{key}" if path else key, inner)]
-    # The webhook writes `name: ""` into every model, which is no change.
+    # The webhook writes `name: ""` into every model, which is not a change.
     return [] if value in ("", None) else [(path, value)]
 
 

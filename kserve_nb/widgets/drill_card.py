@@ -13,7 +13,7 @@ from kserve_nb.access.api_client import INFERENCE_SERVICE
 from kserve_nb.observe.snapshot import Snapshot
 from kserve_nb.rollout.rollout import Rollout
 from kserve_nb.tasks.drill import HINT_AFTER_S, LOCKED, DrillClock, DrillResult, try_command
-from kserve_nb.tasks.drill_faults import Fault, mended
+from kserve_nb.tasks.drill_faults import Fault, unrepaired
 from kserve_nb.tasks.learner_progress import LearnerProgress
 from kserve_nb.tasks.task import solve
 from kserve_nb.widgets.drawing.markup import button, chip, command, note, safe, toolbar
@@ -32,7 +32,7 @@ class DrillCard(RolloutWidget):
         self._hint_timer = threading.Timer(HINT_AFTER_S + 1, self.redraw)
         self._hint_timer.daemon = True
         self._answer, self._draft = "", self._command
-        self._generation = 0  # of the InferenceService with the fault
+        self._generation = 0  # the generation of the InferenceService with the fault
         self._fault_seen = False  # whether a snapshot has shown the fault, or its repair
         self._judged: Mapping[str, Any] = {}  # the last document that counted as an attempt
         self._noted = False
@@ -129,10 +129,10 @@ class DrillCard(RolloutWidget):
 
     def _judge(self, snapshot: Snapshot) -> None:
         """Decide after a change: if the cluster is healthy, the fault is repaired; any other change is an attempt."""
-        missing, status = mended(snapshot), snapshot.status
+        missing, status = unrepaired(snapshot), snapshot.status
         generation = status.generation if status else 0
         if status and generation < self._generation:
-            return  # of before the fault
+            return  # the snapshot is from before the fault
         if not self._fault_seen:
             changed = bool(self._generation) and generation > self._generation
             self._fault_seen = bool(missing) or changed

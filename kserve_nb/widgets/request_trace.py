@@ -132,5 +132,5 @@ def rule(found: Trace) -> str:
         return ""
     answer = found.response
     server = answer.headers.get("server", "") if answer else ""
-    text = f"HTTP/1.1 {answer.status} \nserver: {server}\n\n{answer.text}" if answer else found.failed.said
+    text = f"HTTP/1.1 {answer.status} \nserver: {server}\n\n{answer.text}" if answer else found.failed.result
     return next((f"{known.id}: {known.why} Do: {known.remedy.shown(notebook=True)}" for known in explain(text)), "")

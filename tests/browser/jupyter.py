@@ -76,7 +76,7 @@ class Jupyter:
 
     def read(self, path: str) -> dict[str, Any]:
         """The notebook in a file. Waits while Jupyter is writing the file."""
-        loaded: dict[str, Any] = until(lambda: self._whole(path), lambda: f"{path} is no whole notebook")
+        loaded: dict[str, Any] = until(lambda: self._whole(path), lambda: f"{path} is not a complete notebook")
         return loaded
 
     def _whole(self, path: str) -> dict[str, Any] | None:

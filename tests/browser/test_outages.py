@@ -154,7 +154,7 @@ def test_a_kernel_that_is_restarted_runs_it_all_again(live: Notebook, lone: Reco
     live.panel.locator("s").filter(has_text=f"…{gone[-5:]}").first.wait_for()
 
 
-def test_a_kernel_that_was_culled_is_said_and_three_cells_pass_the_same_check(culled: Notebook, lone: Record) -> None:
+def test_a_culled_kernel_is_reported_and_three_cells_pass_the_same_check(culled: Notebook, lone: Record) -> None:
     passed = "PREV=90 (00001) LATEST=10 (00002)"
     culled.shows(passed)
     until(lambda: culled.jupyter.kernel("course.ipynb") is None)

@@ -103,7 +103,7 @@ def live(opened: Notebook, cluster: Record, shoot: Any) -> Iterator[Notebook]:
     shoot(opened.page)
 
 
-def test_the_keyboard_alone_does_it_all(live: Notebook, cluster: Record) -> None:
+def test_every_action_works_with_the_keyboard(live: Notebook, cluster: Record) -> None:
     live.handle.focus()
     live.page.keyboard.press("ArrowRight")
     live.shows("10 → 11 %")

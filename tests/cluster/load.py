@@ -33,7 +33,7 @@ class Shot:
     endpoint: Endpoint
     sent: float
     ended: float
-    said: str  # the predictions as JSON; empty if the request was lost
+    answer: str  # the predictions as JSON; empty if the request was lost
     trouble: str  # why it was lost; empty if it was not
 
 
@@ -84,15 +84,15 @@ class Load:
             await asyncio.gather(*pending)
 
     async def _shoot(self, session: aiohttp.ClientSession, endpoint: Endpoint) -> None:
-        began, said, trouble = time.monotonic(), "", ""
+        began, answer, trouble = time.monotonic(), "", ""
         try:
             async with session.post(f"/v1/models/{endpoint.name}:predict", json=self._body,
                                     headers={"Host": endpoint.host}) as answer:
                 text = await answer.text()
                 if answer.status == 200:
-                    said = json.dumps(json.loads(text)["predictions"])
+                    answer = json.dumps(json.loads(text)["predictions"])
                 else:
                     trouble = f"{answer.status} {text[:200]!r}"
         except (aiohttp.ClientError, TimeoutError, ValueError, KeyError) as error:
             trouble = f"{type(error).__name__} {error}"
-        self.shots.append(Shot(endpoint, began, time.monotonic(), said, trouble))
+        self.shots.append(Shot(endpoint, began, time.monotonic(), answer, trouble))

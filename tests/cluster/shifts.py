@@ -109,7 +109,7 @@ def _reconcilers(kubeconfig: str) -> list[psutil.Process]:
 def _ask_who_sleeps(stage: Stage) -> None:
     deadline = time.monotonic() + SETTLES_S
     while pods := stage.asleep.pods():
-        assert time.monotonic() < deadline, f"nobody asks {stage.asleep.name}, and it still has {pods}"
+        assert time.monotonic() < deadline, f"nobody sends requests to {stage.asleep.name}, and it still has {pods}"
         time.sleep(0.1)
     stage.load.endpoint = _endpoint(stage.asleep)
 
@@ -186,14 +186,14 @@ def play(stage: Stage, least: Callable[[Shift], int]) -> list[float]:
 
 def noticed(stage: Stage, moments: list[float]) -> list[Noticed]:
     """The effect of each shift on the users, after the load has ended."""
-    says = {model: json.dumps(list(answers)) for model, answers in _answers(stage).items()}
+    expected = {model: json.dumps(list(answers)) for model, answers in _answers(stage).items()}
     models = {name: model for feed in stage.feeds.values() for name, model in feed.models().items()}
     found = []
     for shift, (begin, end) in zip(SHIFTS, pairwise(moments), strict=True):
         shots = [shot for shot in stage.load.shots if begin <= shot.sent < end]
         failures = [f"{shot.sent - begin:.2f} s into {shift.name}, after {shot.ended - shot.sent:.2f} s: {why}"
-                    for shot in shots if (why := _why(stage, shot, models, says))]
-        answers = Counter(model for shot in shots for model, said in says.items() if said == shot.said)
+                    for shot in shots if (why := _why(stage, shot, models, expected))]
+        answers = Counter(model for shot in shots for model, answer in expected.items() if answer == shot.answer)
         found.append(Noticed(shift.name, shots, failures, answers))
     return found
 
@@ -203,11 +203,11 @@ def _answers(stage: Stage) -> dict[str, tuple[object, ...]]:
     return {models[name]: answers for name, answers in stage.probe.answers.items()}
 
 
-def _why(stage: Stage, shot: Shot, models: dict[str, str], says: dict[str, str]) -> str:
+def _why(stage: Stage, shot: Shot, models: dict[str, str], expected: dict[str, str]) -> str:
     """What is wrong with a request; empty if nothing is."""
     if shot.trouble:
         return f"lost: {shot.trouble}"
     may = stage.feeds[shot.endpoint.name].may_answer(shot.sent, shot.ended)
-    if shot.said in {says.get(models[name]) for name in may}:
+    if shot.answer in {expected.get(models[name]) for name in may}:
         return ""
-    return f"{shot.said} was answered, while {' and '.join(sorted(may)) or 'nobody'} had traffic"
+    return f"{shot.answer} was answered, while {' and '.join(sorted(may)) or 'nobody'} had traffic"

@@ -19,7 +19,7 @@ from tests.conformance import conformance
 
 FOLDER = Path(conformance.__file__).parent
 SCENARIOS = sorted((FOLDER / "scenarios").glob("*.yaml"))
-AT_ONCE = 3  # each has a cluster of its own: 350 MB
+AT_ONCE = 3  # each has its own cluster of 350 MB
 REMOVED_S = 120
 
 

@@ -93,7 +93,7 @@ STEP_NOTES = {"first-model": set(), "canary-10": {"C10", "C13"}, "promoted": set
 def own(pytestconfig: pytest.Config) -> None:
     """The cluster, if these tests may break it: only one that they have started."""
     if pytestconfig.getoption("--kubeconfig"):
-        pytest.skip("the cluster is somebody's: only namespaces of it are broken")
+        pytest.skip("the cluster belongs to somebody else: tests break only their own namespaces")
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +214,7 @@ REFUSED: tuple[Object, ...] = (
 
 
 @pytest.mark.parametrize("change", REFUSED)
-def test_a_change_that_kserve_refuses_is_named_though_the_service_runs(
+def test_a_change_that_kserve_refuses_is_named_although_the_service_runs(
     change: Object, target: Target, tmp_path: Path
 ) -> None:
     lab = Lab(_cluster(target))
@@ -335,7 +335,7 @@ def test_each_command_that_is_printed_works_as_it_is_pasted(
     assert not failed, "\n".join(failed)
 
 
-def test_a_service_of_the_wrong_mode_is_deleted_as_the_doctor_says(target: Target, tmp_path: Path) -> None:
+def test_a_service_of_the_wrong_mode_is_deleted_with_the_doctors_command(target: Target, tmp_path: Path) -> None:
     target.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(_made("sklearn-iris", _nothing)))
     found = _examine(_cluster(target), tmp_path, error="update rejected: deploymentMode cannot be changed from 'a'")
 

@@ -122,14 +122,14 @@ def test_two_clusters_run_side_by_side(record: Record) -> None:
         clusters.delete(other.name)
 
 
-def test_it_listens_on_two_ports_of_loopback_alone(serving: Record) -> None:
+def test_it_listens_only_on_two_ports_of_loopback(serving: Record) -> None:
     ingress = int(serving.ingress.rpartition(":")[2])
 
     assert exposure.listening(family(serving)) == {("127.0.0.1", ingress), ("127.0.0.1", serving.api_port)}
     assert exposure.abstract_sockets(family(serving)) == set()
 
 
-def test_without_a_credential_its_api_server_answers_version_and_health_alone(serving: Record) -> None:
+def test_without_a_credential_its_api_server_answers_only_version_and_health(serving: Record) -> None:
     paths = {*exposure.PUBLIC, "/", "/api", "/apis", "/openapi/v2", "/openapi/v3", "/metrics", "/logs", "/debug/pprof",
              "/api/v1/secrets", "/apis/serving.kserve.io/v1beta1/inferenceservices", "/no/such/path",
              "/apis/metrics.k8s.io/v1beta1/pods"}
@@ -140,13 +140,13 @@ def test_without_a_credential_its_api_server_answers_version_and_health_alone(se
     assert exposure.answered_without_credential(serving, paths, Host="evil.example") == set()
 
 
-def test_its_files_are_readable_by_their_owner_alone_whatever_the_umask_is(serving: Record, cache: Path) -> None:
+def test_its_files_are_readable_only_by_their_owner_whatever_the_umask_is(serving: Record, cache: Path) -> None:
     assert exposure.readable_by_others(state.folder(serving.name)) == {}
     assert any(cache.rglob("model.joblib")) and exposure.readable_by_others(cache) == {}
     assert (state.folder(serving.name).parent / f".{serving.name}.lock").stat().st_mode & 0o777 == 0o600
 
 
-def test_its_token_is_in_its_record_and_its_kubeconfig_alone(serving: Record) -> None:
+def test_its_token_is_only_in_its_record_and_its_kubeconfig(serving: Record) -> None:
     for words in (["status"], ["status", "-o", "json"], ["env"], ["doctor"]):
         done = subprocess.run([Path(sys.executable).parent / "kserve-nb", *words, "--name", serving.name],
                               capture_output=True, text=True, timeout=60)

@@ -9,7 +9,7 @@ import sys
 from tests.notebooks.conftest import ROOT
 
 
-def test_nbval_passes_on_all_notebooks_with_a_cluster_of_its_own():
+def test_nbval_passes_on_all_notebooks_with_its_own_cluster():
     environment = {key: value for key, value in os.environ.items() if key != "KSERVE_NB_NAME"}
 
     done = subprocess.run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--nbval-lax", "notebooks/"],

@@ -63,7 +63,7 @@ def test_parameters_reach_the_notebook(runner: Runner, tmp_path: Path):
     assert "timeout_s = 77" in injected.source
 
 
-def test_side_by_side_each_has_a_cluster_of_its_own_that_ends(tmp_path: Path):
+def test_side_by_side_each_has_its_own_cluster_that_ends(tmp_path: Path):
     # A busy machine splits any print like this.
     in_two_pieces = 'print("on ", end="", flush=True); print(lab.cluster.name)'
     lesson = renamed(in_two_pieces, tmp_path)

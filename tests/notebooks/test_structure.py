@@ -65,7 +65,7 @@ def test_its_cells_have_ids_of_their_own(path: Path):
 
 
 @each
-def test_its_first_code_cell_alone_has_the_parameters(path: Path):
+def test_only_its_first_code_cell_has_the_parameters(path: Path):
     first, *others = code(read(path))
 
     assert tags(first) == ["parameters"]
@@ -80,7 +80,7 @@ def test_keeps_only_outputs_that_are_compared(path: Path):
         compared = "nbval-check-output" in tags(cell)
         assert cell.execution_count is None, cell.id
         assert compared == ("keep_output" in tags(cell)) == bool(cell.outputs), cell.id
-        assert "NBVAL" not in cell.source, f"{cell.id}: a marker comment is in the learner's way; use the tag"
+        assert "NBVAL" not in cell.source, f"{cell.id}: use the tag, not a marker comment"
         forms = {mime for output in cell.outputs for mime in output.get("data", {})}
         assert forms <= {"text/plain", "text/html"}, f"{cell.id}: a widget or a picture differs from run to run"
 
@@ -182,7 +182,7 @@ def test_pictures_have_alternative_text():
     for picture in (ROOT / "notebooks" / "img").glob("*.svg"):
         text = picture.read_text()
         assert "<title" in text and "<desc" in text, picture.name
-        assert "http" not in text.replace("http://www.w3.org", ""), f"{picture.name} loads something"
+        assert "http" not in text.replace("http://www.w3.org", ""), f"{picture.name} loads another file"
         assert any(picture.name in path.read_text() for path in NOTEBOOKS), f"{picture.name} is in no notebook"
 
 

@@ -50,7 +50,7 @@ def isvc(uri: str | None = MODEL, percent: int | None = None, annotations: dict[
 
 
 @cache
-def furniture(settings: Settings) -> tuple[tuple[Kind, Object], ...]:
+def objects_read(settings: Settings) -> tuple[tuple[Kind, Object], ...]:
     """The objects of a new cluster that reconcilers read."""
     return tuple((kind, body) for kind, body in initial_objects(settings)
                  if kind not in (CUSTOM_RESOURCE_DEFINITION, DEPLOYMENT))
@@ -68,16 +68,16 @@ class Simulator:
         self.settings = Settings(speed=speed, gateway=gateway)  # type: ignore[arg-type]
         self.store = store or Store(None, admission=admit)
         if store is None:
-            self._furnish()
+            self._create_initial_objects()
         self.now = time.time()
         self.seen: list[Object] = []  # every version of every InferenceService
         self.on_change: Callable[[Kind, Object], None] = lambda kind, obj: None
         self.broken = {BROKEN}
         self.restart()
 
-    def _furnish(self) -> None:
+    def _create_initial_objects(self) -> None:
         """Create the objects of a new cluster."""
-        for kind, body in furniture(self.settings):
+        for kind, body in objects_read(self.settings):
             stored = self.store.create(kind, body)
             if kind is NODE:
                 room = {"allocatable": {"cpu": "64", "memory": "256Gi", "pods": "110"}}
@@ -172,7 +172,7 @@ class Simulator:
         try:
             changes = reconciler.reconcile(obj, self.store, moment)
             if reconciler.name in PURE:
-                assert obj == before, f"{reconciler.name} changes what it is given"
+                assert obj == before, f"{reconciler.name} changes its arguments"
             for write in changes.writes:
                 write(self.store)
                 self._read_changes()

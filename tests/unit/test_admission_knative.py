@@ -238,7 +238,7 @@ def test_invalid_scaling_is_refused_with_knatives_message(name: str, value: str,
     assert refused.message == f"{DENIED}{words}: {AUTOSCALING}/{name}"
 
 
-def test_the_algorithm_is_checked_for_knatives_own_class_alone() -> None:
+def test_the_algorithm_is_checked_only_for_knatives_own_class() -> None:
     algorithm = {"autoscaling.knative.dev/metric-aggregation-algorithm": "mean"}
 
     created(service(annotations=algorithm))

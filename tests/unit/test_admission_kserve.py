@@ -95,7 +95,7 @@ def test_the_old_schema_becomes_a_model() -> None:
     {"triton": {"storageUri": "gs://b/m"}}, {"onnx": {"storageUri": "gs://b/m"}},
     {"huggingface": {"storageUri": "gs://b/m"}}, {"model": {"modelFormat": {"name": "triton"}}},
     {"model": {"modelFormat": {"name": "vLLM"}}}])
-def test_some_formats_speak_v2(fields: Object) -> None:
+def test_some_formats_use_protocol_v2(fields: Object) -> None:
     assert create(predictor(**fields))["spec"]["predictor"]["model"]["protocolVersion"] == "v2"
 
 
@@ -320,7 +320,7 @@ def test_a_running_service_cannot_change_its_deployment_mode(mode: str, shown: s
         f"{DENIED}update rejected: deploymentMode cannot be changed from 'Knative' to '{shown}'")
 
 
-def test_a_predictor_gets_another_name_with_another_model_alone() -> None:
+def test_a_predictor_gets_another_name_only_with_another_model() -> None:
     store = new_store("kserve-bad")
     changed = running(store)
     changed["spec"]["predictor"]["name"] = "green"

@@ -132,7 +132,7 @@ def test_it_ends_at_its_timeout(server: ApiServer) -> None:
     assert shown(Watch(server, "timeoutSeconds=1").rest()) == [("ADDED", "a")]
 
 
-def test_a_table_has_its_columns_in_the_first_event_alone(server: ApiServer) -> None:
+def test_a_table_has_its_columns_only_in_the_first_event(server: ApiServer) -> None:
     create(server, "a")
     watch = Watch(server, **TABLE)
     create(server, "b")

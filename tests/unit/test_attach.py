@@ -121,7 +121,7 @@ def cli(command: str, *words: str) -> Result:
     return CliRunner().invoke(main, [command, "--name", "mine", *words])
 
 
-def test_env_speaks_to_kserves_own_tests_too(tmp_path: Path) -> None:
+def test_env_sets_the_variable_of_kserves_own_tests_too(tmp_path: Path) -> None:
     up(kubeconfig(tmp_path / "config", "kind-demo"), ingress="localhost:8080")
 
     lines = CliRunner().invoke(main, ["env", "--name", "mine"]).output.splitlines()

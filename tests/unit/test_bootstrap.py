@@ -119,7 +119,7 @@ def test_kserves_configuration_follows_the_gateway() -> None:
         assert (ingress["disableIstioVirtualHost"], ingress["ingressDomain"]) == (disabled, "lab.example")
 
 
-def test_all_of_it_has_known_fields_only() -> None:
+def test_all_initial_objects_have_known_fields_only() -> None:
     store = started(Settings())
 
     for kind in KINDS:

@@ -95,7 +95,7 @@ def test_an_attached_cluster_is_not_stopped() -> None:
     assert refused.exit_code == 1 and "Cannot stop cluster 'one': kserve-nb did not start it." in refused.output
 
 
-def test_the_state_of_a_stopped_cluster_says_why_it_stopped() -> None:
+def test_the_state_of_a_stopped_cluster_names_the_reason() -> None:
     cluster("one")
     (state.folder("one") / "health.json").write_text(json.dumps(
         {"pid": 7, "parts": [], "stopped": "it was not used for 12 hours"}))

@@ -20,7 +20,7 @@ def doctor(*options: str, **known: str) -> Result:
     return CliRunner().invoke(main, ["doctor", "--name", "nobody", *options], **known)
 
 
-def test_a_cluster_that_is_not_up_is_named() -> None:
+def test_a_cluster_that_is_not_running_is_named() -> None:
     result = doctor()
 
     assert result.exit_code == 1 and result.output.startswith("✖ K02"), result.output

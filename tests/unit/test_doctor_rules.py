@@ -239,7 +239,7 @@ def test_a_good_node_has_no_finding() -> None:
 
 
 @pytest.mark.parametrize("state", ["crash-looping", "restarting"])
-def test_a_part_of_the_embedded_cluster_that_does_not_run_is_named_with_its_log(state: str) -> None:
+def test_a_part_of_the_embedded_cluster_that_is_not_running_is_named_with_its_log(state: str) -> None:
     part = {"name": "runtime", "state": state, "restarts": 4, "reason": "ended with exit code 1",
             "last_log": "AF_UNIX path too long"}  # fmt: skip
 

@@ -12,7 +12,7 @@ from kserve_nb.doctor import Facts, Report, titles
 from kserve_nb.doctor.commands.curl_command import CurlCommand
 from kserve_nb.doctor.commands.curl_rules import corrected, explain, unanswered
 from kserve_nb.doctor.facts import services_of
-from kserve_nb.tasks.drill_faults import FAULTS, Fault, correct_command, fault_of, mended
+from kserve_nb.tasks.drill_faults import FAULTS, Fault, correct_command, fault_of, unrepaired
 from kserve_nb.values.manifest import MODEL, MODEL_2
 from tests.unit.doctor_fixtures import ROLLOUT, recorded, report
 from tests.unit.simulator import NS, Simulator
@@ -57,7 +57,7 @@ def test_the_doctors_first_line_names_a_fault_of_the_cluster_and_the_repair_mend
     for change in (FIRST, CANARY):
         learner.do(change)
         learner.cluster.settle(WAIT_S)
-    assert mended(learner.snapshot()) == ""
+    assert unrepaired(learner.snapshot()) == ""
     for step in fault.changes:
         model = step.patch["spec"]["predictor"].get("model", {})
         learner.cluster.broken |= {model.get("storageUri", ""), *model.get("args", [])} - {MODEL, MODEL_2, ""}
@@ -65,14 +65,14 @@ def test_the_doctors_first_line_names_a_fault_of_the_cluster_and_the_repair_mend
     for step in fault.changes:
         learner.do(step)
     learner.cluster.settle(WAIT_S)
-    assert mended(learner.snapshot())
+    assert unrepaired(learner.snapshot())
     first = seen_by_the_doctor(learner).findings[0]
     assert first.id == fault.rule, seen_by_the_doctor(learner).text
 
     for step in fault.repair:
         learner.do(step)
     learner.cluster.settle(WAIT_S)
-    assert mended(learner.snapshot()) == ""
+    assert unrepaired(learner.snapshot()) == ""
 
 
 def test_the_correct_command_has_no_finding() -> None:

@@ -33,7 +33,7 @@ def test_equal_events_are_one_with_a_count() -> None:
                        "it broke otherwise": (1, utc(NOW + 9), utc(NOW + 9))}
 
 
-def test_another_object_of_the_same_name_has_events_of_its_own() -> None:
+def test_another_object_of_the_same_name_has_its_own_events() -> None:
     store = Store(None)
     thing = about(store)
     record(store, moment(), (thing, "Normal", "Made", "made", "some-controller"))

@@ -64,7 +64,7 @@ def test_a_wrong_split_is_called_wrong(asked: int, real: int) -> None:
 
 
 @pytest.mark.parametrize("percent", [1, 2, 5, 10, 50, 99, 100])
-def test_a_search_meets_latest(percent: int) -> None:
+def test_a_search_reaches_latest(percent: int) -> None:
     assert (1 - percent / 100) ** discriminating_input.requests_to_find(percent) <= discriminating_input.MISSED
 
 

@@ -41,7 +41,7 @@ def example(item: Difference) -> Any:
 
 
 @pytest.mark.parametrize(("kind", "item"), EACH)
-def test_a_field_without_effect_earns_its_warning(kind: Kind, item: Difference) -> None:
+def test_a_field_without_effect_causes_a_warning(kind: Kind, item: Difference) -> None:
     namespace, _, name = (item.objects or "a/b").partition("/")
     told = warnings_for(kind, {"metadata": {"namespace": namespace, "name": re.sub(r"\((\w+).*\)", r"\1", name)}}
                         | with_field(item.path, example(item)))
@@ -75,7 +75,7 @@ def test_settings_with_an_effect_get_no_warning(namespace: str, name: str, data:
     assert warnings_for(CONFIG_MAP, {"metadata": {"namespace": namespace, "name": name}, "data": data}) == []
 
 
-def test_a_virtual_service_of_ones_own_earns_a_warning() -> None:
+def test_a_users_virtual_service_causes_a_warning() -> None:
     assert warnings_for(VIRTUAL_SERVICE, {"metadata": {}, "spec": {"hosts": ["a"]}}) == [
         "spec: the gateway serves only the VirtualServices that KServe writes. "
         "Use a kind cluster: kserve-nb up --cluster kind."]

@@ -53,14 +53,14 @@ def hold(world: World, kind: Kind, name: str, finalizer: str) -> None:
     world.objects.delete(kind, NS, name)
 
 
-def test_a_namespace_is_furnished() -> None:
+def test_a_namespace_gets_its_default_objects() -> None:
     world = make_world()
 
     assert world.names(SERVICE_ACCOUNT) == ["default"]
     assert world.names(CONFIG_MAP) == ["kube-root-ca.crt"]
 
 
-def test_furniture_that_was_deleted_is_given_back() -> None:
+def test_deleted_default_objects_are_created_again() -> None:
     world = make_world()
 
     world.objects.delete(SERVICE_ACCOUNT, NS, "default")

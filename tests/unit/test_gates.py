@@ -44,7 +44,7 @@ def test_errors_of_steps_with_different_shares_are_one_test() -> None:
     assert log_evidence({1.0: (5, 0)}) == pytest.approx(0)  # without another side nothing can be compared
 
 
-def test_errors_that_fall_as_the_share_says_are_no_evidence() -> None:
+def test_errors_in_proportion_to_the_share_are_no_evidence() -> None:
     assert log_evidence({0.1: (10, 90)}) < 0
     assert log_evidence({0.1: (90, 10)}) > math.log(1 / ALPHA)
 
@@ -125,7 +125,7 @@ def test_the_loss_gate_fails_a_canary_that_is_wrong_more_often(wrong: tuple[floa
     assert end == word
 
 
-def test_without_pairs_the_answer_gates_say_what_is_missing() -> None:
+def test_without_pairs_the_answer_gates_name_what_is_missing() -> None:
     agreement, loss = AgreementGate().judge(Evidence(), 10, ALPHA), LossGate().judge(Evidence(), 10, ALPHA)
 
     assert (agreement.word, loss.word) == ("inconclusive", "inconclusive")

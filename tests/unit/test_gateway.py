@@ -192,7 +192,7 @@ def test_requests_are_split_by_percent_and_counted(tmp_path: Path) -> None:
         assert not [h for h in cluster.headers if h.lower().startswith("knative")]
         assert ingress["metadata"]["finalizers"] == ["ingresses.networking.internal.knative.dev"]
         await until(lambda: cluster.traffic("one").get("requests") == answers[200, "one"], "counted")
-        await until(lambda: cluster.traffic("one")["rps"] == cluster.traffic("one")["concurrency"] == 0, "at rest")
+        await until(lambda: cluster.traffic("one")["rps"] == cluster.traffic("one")["concurrency"] == 0, "no traffic")
         assert cluster.traffic("one")["lastRequestTime"]
 
     play(tmp_path, scene)
@@ -261,7 +261,7 @@ def test_the_status_passes_through_waiting_to_ready(tmp_path: Path) -> None:
         await cluster.ready()
         cluster.split(one=50, two=50)
         await cluster.ready()
-        await until(lambda: (2, "True", None) in seen[-1:], "the last step is seen")
+        await until(lambda: (2, "True", None) in seen[-1:], "the last step is observed")
         watching.cancel()
 
         first = [(1, None, None), (1, "Unknown", "Uninitialized"), (1, "True", None)]
@@ -300,7 +300,7 @@ def test_requests_wait_for_the_first_pod_and_none_is_lost(tmp_path: Path) -> Non
             answers = await asyncio.gather(*asked)
 
         assert answers == [(200, f"one {number}") for number in range(200)]
-        await until(lambda: cluster.traffic("one")["waiting"] == 0, "nobody waits any more")
+        await until(lambda: cluster.traffic("one")["waiting"] == 0, "no request waits any more")
 
     play(tmp_path, scene, speed=1)
 
@@ -345,7 +345,7 @@ def test_a_closed_request_leaves_the_queue(tmp_path: Path) -> None:
             await until(lambda: cluster.traffic("one").get("waiting"), "the request waits")
             asked.cancel()
 
-            await until(lambda: cluster.traffic("one").get("waiting") == 0, "nobody waits")
+            await until(lambda: cluster.traffic("one").get("waiting") == 0, "no request waits")
 
     play(tmp_path, scene)
 
@@ -512,7 +512,7 @@ def test_a_refused_envoy_configuration_is_reported_and_the_old_routes_stay(tmp_p
             found = condition(cluster.store.get(INGRESS, NS, "iris"), "Ready")
             return found if found["status"] == "False" else None
 
-        assert "Envoy has rejected version" in (await until(told, "the refusal is told"))["message"]
+        assert "Envoy has rejected version" in (await until(told, "the refusal is reported"))["message"]
         assert (tmp_path / "routes.json").read_text() == before
         async with cluster.client() as ask:
             assert await ask() == (200, "one")

@@ -221,7 +221,7 @@ def test_a_rollout_duration_that_is_none_fails_in_the_controller() -> None:
     (101, ["Traffic targets sum to 101, want 100: spec.traffic", "expected 0 <= 101 <= 100: spec.traffic[0].percent"]),
     (-1, ["expected 0 <= -1 <= 100: spec.traffic[0].percent", "expected 0 <= 101 <= 100: spec.traffic[1].percent"]),
 ])
-def test_a_percent_out_of_range_fails_in_the_controller_and_leaves_traffic_alone(
+def test_a_percent_out_of_range_fails_in_the_controller_and_does_not_change_traffic(
         percent: int, lines: list[str]) -> None:
     cluster = rolled_out()
     cluster.apply(isvc(MODEL_2, 20))

@@ -259,7 +259,7 @@ def test_a_name_that_an_attached_cluster_has_is_refused(world: World, manifests:
         clusters.start("demo", "kind", manifests=manifests)
 
 
-def test_connect_takes_the_cluster_that_is_up(world: World, manifests: Path, gateway: FakeGateway) -> None:
+def test_connect_takes_the_running_cluster(world: World, manifests: Path, gateway: FakeGateway) -> None:
     up(gateway, manifests)
     world["log"] = []
 
@@ -279,7 +279,7 @@ def test_a_missing_gateway_is_reported(
         up(gateway, manifests)
 
 
-def test_a_folder_that_lacks_manifests_says_which_and_where_they_are(world: World, tmp_path: Path) -> None:
+def test_missing_manifests_of_a_folder_are_listed_with_their_addresses(world: World, tmp_path: Path) -> None:
     with pytest.raises(ClusterError) as refused:
         clusters.start("demo", "kind", gateway="kourier", manifests=tmp_path)
 

@@ -56,7 +56,7 @@ def test_the_runtime_keeps_its_container_with_small_requests() -> None:
     assert after == [before["containers"][0] | {"resources": settings.MODEL_RESOURCES}]
 
 
-def test_one_storage_container_alone_takes_gs() -> None:
+def test_only_one_storage_container_takes_gs() -> None:
     patch = settings.storage_container(recorded("clusterstoragecontainer")["spec"])["spec"]
     theirs = patch["supportedUriFormats"]
     ours = next(each for each in models.objects() if each["kind"] == "ClusterStorageContainer")["spec"]
@@ -97,7 +97,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     container = deployment["spec"]["template"]["spec"]["containers"][0]
     kernels = json.loads(next(row["value"] for row in container["env"] if row["name"] == "MODELS"))
     served = ThreadingHTTPServer(("127.0.0.1", 0), model_server.handler(model_server.trained(kernels)))
-    threading.Thread(target=served.serve_forever, args=(0.05,), daemon=True).start()
+    threading.Thread(target=served.serve_forever, args=(0.005,), daemon=True).start()
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     yield f"http://127.0.0.1:{served.server_port}"
     served.shutdown()

@@ -82,7 +82,7 @@ def test_a_status_of_before_016_names_no_mode(api: FakeApi) -> None:
     assert status.mode == "" and status.canary_percent == 10
 
 
-def test_every_prediction_says_that_it_is_json(gateway: FakeGateway) -> None:
+def test_every_prediction_declares_json(gateway: FakeGateway) -> None:
     for protocol in ("v1", "v2"):
         Ingress(gateway.address).request(MAIN[0], "sklearn-iris", [[6.8, 2.8, 4.8, 1.4]], protocol)  # type: ignore[arg-type]
 

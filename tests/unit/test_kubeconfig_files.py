@@ -78,7 +78,7 @@ def test_an_ingress_address_must_be_host_and_port(source, ingress):
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
-def test_a_kubeconfig_is_readable_by_its_owner_alone_whatever_the_umask(umask, tmp_path):
+def test_a_kubeconfig_is_readable_only_by_its_owner_whatever_the_umask(umask, tmp_path):
     file = tmp_path / "kubeconfig"
     (tmp_path / "kubeconfig.tmp").write_text("the draft of an interrupted write")
 

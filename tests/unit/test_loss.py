@@ -55,7 +55,7 @@ def test_a_port_forward_without_a_record_ends(api: FakeApi, rollout: Rollout) ->
     until(lambda: not thread.is_alive())
 
 
-def test_whom_the_gateway_turns_away_fails_the_check(
+def test_a_request_that_the_gateway_refuses_fails_the_check(
     probe: AvailabilityProbe, gateway: FakeGateway, api: FakeApi, rollout: Rollout
 ) -> None:
     until(lambda: probe.answered >= 1)

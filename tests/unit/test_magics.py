@@ -131,7 +131,7 @@ def test_with_an_allowed_reason_another_failure_still_fails(lab: LabMagics) -> N
         ("wait --for=condition=Ready isvc/x", False),
     ],
 )
-def test_a_command_that_does_not_end_by_itself_is_known(words: str, follows: bool) -> None:
+def test_a_command_that_does_not_end_by_itself_is_recognized(words: str, follows: bool) -> None:
     assert kubectl.follows(words.split()) is follows
 
 

@@ -50,7 +50,7 @@ def test_the_old_block_wins_over_the_new_one() -> None:
     assert manifest.to_new_schema(both)["spec"]["predictor"]["model"]["storageUri"] == MODEL
 
 
-def test_a_recorded_object_differs_from_its_document_in_resources_alone() -> None:
+def test_a_recorded_object_differs_from_its_document_only_in_resources() -> None:
     paths = [change.path for change in manifest.diff(yaml.safe_load(CANARY), one("02-canary-10", "isvc"))]
 
     assert all(path.startswith("spec.predictor.model.resources.") for path in paths)

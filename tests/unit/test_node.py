@@ -269,7 +269,7 @@ def test_a_late_event_of_a_pod_that_is_gone_starts_nothing(socket: Path) -> None
     asyncio.run(play())
 
 
-def test_running_pods_are_taken_up_by_the_next_agent(socket: Path) -> None:
+def test_running_pods_are_adopted_by_the_next_agent(socket: Path) -> None:
     async def play() -> None:
         async with lab(socket) as it:
             async with it.node():
@@ -284,7 +284,7 @@ def test_running_pods_are_taken_up_by_the_next_agent(socket: Path) -> None:
                 assert (it.pod("one"), it.store.get(SANDBOX, NAMESPACE_NAME, "one")) == before
                 assert predict(address, PAYLOAD) == [1, 1]
                 os.kill(it.sandbox("one")["containers"]["kserve-container"]["pids"][0], signal.SIGKILL)
-                await it.until(lambda: it.container("one")["restartCount"] == 1, "the taken up pod is restarted")
+                await it.until(lambda: it.container("one")["restartCount"] == 1, "the adopted pod is restarted")
 
     asyncio.run(play())
 

@@ -25,8 +25,8 @@ from tests.unit.virtual_loop import run_virtually
 class Runtime:
     """A runtime with one process for each container; a process ends on certain signals."""
 
-    def __init__(self, obeys: tuple[int, ...] = (signal.SIGTERM, signal.SIGKILL)):
-        self._obeys = obeys
+    def __init__(self, ends_on: tuple[int, ...] = (signal.SIGTERM, signal.SIGKILL)):
+        self._ends_on = ends_on
         self.processes: dict[str, TaskProcess] = {}
         self.signals: list[tuple[float, int]] = []
 
@@ -37,7 +37,7 @@ class Runtime:
 
     def send_signal(self, id_: str, number: int) -> None:
         self.signals.append((asyncio.get_running_loop().time(), number))
-        if number in self._obeys:
+        if number in self._ends_on:
             self.processes[id_].update(Process(id_, 1, 0.0, finished=1.0, exit_code=0))
 
     def forget(self, id_: str) -> None:
@@ -117,7 +117,7 @@ def test_a_grace_period_that_ends_first_ends_the_drain(tmp_path: Path) -> None:
 
 
 def test_a_process_that_ignores_sigterm_is_killed_at_the_end_of_the_grace_period(tmp_path: Path) -> None:
-    runtime = Runtime(obeys=(signal.SIGKILL,))
+    runtime = Runtime(ends_on=(signal.SIGKILL,))
 
     async def play() -> None:
         await Scene(tmp_path, runtime, 1).end(grace_s=60)

@@ -94,7 +94,7 @@ def test_it_has_one_thread_so_that_forks_are_safe(shared: tuple[psutil.Process, 
     assert process.num_threads() == 1
 
 
-def test_a_server_listens_on_a_file_of_its_owners_alone(
+def test_a_server_listens_on_a_file_that_only_its_owner_can_open(
         shared: tuple[psutil.Process, Path], tmp_path: Path) -> None:
     child = start(Client(shared[1]), server_task(tmp_path, "loop/back/0"))
 
@@ -171,7 +171,7 @@ def test_a_client_that_disconnects_in_the_middle_of_a_line_affects_no_other_clie
     assert isinstance(Client(shared[1]).list(), list)
 
 
-def test_a_container_sees_its_own_environment_alone(shared: tuple[psutil.Process, Path], tmp_path: Path) -> None:
+def test_a_container_sees_only_its_own_environment(shared: tuple[psutil.Process, Path], tmp_path: Path) -> None:
     os.environ["NOT_FOR_PODS"] = "1"
     folder = tmp_path / "mnt/models"
     folder.mkdir(parents=True)

@@ -14,8 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
-from kserve_nb.values import pickle_contents
-from kserve_nb.values.pickle_contents import PickleContents, contents_of, problem_of, unpacked
+from kserve_nb.clusters.publishing import pickle_contents
+from kserve_nb.clusters.publishing.pickle_contents import PickleContents, contents_of, problem_of, unpacked
 from tests.unit.other_scikit_learn import saved_with
 
 ROWS, CLASSES = [[0.0, 1.0], [1.0, 0.0]], [0, 1]

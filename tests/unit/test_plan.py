@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,7 +76,7 @@ def test_labels_are_numbers_or_texts_as_the_model_answers(labels: str, read: tup
 @pytest.mark.parametrize("label", ["yes", "off", "null", "~", "2026-11-28", "2026-02-30", "!!python/name:os.system x"])
 def test_a_word_that_yaml_does_not_read_as_a_text_must_be_quoted(label: str) -> None:
     with pytest.raises(PlanError, match=r"line 1: probe.labels: '.*' is neither a number nor a text in YAML\. Write a "
-                                        r'text in quotes: "'):
+                                        r'text in quotes, such as "yes"'):
         plan_file.read_plan(f"probe: {{rows: [[1]], labels: [{label}]}}")
 
 
@@ -109,6 +110,18 @@ def test_a_label_that_no_answer_equals_is_an_error(label: object) -> None:
     ("gates:\n- latency: {quantile: 95}", "line 2: gates[0].latency.quantile: 95 is not between 0 and 1"),
     ("gates:\n- prometheus: {url: x}", "line 2: gates[0].prometheus: it needs query and atMost"),
     ("gates:\n- python: {function: 'nowhere:f'}", "line 2: gates[0].python.function: cannot import 'nowhere:f'"),
+    ("[" * 2000, "plan.yaml: this is not a plan: its lists are nested too deeply"),
+    ("steps: [10, 100]\x1b", "this is not YAML: unacceptable character #x001b"),
+    ("? [a, b]\n: c", "line 1: a key must be a word. The fields are: model, steps"),
+    (f"steps: [{'9' * 5000}, 100]", "line 1: steps: '99999"),
+    ("model: null", "line 1: model: it has no value"),
+    ("minimumExposure: 1.5", "line 1: minimumExposure: 1.5 is not a whole number"),
+    ("minimumExposure: .inf", "line 1: minimumExposure: inf is not a whole number"),
+    ("gates:\n- errors: {budget: .nan}", "line 2: gates[0].errors.budget: nan is not a finite number"),
+    ("gates:\n- errors: {budget: 5}", "line 2: gates[0].errors.budget: 5 is above 1. A budget is a share: write 0.05"),
+    ("gates:\n- prometheus: {url: 'file:///x', query: up, atMost: 1}", "url: 'file:///x' is not an http or https"),
+    ("gates:\n- python: {function: 'os:sep'}", "cannot import 'os:sep': os:sep is not a function"),
+    ("probe: {rows: [[1]], labels: &a [*a]}", "line 1: probe.labels: this is a list or a mapping"),
     ("probe: {rate: 5000}", "line 1: probe: the rate 5000 is not above 0"),
     ("probe: {rows: [[1], [1, 2]]}", "line 1: probe: Cannot use these rows: rows[1] has 2 values"),
     ("probe: {rows: [[1]], labels: [1, 2]}", "line 1: probe: it has 2 labels for 1 rows"),
@@ -121,6 +134,36 @@ def test_a_message_names_the_line_and_the_field(text: str, message: str) -> None
     assert message in str(raised.value) and "plan.yaml" in str(raised.value)
 
 
+@pytest.mark.parametrize(("values", "message"), [
+    ({"steps": 10}, "steps: 10 is not a list of percents"), ({"steps": "10"}, "steps: '10' is not a list of percents"),
+    ({"gates": ErrorsGate()}, "gates: ErrorsGate(budget=0.05) is not a list of gates"),
+    ({"gates": ("errors",)}, "gates: 'errors' is not a gate"), ({"gates": (ErrorsGate,)}, "is not a gate"),
+    ({"alpha": "x"}, "alpha: 'x' is not a number"), ({"bake_s": "30s"}, "bake: '30s' is not a number of seconds"),
+    ({"limit_s": None}, "limit: None is not"), ({"ready_s": True}, "ready: True is not"),
+    ({"minimum_exposure": 1.5}, "minimumExposure: 1.5 is not a whole number"),
+    ({"model": None}, "model: None is not the storageUri"), ({"probe": {"rate": 5}}, "probe: {'rate': 5} is not Probe"),
+])
+def test_a_plan_in_code_with_a_value_of_another_type_is_an_error(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(PlanError) as raised:
+        RolloutPlan(**values)
+
+    assert message in str(raised.value)
+
+
+def test_a_plan_in_code_may_have_lists() -> None:
+    assert RolloutPlan(steps=[10, 100], gates=[ErrorsGate()]) == RolloutPlan(steps=(10, 100), gates=(ErrorsGate(),))
+    with pytest.raises(PlanError, match="probe: rate 'fast' is not a number of rounds a second"):
+        ProbeTraffic(rate="fast")  # type: ignore[arg-type]
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PlanError, match=r"Cannot read the plan .*none\.yaml"):
+    with pytest.raises(PlanError, match=r"Cannot read the plan .*none\.yaml: No such file or directory\. Name a YAML"):
         plan_file.read_plan_file(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(("content", "problem"), [(b"\xff\xfe", "it is not UTF-8 text"), (b"#" * (1 << 20), "512 KiB")])
+def test_a_file_that_is_no_plan_is_named(content: bytes, problem: str, tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_bytes(content)
+
+    with pytest.raises(PlanError, match=rf"Cannot read the plan .*plan\.yaml: .*{problem}"):
+        plan_file.read_plan_file(tmp_path / "plan.yaml")

@@ -234,7 +234,7 @@ def test_activators_stand_before_a_revision_as_recorded(pods_ready: int, wanted:
     assert activators(pods_ready, Scaling("concurrency", 70.0, 100.0, 60.0, True)) == wanted
 
 
-def test_a_sudden_load_is_met_in_panic_before_the_stable_window_shows_it() -> None:
+def test_a_sudden_load_starts_panic_mode_before_the_stable_window_shows_it() -> None:
     scaling = Scaling("concurrency", 7.0, 10.0, 60.0, True)
     memory = Memory((Sample(0.0, 0.0, 0.0), Sample(94.0, 70.0, 0.0)))
 
@@ -295,7 +295,7 @@ def test_a_revision_that_gets_requests_has_at_least_its_activation_scale() -> No
 
 
 @pytest.mark.parametrize(("burst", "excess", "wanted"), [(0.0, 0, 2), (-1.0, -1, 3), (100.0, 200, 4)])
-def test_the_burst_capacity_decides_who_stands_in_the_path(burst: float, excess: int, wanted: int) -> None:
+def test_the_burst_capacity_decides_whether_the_activator_is_used(burst: float, excess: int, wanted: int) -> None:
     scaling = Scaling("concurrency", 70.0, 100.0, 60.0, True, burst_capacity=burst)
 
     decision, _ = decide(Memory((Sample(0.0, 0.0, 0.0),)), scaling, 3, 10.0)

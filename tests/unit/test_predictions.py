@@ -66,7 +66,7 @@ def test_the_cluster_answers_what_needs_no_change() -> None:
         assert (read(start, start), read(start, end)) == ({ONE: first}, {ONE: last})
 
 
-def test_each_wrong_choice_has_a_sentence_of_its_own() -> None:
+def test_each_wrong_choice_has_its_own_sentence() -> None:
     for question in QUESTIONS.values():
         if question.kind == "choice":
             wrong = {value for _, value in question.options if value not in question.wrong}

@@ -283,7 +283,7 @@ def test_storage_container_and_confidential_serving_become_annotations() -> None
      {"agent": "true", "configVolumeName": f"modelconfig-{NAME}-0", "configMountPath": "/mnt/configs",
       "modelDir": "/mnt/models"}),
 ])
-def test_a_custom_model_server_tells_kserve_by_variables_what_it_loads(env: list[Object], expected: Object) -> None:
+def test_environment_variables_of_a_custom_model_server_name_its_model(env: list[Object], expected: Object) -> None:
     own = predictor(containers=[{"name": "kserve-container", "image": "mine", "env": env}])
 
     assert internal(own) == expected
@@ -316,7 +316,7 @@ def test_a_storage_container_for_several_sources_must_exist() -> None:
         make_service(own, runtime(), {}, "", Simulator().store)
 
 
-def test_a_storage_container_of_ones_own_makes_a_scheme_known() -> None:
+def test_a_users_storage_container_adds_a_scheme() -> None:
     cluster = Simulator()
     container = {"name": "storage-initializer", "image": "mine"}
     cluster.store.create(CLUSTER_STORAGE_CONTAINER, {"metadata": {"name": "hub"}, "spec": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import random
 import subprocess
@@ -36,9 +37,8 @@ from kserve_nb.clusters import (
 from kserve_nb.clusters.backends.embedded_backend import EmbeddedBackend
 from kserve_nb.clusters.backends.kind_backend import KindBackend
 from kserve_nb.clusters.embedded import claim_writer
-from kserve_nb.clusters.publishing import model_volume
+from kserve_nb.clusters.publishing import model_volume, pickle_contents
 from kserve_nb.clusters.state import Record
-from kserve_nb.values import pickle_contents
 from kserve_nb.values.cluster import Cluster
 from tests.kind_world import World
 from tests.unit.other_scikit_learn import saved_with
@@ -252,8 +252,8 @@ def test_other_names_are_accepted(name: str, on: Callable[..., ModelPublisher], 
 
 @pytest.mark.parametrize(("wrong", "why"), [
     (GaussianNB(), "this GaussianNB is not fitted. Call its fit"),
-    (GaussianNB, "the class GaussianNB is no estimator"),
-    ({"a": 1}, "a dict is no estimator with a method predict"), (object(), "an object is no estimator"),
+    (GaussianNB, "the class GaussianNB is not an estimator"),
+    ({"a": 1}, "a dict is not an estimator with a method predict"), (object(), "an object is not an estimator"),
     (make_pipeline(FunctionTransformer(lambda rows: rows), SVC()).fit(ROWS, CLASSES), "instead of a lambda"),
     ("no-such-file.joblib", "No such file or directory"),
     (Path(__file__), "has none of these suffixes"),
@@ -336,9 +336,27 @@ def test_a_path_that_is_no_model_is_explained(on: Callable[..., ModelPublisher],
     for name, why in cases.items():
         with pytest.raises(PublishError, match=why):
             on("embedded").publish(tmp_path / name, "wine/v1")
-    for path in ("", "a\0.joblib"):
-        with pytest.raises(PublishError, match="is no path"):
+    for path in ("", ".", "a\0.joblib"):
+        with pytest.raises(PublishError, match="is not a path"):
             on("embedded").publish(path, "wine/v1")
+
+
+def test_a_path_that_cannot_be_read_to_its_end_is_explained(on: Callable[..., ModelPublisher], tmp_path: Path) -> None:
+    for folder in ("loop", "up", "folder"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "m.joblib").write_bytes(dumped(FITTED))
+    (tmp_path / "loop" / "self").symlink_to("self")
+    (tmp_path / "up" / "again").symlink_to("../up", target_is_directory=True)
+    os.mkfifo(tmp_path / "pipe.joblib")
+    (tmp_path / "folder" / "data").touch()
+    os.truncate(tmp_path / "folder" / "data", 3 << 30)  # it occupies no space on the disk
+    cases = {"loop": "loop/self is not a regular file", "up": "up/again is a link to a folder",
+             "pipe.joblib": "pipe.joblib is not a regular file",
+             "folder": r"folder has 3.0 GiB, and published models have at most 1 GiB, .* compress=3\)"}
+
+    for name, why in cases.items():
+        with pytest.raises(PublishError, match=f"^Cannot publish wine/v1: .*{why}"):
+            on("embedded").publish(tmp_path / name, "wine/v1")
 
 
 @pytest.mark.parametrize("name", [None, 1, b"wine/v1", Path("wine/v1"), "w" * 999])
@@ -399,7 +417,7 @@ def test_a_function_of_the_notebook_is_refused_by_its_name(
         on("embedded").publish(make_pipeline(FunctionTransformer(halved), SVC()).fit(ROWS, CLASSES), "wine/v1")
 
 
-def test_a_file_of_another_scikit_learn_earns_a_warning_and_is_published(
+def test_a_file_of_another_scikit_learn_causes_a_warning_and_is_published(
     on: Callable[..., ModelPublisher], tmp_path: Path
 ) -> None:
     with saved_with("0.24.2"):
@@ -411,7 +429,7 @@ def test_a_file_of_another_scikit_learn_earns_a_warning_and_is_published(
     assert uri == "pvc://models/wine/v1"
 
 
-def test_a_model_of_this_version_earns_none(on: Callable[..., ModelPublisher], model: Any) -> None:
+def test_a_model_of_this_version_causes_no_warning(on: Callable[..., ModelPublisher], model: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         on("embedded").publish(model, "wine/v1")
@@ -501,7 +519,8 @@ def test_the_command_gives_advice_as_a_command(on: Callable[..., ModelPublisher]
     on("embedded").publish(SVC().fit(ROWS, CLASSES), "wine/v1")
     file = str(tmp_path / "m.joblib")
     joblib.dump(model, file)
-    calls = {("--name", "mine", file, "wine/v1"): f"kserve-nb publish {file} wine/v2",
+    calls = {("--name", "mine", file, "wine/v1"): f"kserve-nb publish {file} wine/v2 --name mine\n",
+             ("--name", "mine", "-n", "kserve-test", file, "wine/v1"): " wine/v2 --name mine -n kserve-test\n",
              ("wine/v1", file): f"wrong order. Publish the file: kserve-nb publish {file} wine/v1",
              ("-n", "", file, "wine/v1"): "'' is not a valid name of a namespace",
              ("-n", "Team_A", file, "wine/v1"): "'Team_A' is not a valid name of a namespace"}

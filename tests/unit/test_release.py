@@ -67,7 +67,7 @@ def test_a_version_without_text_is_not_released(missing: str) -> None:
         notes(CHANGELOG, missing)
 
 
-def test_the_command_says_what_to_do_for_a_version_without_text() -> None:
+def test_the_command_gives_the_next_step_for_a_version_without_text() -> None:
     done = subprocess.run([sys.executable, str(ROOT / "bin" / "release_notes.py"), "v99.0.0"], capture_output=True,
                           text=True, check=False)
 

@@ -155,7 +155,7 @@ def test_recreate_ends_the_old_pods_first() -> None:
     assert images(world) == ["web:2"] * 2
 
 
-def test_a_rollout_that_takes_too_long_says_so_and_recovers() -> None:
+def test_a_rollout_that_takes_too_long_is_reported_and_recovers() -> None:
     world = make_world()
     deploy(world, progressDeadlineSeconds=60)
     world.pass_s(59)

@@ -98,7 +98,7 @@ def test_a_starting_revision_is_reported_as_starting() -> None:
     compare_statuses(world, stage("starting"))
 
 
-def test_a_first_pass_resolves_digests_alone() -> None:
+def test_a_first_pass_only_resolves_digests() -> None:
     world = make_world()
     created = world.adopt(REVISION, recorded_one("revisions", TWO))
 

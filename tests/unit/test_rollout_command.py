@@ -42,7 +42,7 @@ def run(api: FakeApi, gateway: FakeGateway, *words: str) -> Result:
 
 @pytest.mark.parametrize(("phase", "code"), [
     ("promoted", 0), ("rolled back", 3), ("held", 4), ("superseded", 5), ("aborted", 6)])
-def test_the_exit_code_tells_the_end(
+def test_the_exit_code_shows_how_the_rollout_ended(
     api: FakeApi, gateway: FakeGateway, plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: Phase,
     code: int,
 ) -> None:  # fmt: skip
@@ -80,7 +80,7 @@ def test_without_traffic_it_ends_as_held(api: FakeApi, gateway: FakeGateway, pla
 
     assert done.exit_code == 4, done.output
     assert "the runner observes no traffic" in done.output
-    assert "baking: users get 10 %" in done.output  # a line per phase, as this is no terminal
+    assert "baking: users get 10 %" in done.output  # a line per phase, as this is not a terminal
 
 
 def test_a_dry_run_writes_nothing(api: FakeApi, gateway: FakeGateway, plan: Path) -> None:

@@ -79,7 +79,7 @@ class Watcher:
 def stored(cluster: Simulator) -> dict[str, Object]:
     """All objects by name, without Events and the node's heartbeat.
 
-    How many pods are ready is told by an InferenceService only when something else makes it look.
+    An InferenceService reports the number of ready pods only when something else causes a reconciliation.
     """
     found: dict[str, Object] = {}
     for kind in KINDS:

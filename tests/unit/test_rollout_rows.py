@@ -1,4 +1,4 @@
-"""A rollout with rows of its own model sends these wherever a request is chosen, and never flowers."""
+"""A rollout with rows uses them for all requests, and never sends flowers."""
 
 from __future__ import annotations
 
@@ -108,6 +108,13 @@ def test_rows_that_cannot_be_sent_are_refused_at_once(rows: Any, message: str, a
     if not isinstance(rows, list) or rows:  # a probe without rows takes those of its rollout
         with pytest.raises(PlanError, match=f"probe: .*{message}"):
             ProbeTraffic(rows=rows)
+
+
+@pytest.mark.parametrize("name", ["", "../good", "a b", "güd", "%2e%2e", "good?x=1", "Good", "n" * 254, None, 5])
+def test_a_name_that_no_inferenceservice_can_have_is_refused_in_kubernetes_words(name: Any, api: FakeApi) -> None:
+    with pytest.raises(InputError, match=r"is not a valid name of an InferenceService: (a lowercase RFC 1123 subdomain "
+                                         r"must|must be no more than 253|it is not a text).*kubectl get isvc"):
+        Rollout(Client(api.cluster()), Ingress("127.0.0.1:9"), name)
 
 
 def test_a_probe_keeps_arrays_as_tuples() -> None:

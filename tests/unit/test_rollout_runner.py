@@ -120,7 +120,7 @@ def test_a_bad_canary_is_pinned_within_the_tick(api: FollowingApi, gated: GatedR
     assert state.evidence.canary_failed < 10  # it stops in the middle of a tick of twenty rounds
 
 
-def test_without_traffic_it_holds_and_says_so(api: FollowingApi, gated: GatedRollout) -> None:
+def test_without_traffic_the_plan_is_on_hold_with_the_reason(api: FollowingApi, gated: GatedRollout) -> None:
     state = Runner(gated, replace(PLAN, probe=None, limit_s=20)).run()
 
     assert (state.phase, percents(api)) == ("held", [5])
@@ -138,7 +138,7 @@ def test_a_write_of_somebody_else_ends_it_as_superseded(api: FollowingApi, gated
     assert "it requests 33 %" in state.reason
 
 
-def test_a_write_that_meets_another_ends_it_as_superseded(api: FollowingApi, gated: GatedRollout) -> None:
+def test_a_conflicting_write_ends_the_rollout_as_superseded(api: FollowingApi, gated: GatedRollout) -> None:
     def meets(_intent: Intent, _seen: RolloutStatus) -> RolloutStatus:
         raise ChangedError("somebody else changed it meanwhile.")
 

@@ -63,7 +63,7 @@ class Knative:
         for obj in self.store.list(reconciler.kind, NS):
             before = copy.deepcopy(obj)
             changes = reconciler.reconcile(obj, self.store, Moment(self.now, self.settings))
-            assert obj == before, "a pass changed what it was given"
+            assert obj == before, "a reconciler changed its arguments"
             for write in changes.writes:
                 write(self.store)
         return changes
@@ -225,7 +225,7 @@ def splits(knative: Knative) -> dict[str, list[tuple[str, int]]]:
     ({"revisionName": "iris-00002", "percent": 100}, "Unknown RevisionMissing",
      'Revision "iris-00002" is not yet ready.'),
 ])
-def test_a_target_that_cannot_serve_stops_the_route_and_leaves_the_gateway_alone(
+def test_a_target_that_cannot_serve_stops_the_route_but_not_the_gateway(
         knative: Knative, target: Object, status: str, message: str) -> None:
     before = knative.get(INGRESS)["spec"]
     knative.serve("b")

@@ -79,7 +79,7 @@ def test_a_cluster_local_service_has_no_host_at_the_outer_gateway() -> None:
     assert domains(envoy_config([ingress], [service], {}, ACTIVATOR)) == set()
 
 
-def test_tag_hosts_lead_to_their_revision_alone() -> None:
+def test_tag_hosts_lead_only_to_their_revision() -> None:
     wanted = routed("tag")
 
     assert shares(host(wanted, "prev-sklearn-iris-predictor.kserve-test.example.com")) == {f"{NS}/{ONE}": 100}

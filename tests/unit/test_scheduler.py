@@ -47,7 +47,7 @@ def test_a_pod_that_fits_is_assigned_to_the_node() -> None:
     ("600m", "3900Mi", f"0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory. {NO_VICTIMS}"),
     ("8", "1Mi", f"0/1 nodes are available: 1 Insufficient cpu. {NO_HELP}"),
 ])
-def test_a_pod_that_does_not_fit_says_what_is_missing(cpu: str, memory: str, why: str) -> None:
+def test_the_status_of_a_pod_that_does_not_fit_names_what_is_missing(cpu: str, memory: str, why: str) -> None:
     world = make_world()
     run(world, "first", cpu="500m", memory="512Mi")
 

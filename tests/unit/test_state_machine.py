@@ -50,7 +50,7 @@ def test_a_rollout_goes_through_all_steps_to_promoted() -> None:
 @pytest.mark.parametrize(("changes", "now", "lacking"), [
     ({}, 29, "1 s of the bake time"),
     ({"evidence": Evidence(step_canary=49)}, 30, "49 of 50 requests"),
-    ({"evidence": Evidence()}, 30, "there is no traffic"),
+    ({"evidence": Evidence()}, 30, "the runner observes no traffic"),
     ({"results": (GateResult("errors", "inconclusive", "few", 3, 9),)}, 30, "? errors: few (n = 3, about 9 needed)"),
     ({"results": ()}, 30, "no gate has decided yet"),
 ])
@@ -91,7 +91,7 @@ def test_inconclusive_at_the_limit_holds_or_rolls_back_as_planned() -> None:
     held = decide(PLAN, state, SEEN, 1000)
     rolled_back = decide(replace(PLAN, on_inconclusive="rollback"), state, SEEN, 1000)
 
-    assert held.phase == "held" and "there is no traffic" in held.reason and not held.intent
+    assert held.phase == "held" and "the runner observes no traffic" in held.reason and not held.intent
     assert state_machine.is_over(PLAN, held, 1000) and not state_machine.is_over(PLAN, held, 999)
     assert rolled_back.intent == Intent(0)
     assert state_machine.continued(held, 2000).started == 2000

@@ -94,7 +94,7 @@ def test_a_namespace_must_exist_and_not_be_going(store: Store) -> None:
     assert refused.value.code == 403
 
 
-def test_generation_counts_changes_of_the_spec_alone(store: Store) -> None:
+def test_generation_counts_only_changes_of_the_spec(store: Store) -> None:
     made = store.create(INFERENCE_SERVICE, isvc())
 
     labelled = store.update(INFERENCE_SERVICE, made | {"metadata": made["metadata"] | {"labels": {"a": "b"}}})

@@ -117,7 +117,7 @@ def test_the_logs_of_a_clusters_processes_are_rotated(record: Record, monkeypatc
 
     async def scene(_: Supervisor) -> None:
         await until((folder / "server.log.1").exists, "the log of the process is rotated")
-        await until(lambda: (folder / "server.log").stat().st_size > 0, "the process writes on")
+        await until(lambda: (folder / "server.log").stat().st_size > 0, "the process keeps writing")
 
     supervise(folder, python("while True: print('x' * 100, flush=True); import time; time.sleep(0.01)"), scene)
 
@@ -167,7 +167,7 @@ def test_a_killed_process_is_restarted_and_reported_ready(record: Record) -> Non
         first = supervisor.parts[0].pid
         assert first is not None
         os.kill(first, signal.SIGKILL)
-        await until(lambda: only_part(folder).restarts == 1 and only_part(folder).state == "ready", "it is back")
+        await until(lambda: only_part(folder).restarts == 1 and only_part(folder).state == "ready", "it runs again")
         assert supervisor.parts[0].pid != first
         assert only_part(folder).reason == "ended by signal 9"
 
@@ -195,7 +195,7 @@ def test_children_of_a_killed_process_end_with_it(record: Record) -> None:
         ctypes.CDLL(None).prctl(processes._PR_SET_CHILD_SUBREAPER, 0)
 
 
-def test_a_stopped_cluster_says_why_and_keeps_its_objects(record: Record) -> None:
+def test_a_stopped_cluster_has_a_reason_and_keeps_its_objects(record: Record) -> None:
     folder = state.folder("lab")
     state.write(replace(record, owner=2**22 - 1, owner_started="an earlier process"))
 

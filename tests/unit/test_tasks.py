@@ -193,7 +193,7 @@ def test_seeds_give_different_values() -> None:
     assert len({target.service for target in services}) == 5 and len({target.model for target in services}) == 2
 
 
-def test_hints_say_more_with_each_rejected_attempt() -> None:
+def test_hints_become_clearer_with_each_rejected_attempt() -> None:
     learner, attempt = began(task_named("canary-percent"))
 
     hints = []

@@ -15,7 +15,7 @@ class _Selector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
-        assert ready or timeout is not None, "nothing is scheduled: the test would wait for ever"
+        assert ready or timeout is not None, "nothing is scheduled: the test would wait forever"
         if not ready:
             self.now_s += timeout or 0
         return ready

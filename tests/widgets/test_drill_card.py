@@ -77,7 +77,7 @@ def test_a_repair_counts_although_no_state_showed_the_fault(
     assert card.finish().attempts == 1
 
 
-def test_an_open_drill_says_so(card: DrillCard) -> None:
+def test_an_open_drill_is_reported_as_open(card: DrillCard) -> None:
     assert repr(card.finish()) == "○ drill 8 is open. The notebook goes on without it."
 
 

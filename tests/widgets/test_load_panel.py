@@ -55,7 +55,7 @@ def panel(loaded: Loaded) -> Iterator[LoadPanel]:
     shown.close()
 
 
-def test_before_the_first_request_it_says_how_to_send_some(panel: LoadPanel) -> None:
+def test_before_the_first_request_it_shows_how_to_send_some(panel: LoadPanel) -> None:
     assert panel.text == "sklearn-iris: no load yet. Call panel.run()"
     assert "no requests yet" in panel.content and panel.phases == ()
 

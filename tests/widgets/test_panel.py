@@ -98,9 +98,9 @@ def test_pods_that_are_not_ready_come_first() -> None:
     assert html.index("✖ CrashLoopBackOff") < html.index("✔ Running") and "back-off 10s" in html
 
 
-def test_ghosts_are_struck_through() -> None:
-    ghost = DeletedPod(at(50).pods[0], 1795425290.0)
+def test_deleted_pods_are_struck_through() -> None:
+    deleted = DeletedPod(at(50).pods[0], 1795425290.0)
 
-    html = pod_rows.html(replace(at(50), deleted_pods=(ghost,)))
+    html = pod_rows.html(replace(at(50), deleted_pods=(deleted,)))
 
     assert "† gone at 09:14:50" in html and "<s>" in html and "knb-gone" in html

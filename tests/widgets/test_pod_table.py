@@ -46,7 +46,7 @@ def test_it_follows_the_cluster_and_keeps_deleted_pods_in_view(api: FakeApi, tab
     assert table.html.count("† gone at") == 2 and "<s>" in table.html
 
 
-def test_one_revision_alone_is_shown_where_it_is_picked(table: PodTable) -> None:
+def test_only_the_picked_revision_is_shown(table: PodTable) -> None:
     choose(table, "revision", "00002")
 
     assert table.revision == "sklearn-iris-predictor-00002"
@@ -118,7 +118,7 @@ def test_unknown_arguments_are_errors(rollout: Rollout) -> None:
         PodTable(rollout, colour="red")  # type: ignore[call-arg]
 
 
-def test_each_state_has_a_glyph_of_its_own() -> None:
+def test_each_state_has_its_own_glyph() -> None:
     states = {"2/2 Running": "✔", "1/2 Running": "…", "0/2 Init:0/1": "…", "1/2 Terminating": "↓",
               "0/2 Init:Error": "✖", "1/2 CrashLoopBackOff": "✖", "0/2 Pending": "…"}
 

@@ -46,7 +46,7 @@ def test_it_is_not_answered_before_the_change(card: PredictionCard) -> None:
     assert "The cluster answers after the next cells." in card.text
 
 
-def test_without_a_prediction_it_says_that_it_is_skipped(api: FakeApi, card: PredictionCard) -> None:
+def test_without_a_prediction_the_card_reports_that_it_is_skipped(api: FakeApi, card: PredictionCard) -> None:
     route(api, 35)
     until(card, lambda _snapshot: card.result is not None)
 
@@ -76,7 +76,7 @@ def test_a_cell_can_bring_the_answer(api: FakeApi, rollout: Rollout, progress: L
     assert "you 3, the cluster 0" in card.text and "No request fails" in card.text
 
 
-def test_what_is_not_understood_is_told_in_the_form(api: FakeApi, rollout: Rollout, progress: LearnerProgress) -> None:
+def test_invalid_input_is_explained_in_the_form(api: FakeApi, rollout: Rollout, progress: LearnerProgress) -> None:
     api.load("02-canary-10")
     card = PredictionCard(question_named("canary-row"), rollout, progress)
     for label, value in (("PREV", "90"), ("LATEST", "ten"), ("pods", "2")):

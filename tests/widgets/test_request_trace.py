@@ -39,13 +39,13 @@ def test_an_answer_names_its_revision_and_how_that_is_known(api: FakeApi, rollou
 def test_the_host_of_a_tag_leads_to_one_revision(api: FakeApi, rollout: Rollout) -> None:
     api.load("02-canary-10")
 
-    assert trace(rollout, tag="prev").hops[-1].said == "00001: its tag's host leads to no other revision"
+    assert trace(rollout, tag="prev").hops[-1].result == "00001: its tag's host leads to no other revision"
 
 
 def test_without_a_discriminating_input_responses_are_unattributed(api: FakeApi, rollout: Rollout) -> None:
     api.load("02-canary-10")
 
-    assert trace(rollout).hops[-1].said.startswith("unknown: a response does not name its revision")
+    assert trace(rollout).hops[-1].result.startswith("unknown: a response does not name its revision")
 
 
 def test_the_hop_that_fails_is_named(api: FakeApi, gateway: FakeGateway, rollout: Rollout) -> None:

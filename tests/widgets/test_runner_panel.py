@@ -61,7 +61,7 @@ def test_it_shows_each_gate_with_its_evidence_and_the_users(panel: RunnerPanel) 
     assert "? errors" in panel.text and panel.json["phase"] == "baking"
 
 
-def test_a_button_without_an_effect_says_why(panel: RunnerPanel) -> None:
+def test_a_button_without_an_effect_gives_the_reason(panel: RunnerPanel) -> None:
     panel.state = BAKING
 
     assert not buttons(panel)["Pause"].is_disabled and not buttons(panel)["Roll back"].is_disabled

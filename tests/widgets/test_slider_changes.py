@@ -105,7 +105,7 @@ def test_a_conflict_lets_choose_to_overwrite(api: FakeApi, slider: TrafficSlider
     assert is_enabled(slider, "Back to 30 %")
 
 
-def test_a_conflict_that_code_meets_is_raised_and_shown(api: FakeApi, slider: TrafficSlider) -> None:
+def test_a_conflict_of_a_change_in_code_is_raised_and_shown(api: FakeApi, slider: TrafficSlider) -> None:
     slider.value = 20
     slider.apply()
     quiet(slider)

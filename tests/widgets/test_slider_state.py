@@ -49,14 +49,14 @@ def stored(change: TrafficChange, uid: str = UID) -> SliderState:
     (state(draft=20), "RBAC", "RBAC", "read-only"),
     (state(draft=20), "", "first rollout", "unavailable"),
     (state(draft=20), "", "", "edited"),
-    (state(draft=20).asked(TWENTY), "", "", "confirming"),
+    (state(draft=20).proposed(TWENTY), "", "", "confirming"),
     (state(draft=20).sent(TWENTY), "", "", "writing"),
     (state(draft=20).sent(TWENTY).write_failed(TWENTY, ChangedError("no")), "", "", "conflict"),
     (state(draft=20).sent(TWENTY).write_failed(TWENTY, RuntimeError("no")), "", "", "rejected"),
     (stored(TWENTY), "", "", "accepted"),
     (state(replace(NOW, failure="log\nno such model")), "", "", "canary-failed"),
     (state(MOVING), "", "", "routing"),
-    (state(MOVING, 20).asked(TWENTY).enqueued(), "", "", "routing"),
+    (state(MOVING, 20).proposed(TWENTY).enqueued(), "", "", "routing"),
     (state(MOVING).seen(MOVING, 60.0), "", "", "stalled"),
     (stored(TWENTY, uid="deleted-since").seen(NOW, 1.0), "", "", "settled"),
     (state(), "", "", "settled"),
@@ -68,15 +68,15 @@ def test_each_phase_has_a_name(found: SliderState, read_only: str, unavailable: 
 
 
 def test_an_edit_drops_question_and_failure_but_nothing_that_was_sent() -> None:
-    assert state(draft=20).asked(TWENTY).edited(30).confirming is None
+    assert state(draft=20).proposed(TWENTY).edited(30).confirming is None
     failed = state(draft=20).sent(TWENTY).write_failed(TWENTY, RuntimeError("no"))
     assert failed.outcome == "rejected" and failed.edited(30).outcome == ""
     assert state(draft=20).sent(TWENTY).edited(30).writing == TWENTY
-    assert state(draft=20).asked(TWENTY).enqueued().edited(30).queued == TWENTY
+    assert state(draft=20).proposed(TWENTY).enqueued().edited(30).queued == TWENTY
 
 
 def test_the_queue_has_one_place_and_a_failure_empties_it() -> None:
-    waiting = state(draft=20).sent(TWENTY).asked(TrafficChange("apply", 30)).enqueued().asked(FORTY).enqueued()
+    waiting = state(draft=20).sent(TWENTY).proposed(TrafficChange("apply", 30)).enqueued().proposed(FORTY).enqueued()
     assert waiting.queued == FORTY and waiting.writing == TWENTY
 
     assert waiting.write_failed(TWENTY, RuntimeError("no")).queued is None
@@ -103,11 +103,11 @@ def test_a_failed_or_stalled_change_is_under_way_no_longer(found: SliderState, b
 
 
 @pytest.mark.parametrize(("found", "next_"), [
-    (state(draft=20).asked(TWENTY), "write"),
-    (state(draft=60).asked(TrafficChange("apply", 60)), "confirm again"),
-    (state(draft=60).asked(TrafficChange("apply", 60)).confirmed_first(), "write"),
-    (state(MOVING, 20).asked(TWENTY), "queue"),
-    (state(MOVING).asked(PIN), "write"),
+    (state(draft=20).proposed(TWENTY), "write"),
+    (state(draft=60).proposed(TrafficChange("apply", 60)), "confirm again"),
+    (state(draft=60).proposed(TrafficChange("apply", 60)).confirmed_first(), "write"),
+    (state(MOVING, 20).proposed(TWENTY), "queue"),
+    (state(MOVING).proposed(PIN), "write"),
     (state(), "wait"),
 ])  # fmt: skip
 def test_yes_writes_queues_or_needs_a_second_confirmation(found: SliderState, next_: str) -> None:

@@ -26,7 +26,7 @@ def chart(api: FakeApi, rollout: Rollout) -> Iterator[SplitChart]:
     shown.close()
 
 
-def test_before_the_first_request_it_says_how_to_send_some(chart: SplitChart) -> None:
+def test_before_the_first_request_it_shows_how_to_send_some(chart: SplitChart) -> None:
     assert chart.text == "sklearn-iris: no requests counted yet. Press Send, or call chart.send(300)"
 
 

@@ -73,12 +73,12 @@ def test_finishing_reads_the_cluster_once_more(api: FakeApi, card: TaskCard) -> 
     assert result.done and repr(result) == "✔ task canary-percent: Another share of the users"
 
 
-def test_an_open_task_says_so_and_does_not_fail(card: TaskCard) -> None:
+def test_an_open_task_is_reported_and_does_not_fail(card: TaskCard) -> None:
     assert repr(card.finish()).startswith(
         "○ task canary-percent is open: the traffic is PREV 90 % (00001), LATEST 10 % (00002). The notebook goes on")
 
 
-def test_show_me_solves_it_and_says_so(api: FakeApi, card: TaskCard, progress: LearnerProgress) -> None:
+def test_show_me_solves_the_task_and_is_recorded(api: FakeApi, card: TaskCard, progress: LearnerProgress) -> None:
     api.patched.clear()
     press(card, "Show me")
     assert api.patched.wait(10)
@@ -90,7 +90,7 @@ def test_show_me_solves_it_and_says_so(api: FakeApi, card: TaskCard, progress: L
     assert repr(card.finish()).endswith("(shown)")
 
 
-def test_a_solution_that_fails_is_told_in_the_card(api: FakeApi, card: TaskCard) -> None:
+def test_a_solution_that_fails_is_shown_in_the_card(api: FakeApi, card: TaskCard) -> None:
     api.turned_down = "no"
 
     with pytest.raises(RuntimeError, match="no"):

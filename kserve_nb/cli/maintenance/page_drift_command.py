@@ -32,8 +32,11 @@ def page_drift(page: str, executed: Path, report: Path) -> None:
         drift = _drift(page, executed)
         report.parent.mkdir(parents=True, exist_ok=True)
         report.write_text(drift_report.markdown(drift, page), encoding="utf-8")
-    except (PageError, OSError) as error:
+    except PageError as error:
         echo(f"kserve-nb: {error}", err=True)
+        sys.exit(2)
+    except OSError as error:
+        echo(f"kserve-nb: Cannot write the report {report}: {error.strerror}. Name another file: --report", err=True)
         sys.exit(2)
     echo(f"{drift_report.text(drift, page)}\n\nreport: {report}")
     sys.exit(1 if drift.drifted else 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import sys
 import tarfile
@@ -11,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kserve_nb.values.pickle_contents import PickleContents, contents_of, problem_of, unpacked
+from kserve_nb.clusters.publishing.pickle_contents import PickleContents, contents_of, problem_of, unpacked
 from kserve_nb.values.text.readable_error import ReadableError, short_repr
 
-SUFFIXES = (".joblib", ".pkl", ".pickle")  # of the files that KServe's scikit-learn server loads
+SUFFIXES = (".joblib", ".pkl", ".pickle")  # the model files that KServe's scikit-learn server loads
+MOST_BYTES = 1 << 30  # the limit of all files of a model together
 _FILE = "model.joblib"
 _OTHER_LIBRARIES = {".bst", ".json", ".ubj", ".txt", ".onnx", ".pt", ".pth", ".h5", ".keras", ".pmml", ".cbm"}
 _PART = r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?"
@@ -78,7 +80,7 @@ def package(model: Any, name: str) -> ModelPackage:
         raise PublishError(f"Cannot publish {name}: the model server cannot load {file}: {problem}. Save the fitted "
                            "estimator again: joblib.dump(model, \"model.joblib\").")
     if len(files) == 1:
-        files = {_FILE: pickled}  # the same model is the same version, whatever its file was called
+        files = {_FILE: pickled}  # one name, so that the version does not depend on the name of the file
     return ModelPackage(name, _packed(files), contents)
 
 
@@ -99,7 +101,7 @@ def _dumped(model: Any, name: str) -> bytes:
 
     if isinstance(model, type) or not callable(getattr(model, "predict", None)):
         what = f"the class {model.__name__}" if isinstance(model, type) else _with_article(type(model).__name__)
-        raise PublishError(f"Cannot publish {name}: {what} is no estimator with a method predict. Pass a fitted "
+        raise PublishError(f"Cannot publish {name}: {what} is not an estimator with a method predict. Pass a fitted "
                            f"estimator, or the path of a model file ({', '.join(SUFFIXES)}) or of its folder.")
     buffer = io.BytesIO()
     try:
@@ -126,9 +128,9 @@ def _with_article(noun: str) -> str:
 def _read(source: str | Path, name: str) -> Mapping[str, bytes]:
     """The files at a path, by their place in the model's folder."""
     path = Path(source)
-    if not str(source) or "\0" in str(source):
-        raise PublishError(f"Cannot publish {name}: {str(source)!r} is no path. Pass the path of a model file or of "
-                           "its folder.")
+    if str(source) in ("", ".") or "\0" in str(source):
+        raise PublishError(f"Cannot publish {name}: {str(source)!r} is not a path of a model. Pass the path of its "
+                           "file or of its folder.")
     try:
         if not path.is_dir():
             path.stat()
@@ -139,17 +141,33 @@ def _read(source: str | Path, name: str) -> Mapping[str, bytes]:
         if problem := _path_problem(path, found):
             raise PublishError(f"Cannot publish {name}: KServe's scikit-learn server loads exactly one file "
                                f"*{', *'.join(SUFFIXES)}, and {problem}")
+        _check_files(name, path, found)
         return {place: each.read_bytes() for place, each in found.items()}
     except OSError as error:
-        raise PublishError(f"Cannot publish {name}: {path}: {error.strerror}. Pass the path of a model file or of its "
-                           "folder.") from None
+        raise PublishError(f"Cannot publish {name}: {error.filename or path}: {error.strerror}. Pass the path of a "
+                           "model file or of its folder.") from None
+
+
+def _check_files(name: str, path: Path, found: Mapping[str, Path]) -> None:
+    """Raise PublishError if something is not a regular file, so that reading it may never end, or all are too large."""
+    special = next((each for each in found.values() if not each.is_file()), None)
+    if special is not None:
+        what = "a link to a folder" if special.is_dir() else "not a regular file"
+        raise PublishError(f"Cannot publish {name}: {special} is {what}. Copy the model's files into a new folder, and "
+                           "pass its path.")
+    size = sum(each.stat().st_size for each in found.values())
+    if size > MOST_BYTES:
+        raise PublishError(
+            f"Cannot publish {name}: {path} has {size / 2**30:.1f} GiB, and published models have at most "
+            f"{MOST_BYTES / 2**30:g} GiB, the size of their claim. Save the model compressed: "
+            'joblib.dump(model, "model.joblib", compress=3)')
 
 
 def _path_problem(path: Path, found: Mapping[str, Path]) -> str:
     """Why a file, or the files of a folder, are not a model; empty if they can be one."""
     models = [place for place in found if place.endswith(SUFFIXES) and "/" not in place]
     folder = path.is_dir()
-    outside = [place for place, each in found.items() if folder and not each.resolve().is_relative_to(path.resolve())]
+    outside = [place for place, each in found.items() if folder and _leaves(each, path)]
     if outside:
         return (f"{outside[0]} in {path} is a link that leaves the folder. Copy the folder with the files that its "
                 f"links lead to: cp -rL {path} COPY")
@@ -165,6 +183,11 @@ def _path_problem(path: Path, found: Mapping[str, Path]) -> str:
     if deeper := [place for place in found if place.endswith(SUFFIXES)]:
         return f"the folder {path} has one in a sub-folder only ({deeper[0]}). Pass the path of that file."
     return f"the folder {path} {'has none' if found else 'is empty'}. Pass the path of a model file or of its folder."
+
+
+def _leaves(file: Path, folder: Path) -> bool:
+    """Whether a file is a link out of the folder, or one that leads to itself."""
+    return not Path(os.path.realpath(file)).is_relative_to(os.path.realpath(folder))
 
 
 def _suffix_problem(path: Path) -> str:

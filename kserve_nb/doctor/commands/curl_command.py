@@ -56,7 +56,7 @@ class CurlCommand:
 
     @property
     def scheme(self) -> str:
-        """http or https."""
+        """The scheme of the URL: http or https."""
         return self.url.scheme or "http"
 
     @property

@@ -93,7 +93,7 @@ def other_pods(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
 
 @service_check
 def two_steps(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
-    """C08: the first of the two steps of a pin after a promote."""
+    """C08: the first of the two steps of a pin after a promotion."""
     status = service.status
     first_step = _same_revision_twice(status) and status.requested_percent == 0 and not _alone(service)
     if first_step and status.latest and status.latest_created == status.latest_ready:

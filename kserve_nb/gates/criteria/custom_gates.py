@@ -42,11 +42,13 @@ class FunctionGate:
         return GateResult(self.name, word, f"{called} returned {returned}", evidence.canary)
 
     def load(self) -> GateFunction:
-        """The function itself. Raises ImportError or AttributeError if there is none of this name."""
+        """The function itself. Raises ImportError, AttributeError or TypeError if there is none of this name."""
         if not isinstance(self.function, str):
             return self.function
         module, _, name = self.function.partition(":")
         found: GateFunction = getattr(import_module(module), name)
+        if not callable(found):
+            raise TypeError(f"{self.function} is not a function")
         return found
 
 

@@ -27,7 +27,7 @@ def _cells(path: Path) -> tuple[Cell, ...]:
     except OSError as error:
         raise PageError(f"Cannot read the executed notebook {path}: {error.strerror}. "
                         "Run the notebooks first: kserve-nb run") from None
-    except Exception as error:  # nbformat raises errors of its own, of json and of jsonschema
+    except Exception as error:  # nbformat raises its own errors, and those of json and jsonschema
         raise PageError(f"Cannot read the executed notebook {path}: {error}. "
                         "Run the notebooks again: kserve-nb run") from None
     if not any(cell.state == "passed" for cell in cells):

@@ -186,7 +186,7 @@ class TrafficSlider(RolloutWidget):
             if not confirm:
                 if why := self._view().blocked.get(action):
                     raise NotPossibleError(f"{self._rollout.name}: Cannot {action}: {why}.")
-                self._change_state(lambda state: state.asked(change))
+                self._change_state(lambda state: state.proposed(change))
                 return None
         return self._write(change, state.decided_on)
 

@@ -9,8 +9,8 @@ import secrets
 from collections.abc import Iterator
 
 from kserve_nb.clusters.embedded.api.field_errors import Cause, invalid, invalid_value, required
-from kserve_nb.clusters.embedded.apimachinery import dns_names
 from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object
+from kserve_nb.values import dns_names
 
 _ANNOTATIONS_LIMIT = 256 * 1024
 _NAME_RULES = {"subdomain": dns_names.subdomain_errors, "label": dns_names.label_errors,

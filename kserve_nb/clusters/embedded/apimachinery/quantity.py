@@ -32,7 +32,7 @@ def parse(value: Any) -> Decimal:
 
 
 def canonical(value: Any) -> Any:
-    """The quantity as the API server stores it. A value that is no quantity is returned unchanged."""
+    """The quantity as the API server stores it. A value that is not a quantity is returned unchanged."""
     try:
         number, suffix = _split(value)
         with localcontext(Context(prec=60)):

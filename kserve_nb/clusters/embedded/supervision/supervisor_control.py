@@ -22,7 +22,7 @@ _STOP_S, _KILL_S, _POLL_S = 8.0, 5.0, 0.05
 
 
 def launch(record: Record, folder: Path) -> subprocess.Popen[bytes]:
-    """Start the supervisor in a session of its own; it outlives this process."""
+    """Start the supervisor in a new session, so that it outlives this process."""
     with open(folder / "supervisor.log", "ab", opener=private_files.opener) as out:
         return subprocess.Popen(
             [sys.executable, "-m", _MODULE, record.name, str(folder.resolve())],

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from kserve_nb.clusters.embedded.api.entry import Entry
-from kserve_nb.clusters.embedded.apimachinery import dns_names
 from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, StatusError
+from kserve_nb.values import dns_names
 
 _TOKEN = re.compile(r"\s*(==|!=|[=!<>(),]|[^\s=!<>(),]+)")
 _OPERATORS = "in, notin, =, ==, !=, gt, lt"

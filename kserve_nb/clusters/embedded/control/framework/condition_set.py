@@ -69,7 +69,7 @@ class Conditions:
             self.set(self._happy, "False", reason, message)
 
     def set(self, type_: str, status: str, reason: str = "", message: str = "", severity: str | None = None) -> None:
-        """Set one condition without updating the summary. Conditions that are no dependents have severity Info."""
+        """Set one condition without updating the summary. Conditions that are not dependents have severity Info."""
         if severity is None:
             severity = "" if type_ == self._happy or type_ in self._dependents else "Info"
         fields = {"message": message, "reason": reason, "severity": severity, "status": status, "type": type_}
@@ -81,7 +81,7 @@ class Conditions:
         self._status["conditions"] = sorted([*others, new], key=lambda c: str(c["type"]))
 
     def remove(self, type_: str) -> None:
-        """Remove a condition that is no dependent (`ClearCondition`)."""
+        """Remove a condition that is not a dependent (`ClearCondition`)."""
         self._status["conditions"] = [c for c in self._status.get("conditions") or [] if c["type"] != type_]
 
     def _unhappy_dependent(self) -> Object | None:

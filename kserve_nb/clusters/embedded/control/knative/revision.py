@@ -71,7 +71,7 @@ def _deployment(revision: Object, objects: Objects, conditions: Conditions, chan
 
 
 def _propagate_deployment(deployment: Object, conditions: Conditions) -> None:
-    """Resources are available if the rollout progresses and no ReplicaSet fails (`TransformDeploymentStatus`)."""
+    """Set ResourcesAvailable: the rollout progresses, and no ReplicaSet fails (`TransformDeploymentStatus`)."""
     progressing, failure = condition(deployment, "Progressing"), condition(deployment, "ReplicaFailure")
     if failure.get("status") == "True":
         conditions.mark_false("ResourcesAvailable", failure.get("reason", ""), failure.get("message", ""))

@@ -22,7 +22,7 @@ from kserve_nb.clusters.embedded.control.kserve.serving_runtime import (
 from kserve_nb.clusters.embedded.storage_initializer import SERVER, TRANSFORMER, merge_containers
 
 _MODEL_FIELDS = {"modelFormat", "runtime", "storageUri", "storage", "protocolVersion", "runtimeVersion", "confidential"}
-_COMPONENT_FIELDS = {  # fields of a predictor that are no fields of a pod spec
+_COMPONENT_FIELDS = {  # fields of a predictor that are not fields of a pod spec
     "name", "model", "sklearn", "xgboost", "tensorflow", "pytorch", "triton", "onnx", "huggingface", "pmml", "lightgbm",
     "paddle", "storageUris", "storageContainerName", "workerSpec", "minReplicas", "maxReplicas", "scaleTarget",
     "scaleMetric", "scaleMetricType", "autoScaling", "containerConcurrency", "timeout", "canaryTrafficPercent",

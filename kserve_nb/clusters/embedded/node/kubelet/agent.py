@@ -1,4 +1,4 @@
-"""The kubelet: runs the pods that are assigned to its node, each with a worker of its own, and reports the node."""
+"""The kubelet: runs the pods that are assigned to its node, with one worker per pod, and reports the node."""
 
 from __future__ import annotations
 

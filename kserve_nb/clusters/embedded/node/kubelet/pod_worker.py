@@ -121,7 +121,7 @@ class PodWorker:
 
     @property
     def _first_process(self) -> Container | None:
-        """The first container of the pod that has a process of its own."""
+        """The first container of the pod that has its own process."""
         return next((c for c in self._state.containers if self._role(c) in ("server", "storage-initializer")), None)
 
     def _write(self) -> None:

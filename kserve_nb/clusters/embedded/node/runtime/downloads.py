@@ -57,7 +57,7 @@ def _open(uri: str) -> requests.Response:
         url = urljoin(url, response.headers["Location"])
         response.close()
         if urlparse(url).scheme not in ("http", "https"):
-            raise DownloadError(f"{uri} redirects to {url}, which is no http or https address.")
+            raise DownloadError(f"{uri} redirects to {url}, which is not an http or https address.")
     raise DownloadError(f"{uri} redirects more than {MAX_REDIRECTS} times.")
 
 

@@ -25,8 +25,8 @@ from kserve_nb.clusters.embedded.api.admission.knative.revision_problems import 
     networking_problems,
 )
 from kserve_nb.clusters.embedded.api.admission.review import Review
-from kserve_nb.clusters.embedded.apimachinery import dns_names
 from kserve_nb.clusters.embedded.apimachinery.objects import Object
+from kserve_nb.values import dns_names
 
 _REFERENCE_FIELDS = ("apiVersion", "kind", "name")
 _C_IDENTIFIER = "[A-Za-z_][A-Za-z0-9_]*"

@@ -18,8 +18,8 @@ from kserve_nb.clusters.embedded.api.admission.knative.field_problems import (
     via,
 )
 from kserve_nb.clusters.embedded.api.admission.knative.knative_config import Features
-from kserve_nb.clusters.embedded.apimachinery import dns_names
 from kserve_nb.clusters.embedded.apimachinery.objects import Object
+from kserve_nb.values import dns_names
 
 _ALLOWED = frozenset((
     "serviceAccountName", "containers", "volumes", "imagePullSecrets", "enableServiceLinks",

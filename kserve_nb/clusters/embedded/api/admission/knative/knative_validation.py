@@ -32,7 +32,6 @@ from kserve_nb.clusters.embedded.api.admission.knative.revision_problems import 
     template_problems,
 )
 from kserve_nb.clusters.embedded.api.admission.review import Review, denied
-from kserve_nb.clusters.embedded.apimachinery import dns_names
 from kserve_nb.clusters.embedded.apimachinery.kinds import (
     CONFIGURATION,
     INGRESS,
@@ -43,6 +42,7 @@ from kserve_nb.clusters.embedded.apimachinery.kinds import (
     SERVERLESS_SERVICE,
 )
 from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object
+from kserve_nb.values import dns_names
 
 WEBHOOK = "validation.webhook.serving.knative.dev"
 

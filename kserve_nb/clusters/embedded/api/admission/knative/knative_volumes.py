@@ -18,8 +18,9 @@ from kserve_nb.clusters.embedded.api.admission.knative.field_problems import (
     via,
 )
 from kserve_nb.clusters.embedded.api.admission.knative.knative_config import Features
-from kserve_nb.clusters.embedded.apimachinery import dns_names, quantity
+from kserve_nb.clusters.embedded.apimachinery import quantity
 from kserve_nb.clusters.embedded.apimachinery.objects import Object
+from kserve_nb.values import dns_names
 
 _CLAIMS, _CLAIM_WRITES = "kubernetes.podspec-persistent-volume-claim", "kubernetes.podspec-persistent-volume-write"
 _PROPAGATION = "kubernetes.podspec-volumes-mount-propagation"

@@ -20,9 +20,10 @@ from kserve_nb.clusters.embedded.api.admission.knative.field_problems import (
 from kserve_nb.clusters.embedded.api.admission.knative.knative_pod_spec import pod_spec_problems
 from kserve_nb.clusters.embedded.api.admission.knative.revision_diff import short_diff
 from kserve_nb.clusters.embedded.api.admission.review import Review
-from kserve_nb.clusters.embedded.apimachinery import dns_names, quantity
+from kserve_nb.clusters.embedded.apimachinery import quantity
 from kserve_nb.clusters.embedded.apimachinery.durations import parse_duration_s
 from kserve_nb.clusters.embedded.apimachinery.objects import Object
+from kserve_nb.values import dns_names
 
 _SERVING = "serving.knative.dev"
 _PROGRESS_DEADLINE = f"{_SERVING}/progress-deadline"

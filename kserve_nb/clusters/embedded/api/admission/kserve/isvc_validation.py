@@ -22,8 +22,8 @@ from kserve_nb.clusters.embedded.api.admission.kserve.storage_validation import 
     storage_uris_problems,
 )
 from kserve_nb.clusters.embedded.api.admission.review import Review, denied
-from kserve_nb.clusters.embedded.apimachinery.dns_names import LABEL_1035
 from kserve_nb.clusters.embedded.apimachinery.objects import Object
+from kserve_nb.values.dns_names import LABEL_1035
 
 WEBHOOK = "inferenceservice.kserve-webhook-server.validator"
 

@@ -14,9 +14,9 @@ from typing import Any
 from kserve_nb.clusters.embedded.api.admission.review import Review
 from kserve_nb.clusters.embedded.api.admission.unsupported_text import KIND_CLUSTER, refusal
 from kserve_nb.clusters.embedded.api.field_errors import Cause, forbidden, invalid, invalid_value, required
-from kserve_nb.clusters.embedded.apimachinery import dns_names
 from kserve_nb.clusters.embedded.apimachinery.kinds import CUSTOM_RESOURCE_DEFINITION
 from kserve_nb.clusters.embedded.apimachinery.objects import Object
+from kserve_nb.values import dns_names
 
 _SCOPES = ("Cluster", "Namespaced")
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from kserve_nb.clusters.embedded.api.admission.review import Review
 from kserve_nb.clusters.embedded.api.field_errors import Cause, forbidden, invalid, invalid_value, required
-from kserve_nb.clusters.embedded.apimachinery import dns_names
 from kserve_nb.clusters.embedded.apimachinery.objects import Object
+from kserve_nb.values import dns_names
 
 _PULL_POLICIES, _RESTART_POLICIES = ("Always", "IfNotPresent", "Never"), ("Always", "OnFailure", "Never")
 _PROTOCOLS = ("SCTP", "TCP", "UDP")

@@ -153,7 +153,7 @@ class _Tunnel:
             if last and writer.can_write_eof():
                 writer.write_eof()
         except OSError:
-            pass  # the pod has closed the connection: its download ends as well, and the client is told
+            pass  # the pod has closed the connection: its download ends as well, and the client is informed
 
     async def _serve(self, connection: _Connection) -> None:
         """Open the connection to the pod and send what the pod sends, until the pod closes it."""
