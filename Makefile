@@ -24,6 +24,7 @@ test quick: export PYTHONPATH := $(CURDIR)/tests/stubs$(if $(PYTHONPATH),:$(PYTH
 test: venv ## run all tests (without Chromium, browser tests are skipped and named)
 	$(BIN)/python -m pytest $(TESTS)
 
+quick: export PYTHONDONTWRITEBYTECODE := # empty: rewriting the asserts of all tests takes seconds, and is kept
 quick: venv ## check style and types and run the fast tests, in two minutes
 	$(BIN)/ruff check -q .
 	$(BIN)/mypy

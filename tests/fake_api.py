@@ -66,7 +66,7 @@ class FakeApi:
         self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
         self._server.daemon_threads = True
         self.port = self._server.server_port
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.005,), daemon=True).start()
         self.kubeconfig = folder / "kubeconfig"
         url = f"http://127.0.0.1:{self.port}"
         self.kubeconfig.write_text(yaml.safe_dump(kubeconfig_of(url)))

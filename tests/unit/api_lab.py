@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from aiohttp import web
 from kserve_nb.clusters.embedded.api.admission.chain import admit
 from kserve_nb.clusters.embedded.api.initial_objects import populate
 from kserve_nb.clusters.embedded.api.store.store import Store
+from kserve_nb.clusters.embedded.api.store.watch_history import History
 from kserve_nb.clusters.embedded.api.verbs.app import make_app
 from kserve_nb.clusters.embedded.apimachinery.kinds import NAMESPACE
 from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Settings
@@ -36,9 +38,23 @@ def items(name: str) -> list[dict[str, Any]]:
 
 
 def new_store(*namespaces: str) -> Store:
-    """A store in memory, with admission and the objects of a new cluster."""
+    """A store in memory, with admission and the objects of a new cluster, which are created once and then copied."""
+    store = Store(None, admission=admit)
+    _new_cluster()._database._connection.backup(store._database._connection)
+    store.version = _new_cluster().version
+    store.history = History(store.version)
+    store._load()
+    return _with(store, *namespaces)
+
+
+@cache
+def _new_cluster() -> Store:
     store = Store(None, admission=admit)
     populate(store, Settings())
+    return store
+
+
+def _with(store: Store, *namespaces: str) -> Store:
     for name in namespaces:
         store.create(NAMESPACE, {"metadata": {"name": name}})
     return store
@@ -68,7 +84,7 @@ class ApiLab:
         self._thread.join(10)
 
     async def _serve(self) -> None:
-        self._stop, store = asyncio.Event(), new_store(*self._namespaces)
+        self._stop, store = asyncio.Event(), _with(_new_cluster.__wrapped__(), *self._namespaces)
         for kind in self._kinds:
             store.kinds.add(kind)
         runner = web.AppRunner(make_app(store, Settings(), token=TOKEN), access_log=None,

@@ -40,7 +40,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
         server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
         servers.append(server)
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.005,), daemon=True).start()
         config = tmp_path / "kubeconfig"
         config.write_text(yaml.safe_dump(kubeconfig_of(f"http://127.0.0.1:{server.server_address[1]}")))
         return Client(Cluster(config, "127.0.0.1:9"))

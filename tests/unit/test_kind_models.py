@@ -97,7 +97,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     container = deployment["spec"]["template"]["spec"]["containers"][0]
     kernels = json.loads(next(row["value"] for row in container["env"] if row["name"] == "MODELS"))
     served = ThreadingHTTPServer(("127.0.0.1", 0), model_server.handler(model_server.trained(kernels)))
-    threading.Thread(target=served.serve_forever, args=(0.05,), daemon=True).start()
+    threading.Thread(target=served.serve_forever, args=(0.005,), daemon=True).start()
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     yield f"http://127.0.0.1:{served.server_port}"
     served.shutdown()

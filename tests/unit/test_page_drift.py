@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ iris-predictor-00001-deployment-5bc74c4794-scdrz   2/2     Running   0          
 iris-predictor-00002-deployment-5bff597d6d-44w2d   2/2     Running   0          1s"""
 
 
+@cache
 def blocks() -> list[KnownBlock]:
     return [block for block in known_blocks() if block.page == CANARY]
 

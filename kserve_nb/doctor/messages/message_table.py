@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from kserve_nb.doctor.finding import Finding, Hop, Severity
-from kserve_nb.doctor.messages.http_answers import answer_in, explain_answer
+from kserve_nb.doctor.messages.http_answers import LOADER, answer_in, explain_answer
 from kserve_nb.doctor.remedy import Remedy
 from kserve_nb.doctor.rule import declare, rule_of
 
@@ -32,7 +32,7 @@ class Names:
     """Values for the placeholders of a command, as far as they are known: `kubectl logs {pod} -n {namespace}`."""
 
     namespace: str = ""
-    name: str = ""  # of the InferenceService
+    name: str = ""  # the name of the InferenceService
     revision: str = ""
     pod: str = ""
     host: str = ""
@@ -151,8 +151,8 @@ def _finding(row: MessageRow, found: re.Match[str], fill: Mapping[str, str], whe
 
 
 def _load(table: str) -> list[dict[str, Any]]:
-    loaded: list[dict[str, Any]] = yaml.safe_load(
-        (files(__package__) / f"{table}.yaml").read_text(encoding="utf-8"))
+    text = (files(__package__) / f"{table}.yaml").read_text(encoding="utf-8")
+    loaded: list[dict[str, Any]] = yaml.load(text, Loader=LOADER)
     return loaded
 
 

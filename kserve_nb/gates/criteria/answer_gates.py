@@ -13,8 +13,8 @@ from kserve_nb.rollout import sequential
 
 _FEWEST = 20
 _NO_PAIRS = "no row was answered by both revisions: the probe and the host of the tag latest are needed (rollout.tag())"
-_NO_LABELS = ("no row with a label was answered by both revisions: the plan's probe needs rows and labels, and the canary "
-              "the host of the tag latest (rollout.tag())")
+_NO_LABELS = ("no row with a label was answered by both revisions: the plan's probe needs rows and labels, and the "
+              "canary the host of the tag latest (rollout.tag())")
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,8 @@ class RolloutFeed:
 
     def _on_change(self) -> None:
         self._changed.set()
-        self._throttle.request()
+        if self._synced():  # before that, an update has nothing to show, and delays the first one that has
+            self._throttle.request()
 
     def _ping(self) -> None:
         while not self._closed.is_set():
@@ -170,13 +171,14 @@ class RolloutFeed:
             self._first.set()
 
     def _synced(self) -> bool:
-        return all(watch.synced for watch in self._watches.values())
+        return all(watch.synced for watch in tuple(self._watches.values()))
 
     def _read(self) -> Snapshot:
         """The snapshot of the watched objects; the last good one with the error if a watch has failed."""
         error = next((watch.error for watch in self._watches.values() if watch.error), "")
         if error:
             return replace(self._base, state="error", reason=error, observed=self._observed)
+        self._last_contact = self._last_contact or self._clock.now()  # the lists can arrive before the first ping
         found = snapshot_of(self._name, {kind: watch.objects() for kind, watch in self._watches.items()})
         present = {pod.name for pod in found.pods}
         gone = [DeletedPod(pod, self._clock.now()) for pod in self._base.pods if pod.name not in present]
