@@ -30,7 +30,8 @@ def _describe(root: Path) -> str:
     if not (root / ".git").exists():  # another repository around this folder has other tags
         return ""
     try:
-        done = subprocess.run(["git", "describe", "--tags", "--long", "--match", "v[0-9]*"], cwd=root,
+        done = subprocess.run(["git", "describe", "--tags", "--long", "--match", "v[0-9]*.[0-9]*.[0-9]*",
+                               "--exclude", "v*[!0-9.]*", "--exclude", "v*.*.*.*"], cwd=root,
                               capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""

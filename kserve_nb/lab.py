@@ -89,7 +89,7 @@ class Lab:
         self.ingress = gateway_discovery.find(cluster, self.client, os.environ)
         self.cluster = replace(cluster, ingress=self.ingress.address, read_only=self.client.read_only)
         self.check = Checks(self.client, self.ingress, doctor=lambda: summary.in_a_line(self.cluster))
-        self.stopped_kernels: tuple[str, ...] = ()  # of earlier notebooks of the course
+        self.stopped_kernels: tuple[str, ...] = ()  # kernels of earlier notebooks of the course
         self.progress = LearnerProgress()
         self._drill: DrillCard | None = None  # the last one
         self.restored: tuple[str, ...] = ()  # names of evidence that an earlier kernel of this notebook had collected
@@ -224,7 +224,7 @@ class Lab:
                     progress.show(f"applying step {count} of {len(wanted)}, {name!r}, and waiting for it")
                 rollout.apply(STEPS[name][0])
                 await rollout.wait(timeout_s)
-        await rollout.wait_pods(timeout_s)  # of the last step only: on a real cluster each takes a minute
+        await rollout.wait_pods(timeout_s)  # only for the last step: on a real cluster each wait takes a minute
         progress.end()
         status = rollout.status()
         for recorder in self._recorders.values():

@@ -15,7 +15,7 @@ from kserve_nb.values.cluster import UNKNOWN_HOST, Cluster
 GATEWAYS = (("istio-system", "istio-ingressgateway"), ("kourier-system", "kourier"))
 _NODE = Resource("", "v1", "nodes", namespaced=False)
 _HTTP_PORTS = ("http2", "http", "http80")
-_REACHABLE = ("ExternalIP", "InternalIP")  # of a node's addresses
+_REACHABLE = ("ExternalIP", "InternalIP")  # the types of a node's addresses to try
 _PROBE_S = 3.0  # for an address at which possibly nothing listens
 _NODES = 3  # addresses to try: a NodePort is open on all nodes or on none
 

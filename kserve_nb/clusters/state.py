@@ -57,7 +57,7 @@ class Record:
     gateway: str = "istio"
     id: str = field(default_factory=lambda: secrets.token_hex(8))  # differs from that of any other cluster of this name
     created: float = field(default_factory=time.time)  # POSIX seconds
-    pid: int | None = None  # of the supervisor; None if no process of ours has to run
+    pid: int | None = None  # the supervisor's process id; None if no process of ours has to run
     started: str | None = None  # the start mark of that process
     owner: int | None = None  # the process with which the cluster stops
     owner_started: str | None = None

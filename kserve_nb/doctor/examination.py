@@ -25,7 +25,7 @@ from kserve_nb.values.cluster import Cluster
 
 # Notes that say what users experience while something is wrong. All other notes are left out then.
 _RELATED_NOTES = {"C02", "C03", "C04", "C05", "C08", "C19", "C20", "K01", "R01", "R10", "R12"}
-_CLUSTER_HOPS = ("command", "cluster", "node", "KServe", "gateway", "notebook")  # not of one namespace
+_CLUSTER_HOPS = ("command", "cluster", "node", "KServe", "gateway", "notebook")  # hops of no single namespace
 _QUOTED = 120  # characters of an unknown message
 
 

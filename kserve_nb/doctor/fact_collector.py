@@ -41,7 +41,7 @@ _HEALTH = "health.json"  # in the folder of an embedded cluster's kubeconfig: th
 _DRY_RUN = "kserve-nb-doctor"  # the name of an InferenceService that is never stored
 _ANSWER_S = 3.0  # for the first request and for each probe
 _LOG_LINES = 20
-_FIRST_BYTES = 8192  # of the log of a model server: it loads the model first
+_FIRST_BYTES = 8192  # read from a model server's log, which begins with the loading of the model
 _NO_ACCESS = (UNREACHABLE, "Unauthorized")  # for these reasons, nothing at all can be read
 _MAX_PROBES = 5  # models that get a request
 

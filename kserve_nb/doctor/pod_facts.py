@@ -31,7 +31,7 @@ class ContainerFailure:
     reason: str  # Error, OOMKilled, CrashLoopBackOff, ImagePullBackOff …
     exit_code: int | None
     log: str  # the end of its log, or the kubelet's message
-    arguments: tuple[str, ...] = ()  # of the container; the storage-initializer's first one is the model's URI
+    arguments: tuple[str, ...] = ()  # the container's arguments; the storage-initializer's first one is the model's URI
 
     @property
     def last_words(self) -> str:

@@ -17,7 +17,7 @@ from jupyter_core.paths import jupyter_path
 Notebook = Mapping[str, Any]
 _EXTENSION = Path("@jupyter-widgets/jupyterlab-manager")
 _NAME = "JPY_SESSION_NAME"  # Jupyter Server sets it to the path of the notebook that the kernel runs
-_MAX_NOTEBOOKS = 50  # of a folder
+_MAX_NOTEBOOKS = 50  # the most that are examined in a folder
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Session:
     environ: Mapping[str, str] = field(default_factory=dict)
     ipykernel: str = ""  # its version; empty when it is not installed
     widget_extension: bool = True
-    tools: frozenset[str] = frozenset()  # of docker and kind, those on PATH
+    tools: frozenset[str] = frozenset()  # docker and kind, if they are on PATH
     memory_bytes: int | None = None  # the control group's limit; None when there is none
     notebooks: Mapping[str, Notebook] = field(default_factory=dict)  # by file name
 

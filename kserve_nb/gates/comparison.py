@@ -18,7 +18,7 @@ from kserve_nb.rollout.reader import RolloutReader
 from kserve_nb.values.text.readable_error import short_repr
 
 _MOST_SHOWN = 10
-_EXPECTED_PERCENT = 5  # of the rows, on which revisions are expected to differ: where the prior has its mean
+_EXPECTED_PERCENT = 5  # of the rows are expected to differ: the mean of the prior
 
 
 @dataclass(frozen=True, repr=False)

@@ -17,7 +17,7 @@ class LoadChange:
 
     at_s: float
     requested_percent: int | None
-    routed_percent: int | None  # of the revision that was LATEST when the load began
+    routed_percent: int | None  # the percent of the revision that was LATEST when the load began
 
     @property
     def label(self) -> str:

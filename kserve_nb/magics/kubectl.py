@@ -22,11 +22,11 @@ from kserve_nb.values import kubeconfig
 from kserve_nb.values.cluster import Cluster
 from kserve_nb.values.text.foreign_text import safe
 
-_TIMEOUT_S = 600  # of a command that ends by itself
+_TIMEOUT_S = 600  # the limit of a command that ends by itself
 _CHUNK_BYTES = 1 << 16
 _END_S = 5  # for kubectl to end after it was told to
 _WATCHES = {"-w", "--watch", "--watch-only", "--watch=true", "--watch-only=true"}
-_FOLLOWS = {"-f", "--follow", "--follow=true"}  # of `logs`; elsewhere -f names a file
+_FOLLOWS = {"-f", "--follow", "--follow=true"}  # options of `logs`; elsewhere -f names a file
 
 _PATCH_REFUSED = re.compile(
     r'(Error from server \(\w+\)): error when applying patch:\n.*\nfor: .*?: error when patching .*?": '

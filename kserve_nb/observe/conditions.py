@@ -13,7 +13,7 @@ from kserve_nb.values.text.foreign_text import last_line
 Object = Mapping[str, Any]
 LadderState = Literal["holds", "waits", "fails"]
 _SHOULD_BE_FALSE = {"Stopped"}
-_MAY_BE_ANYTHING = {"Active"}  # of a Revision: False while it is scaled to zero, which is not a failure
+_MAY_BE_ANYTHING = {"Active"}  # False while a Revision is scaled to zero, which is not a failure
 
 
 @dataclass(frozen=True)

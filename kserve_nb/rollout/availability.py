@@ -15,7 +15,7 @@ from kserve_nb.rollout.reader import RolloutReader
 from kserve_nb.values.split import Split
 
 _PER_SECOND = 20
-_MOST_S = 600  # after which it stops
+_MOST_S = 600  # a probe stops after this time
 
 
 class AvailabilityProbe:

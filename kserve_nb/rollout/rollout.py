@@ -20,7 +20,7 @@ from kserve_nb.values.pods import Pod
 from kserve_nb.values.rollout_status import RolloutStatus
 from kserve_nb.values.story import Story
 
-_TRIES = 10  # of a write that meets a controller's writes
+_TRIES = 10  # attempts at a write that conflicts with a controller's writes
 
 
 class Recorder(Protocol):

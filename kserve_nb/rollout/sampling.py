@@ -33,7 +33,7 @@ class Tally:
 
     split: Split
     latest: str  # revision name of the LATEST target
-    percent: int  # of the traffic, that LATEST should receive
+    percent: int  # the percent of the traffic that LATEST should receive
     how: str  # how an answer shows its revision
     moved: bool = False  # traffic changed meanwhile: these are two samples in one, which nothing can be concluded from
     alike: bool = False  # the revisions give the same answers, which therefore do not show the split

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 
 ALPHA_ANYTIME = 0.05  # runs in which the band excludes the true share at any moment
-_PRIOR_WEIGHT = 50.0  # of the prior, in requests: as if so many had been seen at the requested percent
+_PRIOR_WEIGHT = 50.0  # the prior counts as this many requests, split as requested
 _STEPS = 60  # halvings of an interval: more than a float can tell apart
 
 

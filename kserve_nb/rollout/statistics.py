@@ -8,7 +8,7 @@ from statistics import NormalDist
 from typing import Literal
 
 ALPHA = 0.001  # false alarms of one test; a check repeats it on a second sample twice the size, which leaves 1e-6
-HALF_WIDTH = 0.02  # of the 95 % interval: a wider one cannot tell 10 % from 12 %
+HALF_WIDTH = 0.02  # the desired half width of the 95 % interval: a wider one cannot distinguish 10 % from 12 %
 FEWEST = 100  # requests needed for a verdict, whatever the percent
 _Z = NormalDist().inv_cdf(0.975)  # two-sided 95 %
 _TIE = 1 + 1e-7  # two outcomes this close count as equally likely, as in scipy.stats.binomtest

@@ -26,8 +26,8 @@ class DrillResult:
     repaired: bool
     seconds: float
     attempts: int
-    requests: int  # of users, during the drill
-    failed: int  # of them
+    requests: int  # requests of users during the drill
+    failed: int  # failed requests among them
 
     def __repr__(self) -> str:
         if not self.repaired:

@@ -15,13 +15,13 @@ from kserve_nb.tasks import states
 from kserve_nb.tasks.task import SolutionStep, Start, Targets
 from kserve_nb.values.manifest import BUCKET, MODEL, MODEL_2
 
-PERCENT = 10  # of the canary that each drill begins with
+PERCENT = 10  # each drill begins with a canary of this percent
 _ROWS = "[[6.8, 2.8, 4.8, 1.4], [6.0, 3.4, 4.5, 1.6]]"
 _JSON = "-H 'Content-Type: application/json'"
 _BODY = f"""-d '{{"instances": {_ROWS}}}'"""
 _PATH = "/v1/models/sklearn-iris:predict"
 
-Break = Callable[[str, str], str]  # of the correct command and the host: the command as the user sent it
+Break = Callable[[str, str], str]  # (correct command, host) → the command that the user sent
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Fault:
 
     id: str
     report: str  # the user's complaint; it does not name the fault
-    rule: str  # of the doctor's first finding
+    rule: str  # the rule of the doctor's first finding
     hint: str  # shown after two minutes
-    break_command: Break | None = None  # of a fault in a request
-    changes: Sequence[SolutionStep] = ()  # of a fault in the cluster, from a canary of 10 %
+    break_command: Break | None = None  # for a fault in a request
+    changes: Sequence[SolutionStep] = ()  # for a fault in the cluster: changes of a canary of 10 %
     repair: Sequence[SolutionStep] = ()
 
     @property
@@ -75,7 +75,7 @@ _404, _500 = "My request gets 404. It worked for a colleague.", "My request gets
 _CPU = {"requests": {"cpu": "500"}, "limits": {"cpu": "500"}}
 _GPU = {"requests": {"nvidia.com/gpu": "1"}, "limits": {"nvidia.com/gpu": "1"}}
 _LATE = "The new model does not arrive."
-_OLD_PORT = ":18080"  # of a port-forward that has ended
+_OLD_PORT = ":18080"  # the port of a port-forward that has ended
 
 FAULTS: tuple[Fault, ...] = (
     Fault("old-host", _404, "R05", "Compare the Host header with status.url.",

@@ -14,7 +14,7 @@ from kserve_nb.values.revisions import short
 
 SEEN_PERCENT = 95  # task see-in-ten: in so many of 100 tries a sample has to reach the canary
 WIDTH = 4  # task measure-the-share: points above and below
-_Z = 1.96  # of a 95 % interval
+_Z = 1.96  # the factor of a 95 % interval
 
 
 def smallest_seen(requests: int) -> int:

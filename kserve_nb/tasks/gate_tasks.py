@@ -11,7 +11,7 @@ from kserve_nb.tasks.first_tasks import patch_percent, percent_patch
 from kserve_nb.tasks.task import CourseTask, SolutionStep, Start, Targets
 from kserve_nb.values.revisions import short
 
-REQUESTS_A_MINUTE = 600  # of users, in task limit-harm
+REQUESTS_A_MINUTE = 600  # requests of users in task limit-harm
 
 # --- 09: a hold ------------------------------------------------------------------------------------------------------
 

@@ -38,7 +38,7 @@ _TYPES = {key: type(value) for key, value in _EMPTY.items()}
 class TaskRecord:
     """The stored record of one task."""
 
-    seed: str = ""  # of the attempt that the counts belong to
+    seed: str = ""  # the seed of the attempt that the counts belong to
     opened_at: float = 0.0
     done_at: float = 0.0  # 0 while it is open
     rejected: int = 0
@@ -64,7 +64,7 @@ class LearnerProgress:
         default = Path(platformdirs.user_state_path("kserve-nb")) / _FILE
         self.file = default if file is None else file
         self.off = file is None and os.environ.get(OFF) == "off"
-        self._seed = ""  # of the attempt that this process has begun
+        self._seed = ""  # the seed of the attempt that this process has begun
         self.problem = ""  # why nothing can be stored
 
     @property

@@ -10,7 +10,7 @@ from kserve_nb.observe.snapshot import Snapshot
 
 Kind = Literal["choice", "number", "row"]
 Fields = Mapping[str, str]  # what was entered, or what the cluster answers, by field
-Reading = Callable[[Snapshot, Snapshot], Fields | None]  # of the start and of now; None while it is not known yet
+Reading = Callable[[Snapshot, Snapshot], Fields | None]  # (start, now) → the answer; None while it is not known yet
 ONE = "answer"  # the only field of a choice or a number
 ROW = ("PREV", "LATEST", "pods")
 
@@ -24,11 +24,11 @@ class CourseQuestion:
     text: str
     kind: Kind
     read: Reading | None = None  # how the cluster answers; None if the notebook passes a value
-    options: Sequence[tuple[str, str]] = ()  # of a choice: label and value
+    options: Sequence[tuple[str, str]] = ()  # for a choice: label and value
     wrong: Mapping[str, str] = field(default_factory=dict)  # by value, or for a row by FIELD=VALUE
     otherwise: Mapping[str, str] = field(default_factory=dict)  # by field: for wrong values that are not listed
     right: str = "You predicted it."
-    tolerance: float = 0.0  # of a number
+    tolerance: float = 0.0  # for a number: the allowed difference
     unit: str = ""
 
     @property

@@ -85,7 +85,7 @@ class CourseTask:
     numbers: Sequence[int] = (0,)  # an attempt draws one; the first is the default
     percent: Callable[[int], int] = int  # the percent that a number leads to
     service: str = TUTORIAL_SERVICE
-    model: str = MODEL_2  # that the solution deploys
+    model: str = MODEL_2  # the model that the solution deploys
     draws_service: bool = False  # works on a new service, with a drawn name and model
     spoiled: Mistake | None = None  # a state on the way that no user may meet; the attempt does not count then
     minutes: int = 3

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # of generated names: no vowels, so that they spell no words
+SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # for generated names: no vowels, so that they spell no words
 
 LABEL_1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"

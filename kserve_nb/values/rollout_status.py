@@ -9,7 +9,7 @@ from typing import Any
 from kserve_nb.values.condition import Condition, conditions_of
 from kserve_nb.values.labels import TAG_ROUTING
 
-FAILED_MODEL_STATES = ("BlockedByFailedLoad", "InvalidSpec")  # of status.modelStatus.transitionStatus
+FAILED_MODEL_STATES = ("BlockedByFailedLoad", "InvalidSpec")  # values of status.modelStatus.transitionStatus
 
 
 @dataclass(frozen=True)

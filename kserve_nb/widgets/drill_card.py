@@ -32,7 +32,7 @@ class DrillCard(RolloutWidget):
         self._hint_timer = threading.Timer(HINT_AFTER_S + 1, self.redraw)
         self._hint_timer.daemon = True
         self._answer, self._draft = "", self._command
-        self._generation = 0  # of the InferenceService with the fault
+        self._generation = 0  # the generation of the InferenceService with the fault
         self._fault_seen = False  # whether a snapshot has shown the fault, or its repair
         self._judged: Mapping[str, Any] = {}  # the last document that counted as an attempt
         self._noted = False
@@ -132,7 +132,7 @@ class DrillCard(RolloutWidget):
         missing, status = unrepaired(snapshot), snapshot.status
         generation = status.generation if status else 0
         if status and generation < self._generation:
-            return  # of before the fault
+            return  # the snapshot is from before the fault
         if not self._fault_seen:
             changed = bool(self._generation) and generation > self._generation
             self._fault_seen = bool(missing) or changed

@@ -21,7 +21,7 @@ from kserve_nb.widgets.sheet.rollout_widget import RolloutWidget
 from kserve_nb.widgets.sheet.sheet import Handler
 from kserve_nb.widgets.status_line import GLYPHS, headline, phase_chip
 
-_PODS_SHOWN = 6  # of one revision
+_PODS_SHOWN = 6  # the most pods shown of one revision
 _HEAD = ("", "MODEL", "REQUESTED", "ROUTED", "OBSERVED")
 
 

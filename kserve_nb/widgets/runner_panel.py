@@ -21,7 +21,7 @@ from kserve_nb.widgets.sheet.sheet import Handler, Sheet
 
 _LABELS = {"start": "Start", "pause": "Pause", "resume": "Resume", "skip": "Skip this step", "roll_back": "Roll back",
            "abort": "Abort"}  # fmt: skip
-_PHASES: dict[str, tuple[str, ...]] = {  # in which a button has an effect
+_PHASES: dict[str, tuple[str, ...]] = {  # the phases in which each button has an effect
     "pause": ("baking", "held"),
     "resume": ("paused", "held"),
     "skip": WATCHING,

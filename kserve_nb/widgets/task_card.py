@@ -183,7 +183,7 @@ class TaskCard(RolloutWidget):
     def _solve_in_thread(self) -> None:
         try:
             asyncio.run(self.solve())
-        except Exception as error:  # of a thread: the card shows it
+        except Exception as error:  # this runs on a thread, so the card shows the error
             self._problem = str(error)
             self.redraw()
 

@@ -79,7 +79,7 @@ def _as_nobody() -> list[str]:
 
 
 def _follow(process: subprocess.Popen[bytes], limit_bytes: int | None, timeout_s: float) -> int:
-    """Wait for the end. Returns the largest PSS seen if we enforce the limit."""
+    """Wait for the end. Returns the largest sampled PSS, if the limit is enforced here."""
     deadline, peak = time.monotonic() + timeout_s, 0
     while True:
         try:

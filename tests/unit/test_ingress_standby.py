@@ -40,13 +40,20 @@ async def envoy(address: str) -> AsyncIterator[None]:
 
 async def ask(address: str) -> bytes:
     host, _, port = address.rpartition(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
+    return await answer(*await asyncio.open_connection(host, int(port)))
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
     writer.write(b"hello\n")
     writer.write_eof()
     try:
         return await reader.read()
     finally:
         writer.close()
+
+
+async def answer_over(connection: socket.socket) -> bytes:
+    return await answer(*await asyncio.open_connection(sock=connection))
 
 
 async def until(claim: Callable[[], bool]) -> None:
@@ -73,6 +80,47 @@ def test_connections_are_held_until_envoy_listens_and_then_answered(address: str
             assert await asyncio.gather(*asked) == [b"HELLO\n"] * len(asked)
             assert await ask(address) == b"HELLO\n"
             await until(lambda: standby._connections == set())
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_new_connections_of_a_shared_port_are_directed_to_one_socket(address: str, index: int) -> None:
+    host, _, port = address.rpartition(":")
+    here = (host, int(port))
+    with socket.create_server(here, reuse_port=True) as first, socket.create_server(here, reuse_port=True) as second:
+        ingress_standby.direct_connections(first, index)
+
+        for _ in range(20):
+            with socket.create_connection(here):
+                pass
+        (first, second)[1 - index].setblocking(False)
+        with pytest.raises(BlockingIOError):
+            (first, second)[1 - index].accept()
+        assert len([(first, second)[index].accept()[0].close() for _ in range(20)]) == 20
+
+
+def test_no_connection_reaches_the_standby_after_it_has_accepted_the_last_one(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def play() -> None:
+        standby = IngressStandby(address)
+        standby.on_state("restarting")
+        async with envoy(address):
+            asked: list[asyncio.Task[bytes]] = []
+            stop = standby._stop_listening
+
+            def connect_and_stop() -> None:
+                host, _, port = address.rpartition(":")
+                for _ in range(20):
+                    made = socket.create_connection((host, int(port)))
+                    asked.append(asyncio.create_task(answer_over(made)))
+                stop()
+
+            monkeypatch.setattr(standby, "_stop_listening", connect_and_stop)
+            standby.on_state("ready")
+
+            assert await asyncio.gather(*asked) == [b"HELLO\n"] * 20
 
     asyncio.run(play())
 

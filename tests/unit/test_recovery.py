@@ -124,7 +124,7 @@ def rollout(api: FakeApi, gateway: FakeGateway) -> Rollout:
 
 
 def patched(api: FakeApi, percent: int) -> None:
-    """Change the percent as another person."""
+    """Change the percent, as another user would."""
     changed = one("02-canary-10", "isvc")
     changed["spec"]["predictor"]["canaryTrafficPercent"] = percent
     changed["metadata"]["generation"] += 1

@@ -44,7 +44,8 @@ def test_a_commit_after_a_tag_is_a_development_version_of_the_next(repository: P
 
 def test_other_tags_are_no_versions(repository: Path) -> None:
     git(repository, "tag", "v1.4.2")
-    git(repository, "tag", "vendored")
+    for other in ("vendored", "v2.0.0-rc1", "v2", "v1.4.2.1", "v2.0.0rc1"):
+        git(repository, "tag", "-a", "-m", "newer than v1.4.2", other)
 
     assert version(repository) == "1.4.2"
 

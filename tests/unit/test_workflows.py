@@ -99,3 +99,9 @@ def test_a_release_is_published_after_it_was_installed_on_each_system_and_python
         "build", "install", "attest", "publish"]
     assert matrix["python"] == jobs("ci.yml")["test"]["strategy"]["matrix"]["python"]
     assert matrix["system"] == ["ubuntu-latest", "macos-latest"]
+
+
+def test_a_release_attests_the_provenance_which_gh_verifies_by_default_and_the_sbom() -> None:
+    attested = [step["with"] for step in jobs("release.yml")["attest"]["steps"] if "actions/attest@" in step["uses"]]
+
+    assert attested == [{"subject-path": "dist/*"}, {"subject-path": "dist/*", "sbom-path": "sbom.cdx.json"}]

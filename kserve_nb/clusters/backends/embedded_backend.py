@@ -20,7 +20,7 @@ from kserve_nb.clusters.publishing.model_claim import PublishedModel
 from kserve_nb.clusters.publishing.model_package import ModelPackage
 from kserve_nb.clusters.state import ClusterError, Record
 
-_PORT_TRIES = 2  # before the last one
+_PORT_TRIES = 2  # attempts before the last one
 
 
 class EmbeddedBackend:

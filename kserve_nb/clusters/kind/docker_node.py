@@ -14,7 +14,7 @@ from kserve_nb.clusters.kind.kind_record import CREATING
 from kserve_nb.clusters.kind.versions import part
 from kserve_nb.clusters.state import ClusterError, Record
 
-NODE_PORT = 31080  # of the gateway's Service, inside the node; the learner's port is mapped to it
+NODE_PORT = 31080  # the gateway's port inside the node; the learner's port is mapped to it
 CREATE_S = 55  # an estimate, with the node image present
 _CREATE_LIMIT_S = 900  # includes the download of the node image
 

@@ -12,8 +12,8 @@ from kserve_nb.clusters.publishing import model_volume
 from kserve_nb.clusters.publishing.model_package import ModelPackage, PublishError
 
 CLAIM = "models"
-_SIZE = "1Gi"  # as model_package.MOST_BYTES
-_MOST_LENGTH, _MOST_DIGITS = 63, 10  # of a version, and of the number at its end
+_SIZE = "1Gi"  # equal to model_package.MOST_BYTES
+_MOST_LENGTH, _MOST_DIGITS = 63, 10  # characters of a version, and digits of the number at its end
 
 
 class PublishedModel(NamedTuple):

@@ -15,8 +15,8 @@ from typing import Any
 from kserve_nb.clusters.publishing.pickle_contents import PickleContents, contents_of, problem_of, unpacked
 from kserve_nb.values.text.readable_error import ReadableError, short_repr
 
-SUFFIXES = (".joblib", ".pkl", ".pickle")  # of the files that KServe's scikit-learn server loads
-MOST_BYTES = 1 << 30  # of all files of a model
+SUFFIXES = (".joblib", ".pkl", ".pickle")  # the model files that KServe's scikit-learn server loads
+MOST_BYTES = 1 << 30  # the limit of all files of a model together
 _FILE = "model.joblib"
 _OTHER_LIBRARIES = {".bst", ".json", ".ubj", ".txt", ".onnx", ".pt", ".pth", ".h5", ".keras", ".pmml", ".cbm"}
 _PART = r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?"
@@ -80,7 +80,7 @@ def package(model: Any, name: str) -> ModelPackage:
         raise PublishError(f"Cannot publish {name}: the model server cannot load {file}: {problem}. Save the fitted "
                            "estimator again: joblib.dump(model, \"model.joblib\").")
     if len(files) == 1:
-        files = {_FILE: pickled}  # the same model is the same version, whatever its file was called
+        files = {_FILE: pickled}  # one name, so that the version does not depend on the name of the file
     return ModelPackage(name, _packed(files), contents)
 
 

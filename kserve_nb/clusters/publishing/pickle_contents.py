@@ -54,7 +54,7 @@ class Unpacked:
     """The bytes of a pickle or a joblib file after decompression."""
 
     start: bytes  # the first MOST_BYTES
-    length: int  # of all bytes
+    length: int  # the number of all bytes
     tail: bytes  # the last byte
     complete: bool = True  # whether the compressed data end where they should
 

@@ -314,7 +314,7 @@ def _notes(command: CurlCommand, facts: Facts) -> Iterator[Finding]:
 
 
 def _proxy(command: CurlCommand, facts: Facts) -> Iterator[Finding]:
-    """curl in a terminal uses the proxy of the environment; neither %curl nor the doctor does."""
+    """The fault of a proxy in the environment, which curl in a terminal uses; %curl and the doctor do not."""
     environ = facts.session.environ if facts.session else {}
     proxy = next(iter(command.values("proxy")), "") or environ.get("http_proxy") or environ.get("all_proxy") or \
         environ.get("ALL_PROXY") or ""  # curl ignores HTTP_PROXY in upper case  # fmt: skip

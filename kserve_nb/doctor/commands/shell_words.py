@@ -60,7 +60,7 @@ def _assigned(text: str) -> dict[str, str]:
 
 
 def _is_operator(words: list[str], n: int) -> bool:
-    if words[n] == "2":  # of 2>/dev/null
+    if words[n] == "2":  # the 2 in 2>/dev/null
         return n + 1 < len(words) and words[n + 1].startswith(">")
     return words[n] in _OPERATORS
 

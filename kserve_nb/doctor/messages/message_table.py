@@ -32,7 +32,7 @@ class Names:
     """Values for the placeholders of a command, as far as they are known: `kubectl logs {pod} -n {namespace}`."""
 
     namespace: str = ""
-    name: str = ""  # of the InferenceService
+    name: str = ""  # the name of the InferenceService
     revision: str = ""
     pod: str = ""
     host: str = ""

@@ -60,7 +60,7 @@ def standard_mode(facts: Facts) -> Iterator[Finding]:
 @service_check
 def standard_service(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
     """K06: the mode of one InferenceService, which cannot be changed."""
-    if ignores_canary(service.mode) and not (service.isvc.get("spec") or {}).get("canary"):  # that has a rule: C18
+    if ignores_canary(service.mode) and not (service.isvc.get("spec") or {}).get("canary"):  # else rule C18
         yield Finding(
             STANDARD_MODE, "blocker", "service", service.title, f"deploymentMode: {service.mode}",
             "In this mode there are no revisions, and KServe ignores canaryTrafficPercent. "

@@ -93,7 +93,7 @@ def other_pods(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
 
 @service_check
 def two_steps(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
-    """C08: the first of the two steps of a pin after a promote."""
+    """C08: the first of the two steps of a pin after a promotion."""
     status = service.status
     first_step = _same_revision_twice(status) and status.requested_percent == 0 and not _alone(service)
     if first_step and status.latest and status.latest_created == status.latest_ready:
@@ -126,7 +126,7 @@ def left_out(facts: Facts, service: ServiceFacts) -> Iterator[Finding]:
     if status.previous and not status.previous_rolledout and not _alone(service):
         yield Finding(
             LEFT_OUT, "note", "rollout", service.title, "no previousRolledoutRevision in the status",
-            'KServe\'s page shows `"previousRolledoutRevision": ""`. The API leaves empty strings out, and a promote '
+            'KServe\'s page shows `"previousRolledoutRevision": ""`. The API leaves empty strings out, and a promotion '
             "fills the field. The column PREV is read from the traffic list.",
             Remedy("", kubectl("get", "isvc", service.name, "-o", "jsonpath={.status.components}",
                                namespace=facts.namespace)),

@@ -12,9 +12,9 @@ from kserve_nb.gates.criteria.gate import GateResult, OnFailure, first_factor
 from kserve_nb.rollout import sequential
 
 _FEWEST = 20
-_NO_PAIRS = "no rows were sent to both revisions: the probe and the host of the tag latest are needed (rollout.tag())"
-_NO_LABELS = ("no rows with labels were sent to both revisions: the plan's probe needs rows and labels, and the canary "
-              "the host of the tag latest (rollout.tag())")
+_NO_PAIRS = "no row was answered by both revisions: the probe and the host of the tag latest are needed (rollout.tag())"
+_NO_LABELS = ("no row with a label was answered by both revisions: the plan's probe needs rows and labels, and the "
+              "canary the host of the tag latest (rollout.tag())")
 
 
 @dataclass(frozen=True)

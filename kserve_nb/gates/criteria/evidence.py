@@ -20,7 +20,7 @@ class Outcome:
     0.0
     """
 
-    share: float  # of the requests of its comparison: the canary's share; 0: not part of a comparison
+    share: float  # the canary's share of the compared requests; 0: not part of a comparison
     canary_side: bool = False  # whether it went to that side
     failed: bool = False
     took_ms: float = 0.0
@@ -59,7 +59,7 @@ class Evidence:
     ({0.1: (1, 0)}, 1)
     """
 
-    errors: Mapping[float, tuple[int, int]] = field(default_factory=dict)  # of both sides, by the canary's share
+    errors: Mapping[float, tuple[int, int]] = field(default_factory=dict)  # (canary's errors, all), by canary's share
     canary: int = 0  # requests that the canary answered or may have failed
     canary_failed: int = 0
     previous: int = 0

@@ -25,7 +25,7 @@ class GateResult:
     summary: str  # the evidence in one sentence
     n: int = 0  # requests so far
     needed: int | None = None  # in all, if the counts go on as they are; None: unknown
-    weight: float = 0.0  # of the evidence against the canary: 1 is the limit
+    weight: float = 0.0  # the evidence against the canary; 1 is the limit
 
     @property
     def sign(self) -> str:

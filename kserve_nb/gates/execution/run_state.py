@@ -14,7 +14,7 @@ Phase = Literal["pending", "advancing", "baking", "held", "paused", "rolling bac
                 "aborted", "superseded"]  # fmt: skip
 ENDED: tuple[Phase, ...] = ("rolled back", "promoted", "aborted", "superseded")
 EXIT_CODES: Mapping[Phase, int] = {"promoted": 0, "rolled back": 3, "held": 4, "superseded": 5, "aborted": 6}
-_MOST_LINES = 100  # of the log: a ConfigMap holds at most 1 MiB
+_MOST_LINES = 100  # lines of the log that are kept, because a ConfigMap holds at most 1 MiB
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class RunState:
     started: float = 0.0  # seconds since the epoch, as all times here
     phase_since: float = 0.0
     step_since: float = 0.0  # when the traffic of the step had moved
-    uid: str = ""  # of the InferenceService, as the runner saw or wrote it last
+    uid: str = ""  # the uid of the InferenceService that the runner last saw or wrote
     generation: int = 0
     intent: Intent | None = None
     failing: str = ""  # what a controller reports, and since when

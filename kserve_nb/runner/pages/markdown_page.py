@@ -11,7 +11,7 @@ from markdown_it.token import Token
 
 from kserve_nb.runner.pages.shell_commands import ShellCommand, is_command, parsed
 
-_TAG = re.compile(r"^[ \t]*</?[A-Za-z][^<>\n]*>[ \t]*$", re.MULTILINE)  # of a component, alone on its line
+_TAG = re.compile(r"^[ \t]*</?[A-Za-z][^<>\n]*>[ \t]*$", re.MULTILINE)  # a component's tag on its own line
 _CONFIGURATION = frozenset({"yaml", "yml", "json"})
 _TERMINAL = frozenset({"", "bash", "console", "json", "output", "sh", "shell", "shell-session", "text", "yaml", "yml"})
 
@@ -22,7 +22,7 @@ class PageCommand:
 
     command: ShellCommand
     heading: str  # the section that it is in
-    line: int  # of the page, from 1
+    line: int  # the number of its line on the page, from 1
     output: str = ""  # what the page prints below it
 
 
@@ -57,7 +57,7 @@ def page_commands(text: str) -> list[PageCommand]:
 
 
 def _read(token: Token) -> tuple[tuple[ShellCommand, ...], str]:
-    """The commands and the output of a code block; the document of an object is something to apply."""
+    """The commands and the output of a code block; an object's document counts as a `kubectl apply` of it."""
     commands, output = parsed(token.content)
     if not commands and _language(token) in _CONFIGURATION and "apiVersion:" in output:
         return (ShellCommand("kubectl apply -f -", output.strip()),), ""

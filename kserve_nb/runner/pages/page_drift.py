@@ -30,8 +30,8 @@ class DriftEntry:
 
     change: Change
     heading: str
-    command: str  # as the page prints it; as it was for "gone"
-    line: int = 0  # of the page; 0 for "gone"
+    command: str  # the command on the page; the known command for "gone"
+    line: int = 0  # its line on the page; 0 for "gone"
     before: str = ""  # the known command, for "changed"
     cell: str = ""  # the cell that runs it
     details: tuple[str, ...] = ()  # what differs in the output, or why no cell runs it

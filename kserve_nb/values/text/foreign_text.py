@@ -23,7 +23,7 @@ _KEPT = "\n\t"
 # Zero-width joiners are left alone: emoji and several scripts need them. These change the direction of other text.
 _DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _LINE_BREAKS = {"\r\n": "\n", "\u2028": "\n", "\u2029": "\n"}
-_LOG_HEAD = re.compile(r"^[\d-]{10} [\d:.,]{8,} \d+ \S+ [A-Z]+ \[[^\]]*\] ")  # of KServe's loggers: when, who, where
+_LOG_HEAD = re.compile(r"^[\d-]{10} [\d:.,]{8,} \d+ \S+ [A-Z]+ \[[^\]]*\] ")  # the start of a line of KServe's loggers
 
 
 def safe(text: str) -> str:

@@ -26,7 +26,7 @@ _RULE = "1px solid var(--jp-border-color2, #e0e0e0)"
 _CELL = f"text-align:left;line-height:1.4;padding:3px 16px 3px 4px;border-bottom:{_RULE}"
 
 EMPTY = '""'  # how an empty column is written
-COLUMNS = {  # of `kubectl get isvc`
+COLUMNS = {  # the columns of `kubectl get isvc` that checks explain
     "READY": "READY is True, False or Unknown",
     "PREV": "PREV is the percent of the previous revision; it is empty if there is none",
     "LATEST": "LATEST is the percent of the latest ready revision, not its number",

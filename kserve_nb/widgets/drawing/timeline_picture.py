@@ -13,7 +13,7 @@ from kserve_nb.widgets.drawing.svg import WIDTH
 
 LEFT, RIGHT = 92.0, 14.0  # px before and after the axis of time
 _BAND, _POD, _PODS_SHOWN = 30.0, 8.0, 4  # heights in a revision's lane
-_ROW, _ROWS = 15.0, 3  # of the labels of what was requested
+_ROW, _ROWS = 15.0, 3  # height and number of rows for labels of requested percents
 _CHARACTER = 6.4  # px, the average width of one
 _STEPS_S = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
 _TICK_PX = 100  # the least distance between two ticks

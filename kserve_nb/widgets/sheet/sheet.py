@@ -37,7 +37,7 @@ class Sheet(SavedOutput, anywidget.AnyWidget):  # type: ignore[misc]  # anywidge
 
     has_view = False
     _fault = ""  # what the last handler raised: a browser event has no cell to raise into
-    _width = WIDTH  # of the view, as the browser last reported it
+    _width = WIDTH  # the view's width, as the browser last reported it
     _focus_count = 0
 
     def __init__(self, **traits: Any) -> None:

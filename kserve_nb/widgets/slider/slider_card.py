@@ -21,7 +21,7 @@ from kserve_nb.widgets.slider.slider_view import SliderView
 from kserve_nb.widgets.slider.traffic_change import PRESETS, Action, TrafficChange, requested_percent
 from kserve_nb.widgets.yaml_diff import compare_patch, lines_html
 
-_MOST_REQUESTS = 1000  # of one press of the measure button
+_MOST_REQUESTS = 1000  # sent by one press of the measure button
 _NAMES: dict[Action, str] = {"apply": "Apply", "promote": "Promote", "pin": "Pin previous", "back": "Back"}
 _TIPS: dict[Action, str] = {
     "apply": "Asks for confirmation first.",
@@ -161,7 +161,7 @@ def _confirmation(change: TrafficChange, status: RolloutStatus, *, again: bool) 
     words = second if again else traffic_change.question(change, status)
     cancel = button("cancel", "Cancel", title="Writes nothing.")
     points = traffic_change.increase(change, status)
-    if again:  # the second Yes is not where the first one was
+    if again:  # the second Yes is at another place than the first one
         buttons = toolbar(cancel, button("sure", f"Yes, {points} points at once", look="caution"))
     else:
         buttons = toolbar(button("yes", "Yes, do it", look="caution"), cancel)

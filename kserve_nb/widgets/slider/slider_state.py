@@ -36,7 +36,7 @@ class SliderState:
     snapshot: Snapshot
     status: RolloutStatus | None = None  # the newest one: after a write it is newer than the snapshot
     synced: bool = False  # whether the cluster has been read
-    draft_percent: int = 100  # of the handle
+    draft_percent: int = 100  # the percent of the handle
     base_percent: int = 100  # the requested percent when the handle last followed the cluster
     confirming: TrafficChange | None = None  # what Yes would write
     confirmed_once: bool = False  # the first Yes of two
@@ -44,7 +44,7 @@ class SliderState:
     queued: TrafficChange | None = None  # is written once the traffic has moved
     writing: TrafficChange | None = None  # sent, not answered yet
     accepted: TrafficChange | None = None  # the last one that the API server has stored
-    accepted_edition: tuple[str, int] = ("", 0)  # of the spec after that write
+    accepted_edition: tuple[str, int] = ("", 0)  # the edition of the spec after that write
     outcome: Outcome = ""  # how the last write failed
     failed: TrafficChange | None = None  # the change that failed
     reason: str = ""  # why, in the cluster's words

@@ -60,8 +60,8 @@ class Kind:
     namespaced: bool = field(default=True, compare=False)
     short: tuple[str, ...] = field(default=(), compare=False)
     categories: tuple[str, ...] = field(default=(), compare=False)
-    columns: tuple[Column, ...] = field(default=(), compare=False)  # after the name; none: the age
-    has_status: bool = field(default=True, compare=False)  # as a subresource
+    columns: tuple[Column, ...] = field(default=(), compare=False)  # columns after the name; if empty, the age
+    has_status: bool = field(default=True, compare=False)  # whether status is a subresource
     has_generation: bool = field(default=True, compare=False)
     further_subresources: tuple[str, ...] = field(default=(), compare=False)
     selectable_fields: tuple[str, ...] = field(default=(), compare=False)  # besides metadata.name and .namespace
@@ -70,7 +70,7 @@ class Kind:
     singular: str = field(default="", compare=False)  # by default the kind in lower case
     list_kind: str = field(default="", compare=False)  # by default PodList for a Pod
     type_name: str = field(default="", compare=False)  # in data/*_types.json; by default V1Pod for a v1 Pod
-    type_prefixes: tuple[str, ...] = field(default=(), compare=False)  # of other types in the same Go package
+    type_prefixes: tuple[str, ...] = field(default=(), compare=False)  # prefixes of other types in the same Go package
     schema: Mapping[str, Any] | None = field(default=None, compare=False)  # OpenAPI v3, instead of types
     has_versions: bool = field(default=False, compare=False)  # besides this one, in which an object may be stored
     deprecation: str = field(default="", compare=False)  # the warning of each answer in a deprecated version

@@ -36,7 +36,7 @@ class EnvoyFiles:
         self._documents: dict[Discovery, Object] = {
             what: orjson.loads((folder / name).read_bytes()) for what, name in _FILES.items()}
         self._used: dict[Discovery, str] = {}
-        self._rejections: dict[Discovery, int] = {}  # by Envoy until the last change that it has loaded
+        self._rejections: dict[Discovery, int] = {}  # the count at the last change that Envoy has loaded
         self._unused_since: dict[str, float] = {}  # clusters that neither the routes nor the objects name
 
     async def apply(self, wanted: EnvoyConfig) -> bool:

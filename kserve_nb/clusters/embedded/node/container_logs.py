@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 MESSAGE_LINES, MESSAGE_BYTES = 80, 2048  # the part of a log that FallbackToLogsOnError puts into the pod's status
-ENTRY_CHARACTERS = 16 * 1024  # of a longer line; containerd's max_container_log_line_size
+ENTRY_CHARACTERS = 16 * 1024  # the most in one entry; containerd's max_container_log_line_size
 _READ_BYTES = 64 * 1024  # contains the message, whatever the log contains
 
 

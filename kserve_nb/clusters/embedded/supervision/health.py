@@ -42,7 +42,7 @@ class Health:
     `stopped` is why the supervisor ended; it is empty while the supervisor runs.
     """
 
-    pid: int = 0  # of the supervisor
+    pid: int = 0  # the supervisor's process id
     parts: tuple[PartHealth, ...] = field(default=())
     stopped: str = ""
 

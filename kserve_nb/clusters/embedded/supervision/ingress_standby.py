@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import socket
+import struct
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -22,6 +24,8 @@ log = logging.getLogger("supervisor")
 HOLD_S = 30.0  # how long a connection waits for Envoy before it is closed
 _BLOCK, _BACKLOG = 64 * 1024, 1024
 _LISTENING = "0A"  # the state in /proc/net/tcp
+_SO_ATTACH_REUSEPORT_CBPF, _BPF_RETURN = 51, 0x06  # asm-generic/socket.h, linux/bpf_common.h
+_ENVOY = 1  # the index of its socket: it begins to listen after this process
 
 
 class IngressStandby:
@@ -77,11 +81,13 @@ class IngressStandby:
         self._opening = asyncio.create_task(self._accept(listener))
 
     async def _accept(self, listener: socket.socket) -> None:
-        self._server = await asyncio.start_server(self._hold, sock=listener)
+        self._server = await asyncio.start_server(self._hold, sock=listener, backlog=_BACKLOG)
 
     def _hand_over(self) -> None:
         """Accept nothing more, and relay what was accepted to the Envoy that listens now."""
         if self._listener is not None:
+            # Closing the socket would reset a connection that came after the last one was accepted here.
+            direct_connections(self._listener, _ENVOY)
             with contextlib.suppress(BlockingIOError):
                 while True:
                     self._start(self._hold_socket(self._listener.accept()[0]))
@@ -136,6 +142,20 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.write(data)
         await writer.drain()
     writer.write_eof()
+
+
+def direct_connections(listener: socket.socket, index: int) -> None:
+    """Direct all new connections of a shared port to one of its sockets, counted from 0. Only on Linux.
+
+    The kernel runs a program for each connection, which returns the index of the socket (SO_ATTACH_REUSEPORT_CBPF in
+    socket(7)). Where a sandbox permits no such program, the kernel goes on distributing them.
+    """
+    program = ctypes.create_string_buffer(struct.pack("HBBI", _BPF_RETURN, 0, 0, index))
+    try:
+        listener.setsockopt(
+            socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, struct.pack("HP", 1, ctypes.addressof(program)))
+    except OSError as error:
+        log.info("cannot direct new connections of the ingress to Envoy: %s", error)
 
 
 def _listeners(host: str, port: int) -> int:

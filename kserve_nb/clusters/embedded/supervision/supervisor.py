@@ -64,7 +64,7 @@ def enter_socket_folder(folder: Path) -> AbstractContextManager[object]:
     sockets = folder / "run"
     sockets.mkdir(mode=0o700, exist_ok=True)
     os.chdir(sockets)
-    for file in sockets.iterdir():  # of a supervisor that was killed
+    for file in sockets.iterdir():  # files that a killed supervisor has left
         file.unlink()
     if _has_sockets():
         return contextlib.nullcontext()

@@ -53,7 +53,7 @@ def _package(kind: Kind) -> str:
     return f"io.k8s.api.{group}.{kind.version}"
 
 
-_PACKAGES = {prefix: _package(kind) for kind in KINDS for prefix in kind.type_prefixes}  # of types named so; else core
+_PACKAGES = {prefix: _package(kind) for kind in KINDS for prefix in kind.type_prefixes}  # by prefix; else core
 
 
 def schemas_of(kinds: Iterable[Kind]) -> dict[str, Object]:

@@ -13,7 +13,7 @@ from kserve_nb.clusters.embedded.api.schema.kind_types import OPEN_OBJECT, type_
 from kserve_nb.clusters.embedded.api.schema.value_rules import problems_of
 from kserve_nb.clusters.embedded.apimachinery.objects import Kind, Object, StatusError
 
-_UNCHECKED = ("apiVersion", "kind", "metadata")  # by a schema: object_metadata.py checks them
+_UNCHECKED = ("apiVersion", "kind", "metadata")  # fields that object_metadata.py checks
 
 
 def validate(kind: Kind, body: Object, mode: Literal["Strict", "Warn", "Ignore"],

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from kserve_nb.clusters.embedded.apimachinery.objects import Kind, StatusError
 
-SCHEMA_VERSION = 1  # of the tables; in the file's `user_version`, which is 0 in files of the first releases
+SCHEMA_VERSION = 1  # the file's `user_version`, which is 0 in files of the first releases
 
 
 class StoreError(Exception):

@@ -79,7 +79,7 @@ class History:
         self._start = version
         self._changes: dict[Kind, deque[Change]] = {}
         self._bytes: Counter[Kind] = Counter()
-        self._subscriptions: dict[Kind | None, list[WatchSubscription]] = {}  # of all kinds: under None
+        self._subscriptions: dict[Kind | None, list[WatchSubscription]] = {}  # None: subscriptions to all kinds
 
     def append(self, change: Change) -> None:
         """Keep a change and queue it for all subscriptions to its kind."""

@@ -27,7 +27,7 @@ def messages(data: bytes) -> list[str]:
     try:
         json.loads(data, object_pairs_hook=note)
         return list(_messages(json.loads(data, object_pairs_hook=_Object), "")) if seen_twice else []
-    except (RecursionError, ValueError):  # of numbers with thousands of digits
+    except (RecursionError, ValueError):  # raised for numbers with thousands of digits
         return []
 
 

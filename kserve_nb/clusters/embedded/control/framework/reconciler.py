@@ -70,7 +70,7 @@ class Reconciler:
     reconcile: Callable[[Object, Objects, Moment], Changes]
     owns: tuple[Kind, ...] = ()
     watches: Mapping[Kind, Callable[[Object, Objects], Iterable[Key]]] = field(default_factory=dict)
-    watches_others: Callable[[Object, Objects], Iterable[Key]] | None = None  # of all other kinds, users' kinds too
+    watches_others: Callable[[Object, Objects], Iterable[Key]] | None = None  # for all other kinds, users' kinds too
     delays_s: Mapping[Kind, float] = field(default_factory=dict)
     manager: str = "kube-controller-manager"  # the name of the program that contains it, for metadata.managedFields
 

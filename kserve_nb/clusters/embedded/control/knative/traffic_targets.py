@@ -25,7 +25,7 @@ class RevisionTarget:
     percent: int
     latest: bool
     tag: str = DEFAULT
-    port: int = 80  # of the revision's Service; 81 for h2c (networking `ServicePort`)
+    port: int = 80  # the port of the revision's Service; 81 for h2c (networking `ServicePort`)
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def _has_lost_its_owners(obj: Object, objects: Objects) -> bool:
 def _exists(owner: Object, namespace: str, objects: Objects) -> bool:
     kind = objects.kinds.of_object(owner)
     if kind is None:
-        return True  # of an unknown kind: the dependent is kept
+        return True  # the owner's kind is unknown: keep the dependent
     found = objects.find(kind, namespace if kind.namespaced else None, owner["name"])
     return found is not None and found["metadata"]["uid"] == owner["uid"]
 

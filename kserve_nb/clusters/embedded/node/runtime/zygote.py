@@ -68,7 +68,7 @@ class Zygote:
         self._stopping = True
 
     def serve(self) -> Callable[[], None] | None:
-        """Serve until SIGTERM and return None. In a forked process, return what that process has to run."""
+        """Serve until SIGTERM, then return None. In a forked process, return the task that the process has to run."""
         while not self._stopping:
             for key, _ in self._selector.select():
                 work: Callable[[], None] | None = key.data()

@@ -29,7 +29,7 @@ class Scaling:
     """The autoscaling parameters of a revision (decider.go `MakeDecider`)."""
 
     metric: str  # concurrency or rps
-    target: float  # of the metric, per pod
+    target: float  # desired value of the metric per pod
     total: float  # maximum of the metric per pod
     window_s: float  # the stable window, at the cluster's speed
     reachable: bool
