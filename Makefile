@@ -25,7 +25,7 @@ test: venv ## run all tests (without Chromium, browser tests are skipped and nam
 	$(BIN)/python -m pytest $(TESTS)
 
 quick: export PYTHONDONTWRITEBYTECODE := # empty: rewriting the asserts of all tests takes seconds, and is kept
-quick: venv ## check style and types and run the fast tests, in two minutes
+quick: venv ## check style and types and run the fast tests, in a minute
 	$(BIN)/ruff check -q .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow" tests/unit tests/widgets

@@ -67,6 +67,7 @@ def test_a_command_has_no_placeholder_and_can_be_parsed() -> None:
     assert parsed.returncode == 0, parsed.stderr
 
 
+@pytest.mark.slow
 def test_a_command_with_an_unknown_name_is_left_out() -> None:
     for finding in _found():
         shown = (finding.remedy.shown(), finding.remedy.shown(notebook=True))

@@ -22,7 +22,10 @@ INGRESS = "127.0.0.1:8080"
 HOST = "sklearn-iris-predictor.kserve-test.example.com"
 WAIT_S = 20.0
 in_request = pytest.mark.parametrize("fault", [f for f in FAULTS if f.in_request], ids=lambda fault: fault.id)
-in_cluster = pytest.mark.parametrize("fault", [f for f in FAULTS if not f.in_request], ids=lambda fault: fault.id)
+ONE_IN_CLUSTER, *OTHERS_IN_CLUSTER = (f for f in FAULTS if not f.in_request)
+in_cluster = pytest.mark.parametrize(
+    "fault", [ONE_IN_CLUSTER, *(pytest.param(f, marks=pytest.mark.slow) for f in OTHERS_IN_CLUSTER)],
+    ids=lambda fault: fault.id)
 
 
 def read(line: str) -> CurlCommand:

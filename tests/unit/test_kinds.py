@@ -68,6 +68,7 @@ def test_its_schema_is_enforced(lab: ApiLab, spec: dict[str, object], refusal: s
     assert refusal in refused.stderr
 
 
+@pytest.mark.slow
 def test_it_is_patched_and_watched(lab: ApiLab) -> None:
     lab.kubectl("apply", "-f-", stdin=SMALL.replace("small", "watched"))
 
@@ -80,6 +81,7 @@ def test_it_is_patched_and_watched(lab: ApiLab) -> None:
     assert seen.result().stdout == "gadget.test.example.com/watched condition met\n"
 
 
+@pytest.mark.slow
 def test_it_is_deleted_with_its_namespace(lab: ApiLab) -> None:
     lab.kubectl("apply", "-n", "other", "-f-", stdin=SMALL)
 
@@ -89,6 +91,7 @@ def test_it_is_deleted_with_its_namespace(lab: ApiLab) -> None:
     assert "other" not in lab.kubectl("get", "gd", "-A", "-o", "jsonpath={.items[*].metadata.namespace}").stdout.split()
 
 
+@pytest.mark.slow
 def test_it_is_deleted_with_its_owner(lab: ApiLab) -> None:
     lab.kubectl("apply", "-f-", stdin=SMALL.replace("small", "owner"))
     uid = lab.kubectl("get", "gd", "owner", "-o", "jsonpath={.metadata.uid}").stdout

@@ -31,6 +31,7 @@ def test_the_server_does_without(package: str, server_modules: list[str]) -> Non
     assert [name for name in server_modules if name.split(".")[0] == package] == []
 
 
+@pytest.mark.slow
 def test_the_server_imports_no_more_than_it_needs(server_modules: list[str]) -> None:
     assert len(server_modules) < 800
 

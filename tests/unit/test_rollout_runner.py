@@ -250,7 +250,7 @@ def test_a_plan_for_the_model_that_all_users_have_is_an_error(gateway: FakeGatew
     assert percents(api) == []
 
 
-@pytest.mark.parametrize("tagged", [True, False])
+@pytest.mark.parametrize("tagged", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_round_compares_both_revisions(
     api: FollowingApi, gated: GatedRollout, gateway: FakeGateway, tagged: bool
 ) -> None:

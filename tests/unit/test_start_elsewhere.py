@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 
 from kserve_nb.cli import main
@@ -27,6 +28,7 @@ def python(code: str, folder: Path, **environment: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_clusters_and_the_progress_of_a_codespace_are_on_a_volume(tmp_path: Path) -> None:
     (mount,) = CONTAINER["mounts"]
     options = dict(each.split("=") for each in mount.split(","))
@@ -49,6 +51,7 @@ def test_a_codespace_starts_the_cluster_at_each_start() -> None:
     assert "make venv" in CONTAINER["onCreateCommand"]
 
 
+@pytest.mark.slow
 def test_a_codespace_opens_the_learners_copy(tmp_path: Path) -> None:
     (opened,) = CONTAINER["customizations"]["codespaces"]["openFiles"]
     script = CONTAINER["postCreateCommand"].removeprefix(".venv/bin/python ")
@@ -59,6 +62,7 @@ def test_a_codespace_opens_the_learners_copy(tmp_path: Path) -> None:
     assert f"{FOLDER}*/" in (ROOT / ".gitignore").read_text()
 
 
+@pytest.mark.slow
 def test_colabs_first_cell_copies_the_files_that_notebooks_read(tmp_path: Path) -> None:
     (cell,) = re.findall(r"```python\n(.*?)```", COLAB, re.DOTALL)
     first, *lines = cell.splitlines()

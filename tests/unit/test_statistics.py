@@ -9,11 +9,12 @@ from scipy.stats import binomtest
 
 from kserve_nb.rollout import statistics
 
+ENDS = [(0, 1, 0), (1, 1, 0), (0, 1, 100), (1, 1, 100), (0, 3000, 1), (3000, 3000, 99), (1500, 3000, 50)]
+
 
 def samples() -> list[tuple[int, int, int]]:
-    """Hits, requests and percent: likely ones, unlikely ones and the ends of the range."""
-    draw = random.Random(20260301)
-    found = [(0, 1, 0), (1, 1, 0), (0, 1, 100), (1, 1, 100), (0, 3000, 1), (3000, 3000, 99), (1500, 3000, 50)]
+    """Hits, requests and percent: likely ones and unlikely ones."""
+    draw, found = random.Random(20260301), []
     for _ in range(300):
         sent, percent = draw.randint(1, draw.choice([10, 100, 1000, 3000])), draw.randint(0, 100)
         expected, spread = sent * percent / 100, (sent * percent * (100 - percent)) ** 0.5 / 100
@@ -21,7 +22,8 @@ def samples() -> list[tuple[int, int, int]]:
     return found
 
 
-@pytest.mark.parametrize(("hits", "sent", "percent"), samples())
+@pytest.mark.parametrize(("hits", "sent", "percent"), [
+    *ENDS, *(pytest.param(*sample, marks=pytest.mark.slow) for sample in samples())])
 def test_the_exact_test_and_the_interval_are_scipys(hits: int, sent: int, percent: int) -> None:
     expected = binomtest(hits, sent, percent / 100)
     bounds = expected.proportion_ci(0.95, method="wilson")

@@ -96,6 +96,7 @@ def test_a_definition_gets_its_names_and_is_established(lab: ApiLab) -> None:
     assert status["storedVersions"] == ["v1"]
 
 
+@pytest.mark.slow
 def test_its_objects_are_printed_in_its_columns(lab: ApiLab) -> None:
     lab.kubectl("apply", "-f-", stdin=cron_tab("printed", image="busybox"))
 
@@ -126,6 +127,7 @@ def test_a_singular_name_of_its_own_and_open_objects_are_served(lab: ApiLab) -> 
 
 @pytest.mark.parametrize(("given", "warning"), [
     ({}, "stable.example.com/v1 OldTab is deprecated"), ({"deprecationWarning": "use CronTab"}, "use CronTab")])
+@pytest.mark.slow
 def test_a_deprecated_version_warns(lab: ApiLab, given: Object, warning: str) -> None:
     create(lab, definition("oldtabs", "OldTab", deprecated=True, **given))
 
@@ -167,6 +169,7 @@ def test_unknown_fields_are_pruned_where_the_schema_does_not_keep_them(lab: ApiL
     assert stored(lab, "pruned")["spec"] == {"cronSpec": "* * * * */5", "replicas": 1, "extra": {"anything": [1]}}
 
 
+@pytest.mark.slow
 def test_its_status_is_a_subresource(lab: ApiLab) -> None:
     lab.kubectl("apply", "-f-", stdin=cron_tab("run"))
     change = '-p={"spec":{"replicas":5},"status":{"replicas":2}}'
@@ -182,6 +185,7 @@ def test_its_status_is_a_subresource(lab: ApiLab) -> None:
         5, {"replicas": 2}, 2)
 
 
+@pytest.mark.slow
 def test_server_side_apply_merges_lists_by_the_keys_in_the_schema(lab: ApiLab) -> None:
     def apply(manager: str, step: Object) -> Any:
         return lab.kubectl("apply", "--server-side", f"--field-manager={manager}", "-f-",
@@ -195,6 +199,7 @@ def test_server_side_apply_merges_lists_by_the_keys_in_the_schema(lab: ApiLab) -
     assert 'conflict with "one": .spec.steps[name="first"].command' in conflict.stderr
 
 
+@pytest.mark.slow
 def test_a_second_definition_cannot_take_a_name(lab: ApiLab) -> None:
     other = definition("others", "Other")
     other["spec"]["names"]["shortNames"] = ["ct"]
@@ -257,6 +262,7 @@ def test_a_deleted_definition_takes_its_objects_along(lab: ApiLab) -> None:
         "conversionReviewVersions": ["v1"], "clientConfig": {"url": "https://example.com"}}}),
      "conversion webhooks: nothing would convert objects"),
 ])
+@pytest.mark.slow
 def test_invalid_definitions_are_refused(lab: ApiLab, change: Any, text: str) -> None:
     body = definition("invalids", "Invalid")
     change(body)
