@@ -82,6 +82,11 @@ class FakeApi:
         self._server.shutdown()
         self._server.server_close()
 
+    def until_watched(self, count: int, timeout_s: float) -> None:
+        """Wait until this many watches are open. A client opens a watch after it has listed the objects."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.watching == count, timeout_s), f"{self.watching} are open"
+
     def until_nobody_watches(self, timeout_s: float) -> None:
         """Wait until all watches have ended. Only a write shows that a client has disconnected."""
         deadline = time.monotonic() + timeout_s
