@@ -117,9 +117,13 @@ def test_an_unreachable_cluster_is_reported_immediately(api: FakeApi, rollout: R
 
 def test_forbidden_reads_are_reported_and_the_last_data_stay(api: FakeApi, line: StatusLine) -> None:
     api.refuse = "pods is forbidden: User <you> cannot list resource"
-    line._subscription.feed._watches[rollout_feed.KINDS[4]].restart()
+    watch = line._subscription.feed._watches[rollout_feed.KINDS[4]]
 
-    until(line, lambda snapshot: snapshot.state == "error")
+    def failed(snapshot: Snapshot) -> bool:
+        watch.restart()  # without effect until the client has opened the watch
+        return snapshot.state == "error"
+
+    until(line, failed)
     assert "✖ not live: pods is forbidden" in line.text and "&lt;you&gt;" in line.html
     assert len(line.snapshot.pods) == 2
 
