@@ -18,7 +18,7 @@ from kserve_nb.widgets.pod_table import PodTable
 from kserve_nb.widgets.slider.traffic_slider import TrafficSlider
 from tests.cluster.conftest import Target
 
-DEADLINE_S = 30
+DEADLINE_S = 60
 
 
 @pytest.fixture

@@ -189,7 +189,7 @@ def test_after_a_crash_nothing_is_left_and_up_resumes(ending: Record) -> None:
 
     processes[0].send_signal(signal.SIGKILL)
 
-    assert psutil.wait_procs(processes, timeout=10)[1] == []
+    assert psutil.wait_procs(processes, timeout=60)[1] == []
     assert kubectl(ending, "get", "pods").returncode == 1
     resumed = clusters.start(ending.name, owner=os.getpid())
     assert (resumed.kubeconfig, resumed.ingress) == (ending.kubeconfig, ending.ingress)
@@ -220,7 +220,7 @@ def test_it_stops_with_its_owner_and_keeps_its_objects() -> None:
         record = clusters.start(f"life-o-{os.getpid()}", owner=owner.pid)
         processes = family(record)
 
-    assert psutil.wait_procs(processes, timeout=20)[1] == []
+    assert psutil.wait_procs(processes, timeout=60)[1] == []
     assert (state.folder(record.name) / "store.db").exists()
     clusters.delete(record.name)
 

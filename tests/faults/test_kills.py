@@ -102,7 +102,7 @@ def test_the_supervisor_is_killed_at_each_step(record: Record, step: str, number
 
     supervisor.send_signal(number)
 
-    orphans = psutil.wait_procs(processes, timeout=20)[1]
+    orphans = psutil.wait_procs(processes, timeout=60)[1]
     assert orphans == []
     why = clusters.status(record).reason
     began = time.monotonic()
@@ -146,7 +146,7 @@ def test_a_killed_supervisor_costs_the_requests_until_the_next_up(record: Record
         stage.load.wait_for(stage.load.sent + 20, 60)
         before, family = objects(record), psutil.Process(record.pid).children(recursive=True)
         moment = kill(record, "supervisor")
-        assert psutil.wait_procs(family, timeout=20)[1] == []
+        assert psutil.wait_procs(family, timeout=60)[1] == []
         resumed = clusters.start("kills")
         up = time.monotonic()
         shift.settle(stage)

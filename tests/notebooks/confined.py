@@ -149,7 +149,7 @@ def _pids(group: Path) -> list[int]:
 def _left(group: Path | None) -> int:
     """Return processes that still run 10 s after the command; what ends with it may need a moment."""
     processes = [psutil.Process(pid) for pid in _pids(group) if psutil.pid_exists(pid)] if group else []
-    _, alive = psutil.wait_procs(processes, timeout=10)
+    _, alive = psutil.wait_procs(processes, timeout=60)
     return len(alive)
 
 

@@ -70,7 +70,7 @@ class ApiLab:
         self._loop, self._ready = asyncio.new_event_loop(), threading.Event()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True)
         self._thread.start()
-        assert self._ready.wait(10), "the API server did not start within 10 s"
+        assert self._ready.wait(60), "the API server did not start within 60 s"
 
     def kubectl(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run the real kubectl in the lab's folder."""

@@ -24,7 +24,7 @@ from kserve_nb.clusters.embedded.apimachinery.objects import Settings, is_true
 from kserve_nb.clusters.embedded.node.kubelet.agent import Kubelet
 
 POD_FILE = Path(__file__).parents[1] / "data" / "node" / "pod-ready.json"
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 NAMESPACE_NAME = "kserve-test"
 
 
@@ -40,7 +40,7 @@ def runtime(path: Path) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def pod(name: str, uri: str | None = None, **changes: str) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class UnixConnection(http.client.HTTPConnection):
     """HTTP over a socket file."""
 
     def __init__(self, path: str):
-        super().__init__("localhost", timeout=5)
+        super().__init__("localhost", timeout=60)
         self._path = path
 
     def connect(self) -> None:

@@ -28,7 +28,7 @@ from kserve_nb.clusters.embedded.gateway.ingress_controller import Gateway
 pytestmark = pytest.mark.slow
 
 NS, HOST = "kserve-test", "iris.kserve-test.example.com"
-DEADLINE_S = 15.0
+DEADLINE_S = 60.0
 
 
 def free_port() -> int:

@@ -28,7 +28,7 @@ from kserve_nb.clusters.embedded.gateway.object_cache import ObjectCache
 from kserve_nb.clusters.embedded.gateway.request_queues import QUEUE_DEPTH, QueueFullError, RequestQueues
 
 NS, KEY = "kserve-test", ("kserve-test", "one")
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 # The files

@@ -57,7 +57,7 @@ async def answer_over(connection: socket.socket) -> bytes:
 
 
 async def until(claim: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not claim():
             await asyncio.sleep(0.01)
 
@@ -151,7 +151,10 @@ def test_connections_are_closed_when_envoy_does_not_come_back(address: str, stat
 
         standby.on_state(state)  # type: ignore[arg-type]
 
-        assert await asked == b""
+        try:
+            assert await asked == b""
+        except ConnectionResetError:  # the standby had not read its line yet
+            pass
         with pytest.raises(ConnectionRefusedError):
             await ask(address)
 

@@ -11,7 +11,7 @@ from kserve_nb.clusters.embedded.apimachinery.objects import Object, Objects, Se
 from kserve_nb.clusters.embedded.control.framework.control_loop import ControlLoop
 from kserve_nb.clusters.embedded.control.framework.reconciler import Changes, Moment, Reconciler
 
-DEADLINE_S = 5.0
+DEADLINE_S = 60.0
 
 
 def thing(name: str = "a", **meta: object) -> Object:

@@ -26,7 +26,7 @@ from tests.unit.node_lab import call, runtime
 
 pytestmark = pytest.mark.slow
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 class Client:

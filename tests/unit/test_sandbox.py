@@ -220,7 +220,7 @@ def test_children_of_a_model_end_with_the_runtime(number: signal.Signals, tmp_pa
         child = psutil.Process(int((Path(task.root) / "child").read_text()))
 
         process.send_signal(number)
-        process.wait(10)
+        process.wait(60)
 
         if number == signal.SIGTERM:  # after SIGKILL the supervisor ends the remaining processes
             wait(lambda: not child.is_running())

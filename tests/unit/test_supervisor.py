@@ -26,7 +26,7 @@ from kserve_nb.clusters.embedded.supervision.supervisor import StopConditions, S
 from kserve_nb.clusters.embedded.supervision.supervisor_lock import LOCK_FILE, hold_lock
 from kserve_nb.clusters.state import ClusterError, Record
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from kserve_nb.widgets.slider.traffic_slider import TrafficSlider
 from tests.fake_api import FakeApi, one
 from tests.widgets.page import buttons, press
 
-DEADLINE_S = 10
+DEADLINE_S = 60
 
 
 def until(slider: TrafficSlider, percent: int | None) -> None:

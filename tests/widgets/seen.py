@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-DEADLINE_S = 15
+DEADLINE_S = 60
 
 
 def until(widget: Any, condition: Callable[[Any], bool], trait: str = "snapshot") -> None:

@@ -24,7 +24,7 @@ from tests.widgets.seen import until
 
 pytestmark = pytest.mark.slow
 
-DEADLINE_S = 15
+DEADLINE_S = 60
 
 
 @pytest.fixture

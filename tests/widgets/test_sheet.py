@@ -206,7 +206,7 @@ import threading
 arrived = threading.Event()
 slider.observe(lambda change: arrived.set() if slider.status.requested_percent == 20 else None, "status")
 rollout.canary(percent=20)
-assert arrived.wait(20), slider.text
+assert arrived.wait(60), slider.text
 """
 
 

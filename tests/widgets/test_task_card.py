@@ -81,7 +81,7 @@ def test_an_open_task_is_reported_and_does_not_fail(card: TaskCard) -> None:
 def test_show_me_solves_the_task_and_is_recorded(api: FakeApi, card: TaskCard, progress: LearnerProgress) -> None:
     api.patched.clear()
     press(card, "Show me")
-    assert api.patched.wait(10)
+    assert api.patched.wait(60)
     route(api, 35)
     until(card, lambda _snapshot: card.done)
 

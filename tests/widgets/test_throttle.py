@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from kserve_nb.observe.feed.throttle import SystemClock, Throttle
 
-DEADLINE_S = 10
+DEADLINE_S = 60
 
 
 class FakeClock:
