@@ -62,6 +62,11 @@ class Load:
         """The number of requests so far."""
         return self._sent
 
+    @property
+    def waiting(self) -> int:
+        """The number of requests without a response so far."""
+        return self._sent - len(self.shots)
+
     def wait_for(self, count: int, timeout_s: float) -> None:
         """Return once so many requests have been sent in all. Raises TimeoutError."""
         with self._moved:

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import psutil
@@ -39,6 +39,7 @@ class Stage:
     feeds: dict[str, Feed]  # by name of the InferenceService
     probe: DiscriminatingInput
     kubeconfig: str
+    kills: list[float] = field(default_factory=list)  # when a shift has killed a process
 
     def settle(self) -> None:
         """Wait until the traffic is as requested."""
@@ -96,6 +97,7 @@ def _broken(stage: Stage) -> None:
 def _kill_while_it_rolls_out(stage: Stage) -> None:
     stage.rollout.canary(MODEL_2, percent=30)
     for process in _reconcilers(stage.kubeconfig):
+        stage.kills.append(time.monotonic())
         process.send_signal(signal.SIGKILL)
 
 
