@@ -79,7 +79,9 @@ class Load:
                                          connector=aiohttp.TCPConnector(limit=0),
                                          timeout=aiohttp.ClientTimeout(LONGEST_S)) as session:
             while not self._stopped.is_set() and self._sent < MOST:
-                pending.add(task := asyncio.ensure_future(self._shoot(session, self.endpoint)))
+                # The time is taken first: a test that waits for a count must find no later request among them.
+                shot = self._shoot(session, self.endpoint, time.monotonic())
+                pending.add(task := asyncio.ensure_future(shot))
                 task.add_done_callback(pending.discard)
                 with self._moved:
                     self._sent += 1
@@ -88,8 +90,8 @@ class Load:
                 await asyncio.sleep(due - time.monotonic())
             await asyncio.gather(*pending)
 
-    async def _shoot(self, session: aiohttp.ClientSession, endpoint: Endpoint) -> None:
-        began, answer, trouble = time.monotonic(), "", ""
+    async def _shoot(self, session: aiohttp.ClientSession, endpoint: Endpoint, began: float) -> None:
+        answer, trouble = "", ""
         try:
             async with session.post(f"/v1/models/{endpoint.name}:predict", json=self._body,
                                     headers={"Host": endpoint.host}) as answer:

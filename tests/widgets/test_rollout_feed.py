@@ -119,11 +119,12 @@ def test_forbidden_reads_are_reported_and_the_last_data_stay(api: FakeApi, line:
     api.refuse = "pods is forbidden: User <you> cannot list resource"
     watch = line._subscription.feed._watches[rollout_feed.KINDS[4]]
 
-    def failed(snapshot: Snapshot) -> bool:
+    failed, deadline = threading.Event(), time.monotonic() + DEADLINE_S
+    line.observe(lambda change: failed.set() if change["new"].state == "error" else None, "snapshot")
+    while not failed.wait(0.1):
+        assert time.monotonic() < deadline, line.text
         watch.restart()  # without effect until the client has opened the watch
-        return snapshot.state == "error"
 
-    until(line, failed)
     assert "✖ not live: pods is forbidden" in line.text and "&lt;you&gt;" in line.html
     assert len(line.snapshot.pods) == 2
 
