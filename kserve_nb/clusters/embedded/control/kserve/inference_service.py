@@ -50,7 +50,9 @@ COMPONENT = "v1beta1Controllers"
 FINALIZER = "inferenceservice.finalizers"
 STOP, NO_AUTO_UPDATE = "serving.kserve.io/stop", "serving.kserve.io/disable-auto-update"
 KNATIVE, KNATIVE_MODES = "Knative", ("Knative", "Serverless")
-DELAYS_S = {INFERENCE_SERVICE: 0.005}  # as with KServe, the status is that of the old spec for a moment
+# As with KServe, the status is that of the old spec for a moment. A client that replaces an object as soon as it is
+# Ready, as KServe's SDK can, needs 10 ms; an earlier write of the model's status would make that a conflict.
+DELAYS_S = {INFERENCE_SERVICE: 0.02}
 MODEL_STATUS_RETRY_S = 1.0
 
 
