@@ -11,7 +11,6 @@ from kserve_nb.clusters.registry import backend
 from kserve_nb.clusters.state import ClusterError
 from kserve_nb.values import dns_names
 from kserve_nb.values.cluster import Cluster
-from kserve_nb.values.text.readable_error import short_repr
 
 
 class NamespaceWarning(UserWarning):
@@ -70,8 +69,6 @@ class ModelPublisher:
 
 def check_namespace(name: Any) -> str:
     """Return the name of a namespace. Raises PublishError, with Kubernetes' reason, if it is not valid."""
-    reasons = list(dns_names.label_errors(name)) if isinstance(name, str) else ["it is not a text"]
-    if reasons:
-        raise PublishError(f"{short_repr(name)} is not a valid name of a namespace: {'; '.join(reasons)}. Use the "
-                           "namespace of your InferenceServices, for example kserve-test.")
+    if problem := dns_names.problem("a namespace", name, dns_names.label_errors):
+        raise PublishError(f"{problem}Use the namespace of your InferenceServices, for example kserve-test.")
     return str(name)

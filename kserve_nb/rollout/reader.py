@@ -16,7 +16,6 @@ from kserve_nb.values.pods import Pod
 from kserve_nb.values.related_objects import predictor_service
 from kserve_nb.values.revisions import Revision
 from kserve_nb.values.rollout_status import RolloutStatus
-from kserve_nb.values.text.readable_error import short_repr
 
 Tag = Literal["main", "latest", "prev"]
 
@@ -117,8 +116,6 @@ class RolloutReader:
 
 def _checked_name(name: Any) -> str:
     """The name of an InferenceService. Raises InputError, with Kubernetes' reason, if it is not valid."""
-    reasons = list(dns_names.subdomain_errors(name)) if isinstance(name, str) else ["it is not a text"]
-    if reasons:
-        raise InputError(f"{short_repr(name)} is not a valid name of an InferenceService: {'; '.join(reasons)}. See "
-                         "the names that exist: kubectl get isvc")
+    if problem := dns_names.problem("an InferenceService", name, dns_names.subdomain_errors):
+        raise InputError(f"{problem}See the names that exist: kubectl get isvc")
     return str(name)

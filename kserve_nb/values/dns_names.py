@@ -6,7 +6,10 @@ Source: k8s.io/apimachinery pkg/util/validation/validation.go.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from kserve_nb.values.text.readable_error import short_repr
 
 SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # for generated names: no vowels, so that they spell no words
 
@@ -67,6 +70,16 @@ def qualified_name_errors(key: str) -> Iterator[str]:
 def label_value_errors(value: str) -> Iterator[str]:
     """The rules that the value of a label breaks (`IsValidLabelValue`)."""
     return _errors(value, _VALUE, _VALUE_TEXT, _LONGEST_LABEL)
+
+
+def problem(kind: str, name: Any, errors: Callable[[str], Iterator[str]]) -> str:
+    """The sentence for a user about a name that is not valid, with the rules that it breaks; empty if it is valid.
+
+    >>> problem("a namespace", 7, label_errors)
+    '7 is not a valid name of a namespace: it is not a text. '
+    """
+    reasons = list(errors(name)) if isinstance(name, str) else ["it is not a text"]
+    return f"{short_repr(name)} is not a valid name of {kind}: {'; '.join(reasons)}. " if reasons else ""
 
 
 def _errors(text: str, pattern: str, message: str, longest: int) -> Iterator[str]:
