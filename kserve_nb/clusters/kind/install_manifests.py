@@ -9,15 +9,14 @@ import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import platformdirs
 import yaml
 
 from kserve_nb.clusters.kind.versions import Part
 from kserve_nb.clusters.state import ClusterError
+from kserve_nb.values.text.yaml_loader import YamlLoader
 
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the CRDs are megabytes
 _TIMEOUT_S = 120
 _BREAK = re.compile(r"^---[ \t]*$", re.MULTILINE)
 
@@ -101,7 +100,7 @@ def needed(name: str, text: str) -> str:
 
 
 def _is_needed(name: str, text: str) -> bool:
-    found = yaml.load(text, Loader=LOADER)
+    found = yaml.load(text, Loader=YamlLoader)
     if not found:
         return False
     meta = found["metadata"]

@@ -14,9 +14,9 @@ from typing import Any
 import yaml
 
 from kserve_nb.clusters.kind import tools
-from kserve_nb.clusters.kind.install_manifests import LOADER
 from kserve_nb.clusters.kind.versions import part
 from kserve_nb.clusters.state import ClusterError
+from kserve_nb.values.text.yaml_loader import YamlLoader
 
 _AT_A_TIME = 8  # requests for image sizes
 _DIGEST = re.compile(r"(:[\w.-]+)?@sha256:([0-9a-f]{12})[0-9a-f]{52}")
@@ -28,7 +28,7 @@ def required(manifests: Iterable[str]) -> tuple[str, ...]:
     version = part("kserve").version
     found = {f"kserve/sklearnserver:v{version}": None, f"kserve/storage-initializer:v{version}": None}
     for text in manifests:
-        for document in yaml.load_all(text, Loader=LOADER):
+        for document in yaml.load_all(text, Loader=YamlLoader):
             found |= dict.fromkeys(_images(document or {}))
     return (part("node").image, *sorted(found))
 

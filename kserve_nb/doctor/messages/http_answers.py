@@ -14,8 +14,8 @@ import yaml
 from kserve_nb.doctor.finding import Finding, Hop, Severity
 from kserve_nb.doctor.remedy import Remedy
 from kserve_nb.doctor.rule import declare, rule_of
+from kserve_nb.values.text.yaml_loader import YamlLoader
 
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml reads the tables ten times as fast
 Origin = Literal["gateway", "model", "unknown"]
 _STATUS = re.compile(
     r"""HTTP/[\d.]+"?[ ](\d{3})\b[^\n]*                                  # curl -v, -i, access logs
@@ -62,12 +62,17 @@ class HttpAnswer:
     start: int
 
 
+def read_table(name: str) -> list[dict[str, Any]]:
+    """The rows of a table in this folder, as its file has them."""
+    text = (files(__package__) / f"{name}.yaml").read_text(encoding="utf-8")
+    rows: list[dict[str, Any]] = yaml.load(text, Loader=YamlLoader)
+    return rows
+
+
 @cache
 def http_rows() -> tuple[HttpRow, ...]:
     """All rows of the table; declares the rules that it names first."""
-    text = (files(__package__) / "http.yaml").read_text(encoding="utf-8")
-    loaded: list[dict[str, Any]] = yaml.load(text, Loader=LOADER)
-    rows = tuple(HttpRow(**row) for row in loaded)
+    rows = tuple(HttpRow(**row) for row in read_table("http"))
     for row in rows:
         if row.title:
             declare(row.id, row.title)

@@ -7,13 +7,9 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache, cached_property
-from importlib.resources import files
-from typing import Any
-
-import yaml
 
 from kserve_nb.doctor.finding import Finding, Hop, Severity
-from kserve_nb.doctor.messages.http_answers import LOADER, answer_in, explain_answer
+from kserve_nb.doctor.messages.http_answers import answer_in, explain_answer, read_table
 from kserve_nb.doctor.remedy import Remedy
 from kserve_nb.doctor.rule import declare, rule_of
 
@@ -83,7 +79,7 @@ class MessageRow:
 @cache
 def rows() -> tuple[MessageRow, ...]:
     """All rows, the more specific tables first; declares the rules that they name first."""
-    found = tuple(MessageRow(**row, table=table) for table in TABLES for row in _load(table))
+    found = tuple(MessageRow(**row, table=table) for table in TABLES for row in read_table(table))
     for row in found:
         if row.title:
             declare(row.id, row.title)
@@ -148,12 +144,6 @@ def _finding(row: MessageRow, found: re.Match[str], fill: Mapping[str, str], whe
         rule_of(row.id), row.severity, row.hop, where, found[0].strip(), _filled(row.why, groups),
         row.remedy(groups, {**fill, **quoted}),
     )  # fmt: skip
-
-
-def _load(table: str) -> list[dict[str, Any]]:
-    text = (files(__package__) / f"{table}.yaml").read_text(encoding="utf-8")
-    loaded: list[dict[str, Any]] = yaml.load(text, Loader=LOADER)
-    return loaded
 
 
 def _lines(text: str, found: re.Match[str]) -> range:

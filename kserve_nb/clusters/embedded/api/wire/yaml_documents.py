@@ -7,11 +7,12 @@ from typing import Any
 import orjson
 import yaml
 
-_Base: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is ten times as fast
+from kserve_nb.values.text.yaml_loader import YamlLoader
+
 _DEEPEST = 250  # as JSON bodies: orjson reads 254 levels
 
 
-class _Loader(_Base):  # type: ignore[valid-type, misc]
+class _Loader(YamlLoader):  # type: ignore[valid-type, misc]
     """A loader that notes the keys that a mapping gives twice."""
 
     def __init__(self, stream: bytes):
@@ -51,7 +52,7 @@ def parse(data: bytes) -> tuple[Any, list[str]]:
 def _check_events(data: bytes) -> None:
     """Refuse aliases, by which a short document can expand to any size, and nesting that exhausts the stack."""
     depth = 0
-    for event in yaml.parse(data, _Base):
+    for event in yaml.parse(data, YamlLoader):
         if isinstance(event, yaml.AliasEvent):
             raise yaml.YAMLError("aliases are not accepted: write the value out")
         if isinstance(event, yaml.CollectionStartEvent):
