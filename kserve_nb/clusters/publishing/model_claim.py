@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import yaml
 
 from kserve_nb.clusters.publishing import model_volume
-from kserve_nb.clusters.publishing.model_package import ModelPackage, PublishError
+from kserve_nb.clusters.publishing.model_package import MOST_BYTES, ModelPackage, PublishError
 
 CLAIM = "models"
-_SIZE = "1Gi"  # equal to model_package.MOST_BYTES
+_SIZE = f"{MOST_BYTES >> 30}Gi"
 _MOST_LENGTH, _MOST_DIGITS = 63, 10  # characters of a version, and digits of the number at its end
 
 

@@ -10,8 +10,9 @@ import pickle
 import re
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 MOST_BYTES = 64 << 20  # so many bytes of a model are read, after decompression
@@ -45,7 +46,7 @@ class PickleContents:
     """
 
     scikit_learn: str = ""  # empty if the pickle does not record it
-    modules: frozenset[str] = frozenset()  # top-level names; not known of pickles of Python 3.7 and older
+    modules: frozenset[str] = frozenset()  # top-level names; unknown for pickles of Python 3.7 and older
     own_names: tuple[str, ...] = ()  # functions and classes of `__main__`, which no other program has
 
 
@@ -57,6 +58,18 @@ class Unpacked:
     length: int  # the number of all bytes
     tail: bytes  # the last byte
     complete: bool = True  # whether the compressed data end where they should
+
+    @cached_property
+    def names(self) -> tuple[tuple[str, str], ...]:
+        """The module and the name of each object that the reader imports. The name is empty if it is a reference."""
+        own = [("__main__", found[1].decode()) for found in _OWN_GLOBAL.finditer(self.start)]
+        return (*own, *((found[2].decode(), (found[4] or b"").decode())
+                        for found in _STACK_GLOBAL.finditer(self.start) if found[1][0] == len(found[2])))
+
+    @property
+    def modules(self) -> frozenset[str]:
+        """The packages of these objects."""
+        return frozenset(module.partition(".")[0] for module, _ in self.names)
 
 
 def unpacked(data: bytes) -> Unpacked:
@@ -77,10 +90,8 @@ def unpacked(data: bytes) -> Unpacked:
 def contents_of(file: Unpacked) -> PickleContents:
     """What a pickle or a joblib file contains. It is searched as bytes, so a few may be missed."""
     version = _VERSION.search(file.start)
-    names = list(_globals(file.start))
-    own = dict.fromkeys(name for module, name in names if module == "__main__")
-    return PickleContents(version[2][:version[1][0]].decode() if version else "",
-                          frozenset(module.partition(".")[0] for module, _ in names), tuple(own))
+    own = dict.fromkeys(name for module, name in file.names if module == "__main__")
+    return PickleContents(version[2][:version[1][0]].decode() if version else "", file.modules, tuple(own))
 
 
 def problem_of(file: Unpacked) -> str:
@@ -97,7 +108,7 @@ def problem_of(file: Unpacked) -> str:
         return "its compressed data are cut off"
     if not _is_whole(file):
         return "it is not a pickle, or it is cut off"
-    modules = {module.partition(".")[0] for module, _ in _globals(file.start)}
+    modules = file.modules
     if not file.start.startswith(_NEW_PROTOCOLS):
         modules |= {found[1].decode().partition(".")[0] for found in _GLOBAL.finditer(file.start)}
     return "" if modules - _WITHOUT_ESTIMATORS else "it contains no estimator"
@@ -222,13 +233,4 @@ class _Walker(_Unpickler):  # type: ignore[misc]  # typeshed declares only a par
             self._source.read(self._source.read(1)[0])
         item = int(type_[1:]) * (_BYTES_OF_CHARACTER if type_[0] == "U" else 1)
         self._source.skip(math.prod(wrapper["shape"]) * item)
-
-
-def _globals(plain: bytes) -> Iterator[tuple[str, str]]:
-    """The module and the name of each object that the reader imports. The name is empty if it is a reference."""
-    for found in _OWN_GLOBAL.finditer(plain):
-        yield "__main__", found[1].decode()
-    for found in _STACK_GLOBAL.finditer(plain):
-        if found[1][0] == len(found[2]):
-            yield found[2].decode(), (found[4] or b"").decode()
 
