@@ -248,7 +248,7 @@ class _PlanReader:
         return value
 
     def _scalar(self, node: yaml.Node) -> Any:
-        """The value of a scalar as YAML reads it; None if it is none."""
+        """The value of a scalar as YAML reads it; None for a list, a mapping, and a text that YAML cannot read."""
         if not isinstance(node, yaml.ScalarNode):
             return None
         try:

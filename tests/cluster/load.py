@@ -79,7 +79,7 @@ class Load:
                                          connector=aiohttp.TCPConnector(limit=0),
                                          timeout=aiohttp.ClientTimeout(LONGEST_S)) as session:
             while not self._stopped.is_set() and self._sent < MOST:
-                # The time is taken first: a test that waits for a count must find no later request among them.
+                # Take the time before the request counts: all requests that a test has waited for began earlier.
                 shot = self._shoot(session, self.endpoint, time.monotonic())
                 pending.add(task := asyncio.ensure_future(shot))
                 task.add_done_callback(pending.discard)

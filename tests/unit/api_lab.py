@@ -39,19 +39,21 @@ def items(name: str) -> list[dict[str, Any]]:
 
 def new_store(*namespaces: str) -> Store:
     """A store in memory, with admission and the objects of a new cluster, which are created once and then copied."""
-    store = Store(None, admission=admit)
-    _new_cluster()._database._connection.backup(store._database._connection)
-    store.version = _new_cluster().version
+    store, template = Store(None, admission=admit), _template()
+    template._database._connection.backup(store._database._connection)
+    store.version = template.version
     store.history = History(store.version)
     store._load()
     return _with(store, *namespaces)
 
 
-@cache
-def _new_cluster() -> Store:
+def _populated() -> Store:
     store = Store(None, admission=admit)
     populate(store, Settings())
     return store
+
+
+_template = cache(_populated)
 
 
 def _with(store: Store, *namespaces: str) -> Store:
@@ -84,7 +86,7 @@ class ApiLab:
         self._thread.join(10)
 
     async def _serve(self) -> None:
-        self._stop, store = asyncio.Event(), _with(_new_cluster.__wrapped__(), *self._namespaces)
+        self._stop, store = asyncio.Event(), _with(_populated(), *self._namespaces)
         for kind in self._kinds:
             store.kinds.add(kind)
         runner = web.AppRunner(make_app(store, Settings(), token=TOKEN), access_log=None,

@@ -1,4 +1,4 @@
-"""Processes are distinguished by their start, not by the clock."""
+"""A process is recognised by its id and the moment of its start, which no change of the clock affects."""
 
 from __future__ import annotations
 

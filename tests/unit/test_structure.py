@@ -55,7 +55,7 @@ def test_each_folder_states_its_purpose() -> None:
 def _definitions(path: Path) -> list[Definition]:
     """A module, and all its classes and functions."""
     nodes: list[ast.AST] = [ast.parse(path.read_text())]
-    for node in nodes:  # which grows: an expression has no definitions in it
+    for node in nodes:  # the list grows meanwhile; expressions are left out, because they contain no definitions
         nodes += [child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr)]
     return [node for node in nodes if isinstance(node, Definition)]
 

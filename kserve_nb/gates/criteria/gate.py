@@ -46,7 +46,9 @@ class Gate(Protocol):
     has_alpha: ClassVar[bool]  # whether it takes a part of the plan's alpha
 
     def judge(self, evidence: Evidence, percent: int, alpha: float) -> GateResult:
-        """Judge the canary by the evidence. Args:
+        """Judge the canary by the evidence.
+
+        Args:
             percent: the traffic of the canary in this step.
             alpha: the probability of a failure, at any time, of a canary that is as good as the previous revision.
         """
